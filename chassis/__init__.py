@@ -1,0 +1,1 @@
+"""What the services and the gateway stand on. No business noun lives here."""

@@ -1,0 +1,113 @@
+"""The shapes that generated code fills (gen/rest) and the gateway serves: routes, streams, and what goes in and out of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+JsonValue = Any
+"""What orjson reads and writes: None, bool, int, float, str, list, dict."""
+
+Query = Sequence[tuple[str, str]]
+"""Decoded query parameters in order; a name may come more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a request: an error code, where it is (one of the three), members for its texts."""
+
+    code: str
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+    details: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page lies in its collection."""
+
+    total_items: int
+    current_page: int
+    per_page: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A response as JSON:API: primary data (one resource object, a list of them, or nothing) and its page."""
+
+    data: JsonValue
+    page: Page | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedEvent:
+    """One message of a stream as the WebSocket envelope wants it.
+
+    `supersedes` is a key: a newer event with an equal key may replace this one while it was not sent; None = never dropped.
+    """
+
+    event_type: str
+    id: str
+    timestamp: str
+    payload: JsonValue
+    supersedes: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """The proto's access option."""
+
+    public: bool
+    roles: tuple[str, ...]
+    services: tuple[str, ...]
+    rate_class: str
+    """`read`, `write` or `none`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One REST endpoint.
+
+    `decode(path, query, attributes, problems)` makes the request message of path parameters, query and `data.attributes` (None
+    when the method takes no body), and appends what is wrong to `problems` instead of raising; with problems the message is not
+    to be used. `pointers` maps a request field's path (`item.user_rating`) to where it came from: a JSON pointer, or `?name` for
+    a query parameter, or `{name}` for a path parameter.
+    """
+
+    method: str
+    path: str
+    rpc: str
+    request_type: type[Message]
+    response_type: type[Message]
+    decode: Callable[[Mapping[str, str], Query, Mapping[str, JsonValue] | None, list[Problem]], Message]
+    encode: Callable[[Message], Encoded]
+    pointers: Mapping[str, str]
+    access: AccessRule
+    has_body: bool
+    resource_type: str
+    request_types: tuple[str, ...]
+    document_id_parameter: str | None
+    """Path parameter that `data.id`, when present, must equal; None on a create, where any `data.id` is refused."""
+    is_collection: bool
+    success_status: int
+    no_content: bool
+    location: bool
+    signed_urls: bool
+    idempotent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRoute:
+    """One WebSocket endpoint over a server-streaming method."""
+
+    path: str
+    rpc: str
+    request_type: type[Message]
+    response_type: type[Message]
+    request: Callable[[str | None], Message]
+    """Makes the request of `last_event_id`."""
+    encode: Callable[[Message], StreamedEvent]
+    access: AccessRule
+    resumable: bool

@@ -1,0 +1,47 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from library.v1 import items_pb2 as _items_pb2
+from samovar.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class RemovalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REMOVAL_REASON_UNSPECIFIED: _ClassVar[RemovalReason]
+    REMOVAL_REASON_REFUND: _ClassVar[RemovalReason]
+    REMOVAL_REASON_FAMILY_REVOKED: _ClassVar[RemovalReason]
+    REMOVAL_REASON_ADMIN: _ClassVar[RemovalReason]
+REMOVAL_REASON_UNSPECIFIED: RemovalReason
+REMOVAL_REASON_REFUND: RemovalReason
+REMOVAL_REASON_FAMILY_REVOKED: RemovalReason
+REMOVAL_REASON_ADMIN: RemovalReason
+
+class GameAdded(_message.Message):
+    __slots__ = ("user_id", "product_id", "acquisition_type", "added_at")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACQUISITION_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ADDED_AT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    acquisition_type: _items_pb2.AcquisitionType
+    added_at: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., acquisition_type: _Optional[_Union[_items_pb2.AcquisitionType, str]] = ..., added_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GameRemoved(_message.Message):
+    __slots__ = ("user_id", "product_id", "reason", "removed_at")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_AT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    reason: RemovalReason
+    removed_at: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., reason: _Optional[_Union[RemovalReason, str]] = ..., removed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
