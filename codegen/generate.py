@@ -26,7 +26,7 @@ def _tool(name: str) -> str:
 def _run(*command: str) -> None:
     # Plugins call tools of the same environment by name (betterproto2's calls ruff).
     path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}"
-    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PATH": path})
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PATH": path})  # noqa: S603  # our own commands, no input in them
 
 
 def _own_files() -> list[str]:
@@ -61,7 +61,8 @@ def generate(into: Path) -> None:
         *own,
     )
     plugin = into / "protoc-gen-samovar"
-    plugin.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m codegen.plugin\n")
+    # The plugin reads our options with the classes just made, not with those of the last run.
+    plugin.write_text(f"#!/bin/sh\nPYTHONPATH='{into}' exec '{sys.executable}' -m codegen.plugin\n")
     plugin.chmod(0o755)
     _run(*protoc, f"--plugin=protoc-gen-samovar={plugin}", f"--samovar_out={into}", *own)
     plugin.unlink()

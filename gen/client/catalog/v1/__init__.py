@@ -50,16 +50,12 @@ class Achievement(betterproto2.Message):
     UUID.
     """
 
-    names: "LocalizedText | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    names: "LocalizedText | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Name.
     """
 
-    descriptions: "LocalizedText | None" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    descriptions: "LocalizedText | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
     """
     What to do for it.
     """
@@ -95,9 +91,7 @@ class GetProductRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "GetProductRequest", GetProductRequest
-)
+default_message_pool.register_message("catalog.v1", "GetProductRequest", GetProductRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -106,17 +100,13 @@ class GetProductResponse(betterproto2.Message):
     The product.
     """
 
-    product: "Product | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "GetProductResponse", GetProductResponse
-)
+default_message_pool.register_message("catalog.v1", "GetProductResponse", GetProductResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -125,17 +115,13 @@ class GetProductsBatchRequest(betterproto2.Message):
     Which products.
     """
 
-    product_ids: "list[str]" = betterproto2.field(
-        1, betterproto2.TYPE_STRING, repeated=True
-    )
+    product_ids: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
     """
     UUIDs.
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "GetProductsBatchRequest", GetProductsBatchRequest
-)
+default_message_pool.register_message("catalog.v1", "GetProductsBatchRequest", GetProductsBatchRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -144,17 +130,13 @@ class GetProductsBatchResponse(betterproto2.Message):
     Those that exist.
     """
 
-    products: "list[Product]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    products: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     In no order.
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "GetProductsBatchResponse", GetProductsBatchResponse
-)
+default_message_pool.register_message("catalog.v1", "GetProductsBatchResponse", GetProductsBatchResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -174,9 +156,7 @@ class GetVersionManifestRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "GetVersionManifestRequest", GetVersionManifestRequest
-)
+default_message_pool.register_message("catalog.v1", "GetVersionManifestRequest", GetVersionManifestRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -198,9 +178,7 @@ class GetVersionManifestResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "GetVersionManifestResponse", GetVersionManifestResponse
-)
+default_message_pool.register_message("catalog.v1", "GetVersionManifestResponse", GetVersionManifestResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -215,9 +193,7 @@ class ListAchievementsRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "ListAchievementsRequest", ListAchievementsRequest
-)
+default_message_pool.register_message("catalog.v1", "ListAchievementsRequest", ListAchievementsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -226,17 +202,13 @@ class ListAchievementsResponse(betterproto2.Message):
     All of them.
     """
 
-    achievements: "list[Achievement]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    achievements: "list[Achievement]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     In the publisher's order.
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "ListAchievementsResponse", ListAchievementsResponse
-)
+default_message_pool.register_message("catalog.v1", "ListAchievementsResponse", ListAchievementsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -281,10 +253,7 @@ class PriceUpdated(betterproto2.Message):
     """
 
     ends_at: "datetime.datetime | None" = betterproto2.field(
-        4,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it is over.
@@ -305,9 +274,7 @@ class Product(betterproto2.Message):
     UUID.
     """
 
-    titles: "LocalizedText | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    titles: "LocalizedText | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Title.
     """
@@ -322,9 +289,7 @@ class Product(betterproto2.Message):
     What it is: `game`, `dlc`, `application`.
     """
 
-    versions: "list[ProductVersion]" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    versions: "list[ProductVersion]" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Versions, newest first.
     """
@@ -354,30 +319,22 @@ class ProductUpdated(betterproto2.Message):
     UUID of the product.
     """
 
-    updated_fields: "list[str]" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, repeated=True
-    )
+    updated_fields: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
     """
     Names of what changed.
     """
 
-    new_title: "str | None" = betterproto2.field(
-        3, betterproto2.TYPE_STRING, optional=True
-    )
+    new_title: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
     Title in Russian.
     """
 
-    new_cover_image_url: "str | None" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, optional=True
-    )
+    new_cover_image_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     Cover.
     """
 
-    titles: "LocalizedText | None" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    titles: "LocalizedText | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Titles in both languages.
     """
@@ -410,10 +367,7 @@ class ProductVersion(betterproto2.Message):
     """
 
     release_date: "datetime.datetime | None" = betterproto2.field(
-        4,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it came out.
@@ -457,10 +411,7 @@ class VersionPublished(betterproto2.Message):
     """
 
     release_date: "datetime.datetime | None" = betterproto2.field(
-        5,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        5, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it came out.
@@ -481,24 +432,18 @@ class VersionPublished(betterproto2.Message):
     Clients should not go on without it.
     """
 
-    release_notes_url: "str | None" = betterproto2.field(
-        9, betterproto2.TYPE_STRING, optional=True
-    )
+    release_notes_url: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
     """
     For people.
     """
 
-    channel: "str | None" = betterproto2.field(
-        10, betterproto2.TYPE_STRING, optional=True
-    )
+    channel: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
     """
     `stable` when absent.
     """
 
 
-default_message_pool.register_message(
-    "catalog.v1", "VersionPublished", VersionPublished
-)
+default_message_pool.register_message("catalog.v1", "VersionPublished", VersionPublished)
 
 
 class ProductServiceStub(betterproto2_grpclib.ServiceStub):

@@ -145,9 +145,7 @@ class Entry(betterproto2.Message):
     Relative, `/` between names.
     """
 
-    type: "EntryType" = betterproto2.field(
-        2, betterproto2.TYPE_ENUM, default_factory=lambda: EntryType(0)
-    )
+    type: "EntryType" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: EntryType(0))
     """
     What it is.
     """
@@ -172,9 +170,7 @@ class Entry(betterproto2.Message):
     Where a link leads, relative to its own folder, inside the tree.
     """
 
-    chunks: "list[Chunk]" = betterproto2.field(
-        7, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    chunks: "list[Chunk]" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     The file's bytes in order; none for an empty file.
     """
@@ -204,26 +200,19 @@ class Manifest(betterproto2.Message):
     UUID of the version.
     """
 
-    platform: "Platform" = betterproto2.field(
-        4, betterproto2.TYPE_ENUM, default_factory=lambda: Platform(0)
-    )
+    platform: "Platform" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: Platform(0))
     """
     What it runs on.
     """
 
     created_at: "datetime.datetime | None" = betterproto2.field(
-        5,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        5, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it was written.
     """
 
-    entries: "list[Entry]" = betterproto2.field(
-        6, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    entries: "list[Entry]" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Every entry, ordered by path (bytes of its UTF-8 form), parents before children.
     """
@@ -249,9 +238,7 @@ class ManifestSignature(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "content.v1", "ManifestSignature", ManifestSignature
-)
+default_message_pool.register_message("content.v1", "ManifestSignature", ManifestSignature)
 
 
 from ...google import protobuf as __google__protobuf__

@@ -257,9 +257,7 @@ class CancelDownloadRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "CancelDownloadRequest", CancelDownloadRequest
-)
+default_message_pool.register_message("download.v1", "CancelDownloadRequest", CancelDownloadRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -271,9 +269,7 @@ class CancelDownloadResponse(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "download.v1", "CancelDownloadResponse", CancelDownloadResponse
-)
+default_message_pool.register_message("download.v1", "CancelDownloadResponse", CancelDownloadResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -323,9 +319,7 @@ class CreateDownloadLinksRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "CreateDownloadLinksRequest", CreateDownloadLinksRequest
-)
+default_message_pool.register_message("download.v1", "CreateDownloadLinksRequest", CreateDownloadLinksRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -334,17 +328,13 @@ class CreateDownloadLinksResponse(betterproto2.Message):
     The links.
     """
 
-    links: "list[DownloadLink]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    links: "list[DownloadLink]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     In the order asked for, each chunk once.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "CreateDownloadLinksResponse", CreateDownloadLinksResponse
-)
+default_message_pool.register_message("download.v1", "CreateDownloadLinksResponse", CreateDownloadLinksResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -441,16 +431,12 @@ class DownloadItem(betterproto2.Message):
     How often it failed.
     """
 
-    cdn_provider: "str | None" = betterproto2.field(
-        8, betterproto2.TYPE_STRING, optional=True
-    )
+    cdn_provider: "str | None" = betterproto2.field(8, betterproto2.TYPE_STRING, optional=True)
     """
     Who delivered last.
     """
 
-    error_code: "str | None" = betterproto2.field(
-        9, betterproto2.TYPE_STRING, optional=True
-    )
+    error_code: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
     """
     Why it failed.
     """
@@ -498,9 +484,7 @@ class DownloadItemProgressUpdate(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "DownloadItemProgressUpdate", DownloadItemProgressUpdate
-)
+default_message_pool.register_message("download.v1", "DownloadItemProgressUpdate", DownloadItemProgressUpdate)
 
 
 @dataclass(eq=False, repr=False)
@@ -554,26 +538,19 @@ class DownloadItemStatusChanged(betterproto2.Message):
     """
 
     timestamp: "datetime.datetime | None" = betterproto2.field(
-        9,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        9, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
     """
 
-    error_details: "StatusDetails | None" = betterproto2.field(
-        10, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    error_details: "StatusDetails | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Why it failed.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "DownloadItemStatusChanged", DownloadItemStatusChanged
-)
+default_message_pool.register_message("download.v1", "DownloadItemStatusChanged", DownloadItemStatusChanged)
 
 
 @dataclass(eq=False, repr=False)
@@ -597,9 +574,7 @@ class DownloadLink(betterproto2.Message):
     SHA-256 of the object as transferred, hex.
     """
 
-    candidates: "list[LinkCandidate]" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    candidates: "list[LinkCandidate]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Best first.
     """
@@ -624,9 +599,7 @@ class DownloadProgressUpdate(betterproto2.Message):
     UUID of the product.
     """
 
-    status: "DownloadStatus" = betterproto2.field(
-        3, betterproto2.TYPE_ENUM, default_factory=lambda: DownloadStatus(0)
-    )
+    status: "DownloadStatus" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: DownloadStatus(0))
     """
     Where it stands.
     """
@@ -646,24 +619,18 @@ class DownloadProgressUpdate(betterproto2.Message):
     Bytes of the files to be had.
     """
 
-    current_speed_bps: "int | None" = betterproto2.field(
-        7, betterproto2.TYPE_INT64, optional=True
-    )
+    current_speed_bps: "int | None" = betterproto2.field(7, betterproto2.TYPE_INT64, optional=True)
     """
     Bits per second.
     """
 
-    estimated_time_left_seconds: "int | None" = betterproto2.field(
-        8, betterproto2.TYPE_INT64, optional=True
-    )
+    estimated_time_left_seconds: "int | None" = betterproto2.field(8, betterproto2.TYPE_INT64, optional=True)
     """
     Absent when unknown.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "DownloadProgressUpdate", DownloadProgressUpdate
-)
+default_message_pool.register_message("download.v1", "DownloadProgressUpdate", DownloadProgressUpdate)
 
 
 @dataclass(eq=False, repr=False)
@@ -687,23 +654,17 @@ class DownloadSession(betterproto2.Message):
     UUID of the version.
     """
 
-    device_id: "str | None" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, optional=True
-    )
+    device_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the device.
     """
 
-    status: "DownloadStatus" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, default_factory=lambda: DownloadStatus(0)
-    )
+    status: "DownloadStatus" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: DownloadStatus(0))
     """
     Where it stands.
     """
 
-    update_type: "UpdateType | None" = betterproto2.field(
-        6, betterproto2.TYPE_ENUM, optional=True
-    )
+    update_type: "UpdateType | None" = betterproto2.field(6, betterproto2.TYPE_ENUM, optional=True)
     """
     `full` or `delta`; absent for a first install.
     """
@@ -723,23 +684,17 @@ class DownloadSession(betterproto2.Message):
     0 to 100.
     """
 
-    current_speed_bps: "int | None" = betterproto2.field(
-        10, betterproto2.TYPE_INT64, optional=True
-    )
+    current_speed_bps: "int | None" = betterproto2.field(10, betterproto2.TYPE_INT64, optional=True)
     """
     Bits per second; absent when unknown.
     """
 
-    estimated_time_left_seconds: "int | None" = betterproto2.field(
-        11, betterproto2.TYPE_INT64, optional=True
-    )
+    estimated_time_left_seconds: "int | None" = betterproto2.field(11, betterproto2.TYPE_INT64, optional=True)
     """
     Absent when unknown.
     """
 
-    installation_path: "str | None" = betterproto2.field(
-        12, betterproto2.TYPE_STRING, optional=True
-    )
+    installation_path: "str | None" = betterproto2.field(12, betterproto2.TYPE_STRING, optional=True)
     """
     For the user's other clients.
     """
@@ -749,35 +704,25 @@ class DownloadSession(betterproto2.Message):
     0 to 10, higher first.
     """
 
-    queue_position: "int | None" = betterproto2.field(
-        14, betterproto2.TYPE_INT32, optional=True
-    )
+    queue_position: "int | None" = betterproto2.field(14, betterproto2.TYPE_INT32, optional=True)
     """
     From 1, over sessions that run or wait; absent for the others.
     """
 
-    error: "DownloadFailure | None" = betterproto2.field(
-        15, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    error: "DownloadFailure | None" = betterproto2.field(15, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Why it failed.
     """
 
     created_at: "datetime.datetime | None" = betterproto2.field(
-        16,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        16, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it was asked for.
     """
 
     updated_at: "datetime.datetime | None" = betterproto2.field(
-        17,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        17, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it changed last.
@@ -827,34 +772,25 @@ class DownloadSessionStatusChanged(betterproto2.Message):
     Where it stands.
     """
 
-    previous_status: "DownloadStatus | None" = betterproto2.field(
-        6, betterproto2.TYPE_ENUM, optional=True
-    )
+    previous_status: "DownloadStatus | None" = betterproto2.field(6, betterproto2.TYPE_ENUM, optional=True)
     """
     Where it stood; absent for a new session.
     """
 
     timestamp: "datetime.datetime | None" = betterproto2.field(
-        7,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        7, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
     """
 
-    details: "StatusDetails | None" = betterproto2.field(
-        8, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    details: "StatusDetails | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Why it failed.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "DownloadSessionStatusChanged", DownloadSessionStatusChanged
-)
+default_message_pool.register_message("download.v1", "DownloadSessionStatusChanged", DownloadSessionStatusChanged)
 
 
 @dataclass(eq=False, repr=False)
@@ -880,24 +816,18 @@ class DownloadStatusChanged(betterproto2.Message):
     Where it stands.
     """
 
-    previous_status: "DownloadStatus | None" = betterproto2.field(
-        4, betterproto2.TYPE_ENUM, optional=True
-    )
+    previous_status: "DownloadStatus | None" = betterproto2.field(4, betterproto2.TYPE_ENUM, optional=True)
     """
     Where it stood.
     """
 
-    error_details: "DownloadFailure | None" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    error_details: "DownloadFailure | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Why it failed.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "DownloadStatusChanged", DownloadStatusChanged
-)
+default_message_pool.register_message("download.v1", "DownloadStatusChanged", DownloadStatusChanged)
 
 
 @dataclass(eq=False, repr=False)
@@ -921,9 +851,7 @@ class GameInstalled(betterproto2.Message):
     UUID of the version.
     """
 
-    device_id: "str | None" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, optional=True
-    )
+    device_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the device; absent when the client named none.
     """
@@ -934,10 +862,7 @@ class GameInstalled(betterproto2.Message):
     """
 
     timestamp: "datetime.datetime | None" = betterproto2.field(
-        6,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        6, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
@@ -968,9 +893,7 @@ class GameUninstalled(betterproto2.Message):
     UUID of the version.
     """
 
-    device_id: "str | None" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, optional=True
-    )
+    device_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the device; absent when the client named none.
     """
@@ -981,10 +904,7 @@ class GameUninstalled(betterproto2.Message):
     """
 
     timestamp: "datetime.datetime | None" = betterproto2.field(
-        6,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        6, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
@@ -1006,9 +926,7 @@ class GetDownloadManifestRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "GetDownloadManifestRequest", GetDownloadManifestRequest
-)
+default_message_pool.register_message("download.v1", "GetDownloadManifestRequest", GetDownloadManifestRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1017,17 +935,13 @@ class GetDownloadManifestResponse(betterproto2.Message):
     The reference.
     """
 
-    manifest: "ManifestReference | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    manifest: "ManifestReference | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     By reference; entries are never inlined.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "GetDownloadManifestResponse", GetDownloadManifestResponse
-)
+default_message_pool.register_message("download.v1", "GetDownloadManifestResponse", GetDownloadManifestResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1042,9 +956,7 @@ class GetDownloadRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "GetDownloadRequest", GetDownloadRequest
-)
+default_message_pool.register_message("download.v1", "GetDownloadRequest", GetDownloadRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1053,17 +965,13 @@ class GetDownloadResponse(betterproto2.Message):
     The session.
     """
 
-    session: "DownloadSession | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    session: "DownloadSession | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "GetDownloadResponse", GetDownloadResponse
-)
+default_message_pool.register_message("download.v1", "GetDownloadResponse", GetDownloadResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1089,16 +997,12 @@ class ItemReport(betterproto2.Message):
     Bytes of the file that the client has.
     """
 
-    cdn_provider: "str | None" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, optional=True
-    )
+    cdn_provider: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     Who delivered.
     """
 
-    error_code: "str | None" = betterproto2.field(
-        5, betterproto2.TYPE_STRING, optional=True
-    )
+    error_code: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
     """
     With `error`: what went wrong, an error code of the platform.
     """
@@ -1124,10 +1028,7 @@ class LinkCandidate(betterproto2.Message):
     """
 
     expires_at: "datetime.datetime | None" = betterproto2.field(
-        3,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        3, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When the link ends.
@@ -1148,9 +1049,7 @@ class ListDownloadItemsRequest(betterproto2.Message):
     UUID of the session.
     """
 
-    status: "DownloadItemStatus | None" = betterproto2.field(
-        2, betterproto2.TYPE_ENUM, optional=True
-    )
+    status: "DownloadItemStatus | None" = betterproto2.field(2, betterproto2.TYPE_ENUM, optional=True)
     """
     Only those in this state.
     """
@@ -1166,9 +1065,7 @@ class ListDownloadItemsRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ListDownloadItemsRequest", ListDownloadItemsRequest
-)
+default_message_pool.register_message("download.v1", "ListDownloadItemsRequest", ListDownloadItemsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1177,24 +1074,18 @@ class ListDownloadItemsResponse(betterproto2.Message):
     One page.
     """
 
-    items: "list[DownloadItem]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[DownloadItem]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Ordered by path.
     """
 
-    page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Where the page lies.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ListDownloadItemsResponse", ListDownloadItemsResponse
-)
+default_message_pool.register_message("download.v1", "ListDownloadItemsResponse", ListDownloadItemsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1203,16 +1094,12 @@ class ListDownloadsRequest(betterproto2.Message):
     Filters and page.
     """
 
-    status: "DownloadStatus | None" = betterproto2.field(
-        1, betterproto2.TYPE_ENUM, optional=True
-    )
+    status: "DownloadStatus | None" = betterproto2.field(1, betterproto2.TYPE_ENUM, optional=True)
     """
     Only those in this state.
     """
 
-    product_id: "str | None" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, optional=True
-    )
+    product_id: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
     Only those of this product.
     """
@@ -1228,9 +1115,7 @@ class ListDownloadsRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ListDownloadsRequest", ListDownloadsRequest
-)
+default_message_pool.register_message("download.v1", "ListDownloadsRequest", ListDownloadsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1239,24 +1124,18 @@ class ListDownloadsResponse(betterproto2.Message):
     One page.
     """
 
-    sessions: "list[DownloadSession]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    sessions: "list[DownloadSession]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Newest first.
     """
 
-    page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Where the page lies.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ListDownloadsResponse", ListDownloadsResponse
-)
+default_message_pool.register_message("download.v1", "ListDownloadsResponse", ListDownloadsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1296,19 +1175,14 @@ class ManifestReference(betterproto2.Message):
     """
 
     expires_at: "datetime.datetime | None" = betterproto2.field(
-        7,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        7, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When the link ends.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ManifestReference", ManifestReference
-)
+default_message_pool.register_message("download.v1", "ManifestReference", ManifestReference)
 
 
 @dataclass(eq=False, repr=False)
@@ -1323,9 +1197,7 @@ class PauseDownloadRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "PauseDownloadRequest", PauseDownloadRequest
-)
+default_message_pool.register_message("download.v1", "PauseDownloadRequest", PauseDownloadRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1334,17 +1206,13 @@ class PauseDownloadResponse(betterproto2.Message):
     The session.
     """
 
-    session: "DownloadSession | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    session: "DownloadSession | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "PauseDownloadResponse", PauseDownloadResponse
-)
+default_message_pool.register_message("download.v1", "PauseDownloadResponse", PauseDownloadResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1358,9 +1226,7 @@ class QueueChanged(betterproto2.Message):
     UUID of the user.
     """
 
-    download_session_ids: "list[str]" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, repeated=True
-    )
+    download_session_ids: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
     """
     UUIDs of sessions, first to last.
     """
@@ -1385,24 +1251,18 @@ class ReportDownloadRequest(betterproto2.Message):
     Grows with each report of a session.
     """
 
-    items: "list[ItemReport]" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[ItemReport]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Files that moved.
     """
 
-    cdn: "list[CdnReport]" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    cdn: "list[CdnReport]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     What each CDN did.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ReportDownloadRequest", ReportDownloadRequest
-)
+default_message_pool.register_message("download.v1", "ReportDownloadRequest", ReportDownloadRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1411,17 +1271,13 @@ class ReportDownloadResponse(betterproto2.Message):
     The session after the report: a client sees here that it was paused or cancelled.
     """
 
-    session: "DownloadSession | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    session: "DownloadSession | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ReportDownloadResponse", ReportDownloadResponse
-)
+default_message_pool.register_message("download.v1", "ReportDownloadResponse", ReportDownloadResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1436,9 +1292,7 @@ class ResumeDownloadRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ResumeDownloadRequest", ResumeDownloadRequest
-)
+default_message_pool.register_message("download.v1", "ResumeDownloadRequest", ResumeDownloadRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1447,17 +1301,13 @@ class ResumeDownloadResponse(betterproto2.Message):
     The session.
     """
 
-    session: "DownloadSession | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    session: "DownloadSession | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "ResumeDownloadResponse", ResumeDownloadResponse
-)
+default_message_pool.register_message("download.v1", "ResumeDownloadResponse", ResumeDownloadResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1487,9 +1337,7 @@ class RetryDownloadRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "RetryDownloadRequest", RetryDownloadRequest
-)
+default_message_pool.register_message("download.v1", "RetryDownloadRequest", RetryDownloadRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1498,17 +1346,13 @@ class RetryDownloadResponse(betterproto2.Message):
     The session.
     """
 
-    session: "DownloadSession | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    session: "DownloadSession | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "RetryDownloadResponse", RetryDownloadResponse
-)
+default_message_pool.register_message("download.v1", "RetryDownloadResponse", RetryDownloadResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1522,52 +1366,38 @@ class StartDownloadRequest(betterproto2.Message):
     UUID of the product.
     """
 
-    version_id: "str | None" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, optional=True
-    )
+    version_id: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the version; absent = the newest for the platform.
     """
 
-    installation_path: "str | None" = betterproto2.field(
-        3, betterproto2.TYPE_STRING, optional=True
-    )
+    installation_path: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
     For the user's other clients.
     """
 
-    device_id: "str | None" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, optional=True
-    )
+    device_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the device.
     """
 
-    platform: "__content__v1__.Platform | None" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, optional=True
-    )
+    platform: "__content__v1__.Platform | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
     """
     Absent = the product's only one.
     """
 
-    priority: "int | None" = betterproto2.field(
-        6, betterproto2.TYPE_INT32, optional=True
-    )
+    priority: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT32, optional=True)
     """
     0 to 10, higher first; the default is 5.
     """
 
-    client_free_space_bytes: "int | None" = betterproto2.field(
-        7, betterproto2.TYPE_INT64, optional=True
-    )
+    client_free_space_bytes: "int | None" = betterproto2.field(7, betterproto2.TYPE_INT64, optional=True)
     """
     Free space where the game goes; too little is refused at once.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "StartDownloadRequest", StartDownloadRequest
-)
+default_message_pool.register_message("download.v1", "StartDownloadRequest", StartDownloadRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1576,17 +1406,13 @@ class StartDownloadResponse(betterproto2.Message):
     The new session.
     """
 
-    session: "DownloadSession | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    session: "DownloadSession | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Queued, or already further.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "StartDownloadResponse", StartDownloadResponse
-)
+default_message_pool.register_message("download.v1", "StartDownloadResponse", StartDownloadResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1615,17 +1441,13 @@ class WatchDownloadsRequest(betterproto2.Message):
     Where to go on.
     """
 
-    last_event_id: "str | None" = betterproto2.field(
-        1, betterproto2.TYPE_STRING, optional=True
-    )
+    last_event_id: "str | None" = betterproto2.field(1, betterproto2.TYPE_STRING, optional=True)
     """
     The last event that the client saw; absent = from now on.
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "WatchDownloadsRequest", WatchDownloadsRequest
-)
+default_message_pool.register_message("download.v1", "WatchDownloadsRequest", WatchDownloadsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1643,10 +1465,7 @@ class WatchDownloadsResponse(betterproto2.Message):
     """
 
     occurred_at: "datetime.datetime | None" = betterproto2.field(
-        2,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it happened.
@@ -1673,9 +1492,7 @@ class WatchDownloadsResponse(betterproto2.Message):
     A file got on.
     """
 
-    error: "DownloadError | None" = betterproto2.field(
-        13, betterproto2.TYPE_MESSAGE, optional=True, group="payload"
-    )
+    error: "DownloadError | None" = betterproto2.field(13, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     A session failed.
     """
@@ -1695,9 +1512,7 @@ class WatchDownloadsResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "download.v1", "WatchDownloadsResponse", WatchDownloadsResponse
-)
+default_message_pool.register_message("download.v1", "WatchDownloadsResponse", WatchDownloadsResponse)
 
 
 class DownloadServiceStub(betterproto2_grpclib.ServiceStub):

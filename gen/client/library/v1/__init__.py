@@ -286,9 +286,7 @@ class CheckGameAccessRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "CheckGameAccessRequest", CheckGameAccessRequest
-)
+default_message_pool.register_message("library.v1", "CheckGameAccessRequest", CheckGameAccessRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -303,19 +301,14 @@ class CheckGameAccessResponse(betterproto2.Message):
     """
 
     acquisition_date: "datetime.datetime | None" = betterproto2.field(
-        2,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     Since when; absent without access.
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "CheckGameAccessResponse", CheckGameAccessResponse
-)
+default_message_pool.register_message("library.v1", "CheckGameAccessResponse", CheckGameAccessResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -342,10 +335,7 @@ class GameAdded(betterproto2.Message):
     """
 
     added_at: "datetime.datetime | None" = betterproto2.field(
-        4,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
@@ -371,18 +361,13 @@ class GameRemoved(betterproto2.Message):
     UUID of the product.
     """
 
-    reason: "RemovalReason" = betterproto2.field(
-        3, betterproto2.TYPE_ENUM, default_factory=lambda: RemovalReason(0)
-    )
+    reason: "RemovalReason" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: RemovalReason(0))
     """
     Why.
     """
 
     removed_at: "datetime.datetime | None" = betterproto2.field(
-        4,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
@@ -413,9 +398,7 @@ class GetItemResponse(betterproto2.Message):
     The item.
     """
 
-    item: "LibraryItem | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    item: "LibraryItem | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
@@ -435,17 +418,13 @@ class GetLibraryItemsRequest(betterproto2.Message):
     UUID of the user.
     """
 
-    product_ids_filter: "list[str]" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, repeated=True
-    )
+    product_ids_filter: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
     """
     UUIDs of products; none = all.
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "GetLibraryItemsRequest", GetLibraryItemsRequest
-)
+default_message_pool.register_message("library.v1", "GetLibraryItemsRequest", GetLibraryItemsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -454,17 +433,13 @@ class GetLibraryItemsResponse(betterproto2.Message):
     What the user owns.
     """
 
-    items: "list[OwnedItem]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[OwnedItem]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Newest first.
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "GetLibraryItemsResponse", GetLibraryItemsResponse
-)
+default_message_pool.register_message("library.v1", "GetLibraryItemsResponse", GetLibraryItemsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -488,28 +463,20 @@ class LibraryItem(betterproto2.Message):
     Title in the caller's language; absent while Catalog cannot be asked.
     """
 
-    cover_image_url: "str | None" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, optional=True
-    )
+    cover_image_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     Cover; absent while Catalog cannot be asked.
     """
 
     added_at: "datetime.datetime | None" = betterproto2.field(
-        5,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        5, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When the item came into the library.
     """
 
     last_played_at: "datetime.datetime | None" = betterproto2.field(
-        6,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        6, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it was last played.
@@ -527,9 +494,7 @@ class LibraryItem(betterproto2.Message):
     State over all of the user's devices.
     """
 
-    installed_version_id: "str | None" = betterproto2.field(
-        9, betterproto2.TYPE_STRING, optional=True
-    )
+    installed_version_id: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the version installed last.
     """
@@ -541,9 +506,7 @@ class LibraryItem(betterproto2.Message):
     How the user came by it.
     """
 
-    shared_from_user_id: "str | None" = betterproto2.field(
-        11, betterproto2.TYPE_STRING, optional=True
-    )
+    shared_from_user_id: "str | None" = betterproto2.field(11, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the owner who shares it.
     """
@@ -558,16 +521,12 @@ class LibraryItem(betterproto2.Message):
     Marked by the user.
     """
 
-    user_rating: "int | None" = betterproto2.field(
-        14, betterproto2.TYPE_INT32, optional=True
-    )
+    user_rating: "int | None" = betterproto2.field(14, betterproto2.TYPE_INT32, optional=True)
     """
     1 to 5.
     """
 
-    notes: "str | None" = betterproto2.field(
-        15, betterproto2.TYPE_STRING, optional=True
-    )
+    notes: "str | None" = betterproto2.field(15, betterproto2.TYPE_STRING, optional=True)
     """
     The user's own words.
     """
@@ -582,23 +541,17 @@ class LibraryItemChanges(betterproto2.Message):
     What a user may change of an item.
     """
 
-    is_hidden: "bool | None" = betterproto2.field(
-        1, betterproto2.TYPE_BOOL, optional=True
-    )
+    is_hidden: "bool | None" = betterproto2.field(1, betterproto2.TYPE_BOOL, optional=True)
     """
     Left out of the list unless asked for.
     """
 
-    is_favorite: "bool | None" = betterproto2.field(
-        2, betterproto2.TYPE_BOOL, optional=True
-    )
+    is_favorite: "bool | None" = betterproto2.field(2, betterproto2.TYPE_BOOL, optional=True)
     """
     Marked by the user.
     """
 
-    user_rating: "int | None" = betterproto2.field(
-        3, betterproto2.TYPE_INT32, optional=True
-    )
+    user_rating: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT32, optional=True)
     """
     1 to 5; named in the mask and absent = cleared.
     """
@@ -609,9 +562,7 @@ class LibraryItemChanges(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "LibraryItemChanges", LibraryItemChanges
-)
+default_message_pool.register_message("library.v1", "LibraryItemChanges", LibraryItemChanges)
 
 
 @dataclass(eq=False, repr=False)
@@ -620,37 +571,27 @@ class ListItemsRequest(betterproto2.Message):
     Filters, order and page. What is absent does not filter.
     """
 
-    status: "InstallationStatus | None" = betterproto2.field(
-        1, betterproto2.TYPE_ENUM, optional=True
-    )
+    status: "InstallationStatus | None" = betterproto2.field(1, betterproto2.TYPE_ENUM, optional=True)
     """
     By installation.
     """
 
-    search: "str | None" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, optional=True
-    )
+    search: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
     By title in either language, anywhere in it, blind to case.
     """
 
-    include_hidden: "bool | None" = betterproto2.field(
-        3, betterproto2.TYPE_BOOL, optional=True
-    )
+    include_hidden: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)
     """
     Hidden items too.
     """
 
-    is_favorite: "bool | None" = betterproto2.field(
-        4, betterproto2.TYPE_BOOL, optional=True
-    )
+    is_favorite: "bool | None" = betterproto2.field(4, betterproto2.TYPE_BOOL, optional=True)
     """
     Only favourites, or only others.
     """
 
-    sort_by: "ItemSort | None" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, optional=True
-    )
+    sort_by: "ItemSort | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
     """
     Order; the default is `added_at_desc`.
     """
@@ -666,9 +607,7 @@ class ListItemsRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "ListItemsRequest", ListItemsRequest
-)
+default_message_pool.register_message("library.v1", "ListItemsRequest", ListItemsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -677,24 +616,18 @@ class ListItemsResponse(betterproto2.Message):
     One page.
     """
 
-    items: "list[LibraryItem]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[LibraryItem]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     In the order asked for.
     """
 
-    page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Where the page lies.
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "ListItemsResponse", ListItemsResponse
-)
+default_message_pool.register_message("library.v1", "ListItemsResponse", ListItemsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -709,10 +642,7 @@ class OwnedItem(betterproto2.Message):
     """
 
     added_at: "datetime.datetime | None" = betterproto2.field(
-        2,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When it came into the library.
@@ -745,9 +675,7 @@ class UpdateItemRequest(betterproto2.Message):
     UUID of the item.
     """
 
-    item: "LibraryItemChanges | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    item: "LibraryItemChanges | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The new values.
     """
@@ -760,9 +688,7 @@ class UpdateItemRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "UpdateItemRequest", UpdateItemRequest
-)
+default_message_pool.register_message("library.v1", "UpdateItemRequest", UpdateItemRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -771,17 +697,13 @@ class UpdateItemResponse(betterproto2.Message):
     The changed item.
     """
 
-    item: "LibraryItem | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    item: "LibraryItem | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
     """
 
 
-default_message_pool.register_message(
-    "library.v1", "UpdateItemResponse", UpdateItemResponse
-)
+default_message_pool.register_message("library.v1", "UpdateItemResponse", UpdateItemResponse)
 
 
 class LibraryQueryServiceStub(betterproto2_grpclib.ServiceStub):

@@ -38,27 +38,20 @@ class PurchaseCompleted(betterproto2.Message):
     Names the order.
     """
 
-    items: "list[PurchasedItem]" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[PurchasedItem]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     What was bought.
     """
 
     purchase_timestamp: "datetime.datetime | None" = betterproto2.field(
-        4,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
     """
 
 
-default_message_pool.register_message(
-    "payment.v1", "PurchaseCompleted", PurchaseCompleted
-)
+default_message_pool.register_message("payment.v1", "PurchaseCompleted", PurchaseCompleted)
 
 
 @dataclass(eq=False, repr=False)
@@ -107,18 +100,13 @@ class RefundCompleted(betterproto2.Message):
     Names the refund.
     """
 
-    items: "list[RefundedItem]" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[RefundedItem]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     What was paid back.
     """
 
     refunded_at: "datetime.datetime | None" = betterproto2.field(
-        5,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        5, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
@@ -159,27 +147,20 @@ class TransactionCompleted(betterproto2.Message):
     Names the order.
     """
 
-    items: "list[PurchasedItem]" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[PurchasedItem]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     What was bought.
     """
 
     purchase_timestamp: "datetime.datetime | None" = betterproto2.field(
-        4,
-        betterproto2.TYPE_MESSAGE,
-        unwrap=lambda: __google__protobuf__.Timestamp,
-        optional=True,
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
     When.
     """
 
 
-default_message_pool.register_message(
-    "payment.v1", "TransactionCompleted", TransactionCompleted
-)
+default_message_pool.register_message("payment.v1", "TransactionCompleted", TransactionCompleted)
 
 
 from ...google import protobuf as __google__protobuf__

@@ -86,16 +86,12 @@ class Access(betterproto2.Message):
     A user whose token carries at least one of these roles.
     """
 
-    services: "list[str]" = betterproto2.field(
-        3, betterproto2.TYPE_STRING, repeated=True
-    )
+    services: "list[str]" = betterproto2.field(3, betterproto2.TYPE_STRING, repeated=True)
     """
     Programs, by the name in their certificate or service token.
     """
 
-    rate_class: "RateClass" = betterproto2.field(
-        4, betterproto2.TYPE_ENUM, default_factory=lambda: RateClass(0)
-    )
+    rate_class: "RateClass" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: RateClass(0))
     """
     The rate class at the gateway.
     """
@@ -122,16 +118,12 @@ class ErrorSpec(betterproto2.Message):
     gRPC code.
     """
 
-    title: "Text | None" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    title: "Text | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Short text.
     """
 
-    detail: "Text | None" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    detail: "Text | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Whole text.
     """
@@ -187,9 +179,7 @@ class Relationship(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.options.v1", "Relationship", Relationship
-)
+default_message_pool.register_message("samovar.options.v1", "Relationship", Relationship)
 
 
 @dataclass(eq=False, repr=False)
@@ -223,9 +213,7 @@ class Rest(betterproto2.Message):
     The JSON:API side of a method.
     """
 
-    request_types: "list[str]" = betterproto2.field(
-        1, betterproto2.TYPE_STRING, repeated=True
-    )
+    request_types: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
     """
     Types accepted in `data.type` besides the resource's own.
     """

@@ -88,9 +88,7 @@ class AnnounceVersionRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "AnnounceVersionRequest", AnnounceVersionRequest
-)
+default_message_pool.register_message("samovar.sandbox.v1", "AnnounceVersionRequest", AnnounceVersionRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -102,9 +100,7 @@ class AnnounceVersionResponse(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "AnnounceVersionResponse", AnnounceVersionResponse
-)
+default_message_pool.register_message("samovar.sandbox.v1", "AnnounceVersionResponse", AnnounceVersionResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -118,9 +114,7 @@ class BuyRequest(betterproto2.Message):
     UUID of the user.
     """
 
-    product_ids: "list[str]" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, repeated=True
-    )
+    product_ids: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
     """
     UUIDs of products.
     """
@@ -156,9 +150,7 @@ class DeleteUserRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "DeleteUserRequest", DeleteUserRequest
-)
+default_message_pool.register_message("samovar.sandbox.v1", "DeleteUserRequest", DeleteUserRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -170,9 +162,7 @@ class DeleteUserResponse(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "DeleteUserResponse", DeleteUserResponse
-)
+default_message_pool.register_message("samovar.sandbox.v1", "DeleteUserResponse", DeleteUserResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -191,9 +181,7 @@ class IssueTokenRequest(betterproto2.Message):
     Roles; none = `user`.
     """
 
-    permissions: "list[str]" = betterproto2.field(
-        3, betterproto2.TYPE_STRING, repeated=True
-    )
+    permissions: "list[str]" = betterproto2.field(3, betterproto2.TYPE_STRING, repeated=True)
     """
     Permissions, such as `channel:beta`.
     """
@@ -214,9 +202,7 @@ class IssueTokenRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "IssueTokenRequest", IssueTokenRequest
-)
+default_message_pool.register_message("samovar.sandbox.v1", "IssueTokenRequest", IssueTokenRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -231,9 +217,7 @@ class IssueTokenResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "IssueTokenResponse", IssueTokenResponse
-)
+default_message_pool.register_message("samovar.sandbox.v1", "IssueTokenResponse", IssueTokenResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -245,9 +229,7 @@ class ListProductsRequest(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "ListProductsRequest", ListProductsRequest
-)
+default_message_pool.register_message("samovar.sandbox.v1", "ListProductsRequest", ListProductsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -256,17 +238,13 @@ class ListProductsResponse(betterproto2.Message):
     All of them.
     """
 
-    products: "list[___catalog__v1__.Product]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    products: "list[___catalog__v1__.Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     In order of their ids.
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "ListProductsResponse", ListProductsResponse
-)
+default_message_pool.register_message("samovar.sandbox.v1", "ListProductsResponse", ListProductsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -275,24 +253,18 @@ class PutProductRequest(betterproto2.Message):
     The product as it should be.
     """
 
-    product: "___catalog__v1__.Product | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    product: "___catalog__v1__.Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Versions are left as they are.
     """
 
-    achievements: "list[___catalog__v1__.Achievement]" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    achievements: "list[___catalog__v1__.Achievement]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Its achievements.
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "PutProductRequest", PutProductRequest
-)
+default_message_pool.register_message("samovar.sandbox.v1", "PutProductRequest", PutProductRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -304,9 +276,7 @@ class PutProductResponse(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "PutProductResponse", PutProductResponse
-)
+default_message_pool.register_message("samovar.sandbox.v1", "PutProductResponse", PutProductResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -321,9 +291,7 @@ class RefundRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "RefundRequest", RefundRequest
-)
+default_message_pool.register_message("samovar.sandbox.v1", "RefundRequest", RefundRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -338,9 +306,7 @@ class RefundResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "RefundResponse", RefundResponse
-)
+default_message_pool.register_message("samovar.sandbox.v1", "RefundResponse", RefundResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -365,9 +331,7 @@ class SetPriceRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "SetPriceRequest", SetPriceRequest
-)
+default_message_pool.register_message("samovar.sandbox.v1", "SetPriceRequest", SetPriceRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -382,9 +346,7 @@ class SetPriceResponse(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "samovar.sandbox.v1", "SetPriceResponse", SetPriceResponse
-)
+default_message_pool.register_message("samovar.sandbox.v1", "SetPriceResponse", SetPriceResponse)
 
 
 class SandboxServiceStub(betterproto2_grpclib.ServiceStub):

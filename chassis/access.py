@@ -1,0 +1,134 @@
+"""Who is calling, and whether they may: the caller of the running call, the proto's access option, the decision between them.
+
+Used by the access interceptor; servicers read `current_caller()`. Contract: section 5, "Who is calling".
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from google.protobuf import descriptor_pool
+from samovar.options.v1 import options_pb2
+
+from chassis.errors import DomainError, Kind
+
+GATEWAY = "gateway"
+"""The only program whose `x-client-ip` and `x-request-id` are believed."""
+
+EXEMPT_SERVICES = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "grpc.reflection.v1.ServerReflection",
+    },
+)
+"""Not ours, without an access option, open to anyone who reaches the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """The proto's access option of one method. With nothing set, nobody may call it."""
+
+    public: bool = False
+    roles: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes the running call.
+
+    `user_id`, `roles`, `permissions` come from the user's own token, `service` from a service token or a client certificate;
+    either may be absent. `language` is `ru` or `en`.
+    """
+
+    user_id: UUID | None = None
+    roles: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
+    service: str | None = None
+    client_ip: str | None = None
+    request_id: str = ""
+    language: str = "ru"
+
+    def require_user(self) -> UUID:
+        """The user's id.
+
+        Raises:
+            DomainError: UNAUTHENTICATED when no user is calling.
+        """
+        if self.user_id is None:
+            raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+        return self.user_id
+
+
+_current: ContextVar[Caller] = ContextVar("samovar_caller")
+
+
+def current_caller() -> Caller:
+    """The caller of the call this code runs in.
+
+    Raises:
+        LookupError: outside of a call, which is a mistake of ours.
+    """
+    return _current.get()
+
+
+def find_caller() -> Caller | None:
+    """Like `current_caller`, for code that runs outside of calls too."""
+    return _current.get(None)
+
+
+def set_caller(caller: Caller) -> None:
+    """For the access interceptor: every call runs in a context of its own, so nothing has to be taken back."""
+    _current.set(caller)
+
+
+@contextmanager
+def caller_scope(caller: Caller) -> Iterator[Caller]:
+    """Runs a block as if `caller` had called: for tests and for work done in a caller's name outside of a call."""
+    token = _current.set(caller)
+    try:
+        yield caller
+    finally:
+        _current.reset(token)
+
+
+@cache
+def access_of(method: str) -> AccessRule:
+    """The rule of `/package.Service/Method`; a method that is unknown or has no option admits nobody."""
+    try:
+        descriptor = descriptor_pool.Default().FindMethodByName(method.lstrip("/").replace("/", "."))
+    except KeyError:
+        return AccessRule()
+    # The generated stubs say less of an extension than its type.
+    extension: Any = options_pb2.access
+    option = descriptor.GetOptions().Extensions[extension]
+    return AccessRule(public=option.public, roles=frozenset(option.roles), services=frozenset(option.services))
+
+
+def is_exempt(method: str) -> bool:
+    """True for health and reflection."""
+    return method.lstrip("/").partition("/")[0] in EXEMPT_SERVICES
+
+
+def check_access(rule: AccessRule, caller: Caller) -> None:
+    """Admits a caller who is one of those that the rule names.
+
+    Raises:
+        DomainError: UNAUTHENTICATED when the missing credential could be brought, PERMISSION_DENIED otherwise.
+    """
+    if rule.public:
+        return
+    if caller.service is not None and caller.service in rule.services:
+        return
+    if caller.user_id is not None and not caller.roles.isdisjoint(rule.roles):
+        return
+    user_is_missing = bool(rule.roles) and caller.user_id is None
+    nobody_is_known = caller.user_id is None and caller.service is None
+    if user_is_missing or (nobody_is_known and rule.services):
+        raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+    raise DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED")

@@ -1,0 +1,133 @@
+"""The port between services: a partitioned log of events, read by groups, at least once, in order within a partition.
+
+Written to by chassis.outbox only, read by chassis.consumers only. Adapters: chassis.event_log (PostgreSQL) and chassis.memory_bus;
+its shape is Kafka's, so that a broker can take the log's place. Promises: tests/contract/test_event_bus.py.
+"""
+
+import zlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chassis.events import CloudEvent
+
+PARTITIONS = 8
+"""Partitions of a topic: the most consumers of one group that can work on it at once."""
+
+DEAD_LETTER_SUFFIX = ".dlq"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A part of a topic that keeps its order."""
+
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusRecord:
+    """One record as it lies on the bus. `value` is undecoded: a record that is no event must be reportable too."""
+
+    topic: str
+    partition: int
+    position: int
+    key: str
+    value: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Partition:
+        """Where it came from."""
+        return Partition(self.topic, self.partition)
+
+
+class EventReader(Protocol):
+    """One member of a group. While it holds a partition no other member gets records of it."""
+
+    async def poll(
+        self, *, held: Collection[Partition] = (), max_records: int, wait_seconds: float
+    ) -> Sequence[BusRecord]:
+        """Records after the committed position of each partition that is free or ours, in order, except of those in `held`
+        (somebody is still at work on what they gave). Waits until there are some, until `wake()`, or for the time given.
+
+        Raises:
+            OSError, DomainError: the bus went away; the reader is finished and everything uncommitted will be given again.
+        """
+        ...
+
+    async def commit(self, record: BusRecord) -> None:
+        """Everything in the record's partition up to it is dealt with."""
+        ...
+
+    def wake(self) -> None:
+        """Ends a wait in `poll`."""
+        ...
+
+
+class EventBus(Protocol):
+    """The log."""
+
+    async def publish(self, events: Sequence[CloudEvent]) -> None:
+        """Appends the events, those of one key in the order given. When it returns they are safe; when it raises any part of
+        them may be.
+
+        Raises:
+            OSError, DomainError: the bus cannot be reached.
+        """
+        ...
+
+    def subscribe(self, group: str, topics: Sequence[str]) -> AbstractAsyncContextManager[EventReader]:
+        """Joins the group; a group that is new to a topic begins with the oldest event there is."""
+        ...
+
+    async def dead_letter(self, record: BusRecord, *, group: str, reason: str, description: str) -> None:
+        """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises when the bus cannot be reached."""
+        ...
+
+
+def partition_of(key: str) -> int:
+    """The partition that a key belongs to."""
+    return zlib.crc32(key.encode()) % PARTITIONS
+
+
+def dead_letter_headers(record: BusRecord, *, group: str, reason: str, description: str) -> dict[str, str]:
+    """What a dead letter says of itself, beside the headers that it came with."""
+    return {
+        **record.headers,
+        "dlq-group": group,
+        "dlq-reason": reason,
+        "dlq-description": description[:1000],
+        "dlq-topic": record.topic,
+        "dlq-partition": str(record.partition),
+        "dlq-position": str(record.position),
+    }
+
+
+@asynccontextmanager
+async def open_event_bus(
+    backend: str, *, postgres_dsn: str = "", application_name: str = ""
+) -> AsyncIterator[EventBus]:
+    """The bus that EVENTS_BACKEND names: `postgres` (needs EVENTS_POSTGRES_DSN), or `memory` (one process only).
+
+    Raises:
+        ValueError: an unknown backend, or no DSN.
+    """
+    if backend == "postgres":
+        from chassis.event_log import open_event_log  # noqa: PLC0415 - the adapters import this module
+
+        if not postgres_dsn:
+            raise ValueError("EVENTS_POSTGRES_DSN is needed when EVENTS_BACKEND is postgres")
+        async with open_event_log(postgres_dsn, application_name=application_name) as log:
+            yield log
+    elif backend == "memory":
+        from chassis.memory_bus import MemoryEventBus  # noqa: PLC0415 - the adapters import this module
+
+        yield MemoryEventBus()
+    else:
+        raise ValueError(f"EVENTS_BACKEND: {backend!r} is not one of postgres, memory")

@@ -1,0 +1,113 @@
+"""The port of objects: chunks, manifests, saves. Adapter: chassis.directory_store; its shape is S3's, presigned URLs included.
+
+Keys are `/`-separated segments of letters, digits and `._~-=+@`, never empty, never beginning with a dot; at most 512 bytes.
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from chassis.errors import DomainError, Kind
+
+MAX_KEY_BYTES = 512
+MAX_SEGMENT_BYTES = 200
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_~=+@-][A-Za-z0-9._~=+@-]*")
+
+
+class KeyInvalid(ValueError):
+    """The text cannot be the key of an object: a mistake of the program, or an attempt to leave the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of an object without reading it; `etag` is quoted and strong."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUpload:
+    """Where and how the client puts one object: exactly these bytes, exactly once."""
+
+    url: str
+    method: str = "PUT"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class ObjectStore(Protocol):
+    """Whole objects by key. An object is there completely or not at all.
+
+    Raises:
+        KeyInvalid: the key breaks the rules.
+        DomainError: FILE_NOT_FOUND from `get`; SERVICE_UNAVAILABLE when the store cannot be reached.
+    """
+
+    async def put(self, key: str, content: bytes | Path) -> None:
+        """Stores the bytes, or a copy of the file, in place of what was there. Safe on disk when it returns."""
+        ...
+
+    async def get(self, key: str) -> bytes:
+        """The whole object."""
+        ...
+
+    async def head(self, key: str) -> ObjectInfo | None:
+        """What is known of the object, or None."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Removes the object if it is there."""
+        ...
+
+    def presign_get(self, key: str, *, expires_in_seconds: float) -> str:
+        """A URL that reads the object (GET and HEAD, ranges) until it expires. No network."""
+        ...
+
+    def presign_put(self, key: str, *, size_bytes: int, sha256: str, expires_in_seconds: float) -> SignedUpload:
+        """A URL and headers that store exactly the bytes of this size and SHA-256 (hex), if nothing is there yet."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """The key, if it is one.
+
+    Raises:
+        KeyInvalid: it is not.
+    """
+    segments = key.split("/")
+    good = all(_SEGMENT.fullmatch(segment) and len(segment) <= MAX_SEGMENT_BYTES for segment in segments)
+    if not good or len(key) > MAX_KEY_BYTES:
+        raise KeyInvalid(f"not an object key: {key[:80]!r}")
+    return key
+
+
+def object_not_found(key: str) -> DomainError:
+    """The error of an object that is not there."""
+    return DomainError(Kind.NOT_FOUND, "FILE_NOT_FOUND", details={"key": key})
+
+
+@asynccontextmanager
+async def open_object_store(
+    backend: str, *, directory: str = "", base_url: str = "", signing_key: str = ""
+) -> AsyncIterator[ObjectStore]:
+    """The store that OBJECTS_BACKEND names: `directory` (needs OBJECTS_DIRECTORY, OBJECTS_BASE_URL, OBJECTS_SIGNING_KEY).
+
+    Raises:
+        ValueError: an unknown backend, or a setting that it needs is empty.
+    """
+    if backend != "directory":
+        raise ValueError(f"OBJECTS_BACKEND: {backend!r} is not one of directory")
+    needed = {"OBJECTS_DIRECTORY": directory, "OBJECTS_BASE_URL": base_url, "OBJECTS_SIGNING_KEY": signing_key}
+    for name, value in needed.items():
+        if not value:
+            raise ValueError(f"{name} is needed when OBJECTS_BACKEND is directory")
+    from chassis.directory_store import DirectoryStore  # noqa: PLC0415 - the adapter imports this module
+
+    yield DirectoryStore(Path(directory), base_url, signing_key)

@@ -1,0 +1,292 @@
+"""Channels to other services: deadline, retries where the proto allows, round_robin over healthy replicas, keepalive, and the
+metadata that every call carries (our service token, trace context, request id, language).
+
+A channel stands in for grpc.aio.Channel: generated stubs and the gateway's routes work on it. Calls raise grpc.aio.AioRpcError,
+which chassis.error_wire.from_rpc_error reads.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from typing import Any, Self, cast
+
+import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
+
+from chassis import telemetry
+from chassis.access import find_caller
+from chassis.interceptors import ACCEPT_LANGUAGE, REQUEST_ID, SERVICE_AUTHORIZATION, remaining_seconds
+from chassis.service_tokens import ServiceTokenSource
+from chassis.tls import Tls
+
+TIMEOUT_SECONDS = 5.0
+MAX_ATTEMPTS = 4
+"""Of a retried call, the first one included; gRPC allows five."""
+MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024
+KEEPALIVE_SECONDS = 60
+KEEPALIVE_TIMEOUT_SECONDS = 10
+RECONNECT_MIN_SECONDS = 0.1
+RECONNECT_MAX_SECONDS = 2.0
+
+_RETRIABLE = frozenset({MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT})
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+def open_channel(
+    address: str,
+    *,
+    audience: str,
+    service_tokens: ServiceTokenSource | None,
+    services: Sequence[str],
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    tls: Tls | None = None,
+) -> grpc.aio.Channel:
+    """A channel to the service named `audience`; close it, or use it as an async context manager.
+
+    `services` are the full names that will be called: their idempotency levels make the retry policy. A unary call takes at
+    most `timeout_seconds`, less if it says so, and never longer than the call it is made for; streams have no deadline of
+    their own. A user's `authorization` goes along only where the caller passes it as metadata.
+    """
+    options = _options(services)
+    if tls is None:
+        raw = grpc.aio.insecure_channel(address, options=options)
+    else:
+        raw = grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
+    channel = ServiceChannel(raw, audience=audience, tokens=service_tokens, timeout_seconds=timeout_seconds)
+    # It has a channel's whole interface; grpcio's class cannot be subclassed without a connection of its own.
+    return cast("grpc.aio.Channel", channel)
+
+
+def service_config(services: Sequence[str]) -> dict[str, Any]:
+    """The gRPC service config (https://github.com/grpc/grpc/blob/master/doc/service_config.md): balancing over replicas that
+    say SERVING, and retries of UNAVAILABLE for methods that may be repeated.
+    """
+    pool = descriptor_pool.Default()
+    names = [
+        {"service": service, "method": method.name}
+        for service in services
+        for method in pool.FindServiceByName(service).methods
+        if method.GetOptions().idempotency_level in _RETRIABLE
+    ]
+    retries = {
+        "maxAttempts": MAX_ATTEMPTS,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "0.5s",
+        "backoffMultiplier": 3,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": ""},
+        # When most calls fail, retrying them would only add to the load.
+        "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+        **({"methodConfig": [{"name": names, "retryPolicy": retries}]} if names else {}),
+    }
+
+
+def _options(services: Sequence[str]) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.service_config", json.dumps(service_config(services))),
+        # A service config from DNS must not change what the proto says.
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+        ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+        ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+        ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_MIN_SECONDS * 1000)),
+        ("grpc.min_reconnect_backoff_ms", int(RECONNECT_MIN_SECONDS * 1000)),
+        ("grpc.max_reconnect_backoff_ms", int(RECONNECT_MAX_SECONDS * 1000)),
+        ("grpc.enable_http_proxy", 0),
+        # Channels of one process would otherwise share connections, and with them their fate.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+
+
+class ServiceChannel:
+    """A grpc.aio channel whose calls carry our metadata and deadline. Made by `open_channel`.
+
+    grpcio's own client interceptors would do, at the price of a task per call; this costs two dictionary look-ups while the
+    service token is at hand.
+    """
+
+    def __init__(
+        self,
+        raw: grpc.aio.Channel,
+        *,
+        audience: str,
+        tokens: ServiceTokenSource | None,
+        timeout_seconds: float,
+    ) -> None:
+        self._raw = raw
+        self._audience = audience
+        self._tokens = tokens
+        self._timeout_seconds = timeout_seconds
+
+    def unary_unary(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
+        start = self._raw.unary_unary(method, *args, **options)
+
+        def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
+            seconds = self._deadline(self._timeout_seconds if timeout is None else timeout)
+            return self._call(_DeferredUnary, start, method, request, seconds, metadata, rest)
+
+        return call
+
+    def unary_stream(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
+        start = self._raw.unary_stream(method, *args, **options)
+
+        def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
+            return self._call(_DeferredStream, start, method, request, self._deadline(timeout), metadata, rest)
+
+        return call
+
+    def stream_unary(self, method: str, *args: Any, **options: Any) -> Any:
+        """Passed on as it is: no method of the platform streams requests."""
+        return self._raw.stream_unary(method, *args, **options)
+
+    def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
+        """Passed on as it is: only reflection streams requests."""
+        return self._raw.stream_stream(method, *args, **options)
+
+    async def close(self, grace: float | None = None) -> None:
+        await self._raw.close(grace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002  grpcio's signature
+        return self._raw.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self._raw.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        await self._raw.channel_ready()
+
+    def _deadline(self, seconds: float | None) -> float | None:
+        remaining = remaining_seconds()
+        if remaining is None:
+            return seconds
+        return remaining if seconds is None else min(seconds, remaining)
+
+    def _call(
+        self,
+        deferred: "type[_DeferredUnary | _DeferredStream]",
+        start: Any,
+        method: str,
+        request: Any,
+        timeout: float | None,
+        metadata: Metadata | None,
+        rest: dict[str, Any],
+    ) -> Any:
+        span = telemetry.start_rpc_span(method, SpanKind.CLIENT, parent=None)
+        carried = _carried(span, metadata)
+        started = time.perf_counter()
+
+        def begin(token: str | None) -> Any:
+            if token is not None:
+                carried.append((SERVICE_AUTHORIZATION, f"Bearer {token}"))
+            call = start(request, timeout=timeout, metadata=carried, **rest)
+            call.add_done_callback(lambda done: _ended(done, method, span, started))
+            return call
+
+        if self._tokens is None:
+            return begin(None)
+        token = self._tokens.cached(self._audience)
+        if token is not None:
+            return begin(token)
+        return deferred(self._tokens, self._audience, begin, span)
+
+
+def _carried(span: Span, metadata: Metadata | None) -> list[tuple[str, str | bytes]]:
+    """The caller's metadata, and ours where the caller did not set it."""
+    carried = list(metadata or ())
+    given = {key for key, _ in carried}
+    carried.extend(telemetry.inject(trace.set_span_in_context(span)).items())
+    caller = find_caller()
+    if caller is not None:
+        if REQUEST_ID not in given:
+            carried.append((REQUEST_ID, caller.request_id))
+        if ACCEPT_LANGUAGE not in given:
+            carried.append((ACCEPT_LANGUAGE, caller.language))
+    return carried
+
+
+def _ended(call: Any, method: str, span: Span, started: float) -> None:
+    # grpcio's calls know their code without waiting once they are done; its public accessor is a coroutine all the same.
+    code = _code_of(call)
+    telemetry.end_rpc_span(span, code)
+    telemetry.CLIENT_CALLS.labels(method, code.name).inc()
+    telemetry.CLIENT_SECONDS.labels(method).observe(time.perf_counter() - started)
+
+
+def _code_of(call: Any) -> grpc.StatusCode:
+    coroutine = call.code()
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast("grpc.StatusCode", done.value)
+    finally:
+        coroutine.close()
+    return grpc.StatusCode.UNKNOWN
+
+
+class _Deferred:
+    """A call that has to wait for its service token first."""
+
+    def __init__(
+        self,
+        tokens: ServiceTokenSource,
+        audience: str,
+        begin: Callable[[str], Any],
+        span: Span,
+    ) -> None:
+        self._tokens = tokens
+        self._audience = audience
+        self._begin = begin
+        self._span = span
+        self._call: Any = None
+        self._cancelled = False
+
+    async def _start(self) -> Any:
+        try:
+            token = await self._tokens.token(self._audience)
+        except BaseException:
+            telemetry.end_rpc_span(self._span, grpc.StatusCode.UNAUTHENTICATED)
+            raise
+        self._call = self._begin(token)
+        if self._cancelled:
+            self._call.cancel()
+        return self._call
+
+    def cancel(self) -> bool:
+        self._cancelled = True
+        return bool(self._call.cancel()) if self._call is not None else True
+
+
+class _DeferredUnary(_Deferred):
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._run().__await__()
+
+    async def _run(self) -> Any:
+        return await (await self._start())
+
+
+class _DeferredStream(_Deferred):
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._run()
+
+    async def _run(self) -> AsyncIterator[Any]:
+        call = await self._start()
+        try:
+            async for message in call:
+                yield message
+        finally:
+            call.cancel()

@@ -1,0 +1,41 @@
+"""Certificates of gRPC ports and channels: mTLS with the three files of GRPC_TLS_*. Used by rpc_server and rpc_client."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from chassis.settings import ProgramSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM bytes: this program's certificate chain and key, and the authorities that peers' certificates must come from."""
+
+    certificate_chain: bytes
+    private_key: bytes = field(repr=False)
+    authorities: bytes
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        return grpc.ssl_server_credentials(
+            [(self.private_key, self.certificate_chain)],
+            root_certificates=self.authorities,
+            require_client_auth=True,
+        )
+
+    def channel_credentials(self) -> grpc.ChannelCredentials:
+        return grpc.ssl_channel_credentials(self.authorities, self.private_key, self.certificate_chain)
+
+
+async def read_tls(settings: ProgramSettings) -> Tls | None:
+    """The program's certificates, or None where the settings name none.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if not settings.grpc_tls_cert_file:
+        return None
+    names = (settings.grpc_tls_cert_file, settings.grpc_tls_key_file, settings.grpc_tls_ca_file)
+    chain, key, authorities = [await asyncio.to_thread(Path(name).read_bytes) for name in names]
+    return Tls(chain, key, authorities)

@@ -1,0 +1,175 @@
+"""Writes what the table of routes points to: decode and encode of each REST binding, request and event of each stream."""
+
+from collections.abc import Iterator
+
+from codegen.emit_readers import KNOWN_FILLERS, emit_members, emit_names, fill_statements
+from codegen.endpoints import WRAPPED_KINDS, Endpoint, StreamEndpoint
+from codegen.model import Field, Kind
+from codegen.module_names import ModuleNames
+from codegen.python_source import assign, attribute, fit, text
+
+_RANGES = {
+    Kind.INT32: ("MIN_INT32", "MAX_INT32"),
+    Kind.UINT32: ("", "MAX_UINT32"),
+    Kind.INT64: ("MIN_INT64", "MAX_INT64"),
+    Kind.UINT64: ("", "MAX_UINT64"),
+}
+_PARAMETER_READERS = {
+    Kind.STRING: "string",
+    Kind.BOOL: "boolean",
+    Kind.ENUM: "enum",
+    Kind.BYTES: "octets",
+    Kind.DOUBLE: "number",
+    Kind.FLOAT: "number",
+} | dict.fromkeys(_RANGES, "integer")
+
+
+def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
+    """`decode_<method>(path, query, attributes, problems)` and the sets of names it knows."""
+    name = endpoint.name
+    if endpoint.has_body and endpoint.body_field is None:
+        yield emit_members(name, endpoint.body_fields)
+    if endpoint.query_fields:
+        yield emit_names(f"{name.upper()}_QUERY", [one for one in endpoint.query_fields if not one.repeated])
+    json, mapping = names.shape("JsonValue"), names.imports.use("collections.abc", "Mapping")
+    arguments = [
+        f"{'path' if endpoint.path_fields else '_path'}: {mapping}[str, str]",
+        f"query: {names.shape('Query')}",
+        f"{'attributes' if endpoint.has_body else '_attributes'}: {mapping}[str, {json}] | None",
+        f"problems: list[{names.shape('Problem')}]",
+    ]
+    request = names.message_class(endpoint.request)
+    yield [
+        *fit(f"def decode_{name}(", arguments, f") -> {request}:"),
+        f'    """{endpoint.verb} {endpoint.path}"""',
+        f"    message = {request}()",
+        *(f"    {_path_field(one, names)}" for one in endpoint.path_fields),
+        *(f"    {line}" for line in _query(endpoint, names)),
+        *(f"    {line}" for line in _body(endpoint, names)),
+        "    return message",
+    ]
+
+
+def emit_encode(endpoint: Endpoint, names: ModuleNames) -> list[str]:
+    """`encode_<method>(message)`: primary data and page."""
+    encoded, data = names.shape("Encoded"), endpoint.data
+    response = names.message_class(endpoint.response)
+    if data is None:
+        return [f"def encode_{endpoint.name}(_message: {response}) -> {encoded}:", f"    return {encoded}(None)"]
+    head = f"def encode_{endpoint.name}(message: {response}) -> {encoded}:"
+    resource = names.resource_writer(data.resource)
+    if data.field is None:
+        return [head, f"    return {encoded}({resource}(message))"]
+    value = attribute("message", data.field.name)
+    if not data.is_collection:
+        return [head, f'    return {encoded}({resource}({value}) if message.HasField("{data.field.name}") else None)']
+    page = f", {names.runtime('page_of')}({attribute('message', data.page.name)})" if data.page else ""
+    return [head, f"    return {encoded}([{resource}(one) for one in {value}]{page})"]
+
+
+def emit_stream_request(stream: StreamEndpoint, names: ModuleNames) -> list[str]:
+    """`request_<method>(last_event_id)`."""
+    request = names.message_class(stream.request)
+    if stream.resume_field is None:
+        return [f"def request_{stream.name}(_last_event_id: str | None) -> {request}:", f"    return {request}()"]
+    return [
+        f"def request_{stream.name}(last_event_id: str | None) -> {request}:",
+        f"    message = {request}()",
+        "    if last_event_id is not None:",
+        f"        {assign('message', stream.resume_field.name, 'last_event_id')}",
+        "    return message",
+    ]
+
+
+def emit_stream_event(stream: StreamEndpoint, names: ModuleNames) -> list[str]:
+    """`event_<method>(message)`: one event as the envelope wants it."""
+    event = names.shape("StreamedEvent")
+    event_id = attribute("message", stream.id_field.name)
+    time = f"{names.runtime('timestamp_text')}({attribute('message', stream.time_field.name)})"
+    lines = [
+        f"def event_{stream.name}(message: {names.message_class(stream.response)}) -> {event}:",
+        f'    """One event of {stream.path}."""',
+        f'    match message.WhichOneof("{stream.events[0].oneof}"):',
+    ]
+    for one in stream.events:
+        payload, option = attribute("message", one.name), stream.options[one.name]
+        written = f"{names.object_writer(stream.payloads[one.name])}({payload})"
+        key = option.superseded_by
+        supersedes = f'f"{option.type}:{{{attribute(payload, key)}}}"' if key else "None"
+        lines.append(f'        case "{one.name}":')
+        lines += fit(f"return {event}(", [text(option.type), event_id, time, written, supersedes], ")", " " * 12)
+    unknown = names.runtime("UNKNOWN_EVENT")
+    return [*lines, "        case _:", f"            return {event}({unknown}, {event_id}, {time}, None, None)"]
+
+
+def _path_field(one: Field, names: ModuleNames) -> str:
+    if one.kind is Kind.STRING:
+        return assign("message", one.name, f"{names.runtime('path_string')}(path, {text(one.name)}, problems)")
+    lowest, highest = _range(one.kind, names)
+    return assign(
+        "message", one.name, f"{names.runtime('path_integer')}(path, {text(one.name)}, {lowest}, {highest}, problems)"
+    )
+
+
+def _range(kind: Kind, names: ModuleNames) -> tuple[str, str]:
+    lowest, highest = _RANGES[kind]
+    return names.runtime(lowest) if lowest else "0", names.runtime(highest)
+
+
+def _query(endpoint: Endpoint, names: ModuleNames) -> list[str]:
+    parameters = names.runtime("Parameters")
+    if not endpoint.query_fields:
+        return ["if query:", f"    {parameters}(query, problems)"]
+    lists = [text(one.name) for one in endpoint.query_fields if one.repeated]
+    options = ["query", "problems", f"names={endpoint.name.upper()}_QUERY"]
+    options += [f"lists=frozenset({{{', '.join(lists)}}})"] if lists else []
+    options += ["paged=True"] if endpoint.is_paged else []
+    lines = ["if query:", *fit(f"given = {parameters}(", options, ")", "    ")]
+    for one in endpoint.query_fields:
+        lines += [f"    if {text(one.name)} in given:", f"        {_parameter(one, names)}"]
+    return lines
+
+
+def _parameter(one: Field, names: ModuleNames) -> str:
+    """A statement that sets a field from a query parameter that was given."""
+    name, target = text(one.name), attribute("message", one.name)
+    if one.type_name in KNOWN_FILLERS:
+        return f"given.fill({name}, {names.runtime(KNOWN_FILLERS[one.type_name])}, {target})"
+    kind = WRAPPED_KINDS.get(one.type_name, one.kind)
+    arguments = [name]
+    if kind is Kind.ENUM:
+        arguments.append(names.enum_numbers(one.type_name))
+    elif kind in _RANGES:
+        arguments += _range(kind, names)
+    elif kind is Kind.FLOAT:
+        arguments.append(names.runtime("MAX_FLOAT32"))
+    if one.repeated:
+        reader = "octets_list" if kind is Kind.BYTES else f"{_PARAMETER_READERS[kind]}s"
+        return f"{target}.extend(given.{reader}({', '.join(arguments)}))"
+    value = f"given.{_PARAMETER_READERS[kind]}({', '.join(arguments)})"
+    if one.kind is Kind.MESSAGE:
+        return f"{names.runtime('fill_wrapper')}({target}, {value})"
+    return assign("message", one.name, value)
+
+
+def _body(endpoint: Endpoint, names: ModuleNames) -> list[str]:
+    if not endpoint.has_body:
+        return []
+    at, body = names.runtime("ATTRIBUTES"), endpoint.body_field
+    lines = ["if attributes is not None:"]
+    if body is None:
+        known = f"{endpoint.name.upper()}_MEMBERS"
+        members = "members = " if endpoint.body_fields else ""
+        lines.append(f"    {members}{names.runtime('members_of')}(attributes, {known}, {at}, problems)")
+        lines += [f"    {line}" for line in fill_statements(endpoint.body_fields, endpoint.request, at, names)]
+    else:
+        message, target = names.message(body.type_name), attribute("message", body.name)
+        known = names.members(message)
+        lines += [f"    {target}.SetInParent()", f"    {names.filler(message)}({target}, attributes, {at}, problems)"]
+    if endpoint.mask_field is not None:
+        mask = attribute("message", endpoint.mask_field.name)
+        lines += [
+            f"    {mask}.SetInParent()",
+            f"    {mask}.paths.extend({names.runtime('mask_paths')}(attributes, {known}))",
+        ]
+    return lines

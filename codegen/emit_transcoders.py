@@ -1,0 +1,86 @@
+"""Writes the transcoders: one Python module for each proto file that needs one, as straight code over the messages' attributes.
+What single values look like is gateway.transcoding's business.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from codegen.emit_methods import emit_decode, emit_encode, emit_stream_event, emit_stream_request
+from codegen.emit_readers import emit_fill, emit_members
+from codegen.emit_writers import emit_object, emit_resource
+from codegen.endpoints import Endpoint, StreamEndpoint, snake, uuid_placeholders
+from codegen.faults import Faults
+from codegen.model import Contract, EnumType, MessageType
+from codegen.module_names import ModuleNames
+from codegen.python_source import fit, rest_module, text
+from codegen.reach import Needs, find_needs
+
+_T = TypeVar("_T", MessageType, EnumType)
+
+
+def emit_transcoders(
+    contract: Contract, endpoints: Sequence[Endpoint], streams: Sequence[StreamEndpoint], root: str, faults: Faults
+) -> Iterator[tuple[str, str]]:
+    """Path and text of each module. `root` is the package that all of them lie in."""
+    needs = find_needs(contract, endpoints, streams, faults)
+    for file in contract.own_files:
+        names = ModuleNames(contract, file, root)
+        blocks = [
+            *_types(needs, endpoints, names),
+            *_methods([one for one in endpoints if one.method.file == file], names),
+            *_streams([one for one in streams if one.method.file == file], names),
+        ]
+        if blocks:
+            package, module = rest_module(root, file)
+            yield f"{package.replace('.', '/')}/{module}.py", _source(blocks, names)
+
+
+def _types(needs: Needs, endpoints: Sequence[Endpoint], names: ModuleNames) -> Iterator[list[str]]:
+    for enum in _of_file({**needs.enums_out, **needs.enums_in}, names.file):
+        yield list(_enum(enum, needs, names))
+    for message in _of_file(needs.resources, names.file):
+        if message.resource is not None:
+            yield emit_resource(message, message.resource, uuid_placeholders(message.resource, endpoints), names)
+    for message in _of_file(needs.objects, names.file):
+        yield emit_object(message, names)
+    for message in _of_file(needs.fills, names.file):
+        yield emit_members(snake(message.path), message.fields)
+        yield emit_fill(message, names)
+
+
+def _methods(endpoints: Iterable[Endpoint], names: ModuleNames) -> Iterator[list[str]]:
+    # In the order of the proto, where the table of routes has them in the order of matching.
+    for endpoint in sorted(endpoints, key=lambda one: (one.method.location.line, one.name)):
+        yield from emit_decode(endpoint, names)
+        yield emit_encode(endpoint, names)
+
+
+def _streams(streams: Iterable[StreamEndpoint], names: ModuleNames) -> Iterator[list[str]]:
+    for stream in streams:
+        yield emit_stream_request(stream, names)
+        yield emit_stream_event(stream, names)
+
+
+def _of_file(types: dict[str, _T], file: str) -> list[_T]:
+    return sorted((one for one in types.values() if one.file == file), key=lambda one: one.location.line)
+
+
+def _enum(enum: EnumType, needs: Needs, names: ModuleNames) -> Iterator[str]:
+    name = snake(enum.path).upper()
+    if enum.full_name in needs.enums_out:
+        # Of two names for one number the first is written.
+        texts = dict(reversed(enum.texts))
+        items = [f"{number}: {text(written) if written else None}" for number, written in sorted(texts.items())]
+        yield from fit(f"{name}_TEXTS = {names.runtime('EnumTexts')}({{", items, "})")
+    if enum.full_name in needs.enums_in:
+        items = [f"{text(written)}: {number}" for number, written in enum.texts if written]
+        yield from fit(f"{name}_NUMBERS: dict[str, int] = {{", items, "}")
+
+
+def _source(blocks: Iterable[list[str]], names: ModuleNames) -> str:
+    head = f'"""Transcoders of {names.file}. Generated from proto/ by `./taskw gen`; do not edit."""'
+    lines = [head, "", *names.imports.lines()]
+    for block in blocks:
+        after_code = lines[-1].startswith(" ")
+        lines += ["", *([""] if after_code or block[0].startswith("def ") else []), *block]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,114 @@
+"""Endpoints that can be served: the options of a method resolved to the fields they name. Made by codegen.resolve."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from samovar.options.v1 import options_pb2
+
+from codegen.model import Field, Kind, MessageType, Method
+
+FIELD_MASK = "google.protobuf.FieldMask"
+TIMESTAMP = "google.protobuf.Timestamp"
+PAGE_INFO = "samovar.types.v1.PageInfo"
+WRAPPED_KINDS: Mapping[str, Kind] = {
+    "google.protobuf.BoolValue": Kind.BOOL,
+    "google.protobuf.Int32Value": Kind.INT32,
+    "google.protobuf.Int64Value": Kind.INT64,
+    "google.protobuf.UInt32Value": Kind.UINT32,
+    "google.protobuf.UInt64Value": Kind.UINT64,
+    "google.protobuf.FloatValue": Kind.FLOAT,
+    "google.protobuf.DoubleValue": Kind.DOUBLE,
+    "google.protobuf.StringValue": Kind.STRING,
+    "google.protobuf.BytesValue": Kind.BYTES,
+}
+"""What each wrapper message wraps."""
+SCALAR_MESSAGES = frozenset({TIMESTAMP, FIELD_MASK, "google.protobuf.Duration", *WRAPPED_KINDS})
+"""Messages that JSON writes as one scalar value."""
+WELL_KNOWN = SCALAR_MESSAGES | {f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue", "Empty")}
+"""Messages that gateway.transcoding reads and writes itself."""
+
+PATH_KINDS = frozenset({Kind.STRING, Kind.INT32, Kind.INT64, Kind.UINT32, Kind.UINT64})
+"""What a path parameter can be."""
+
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What of a response becomes primary data. `field` is None when the response is the resource itself."""
+
+    field: Field | None
+    resource: MessageType
+    page: Field | None
+
+    @property
+    def is_collection(self) -> bool:
+        return self.field is not None and self.field.repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One route: a method and one of its bindings, its request fields dealt out to path, query, body and mask."""
+
+    method: Method
+    name: str
+    verb: str
+    path: str
+    request: MessageType
+    response: MessageType
+    path_fields: tuple[Field, ...]
+    query_fields: tuple[Field, ...]
+    body_field: Field | None
+    """The message field that receives the attributes; None with `body: "*"` and without a body."""
+    body_fields: tuple[Field, ...]
+    """The fields that attributes are named by: of the request itself, or of `body_field`."""
+    has_body: bool
+    mask_field: Field | None
+    data: Data | None
+    document_id_parameter: str | None
+    success_status: int
+
+    @property
+    def is_paged(self) -> bool:
+        return self.data is not None and self.data.page is not None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEndpoint:
+    """One WebSocket over a server-streaming method."""
+
+    method: Method
+    name: str
+    path: str
+    request: MessageType
+    response: MessageType
+    resume_field: Field | None
+    id_field: Field
+    time_field: Field
+    events: tuple[Field, ...]
+    payloads: Mapping[str, MessageType]
+    options: Mapping[str, options_pb2.StreamEvent]
+
+
+def path_parameters(path: str) -> tuple[str, ...]:
+    return tuple(_PLACEHOLDER.findall(path))
+
+
+def path_shape(path: str) -> str:
+    """The path without its parameters' names: two routes of one shape cannot be told apart."""
+    return _PLACEHOLDER.sub("{}", path)
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).replace(".", "_").lower()
+
+
+def uuid_placeholders(resource: options_pb2.Resource, endpoints: Iterable[Endpoint]) -> frozenset[str]:
+    """Placeholders of a self link that can only be UUIDs, because the GET route behind the link takes nothing else."""
+    for endpoint in endpoints:
+        if endpoint.verb == "GET" and path_shape(endpoint.path) == path_shape(resource.self):
+            uuids = {one.name for one in endpoint.path_fields if one.is_uuid}
+            pairs = zip(path_parameters(resource.self), path_parameters(endpoint.path), strict=True)
+            return frozenset(ours for ours, theirs in pairs if theirs in uuids)
+    return frozenset()

@@ -1,0 +1,96 @@
+"""Which types need code, and of which sort: found by walking from the endpoints. What can have no JSON form is a fault."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from codegen.endpoints import WELL_KNOWN, Endpoint, StreamEndpoint
+from codegen.faults import Faults
+from codegen.model import Contract, EnumType, Field, Kind, MessageType
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Types by full name. `resources` become resource objects, `objects` plain ones, `fills` are read from documents."""
+
+    resources: dict[str, MessageType] = field(default_factory=dict)
+    objects: dict[str, MessageType] = field(default_factory=dict)
+    fills: dict[str, MessageType] = field(default_factory=dict)
+    enums_out: dict[str, EnumType] = field(default_factory=dict)
+    enums_in: dict[str, EnumType] = field(default_factory=dict)
+
+
+def find_needs(
+    contract: Contract, endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults
+) -> Needs:
+    walk = _Walk(contract, faults)
+    for endpoint in endpoints:
+        if endpoint.data is not None:
+            walk.resource(endpoint.data.resource)
+        body = (endpoint.body_field,) if endpoint.body_field is not None else endpoint.body_fields
+        for one in (*body, *endpoint.query_fields):
+            walk.read(one, endpoint.request, ())
+    for stream in streams:
+        for payload in stream.payloads.values():
+            walk.object(payload)
+    return walk.needs
+
+
+class _Walk:
+    def __init__(self, contract: Contract, faults: Faults) -> None:
+        self._contract = contract
+        self._faults = faults
+        self.needs = Needs()
+
+    def resource(self, message: MessageType) -> None:
+        self._written(message, self.needs.resources)
+
+    def object(self, message: MessageType) -> None:
+        self._written(message, self.needs.objects)
+
+    def _written(self, message: MessageType, known: dict[str, MessageType]) -> None:
+        if message.full_name in known or not self._is_ours(message):
+            return
+        known[message.full_name] = message
+        for one in message.fields:
+            self._write(one)
+
+    def _write(self, one: Field) -> None:
+        if one.kind is Kind.ENUM:
+            self.needs.enums_out[one.type_name] = self._contract.enums[one.type_name]
+        elif one.kind is Kind.MESSAGE and one.type_name not in WELL_KNOWN:
+            message = self._contract.messages[one.type_name]
+            if message.is_map_entry:
+                self._write(message.fields[1])
+            else:
+                self.object(message)
+
+    def read(self, one: Field, within: MessageType, outer: tuple[str, ...]) -> None:
+        if one.kind is Kind.ENUM:
+            self.needs.enums_in[one.type_name] = self._contract.enums[one.type_name]
+        elif one.kind is Kind.MESSAGE and one.type_name not in WELL_KNOWN:
+            message = self._contract.messages[one.type_name]
+            if message.is_map_entry:
+                self.read(message.fields[1], within, outer)
+            elif one.type_name in outer:
+                self._faults.add(
+                    one.location, "recursive-request", f"{within.path}.{one.name}: a document of it has no bottom"
+                )
+            elif self._is_ours(message):
+                self.needs.fills[message.full_name] = message
+                for inner in message.fields:
+                    self.read(inner, message, (*outer, one.type_name))
+
+    def _is_ours(self, message: MessageType) -> bool:
+        if message.file not in self._contract.own_files:
+            self._faults.add(
+                message.location,
+                "foreign-message",
+                f"{message.full_name} is neither ours nor a known type of protobuf's",
+            )
+            return False
+        if message.file in self._contract.proto2_files:
+            self._faults.add(
+                message.location, "proto2", f"{message.path}: only proto3 messages can be shown as JSON:API"
+            )
+            return False
+        return True

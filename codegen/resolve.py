@@ -1,0 +1,315 @@
+"""From methods with options to endpoints: every name looked up, every contradiction found."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from samovar.options.v1 import options_pb2
+
+from codegen.endpoints import (
+    FIELD_MASK,
+    PAGE_INFO,
+    PATH_KINDS,
+    SCALAR_MESSAGES,
+    TIMESTAMP,
+    WELL_KNOWN,
+    Data,
+    Endpoint,
+    StreamEndpoint,
+    path_parameters,
+    path_shape,
+    snake,
+)
+from codegen.faults import Faults
+from codegen.model import Binding, Contract, Field, Kind, Location, Method
+from codegen.rules import check_method, check_names, check_resources, check_unique
+
+_PATH = re.compile(r"(/([a-z0-9_.-]+|\{[a-z0-9_]+\}))+")
+_VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
+_BODYLESS_VERBS = frozenset({"GET", "DELETE"})
+
+
+def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], list[StreamEndpoint]]:
+    """All endpoints of the contract in the order they should be tried; what cannot be served is reported and left out."""
+    endpoints: list[Endpoint] = []
+    streams: list[StreamEndpoint] = []
+    for method in contract.methods:
+        check_method(method, faults)
+        for index, binding in enumerate(method.bindings):
+            endpoint = _Resolver(contract, method, faults).endpoint(binding, index)
+            if endpoint is not None:
+                endpoints.append(endpoint)
+        if method.stream is not None:
+            stream = _Resolver(contract, method, faults).stream_endpoint(method.stream)
+            if stream is not None:
+                streams.append(stream)
+    endpoints.sort(key=lambda endpoint: (_specific_first(endpoint.path), endpoint.verb))
+    streams.sort(key=lambda stream: stream.path)
+    check_names(endpoints, streams, faults)
+    check_unique(endpoints, streams, faults)
+    check_resources(contract, endpoints, faults)
+    return endpoints, streams
+
+
+def _specific_first(path: str) -> list[tuple[bool, str]]:
+    return [(segment.startswith("{"), segment) for segment in path.split("/")]
+
+
+class _Resolver:
+    """Resolves the options of one method."""
+
+    def __init__(self, contract: Contract, method: Method, faults: Faults) -> None:
+        self._contract = contract
+        self._method = method
+        self._faults = faults
+        self._request = contract.messages[method.request]
+        self._response = contract.messages[method.response]
+
+    def _fault(self, rule: str, text: str, location: Location | None = None) -> None:
+        self._faults.add(location or self._method.location, rule, f"{self._method.name}: {text}")
+
+    def endpoint(self, binding: Binding, index: int) -> Endpoint | None:
+        before = len(self._faults.found)
+        rest = self._method.rest
+        if binding.verb not in _VERBS or not _PATH.fullmatch(binding.path):
+            self._fault(
+                "http-path",
+                f"{binding.verb} {binding.path!r} is not one of GET, PUT, POST, DELETE, PATCH on /literal/{{field}}/…",
+            )
+            return None
+        if binding.response_body:
+            self._fault("http-response-body", "response_body has no meaning here; rest.data_field names the data")
+        path_fields = tuple(self._path_fields(binding))
+        body_field, body_fields = self._body(binding, path_fields)
+        mask_field = self._mask_field(binding)
+        taken = {one.name for one in (*path_fields, body_field, mask_field) if one}
+        if binding.body == "*":
+            query_fields: tuple[Field, ...] = ()
+            body_fields = tuple(one for one in self._request.fields if one.name not in taken)
+        else:
+            query_fields = tuple(one for one in self._request.fields if one.name not in taken)
+        self._check_query(query_fields)
+        data = self._data()
+        self._check_page(data, query_fields)
+        status = self._success_status(data)
+        if len(self._faults.found) > before:
+            return None
+        return Endpoint(
+            method=self._method,
+            name=snake(self._method.name) + (f"_{index + 1}" if index else ""),
+            verb=binding.verb,
+            path=binding.path,
+            request=self._request,
+            response=self._response,
+            path_fields=path_fields,
+            query_fields=query_fields,
+            body_field=body_field,
+            body_fields=body_fields,
+            has_body=bool(binding.body),
+            mask_field=mask_field,
+            data=None if rest is not None and rest.no_content else data,
+            document_id_parameter=self._document_id_parameter(binding, data),
+            success_status=status,
+        )
+
+    def _path_fields(self, binding: Binding) -> Iterator[Field]:
+        names = path_parameters(binding.path)
+        for name in dict.fromkeys(names):
+            found = self._request.field(name)
+            if found is None:
+                self._fault("path-parameter", f"{{{name}}} of {binding.path} is not a field of {self._request.path}")
+            elif found.repeated or found.kind not in PATH_KINDS:
+                self._fault("path-parameter", f"{{{name}}} is neither a string nor an integer", found.location)
+            elif names.count(name) > 1:
+                self._fault("path-parameter", f"{{{name}}} comes twice in {binding.path}")
+            else:
+                yield found
+
+    def _body(self, binding: Binding, path_fields: tuple[Field, ...]) -> tuple[Field | None, tuple[Field, ...]]:
+        if not binding.body or binding.body == "*":
+            if binding.body and binding.verb in _BODYLESS_VERBS:
+                self._fault("http-body", f"a {binding.verb} has no body")
+            return None, ()
+        if binding.verb in _BODYLESS_VERBS:
+            self._fault("http-body", f"a {binding.verb} has no body")
+        found = self._request.field(binding.body)
+        if found is None or found in path_fields:
+            self._fault(
+                "http-body", f"the body {binding.body!r} is not a field of {self._request.path} that is free for it"
+            )
+            return None, ()
+        if found.kind is not Kind.MESSAGE or found.repeated or found.type_name in WELL_KNOWN:
+            self._fault(
+                "http-body",
+                f"the body {binding.body!r} is not a message with fields to take the attributes",
+                found.location,
+            )
+            return None, ()
+        return found, self._contract.messages[found.type_name].fields
+
+    def _mask_field(self, binding: Binding) -> Field | None:
+        name = self._method.rest.update_mask_field if self._method.rest else ""
+        if not name:
+            if binding.verb == "PATCH":
+                self._fault(
+                    "update-mask",
+                    "a PATCH needs rest.update_mask_field: without a mask an absent attribute looks like a cleared one",
+                )
+            return None
+        found = self._request.field(name)
+        if binding.verb != "PATCH":
+            self._fault("update-mask", f"rest.update_mask_field means nothing on a {binding.verb}")
+        if found is None:
+            self._fault("update-mask", f"rest.update_mask_field {name!r} is not a field of {self._request.path}")
+        elif found.type_name != FIELD_MASK or found.repeated:
+            self._fault("update-mask", f"rest.update_mask_field {name!r} is not a {FIELD_MASK}", found.location)
+            return None
+        return found
+
+    def _check_query(self, fields: Iterable[Field]) -> None:
+        for one in fields:
+            if one.kind is Kind.MESSAGE and (one.repeated or one.type_name not in SCALAR_MESSAGES):
+                self._fault(
+                    "query-parameter",
+                    f"{one.name} would be a query parameter, and a message cannot be one",
+                    one.location,
+                )
+
+    def _data(self) -> Data | None:
+        rest = self._method.rest
+        page = next((one for one in self._response.fields if one.type_name == PAGE_INFO and not one.repeated), None)
+        if rest is not None and rest.no_content:
+            return None
+        if self._response.resource is not None and not (rest and rest.data_field):
+            return Data(None, self._response, None)
+        candidates = [
+            one
+            for one in self._response.fields
+            if one.kind is Kind.MESSAGE and self._contract.messages[one.type_name].resource is not None
+        ]
+        if rest is not None and rest.data_field:
+            candidates = [one for one in candidates if one.name == rest.data_field]
+            if not candidates:
+                self._fault(
+                    "data-field",
+                    f"rest.data_field {rest.data_field!r} is not a field of {self._response.path} that holds a resource",
+                )
+                return None
+        if not candidates:
+            self._fault(
+                "data-field",
+                f"{self._response.path} holds no resource to become data; say rest.no_content if that is meant",
+            )
+            return None
+        if len(candidates) > 1:
+            names = ", ".join(one.name for one in candidates)
+            self._fault(
+                "data-field", f"{self._response.path} holds several resources ({names}); rest.data_field must name one"
+            )
+            return None
+        chosen = candidates[0]
+        return Data(chosen, self._contract.messages[chosen.type_name], page if chosen.repeated else None)
+
+    def _check_page(self, data: Data | None, query_fields: Iterable[Field]) -> None:
+        if data is None or data.page is None:
+            return
+        integers = {one.name for one in query_fields if one.kind is Kind.INT32 and not one.repeated}
+        if not {"page", "limit"} <= integers:
+            self._fault(
+                "page-fields",
+                f"{self._response.path} has a page, so {self._request.path} needs int32 fields page and limit",
+            )
+
+    def _success_status(self, data: Data | None) -> int:
+        rest = self._method.rest
+        no_content = rest is not None and rest.no_content
+        status = rest.success_status if rest is not None and rest.success_status else 204 if no_content else 200
+        if not 200 <= status <= 299:
+            self._fault("success-status", f"{status} is no status of success")
+        if (status == 204) != no_content:
+            self._fault("success-status", "204 and rest.no_content go together")
+        if rest is not None and rest.location:
+            resource = data.resource.resource if data is not None and not data.is_collection else None
+            if resource is None or not resource.self:
+                self._fault("location", "rest.location needs one resource with a self link")
+        return status
+
+    def _document_id_parameter(self, binding: Binding, data: Data | None) -> str | None:
+        names = path_parameters(binding.path)
+        if not names or (self._method.rest is not None and self._method.rest.location and binding.verb == "POST"):
+            return None
+        resource = data.resource.resource if data is not None else None
+        if resource is not None and resource.self:
+            ours, theirs = binding.path.split("/"), resource.self.split("/")
+            id_segment = f"{{{resource.id_field or 'id'}}}"
+            if path_shape("/".join(ours[: len(theirs)])) == path_shape(resource.self) and id_segment in theirs:
+                return ours[theirs.index(id_segment)].strip("{}")
+        return names[-1]
+
+    def stream_endpoint(self, stream: options_pb2.Stream) -> StreamEndpoint | None:
+        before = len(self._faults.found)
+        if not _PATH.fullmatch(stream.path) or path_parameters(stream.path):
+            self._fault("stream-path", f"{stream.path!r} is not a path without parameters")
+        resume_field = self._request.field(stream.resume_field)
+        if stream.resume_field and (
+            resume_field is None or resume_field.kind is not Kind.STRING or resume_field.repeated
+        ):
+            self._fault(
+                "stream-field", f"resume_field {stream.resume_field!r} is not a string field of {self._request.path}"
+            )
+        id_field = self._response.field(stream.id_field)
+        if id_field is None or id_field.kind is not Kind.STRING or id_field.repeated:
+            self._fault("stream-field", f"id_field {stream.id_field!r} is not a string field of {self._response.path}")
+        time_field = self._response.field(stream.time_field)
+        if time_field is None or time_field.type_name != TIMESTAMP or time_field.repeated:
+            self._fault(
+                "stream-field", f"time_field {stream.time_field!r} is not a {TIMESTAMP} of {self._response.path}"
+            )
+        events = self._events()
+        if len(self._faults.found) > before or id_field is None or time_field is None:
+            return None
+        return StreamEndpoint(
+            method=self._method,
+            name=snake(self._method.name),
+            path=stream.path,
+            request=self._request,
+            response=self._response,
+            resume_field=resume_field,
+            id_field=id_field,
+            time_field=time_field,
+            events=events,
+            payloads={one.name: self._contract.messages[one.type_name] for one in events},
+            options={one.name: one.stream_event for one in events if one.stream_event is not None},
+        )
+
+    def _events(self) -> tuple[Field, ...]:
+        oneofs = self._response.oneofs()
+        if len(oneofs) != 1:
+            self._fault("stream-events", f"{self._response.path} needs exactly one oneof, whose members are the events")
+            return ()
+        events = tuple(one for one in self._response.fields if one.oneof)
+        types: set[str] = set()
+        for one in events:
+            if one.stream_event is None or not one.stream_event.type:
+                self._fault(
+                    "stream-event", f"{one.name} is an event and has no stream_event option with a type", one.location
+                )
+                continue
+            if one.kind is not Kind.MESSAGE or one.type_name in WELL_KNOWN:
+                self._fault("stream-event", f"{one.name}: an event's payload is a message of ours", one.location)
+                continue
+            if one.stream_event.type in types:
+                self._fault(
+                    "stream-event",
+                    f"{one.name}: {one.stream_event.type!r} is another event's type already",
+                    one.location,
+                )
+            types.add(one.stream_event.type)
+            key = one.stream_event.superseded_by
+            found = self._contract.messages[one.type_name].field(key)
+            if key and (found is None or found.repeated or found.kind is not Kind.STRING):
+                self._fault(
+                    "stream-event",
+                    f"{one.name}: superseded_by {key!r} is not a string field of its payload",
+                    one.location,
+                )
+        return events

@@ -1,0 +1,114 @@
+"""Rules that hold between methods, or for a method or resource as a whole; codegen.resolve has those for parts of a binding."""
+
+from collections.abc import Iterable
+
+from samovar.options.v1 import options_pb2
+
+from codegen.endpoints import PATH_KINDS, Endpoint, StreamEndpoint, path_parameters, path_shape
+from codegen.faults import Faults
+from codegen.model import Contract, Field, Kind, MessageType, Method
+
+
+def check_method(method: Method, faults: Faults) -> None:
+    at, name = method.location, method.name
+    if method.access is None:
+        faults.add(at, "access-missing", f"{name} has no access option, so nobody could call it")
+    elif not (method.access.public or method.access.roles or method.access.services):
+        faults.add(at, "access-empty", f"{name}: the access option names nobody: no role, no service, not public")
+    if method.client_streaming:
+        faults.add(at, "client-streaming", f"{name}: a stream of requests has no form in REST or WebSocket")
+    if method.stream is not None and not method.server_streaming:
+        faults.add(at, "stream-on-unary", f"{name} has a stream option but answers with one message")
+    if method.bindings and method.server_streaming:
+        faults.add(
+            at,
+            "http-on-stream",
+            f"{name} answers with a stream and has a google.api.http option; use the stream option",
+        )
+    if method.rest is not None and not method.bindings:
+        faults.add(at, "rest-without-http", f"{name} has a rest option and no google.api.http binding")
+
+
+def check_names(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults) -> None:
+    seen: dict[tuple[str, str], Method] = {}
+    served = [(one.method, one.name) for one in endpoints] + [(one.method, one.name) for one in streams]
+    for method, name in served:
+        other = seen.setdefault((method.file, name), method)
+        if other is not method:
+            faults.add(method.location, "method-name", f"{method.rpc} and {other.rpc} stand in one file under one name")
+
+
+def check_unique(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults) -> None:
+    seen: dict[tuple[str, str], Method] = {}
+    paths = [(endpoint.verb, endpoint.path, endpoint.method) for endpoint in endpoints]
+    paths += [("GET", stream.path, stream.method) for stream in streams]
+    for verb, path, method in paths:
+        other = seen.setdefault((verb, path_shape(path)), method)
+        if other is not method:
+            faults.add(method.location, "route-twice", f"{method.name}: {verb} {path} is {other.rpc}'s already")
+
+
+def check_resources(contract: Contract, endpoints: Iterable[Endpoint], faults: Faults) -> None:
+    shown = list(
+        {endpoint.data.resource.full_name: endpoint.data.resource for endpoint in endpoints if endpoint.data}.values()
+    )
+    gets = {path_shape(endpoint.path) for endpoint in endpoints if endpoint.verb == "GET"}
+    types: dict[str, MessageType] = {}
+    for message in (message for message in contract.messages.values() if message.file in contract.own_files):
+        if message.resource is None:
+            continue
+        other = types.setdefault(message.resource.type, message)
+        if other is not message:
+            faults.add(
+                message.location,
+                "resource-type-twice",
+                f"{message.path}: {other.full_name} is of type {message.resource.type!r} already; a type and an id name one thing",
+            )
+    for message in shown:
+        if message.resource is not None:
+            _check_resource(message, message.resource, gets, faults)
+
+
+def _check_resource(message: MessageType, resource: options_pb2.Resource, gets: Iterable[str], faults: Faults) -> None:
+    id_field = message.field(resource.id_field or "id")
+    if not resource.type:
+        faults.add(message.location, "resource-type", f"{message.path}: the resource option has no type")
+    if id_field is None or id_field.kind is not Kind.STRING or id_field.repeated or id_field.has_presence:
+        faults.add(
+            message.location, "resource-id", f"{message.path} needs a plain string field {resource.id_field or 'id'!r}"
+        )
+    for name in path_parameters(resource.self):
+        placeholder = message.field(name)
+        if placeholder is None or placeholder.repeated or placeholder.kind not in PATH_KINDS:
+            text = f"{message.path}: the self link names {name!r}, which is no string or integer field of it"
+            faults.add(message.location, "resource-self", text)
+    if resource.self and path_shape(resource.self) not in gets:
+        faults.add(
+            message.location, "resource-self", f"{message.path}: no GET route serves its self link {resource.self}"
+        )
+    _check_attributes(message, id_field, faults)
+
+
+def _check_attributes(message: MessageType, id_field: Field | None, faults: Faults) -> None:
+    attributes = [one for one in message.fields if one is not id_field]
+    members = {one.name for one in attributes}
+    for one in attributes:
+        if one.name in {"id", "type"}:
+            faults.add(
+                one.location,
+                "attribute-name",
+                f"{message.path}.{one.name}: JSON:API keeps the name {one.name!r} for itself",
+            )
+        if one.relationship is None:
+            continue
+        if one.kind is not Kind.STRING:
+            faults.add(one.location, "relationship", f"{message.path}.{one.name}: a foreign key is a string")
+        if not one.relationship.name or not one.relationship.type:
+            faults.add(one.location, "relationship", f"{message.path}.{one.name}: a relationship has a name and a type")
+        if one.relationship.name in members:
+            faults.add(
+                one.location,
+                "relationship",
+                f"{message.path}: {one.relationship.name!r} is the name of something else too",
+            )
+        members.add(one.relationship.name)

@@ -1,0 +1,1 @@
+"""The Download Service: delivery of games, from published manifest to installed files."""

@@ -1,0 +1,1 @@
+"""Use cases of the Download Service and the ports they need."""

@@ -1,0 +1,251 @@
+"""What the use cases need from outside, as protocols. Adapters: infrastructure/postgres_*.py and the rest there; memory.py for
+tests. One contract suite (tests/contract/download) runs over every adapter of a port.
+
+Transactions: `async with begin() as work: … await work.commit()`. Leaving without commit rolls back. Nothing inside goes over
+the network but SQL. Events that sessions collected are written with their rows.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from download_svc.domain.installations import Installation
+from download_svc.domain.manifests import Chunk, FileReference, Manifest, Platform
+from download_svc.domain.progress import LiveProgress
+from download_svc.domain.sessions import Item, ItemStatus, Session, SessionMoved, Status
+from download_svc.domain.versions import Version
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which page, from 1, and how many on it."""
+
+    number: int = 1
+    size: int = 20
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page, and how many there are in all."""
+
+    items: Sequence[T]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session as it is shown: with its place in the queue, if it has one."""
+
+    session: Session
+    queue_position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A version that Catalog says can be downloaded."""
+
+    product_id: UUID
+    version_id: UUID
+    version_name: str
+    platform: Platform
+    channel: str
+    released_at: datetime
+    manifest_url: str
+    is_critical: bool
+    release_notes_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Signed, for GET with ranges, at one CDN."""
+
+    url: str
+    cdn_provider: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRecord:
+    """One event of a user's live stream; `payload` is a serialized download.v1.WatchDownloadsResponse without its id."""
+
+    id: str
+    payload: bytes
+
+
+class Sessions(Protocol):
+    """Sessions and items of one user, inside a transaction."""
+
+    async def lock(self, user_id: UUID) -> None:
+        """Makes other writers of this user's sessions wait until the transaction ends. Taken first by every use case that
+        writes, so that slots are counted right and no two transactions wait for each other.
+        """
+
+    async def get(self, user_id: UUID, session_id: UUID) -> Session | None: ...
+
+    async def live(self, user_id: UUID) -> Sequence[Session]:
+        """All live sessions of the user, at most MAX_LIVE_SESSIONS_PER_USER."""
+
+    async def add(self, session: Session, files: Sequence[FileReference], item_ids: Sequence[UUID]) -> None:
+        """A new session with one pending item per file (`item_ids` in the order of `files`), in one statement.
+
+        Raises:
+            DOWNLOAD_ALREADY_ACTIVE: the product is live for this device.
+        """
+
+    async def save(self, session: Session) -> None:
+        """The session's row as it is now, and its events.
+
+        Raises:
+            DOWNLOAD_ALREADY_ACTIVE: it became live while another one is.
+        """
+
+    async def items(self, user_id: UUID, session_id: UUID, item_ids: Sequence[UUID]) -> Mapping[UUID, Item]:
+        """Those of the items that belong to the session."""
+
+    async def save_items(self, user_id: UUID, items: Sequence[Item]) -> None:
+        """The items' rows as they are now, in one statement."""
+
+    async def reset_failed_items(self, user_id: UUID, session_id: UUID) -> None:
+        """Makes failed items pending; their retry counts stay."""
+
+
+class Versions(Protocol):
+    """Published versions, inside a transaction."""
+
+    async def get(self, version_id: UUID) -> Version | None:
+        """By its id alone: one id names one version on the whole platform."""
+
+    async def add(self, version: Version, manifest: Manifest) -> None:
+        """The version with all its entries and chunks; made for 100,000 files."""
+
+
+class Installations(Protocol):
+    """Installations, inside a transaction."""
+
+    async def put(self, installation: Installation, now: datetime) -> int:
+        """Adds it or replaces the version of the one on the same device. Answers on how many devices the user has the product."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction."""
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def versions(self) -> Versions: ...
+
+    @property
+    def installations(self) -> Installations: ...
+
+    async def first_time(self, consumer: str, event_id: str) -> bool:
+        """Records that the consumer handles the event; False if it did before."""
+
+    async def commit(self) -> None: ...
+
+
+Begin = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+
+
+class SessionReader(Protocol):
+    """Sessions as they are shown; each method is a fixed number of statements."""
+
+    async def get(self, user_id: UUID, session_id: UUID) -> SessionView | None: ...
+
+    async def page(
+        self, user_id: UUID, page: PageRequest, *, status: Status | None = None, product_id: UUID | None = None
+    ) -> Page[SessionView]:
+        """Newest first."""
+
+    async def items(self, session: Session, page: PageRequest, *, status: ItemStatus | None = None) -> Page[Item]:
+        """Files of a session, ordered by path (bytes of its UTF-8 form)."""
+
+    async def queue(self, user_id: UUID) -> Sequence[UUID]:
+        """Sessions that run or wait, first to last."""
+
+
+class VersionReader(Protocol):
+    """Published versions and what they consist of."""
+
+    async def of_product(self, product_id: UUID) -> Sequence[Version]:
+        """All, retired ones too, in no order."""
+
+    async def get(self, product_id: UUID, version_id: UUID) -> Version | None: ...
+
+    async def files(self, version_id: UUID) -> Sequence[FileReference]:
+        """Entries of type file, ordered by path."""
+
+    async def chunks(self, version_id: UUID, sha256s: Sequence[bytes]) -> Mapping[bytes, Chunk]:
+        """Those of the chunks that the version has."""
+
+    async def chunks_of_files(
+        self, version_id: UUID, file_metadata_ids: Sequence[UUID], *, limit: int
+    ) -> Mapping[UUID, Sequence[Chunk]]:
+        """The chunks of those of the files that the version has, in order; at most `limit` chunks in all."""
+
+
+class Access(Protocol):
+    """Library's word on who may use what."""
+
+    async def has_access(self, user_id: UUID, product_id: UUID) -> bool:
+        """Raises: SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED."""
+
+
+class ManifestSource(Protocol):
+    """Manifests as published."""
+
+    async def fetch(self, announcement: Announcement) -> Manifest:
+        """Fetches, checks and keeps a copy of the checked bytes; idempotent.
+
+        Raises:
+            MANIFEST_SIGNATURE_INVALID, MANIFEST_INVALID: for good.
+            SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED: for now.
+        """
+
+
+class ManifestLinks(Protocol):
+    """Signed links to the kept copies of manifests."""
+
+    def link(self, key: str, now: datetime) -> tuple[str, datetime]:
+        """URL, and when it ends. No network."""
+
+
+class LinkSigner(Protocol):
+    """Signs links to objects on the CDNs, without the network."""
+
+    def sign(self, product_id: UUID, sha256s: Sequence[bytes], now: datetime) -> Sequence[Sequence[Link]]:
+        """For each chunk of the product its candidates, best first. CPU only; long lists belong in a thread."""
+
+
+class LiveBoard(Protocol):
+    """Live progress and the users' live streams. Hot state: reading what is lost answers nothing."""
+
+    async def progress(self, session: Session, items: Sequence[Item], now: datetime) -> None:
+        """Measures the session's speed and tells the user's stream, best effort: a report must not fail for it."""
+
+    async def read(self, session_ids: Sequence[UUID]) -> Mapping[UUID, LiveProgress]:
+        """What is known of them now, best effort."""
+
+    async def announce(self, moved: SessionMoved, queue: Sequence[UUID] | None) -> None:
+        """Tells the user's stream that a session moved, and the new order of the queue if it changed.
+
+        Raises:
+            SERVICE_UNAVAILABLE: the hot state is away; the caller tries again.
+        """
+
+    async def watch(self, user_id: UUID, after: str | None) -> AsyncIterator[FeedRecord]:
+        """The user's stream after an event, or from now on: from the moment this returns nothing is missed. When events after it
+        are lost, the first record says so (`resync_required`).
+
+        Raises:
+            SERVICE_UNAVAILABLE: the hot state is away.
+        """

@@ -1,0 +1,76 @@
+"""Domain events as the platform's events (contract section 6): one message each, keyed by the user."""
+
+from collections.abc import Mapping
+
+from download.v1 import downloads_pb2, events_pb2
+
+from chassis.events import NewEvent, new_event
+from download_svc.domain.installations import GameInstalled
+from download_svc.domain.sessions import Event, Failure, ItemMoved, ItemStatus, SessionMoved, Status
+
+STATUSES: Mapping[Status, downloads_pb2.DownloadStatus] = {
+    status: getattr(downloads_pb2, f"DOWNLOAD_STATUS_{status.name}") for status in Status
+}
+ITEM_STATUSES: Mapping[ItemStatus, downloads_pb2.DownloadItemStatus] = {
+    status: getattr(downloads_pb2, f"DOWNLOAD_ITEM_STATUS_{status.name}") for status in ItemStatus
+}
+
+
+def to_new_event(event: Event) -> NewEvent:
+    """The event for the outbox."""
+    return new_event(to_message(event), key=str(event.user_id))
+
+
+def to_message(
+    event: Event,
+) -> events_pb2.DownloadSessionStatusChanged | events_pb2.DownloadItemStatusChanged | events_pb2.GameInstalled:
+    match event:
+        case SessionMoved():
+            return _session_moved(event)
+        case ItemMoved():
+            return _item_moved(event)
+        case GameInstalled():
+            return _game_installed(event)
+
+
+def _session_moved(event: SessionMoved) -> events_pb2.DownloadSessionStatusChanged:
+    return events_pb2.DownloadSessionStatusChanged(
+        download_session_id=str(event.session_id),
+        user_id=str(event.user_id),
+        product_id=str(event.product_id),
+        version_id=str(event.version_id),
+        new_status=STATUSES[event.new],
+        previous_status=None if event.previous is None else STATUSES[event.previous],
+        timestamp=event.at,
+        details=_details(event.failure),
+    )
+
+
+def _item_moved(event: ItemMoved) -> events_pb2.DownloadItemStatusChanged:
+    return events_pb2.DownloadItemStatusChanged(
+        download_session_id=str(event.session_id),
+        download_item_id=str(event.item_id),
+        file_metadata_id=str(event.file_metadata_id),
+        relative_path=event.relative_path,
+        new_status=ITEM_STATUSES[event.new],
+        previous_status=ITEM_STATUSES[event.previous],
+        downloaded_bytes=event.downloaded_bytes,
+        total_file_size_bytes=event.total_size_bytes,
+        timestamp=event.at,
+        error_details=_details(event.failure),
+    )
+
+
+def _game_installed(event: GameInstalled) -> events_pb2.GameInstalled:
+    return events_pb2.GameInstalled(
+        user_id=str(event.user_id),
+        product_id=str(event.product_id),
+        version_id=str(event.version_id),
+        device_id=None if event.device_id is None else str(event.device_id),
+        remaining_installations=event.remaining_installations,
+        timestamp=event.at,
+    )
+
+
+def _details(failure: Failure | None) -> events_pb2.StatusDetails | None:
+    return None if failure is None else events_pb2.StatusDetails(error_code=failure.code, error_message=failure.message)

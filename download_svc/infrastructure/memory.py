@@ -1,0 +1,252 @@
+"""The database ports in memory, with the promises of tests/contract/download: for unit tests and tools. Transactions run one after
+another on a copy of the store, so a rollback is forgetting the copy.
+"""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from download_svc.application.ports import Page, PageRequest, SessionView, UnitOfWork
+from download_svc.domain.installations import Installation
+from download_svc.domain.manifests import Chunk, Entry, EntryType, FileReference, Manifest, derived_ids
+from download_svc.domain.queue import Queue, already_active
+from download_svc.domain.sessions import IN_QUEUE, Event, Item, ItemStatus, Session, Status
+from download_svc.domain.versions import Version
+
+
+@dataclass(slots=True)
+class _State:
+    sessions: dict[UUID, Session] = field(default_factory=dict)
+    items: dict[UUID, dict[UUID, Item]] = field(default_factory=dict)
+    versions: dict[UUID, Version] = field(default_factory=dict)
+    entries: dict[UUID, dict[UUID, Entry]] = field(default_factory=dict)
+    installations: dict[tuple[UUID, UUID | None, UUID], Installation] = field(default_factory=dict)
+    inbox: set[tuple[str, str]] = field(default_factory=set)
+    events: list[Event] = field(default_factory=list)
+
+    def copied(self) -> "_State":
+        # Versions never change, so only what does is copied deep.
+        return replace(
+            self,
+            sessions={session_id: session.copy() for session_id, session in self.sessions.items()},
+            items=copy.deepcopy(self.items),
+            versions=dict(self.versions),
+            entries=dict(self.entries),
+            installations=dict(self.installations),
+            inbox=set(self.inbox),
+            events=list(self.events),
+        )
+
+    def live(self, user_id: UUID) -> Sequence[Session]:
+        return [session for session in self.sessions.values() if session.user_id == user_id and session.is_live]
+
+
+class MemoryStore:
+    """The store; `begin` is the port Begin, `events` what its transactions have recorded."""
+
+    def __init__(self) -> None:
+        self.state = _State()
+        self._lock = asyncio.Lock()
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return self.state.events
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        async with self._lock:
+            yield MemoryUnitOfWork(self)
+
+
+class MemoryUnitOfWork:
+    """One transaction of a MemoryStore."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._state = store.state.copied()
+        self.sessions = MemorySessions(self._state)
+        self.versions = MemoryVersions(self._state)
+        self.installations = MemoryInstallations(self._state)
+
+    async def first_time(self, consumer: str, event_id: str) -> bool:
+        key = (consumer, event_id)
+        if key in self._state.inbox:
+            return False
+        self._state.inbox.add(key)
+        return True
+
+    async def commit(self) -> None:
+        self._store.state = self._state
+
+
+class MemorySessions:
+    """Sessions inside a transaction; the store's own lock is every user's lock."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    async def lock(self, user_id: UUID) -> None:
+        """Held already: transactions run one after another."""
+
+    async def get(self, user_id: UUID, session_id: UUID) -> Session | None:
+        session = self._state.sessions.get(session_id)
+        return session.copy() if session is not None and session.user_id == user_id else None
+
+    async def live(self, user_id: UUID) -> Sequence[Session]:
+        return [session.copy() for session in self._state.live(user_id)]
+
+    async def add(self, session: Session, files: Sequence[FileReference], item_ids: Sequence[UUID]) -> None:
+        entries = self._state.entries.get(session.version_id, {})
+        self._put(session)
+        self._state.items[session.id] = {
+            item_id: Item(item_id, file.file_metadata_id, file.relative_path, entries[file.file_metadata_id].size_bytes)
+            for file, item_id in zip(files, item_ids, strict=True)
+        }
+
+    async def save(self, session: Session) -> None:
+        self._put(session)
+
+    async def items(self, user_id: UUID, session_id: UUID, item_ids: Sequence[UUID]) -> Mapping[UUID, Item]:
+        session = self._state.sessions.get(session_id)
+        if session is None or session.user_id != user_id:
+            return {}
+        items = self._state.items[session_id]
+        return {item_id: replace(items[item_id]) for item_id in item_ids if item_id in items}
+
+    async def save_items(self, user_id: UUID, items: Sequence[Item]) -> None:
+        for item in items:
+            for session_id, known in self._state.items.items():
+                if item.id in known and self._state.sessions[session_id].user_id == user_id:
+                    known[item.id] = replace(item)
+
+    async def reset_failed_items(self, user_id: UUID, session_id: UUID) -> None:
+        for item in self._state.items.get(session_id, {}).values():
+            if item.status is ItemStatus.ERROR and self._state.sessions[session_id].user_id == user_id:
+                item.status = ItemStatus.PENDING
+                item.failure = None
+
+    def _put(self, session: Session) -> None:
+        same_place = [
+            other
+            for other in self._state.live(session.user_id)
+            if other.id != session.id
+            and other.product_id == session.product_id
+            and other.device_id == session.device_id
+        ]
+        if session.is_live and same_place:
+            raise already_active()
+        self._state.events.extend(session.take_events())
+        self._state.sessions[session.id] = session.copy()
+
+
+class MemoryVersions:
+    """Versions inside a transaction."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    async def get(self, version_id: UUID) -> Version | None:
+        return self._state.versions.get(version_id)
+
+    async def add(self, version: Version, manifest: Manifest) -> None:
+        ids = derived_ids(version.version_id, [entry.path for entry in manifest.entries])
+        self._state.versions[version.version_id] = version
+        self._state.entries[version.version_id] = dict(zip(ids, manifest.entries, strict=True))
+
+
+class MemoryInstallations:
+    """Installations inside a transaction."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    async def put(self, installation: Installation, now: datetime) -> int:  # noqa: ARG002  memory keeps no times
+        key = (installation.user_id, installation.device_id, installation.product_id)
+        earlier = self._state.installations.get(key)
+        if installation.installation_path is None and earlier is not None:
+            installation = replace(installation, installation_path=earlier.installation_path)
+        self._state.installations[key] = installation
+        return sum(
+            one.user_id == installation.user_id and one.product_id == installation.product_id
+            for one in self._state.installations.values()
+        )
+
+
+class MemorySessionReader:
+    """Sessions as they are shown."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def get(self, user_id: UUID, session_id: UUID) -> SessionView | None:
+        session = self._store.state.sessions.get(session_id)
+        return self._view(session) if session is not None and session.user_id == user_id else None
+
+    async def page(
+        self, user_id: UUID, page: PageRequest, *, status: Status | None = None, product_id: UUID | None = None
+    ) -> Page[SessionView]:
+        found = [
+            session
+            for session in self._store.state.sessions.values()
+            if session.user_id == user_id
+            and status in (None, session.status)
+            and product_id in (None, session.product_id)
+        ]
+        found.sort(key=lambda session: session.id)
+        found.sort(key=lambda session: session.created_at, reverse=True)
+        shown = found[page.offset : page.offset + page.size]
+        return Page([self._view(session) for session in shown], len(found))
+
+    async def items(self, session: Session, page: PageRequest, *, status: ItemStatus | None = None) -> Page[Item]:
+        items = self._store.state.items.get(session.id, {}).values()
+        found = [replace(item) for item in items if status in (None, item.status)]
+        found.sort(key=lambda item: item.relative_path.encode())
+        return Page(found[page.offset : page.offset + page.size], len(found))
+
+    async def queue(self, user_id: UUID) -> Sequence[UUID]:
+        waiting = [session for session in self._store.state.live(user_id) if session.status in IN_QUEUE]
+        return [session.id for session in sorted(waiting, key=lambda session: session.queue_key)]
+
+    def _view(self, session: Session) -> SessionView:
+        queue = Queue(self._store.state.live(session.user_id), slots=0)
+        return SessionView(session.copy(), queue.position(session))
+
+
+class MemoryVersionReader:
+    """Versions and what they consist of."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def of_product(self, product_id: UUID) -> Sequence[Version]:
+        return [version for version in self._store.state.versions.values() if version.product_id == product_id]
+
+    async def get(self, product_id: UUID, version_id: UUID) -> Version | None:
+        version = self._store.state.versions.get(version_id)
+        return version if version is not None and version.product_id == product_id else None
+
+    async def files(self, version_id: UUID) -> Sequence[FileReference]:
+        return [FileReference(file_id, entry.path) for file_id, entry in self._files(version_id).items()]
+
+    async def chunks(self, version_id: UUID, sha256s: Sequence[bytes]) -> Mapping[bytes, Chunk]:
+        known = {chunk.sha256: chunk for entry in self._files(version_id).values() for chunk in entry.chunks}
+        return {sha256: known[sha256] for sha256 in sha256s if sha256 in known}
+
+    async def chunks_of_files(
+        self, version_id: UUID, file_metadata_ids: Sequence[UUID], *, limit: int
+    ) -> Mapping[UUID, Sequence[Chunk]]:
+        files = self._files(version_id)
+        found: dict[UUID, Sequence[Chunk]] = {}
+        for file_id in file_metadata_ids:
+            if file_id in files:
+                found[file_id] = files[file_id].chunks[:limit]
+                limit -= len(found[file_id])
+        return found
+
+    def _files(self, version_id: UUID) -> Mapping[UUID, Entry]:
+        entries = self._store.state.entries.get(version_id, {})
+        return {file_id: entry for file_id, entry in entries.items() if entry.type is EntryType.FILE}

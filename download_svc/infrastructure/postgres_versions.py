@@ -1,0 +1,195 @@
+"""Versions, their files and chunks in PostgreSQL: written once in bulk, then only read."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.database import Database, Transaction
+from download_svc.domain.manifests import Chunk, EntryType, FileReference, Manifest, derived_ids
+from download_svc.domain.versions import Version
+from download_svc.infrastructure.postgres_rows import chunk_of, version_of, version_values
+from download_svc.infrastructure.tables import file_metadata, product_versions
+
+COPY_BATCH_ROWS = 5_000
+"""Encoding a batch holds the event loop for some milliseconds; between batches others get on."""
+MAX_CACHED_FILES = 500_000
+"""Files of recently started versions kept in memory: a version never changes, and starts come in crowds."""
+
+_FILE_COLUMNS = (
+    "id",
+    "product_id",
+    "version_id",
+    "ordinal",
+    "relative_path",
+    "entry_type",
+    "link_target",
+    "size_bytes",
+    "hash_sha256",
+    "mode",
+)
+_CHUNK_COLUMNS = (
+    "file_metadata_id",
+    "ordinal",
+    "offset_bytes",
+    "size_bytes",
+    "sha256",
+    "stored_size_bytes",
+    "stored_sha256",
+)
+
+_CHUNKS = text("""
+    SELECT DISTINCT ON (chunk.sha256) chunk.sha256, chunk.size_bytes, chunk.stored_sha256, chunk.stored_size_bytes
+    FROM file_chunks AS chunk JOIN file_metadata AS file ON file.id = chunk.file_metadata_id
+    WHERE chunk.sha256 = ANY (CAST(:sha256s AS bytea[])) AND file.version_id = :version_id
+""")
+
+_CHUNKS_OF_FILES = text("""
+    SELECT file.id AS file_id, chunk.sha256, chunk.size_bytes, chunk.stored_sha256, chunk.stored_size_bytes
+    FROM file_metadata AS file LEFT JOIN file_chunks AS chunk ON chunk.file_metadata_id = file.id
+    WHERE file.id = ANY (CAST(:file_ids AS uuid[])) AND file.version_id = :version_id AND file.entry_type = 'file'
+    ORDER BY file.id, chunk.ordinal
+    LIMIT :limit
+""")
+
+
+class PostgresVersions:
+    """Versions inside one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._connection = transaction.connection
+
+    async def get(self, version_id: UUID) -> Version | None:
+        rows = await self._connection.execute(
+            select(product_versions).where(product_versions.c.version_id == version_id)
+        )
+        row = rows.first()
+        return None if row is None else version_of(row)
+
+    async def add(self, version: Version, manifest: Manifest) -> None:
+        file_ids = await asyncio.to_thread(derived_ids, version.version_id, [entry.path for entry in manifest.entries])
+        # This statement also opens the transaction on the driver's connection, which COPY then takes part in.
+        await self._connection.execute(insert(product_versions).values(version_values(version)))
+        await _copy(self._connection, "file_metadata", _FILE_COLUMNS, _file_records(manifest, file_ids))
+        await _copy(self._connection, "file_chunks", _CHUNK_COLUMNS, _chunk_records(manifest, file_ids))
+
+
+class PostgresVersionReader:
+    """Versions and what they consist of."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._files: OrderedDict[UUID, Sequence[FileReference]] = OrderedDict()
+        self._cached_files = 0
+
+    async def of_product(self, product_id: UUID) -> Sequence[Version]:
+        async with self._database.connect() as connection:
+            rows = await connection.execute(select(product_versions).where(product_versions.c.product_id == product_id))
+            return [version_of(row) for row in rows]
+
+    async def get(self, product_id: UUID, version_id: UUID) -> Version | None:
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                select(product_versions).where(
+                    product_versions.c.product_id == product_id, product_versions.c.version_id == version_id
+                )
+            )
+            row = rows.first()
+        return None if row is None else version_of(row)
+
+    async def files(self, version_id: UUID) -> Sequence[FileReference]:
+        cached = self._files.get(version_id)
+        if cached is not None:
+            self._files.move_to_end(version_id)
+            return cached
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                select(file_metadata.c.id, file_metadata.c.relative_path)
+                .where(file_metadata.c.version_id == version_id, file_metadata.c.entry_type == EntryType.FILE.value)
+                .order_by(file_metadata.c.ordinal)
+            )
+            files = [FileReference(file_id, path) for file_id, path in rows]
+        if files:
+            self._keep(version_id, files)
+        return files
+
+    async def chunks(self, version_id: UUID, sha256s: Sequence[bytes]) -> Mapping[bytes, Chunk]:
+        async with self._database.connect() as connection:
+            rows = await connection.execute(_CHUNKS, {"sha256s": list(sha256s), "version_id": version_id})
+            return {row.sha256: chunk_of(row) for row in rows}
+
+    async def chunks_of_files(
+        self, version_id: UUID, file_metadata_ids: Sequence[UUID], *, limit: int
+    ) -> Mapping[UUID, Sequence[Chunk]]:
+        # An empty file is a row without a chunk, so there may be that many rows beside the chunks.
+        rows_limit = limit + len(file_metadata_ids)
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                _CHUNKS_OF_FILES,
+                {"file_ids": list(file_metadata_ids), "version_id": version_id, "limit": rows_limit},
+            )
+            found: dict[UUID, list[Chunk]] = {}
+            for row in rows:
+                chunks = found.setdefault(row.file_id, [])
+                if row.sha256 is not None:
+                    chunks.append(chunk_of(row))
+            return found
+
+    def _keep(self, version_id: UUID, files: Sequence[FileReference]) -> None:
+        if version_id not in self._files:
+            self._files[version_id] = files
+            self._cached_files += len(files)
+        while self._cached_files > MAX_CACHED_FILES:
+            _, dropped = self._files.popitem(last=False)
+            self._cached_files -= len(dropped)
+
+
+async def _copy(
+    connection: AsyncConnection, table: str, columns: Sequence[str], records: Iterable[tuple[Any, ...]]
+) -> None:
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    if not isinstance(driver, asyncpg.Connection):
+        raise TypeError("the database is not reached through asyncpg")
+    remaining = iter(records)
+    while batch := list(islice(remaining, COPY_BATCH_ROWS)):
+        await driver.copy_records_to_table(table, records=batch, columns=list(columns))
+        await asyncio.sleep(0)
+
+
+def _file_records(manifest: Manifest, file_ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
+    for ordinal, (entry, file_id) in enumerate(zip(manifest.entries, file_ids, strict=True)):
+        yield (
+            file_id,
+            manifest.product_id,
+            manifest.version_id,
+            ordinal,
+            entry.path,
+            entry.type.value,
+            entry.link_target,
+            entry.size_bytes,
+            entry.sha256,
+            entry.mode,
+        )
+
+
+def _chunk_records(manifest: Manifest, file_ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
+    for entry, file_id in zip(manifest.entries, file_ids, strict=True):
+        offset_bytes = 0
+        for ordinal, chunk in enumerate(entry.chunks):
+            yield (
+                file_id,
+                ordinal,
+                offset_bytes,
+                chunk.size_bytes,
+                chunk.sha256,
+                chunk.stored_size_bytes,
+                chunk.stored_sha256,
+            )
+            offset_bytes += chunk.size_bytes

@@ -1,0 +1,200 @@
+"""Wires the Download Service: opens what it stands on, builds its parts, serves. Called by `python -m download_svc`."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import aiohttp
+import grpc.aio
+from download.v1.downloads_pb2_grpc import add_DownloadServiceServicer_to_server
+
+from chassis.background import background
+from chassis.consumers import Consumer
+from chassis.database import Database, open_database
+from chassis.event_bus import EventBus, open_event_bus
+from chassis.identity import Identity, open_identity
+from chassis.migrations import ensure_database, upgrade
+from chassis.object_store import ObjectStore, open_object_store
+from chassis.outbox import OutboxRelay
+from chassis.program import run
+from chassis.readiness import Readiness
+from chassis.redis_state import RedisState, open_redis_state
+from chassis.rpc_client import open_channel
+from chassis.rpc_server import RunningServer, serve
+from chassis.settings import load_settings
+from chassis.tls import Tls, read_tls
+from depot.signing import parse_public_keys
+from download_svc.application.access import CachedAccess
+from download_svc.application.sessions import Policy
+from download_svc.infrastructure import catalog, library
+from download_svc.infrastructure.links import CdnLinkSigner, CdnProvider
+from download_svc.infrastructure.live import HotLiveBoard
+from download_svc.infrastructure.manifests import PublishedManifests, StoredManifestLinks
+from download_svc.infrastructure.postgres import units_of_work
+from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
+from download_svc.infrastructure.postgres_versions import PostgresVersionReader
+from download_svc.presentation import servicer
+from download_svc.presentation.consumers import LIVE_GROUP, STATE_GROUP, live_subscriptions, state_subscriptions
+from download_svc.presentation.servicer import DownloadServicer, Ports
+from download_svc.settings import DownloadSettings, MigrateSettings
+
+NAME: Final = "download-service"
+"""The service's name to others: in tokens and as the domain of errors."""
+
+EVENT_SOURCE: Final = "platform.download-service"
+LIBRARY_NAME: Final = "library-service"
+CATALOG_NAME: Final = "catalog-service"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What is opened before anything is built on it."""
+
+    identity: Identity
+    tls: Tls | None
+    database: Database
+    bus: EventBus
+    state: RedisState
+    objects: ObjectStore
+    http: aiohttp.ClientSession
+    library: grpc.aio.Channel
+    catalog: grpc.aio.Channel
+
+
+@asynccontextmanager
+async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
+    """The running service; leaving the block drains it."""
+    async with AsyncExitStack() as stack:
+        resources = await _open(settings, stack)
+        now = partial(datetime.now, UTC)
+        begin = units_of_work(resources.database)
+        access = CachedAccess(library.LibraryAccess(resources.library))
+        policy = Policy(settings.max_concurrent_downloads_per_user, settings.default_download_priority)
+        sessions = PostgresSessionReader(resources.database)
+        board = HotLiveBoard(resources.state.values, resources.state.streams)
+        ports = Ports(
+            begin=begin,
+            sessions=sessions,
+            versions=PostgresVersionReader(resources.database),
+            access=access,
+            signer=_link_signer(settings),
+            manifests=StoredManifestLinks(resources.objects),
+            board=board,
+            policy=policy,
+            now=now,
+        )
+        readiness = Readiness()
+        # Not the hot state: without it downloads go on, only nobody sees them live.
+        readiness.add("postgres", resources.database.ping)
+        if resources.identity.keys:
+            readiness.add("auth", resources.identity.keys.check)
+        published = _published_manifests(settings, resources)
+        # Opened before the server, so closed after it: events flow until the last call is served.
+        await stack.enter_async_context(
+            background(
+                OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
+                Consumer(resources.bus, STATE_GROUP, state_subscriptions(begin, published, access, policy, now)).run(),
+                Consumer(resources.bus, LIVE_GROUP, live_subscriptions(sessions, board)).run(),
+            )
+        )
+        yield await stack.enter_async_context(
+            serve(
+                name=NAME,
+                bind=f"{settings.bind_host}:{settings.download_service_grpc_port}",
+                register=partial(add_DownloadServiceServicer_to_server, DownloadServicer(ports)),
+                services=(servicer.SERVICE,),
+                verifier=resources.identity.verifier,
+                service_verifier=resources.identity.service_verifier,
+                readiness=readiness,
+                drain_seconds=settings.drain_seconds,
+                tls=resources.tls,
+                workers=settings.workers,
+            )
+        )
+
+
+async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:
+    opened = stack.enter_async_context
+    identity = await opened(open_identity(settings, name=NAME))
+    tls = await read_tls(settings)
+
+    def channel(address: str, audience: str, service: str) -> grpc.aio.Channel:
+        return open_channel(
+            address, audience=audience, service_tokens=identity.service_tokens, services=(service,), tls=tls
+        )
+
+    return Resources(
+        identity=identity,
+        tls=tls,
+        database=await opened(
+            open_database(
+                settings.postgres_dsn.get_secret_value(),
+                pool_size=settings.postgres_pool_size,
+                application_name=NAME,
+            )
+        ),
+        bus=await opened(
+            open_event_bus(
+                settings.events_backend,
+                postgres_dsn=settings.events_postgres_dsn.get_secret_value(),
+                application_name=NAME,
+            )
+        ),
+        state=await opened(
+            open_redis_state(
+                settings.redis_addr, password=settings.redis_password.get_secret_value(), database=settings.redis_db
+            )
+        ),
+        objects=await opened(
+            open_object_store(
+                settings.objects_backend,
+                directory=settings.objects_directory,
+                base_url=settings.objects_base_url,
+                signing_key=settings.objects_signing_key.get_secret_value(),
+            )
+        ),
+        http=await opened(aiohttp.ClientSession(auto_decompress=False)),
+        library=await opened(channel(settings.library_service_grpc_addr, LIBRARY_NAME, library.SERVICE)),
+        catalog=await opened(channel(settings.catalog_service_grpc_addr, CATALOG_NAME, catalog.SERVICE)),
+    )
+
+
+def _link_signer(settings: DownloadSettings) -> CdnLinkSigner:
+    return CdnLinkSigner(
+        [CdnProvider(one.name, one.base_url, one.region, one.weight) for one in settings.cdn_providers],
+        key=settings.cdn_link_secret_key.get_secret_value(),
+        ttl_seconds=settings.cdn_link_ttl_seconds,
+    )
+
+
+def _published_manifests(settings: DownloadSettings, resources: Resources) -> PublishedManifests:
+    return PublishedManifests(
+        resources.http,
+        catalog.CatalogManifests(resources.catalog),
+        resources.objects,
+        public_keys=parse_public_keys(settings.manifest_public_keys),
+        origins=settings.manifest_origins,
+        allow_http=settings.manifest_allow_http,
+    )
+
+
+async def migrate(settings: MigrateSettings) -> None:
+    """Brings the database to the newest schema; creates it when it is missing."""
+    dsn = settings.postgres_dsn.get_secret_value()
+    await ensure_database(dsn)
+    await upgrade(dsn, "download_svc")
+
+
+def main() -> int:
+    """Runs the command of the command line and returns the exit code."""
+    parser = argparse.ArgumentParser(prog="download_svc", description="The Download Service")
+    parser.add_argument("command", nargs="?", choices=("serve", "migrate"), default="serve")
+    if parser.parse_args().command == "migrate":
+        asyncio.run(migrate(load_settings(MigrateSettings)))
+        return 0
+    return run(build, load_settings(DownloadSettings), NAME)

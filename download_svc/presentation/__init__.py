@@ -1,0 +1,1 @@
+"""The Download Service on its wires: gRPC servicers and event consumers."""

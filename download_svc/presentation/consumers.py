@@ -1,0 +1,56 @@
+"""Events that the Download Service reads, each one use case. Two groups: `download-service` changes state, `download-service-live`
+tells users' live streams, so that hot state that is away holds nothing else up.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from catalog.v1 import events_pb2 as catalog_events
+from download.v1 import events_pb2 as download_events
+from library.v1 import events_pb2 as library_events
+
+from chassis.consumers import Subscription
+from chassis.events import CloudEvent
+from download_svc.application.access import CachedAccess, end_access
+from download_svc.application.live import announce_move
+from download_svc.application.ports import Begin, LiveBoard, ManifestSource, SessionReader
+from download_svc.application.sessions import Policy
+from download_svc.application.versions import publish_version
+from download_svc.presentation import messages
+
+STATE_GROUP = "download-service"
+LIVE_GROUP = "download-service-live"
+
+
+def state_subscriptions(
+    begin: Begin, manifests: ManifestSource, access: CachedAccess, policy: Policy, now: Callable[[], datetime]
+) -> Sequence[Subscription]:
+    """What changes our rows; each effect is recorded in the inbox with it."""
+
+    async def version_published(message: catalog_events.VersionPublished, event: CloudEvent) -> None:
+        await publish_version(begin, manifests, messages.announcement(message), event=(STATE_GROUP, event.id))
+
+    async def game_removed(message: library_events.GameRemoved, event: CloudEvent) -> None:
+        await end_access(
+            begin,
+            access,
+            user_id=messages.event_uuid(message.user_id, "userId"),
+            product_id=messages.event_uuid(message.product_id, "productId"),
+            slots=policy.slots_per_user,
+            now=now(),
+            event=(STATE_GROUP, event.id),
+        )
+
+    return [
+        Subscription(catalog_events.VersionPublished, version_published),
+        Subscription(library_events.GameRemoved, game_removed),
+    ]
+
+
+def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Subscription]:
+    """Our own events, on their way to the users' live streams."""
+
+    async def session_moved(message: download_events.DownloadSessionStatusChanged, _: CloudEvent) -> None:
+        await announce_move(sessions, board, messages.session_moved(message))
+
+    return [Subscription(download_events.DownloadSessionStatusChanged, session_moved)]

@@ -1,0 +1,85 @@
+"""Settings of the Download Service (contract section 8). Read once, by main."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from chassis.settings import ProgramSettings
+from depot.signing import parse_public_keys
+from download_svc.infrastructure.manifests import origin_of
+
+
+class CdnProviderSettings(BaseModel, frozen=True):
+    """One member of CDN_PROVIDERS."""
+
+    name: str = Field(min_length=1, max_length=100)
+    base_url: str = Field(pattern="^https?://")
+    region: str = ""
+    weight: int = Field(1, ge=1, le=1000)
+
+
+class MigrateSettings(ProgramSettings):
+    """What `migrate` needs."""
+
+    postgres_dsn: SecretStr
+
+
+class DownloadSettings(MigrateSettings):
+    """What `serve` needs."""
+
+    download_service_grpc_port: int = Field(9092, ge=0, le=65535)
+    postgres_pool_size: int = Field(10, ge=2, le=200)
+    """Connections of each worker."""
+    events_backend: Literal["postgres"] = "postgres"
+    events_postgres_dsn: SecretStr = SecretStr("")
+    redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
+    redis_password: SecretStr = SecretStr("")
+    redis_db: int = Field(0, ge=0)
+    library_service_grpc_addr: str = Field(min_length=1)
+    catalog_service_grpc_addr: str = Field(min_length=1)
+    objects_backend: Literal["directory"] = "directory"
+    objects_directory: str = ""
+    objects_base_url: str = ""
+    objects_signing_key: SecretStr = SecretStr("")
+    cdn_link_secret_key: SecretStr = Field(min_length=16)
+    cdn_link_ttl_seconds: int = Field(600, ge=30, le=86_400)
+    cdn_providers: tuple[CdnProviderSettings, ...] = Field(min_length=1)
+    manifest_public_keys: str
+    manifest_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    manifest_allow_http: bool = False
+    max_concurrent_downloads_per_user: int = Field(3, ge=1, le=100)
+    default_download_priority: int = Field(5, ge=0, le=10)
+
+    @field_validator("manifest_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("manifest_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin_of(origin) is None:
+                raise ValueError(f"{origin!r} is not an origin (https://host or https://host:port)")
+        return value
+
+    @field_validator("manifest_public_keys")
+    @classmethod
+    def _are_keys(cls, value: str) -> str:
+        if not parse_public_keys(value):
+            raise ValueError("at least one key is needed")
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_its_backends_need(self) -> Self:
+        needed = {
+            "EVENTS_POSTGRES_DSN: needed when EVENTS_BACKEND is postgres": self.events_postgres_dsn.get_secret_value(),
+            "OBJECTS_DIRECTORY: needed when OBJECTS_BACKEND is directory": self.objects_directory,
+            "OBJECTS_BASE_URL: needed when OBJECTS_BACKEND is directory": self.objects_base_url,
+            "OBJECTS_SIGNING_KEY: needed when OBJECTS_BACKEND is directory": self.objects_signing_key.get_secret_value(),
+        }
+        problems = [problem for problem, value in needed.items() if not value]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self

@@ -1,0 +1,84 @@
+"""The aiohttp application: every generated route and stream at its address, probes beside them, middlewares around them.
+
+An address that an RPC brings with it is served without a change here.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiohttp import hdrs, web
+
+from gateway.auth import Verifier
+from gateway.backends import Backends
+from gateway.contract import Route, StreamRoute
+from gateway.cors import make_prepare_hook
+from gateway.limits import Limits
+from gateway.middleware import answering_errors, observing
+from gateway.ops import HEALTH_PATH, READY_PATH, Probes
+from gateway.rest import RestEndpoint
+from gateway.settings import Network
+from gateway.sockets import Sockets
+from gateway.streams import StreamEndpoint, StreamServices
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class AppParts:
+    """What the application is made of."""
+
+    routes: Sequence[Route]
+    streams: Sequence[StreamRoute]
+    backends: Backends
+    verifier: Verifier
+    probes: Probes
+    cors_origins: Collection[str] = ()
+    trusted_proxies: Collection[Network] = ()
+    limits: Limits = field(default_factory=Limits)
+    now: Callable[[], datetime] = utc_now
+
+
+def make_app(parts: AppParts) -> web.Application:
+    """The application. Its shutdown closes the WebSockets; the backends are their owner's to close."""
+    limits = parts.limits
+    app = web.Application(
+        client_max_size=limits.body_bytes,
+        middlewares=(observing(limits, parts.trusted_proxies), answering_errors(limits)),
+    )
+    sockets = Sockets(limits)
+    _add_routes(app, parts)
+    _add_streams(app, parts, sockets)
+    app.router.add_get(HEALTH_PATH, parts.probes.health)
+    app.router.add_get(READY_PATH, parts.probes.ready)
+    app.on_response_prepare.append(make_prepare_hook(frozenset(parts.cors_origins)))
+
+    async def close_sockets(_: web.Application) -> None:
+        await sockets.close_all()
+
+    app.on_shutdown.append(close_sockets)
+    return app
+
+
+def _add_routes(app: web.Application, parts: AppParts) -> None:
+    # Where two templates fit an address, the one with fewer placeholders is meant.
+    for route in sorted(parts.routes, key=lambda each: each.path.count("{")):
+        endpoint = RestEndpoint(route, parts.backends, parts.verifier, parts.limits)
+        app.router.add_route(route.method, route.path, endpoint.handle)
+        if route.method == hdrs.METH_GET:
+            app.router.add_route(hdrs.METH_HEAD, route.path, endpoint.handle)
+
+
+def _add_streams(app: web.Application, parts: AppParts, sockets: Sockets) -> None:
+    services = StreamServices(
+        backends=parts.backends,
+        verifier=parts.verifier,
+        sockets=sockets,
+        limits=parts.limits,
+        allowed_origins=frozenset(parts.cors_origins),
+        now=parts.now,
+    )
+    for stream in parts.streams:
+        app.router.add_route(hdrs.METH_GET, stream.path, StreamEndpoint(stream, services).handle)

@@ -1,0 +1,68 @@
+"""Who the user is: the Bearer token of a request, checked as the services check it again. A service's token is no user's,
+and nothing but the token says who calls (X-User-Id is not read). Contract: sections 1 and 5.
+"""
+
+import re
+from typing import Protocol
+
+from aiohttp import hdrs, web
+
+from chassis.access import Caller, set_caller
+from chassis.errors import DomainError, Kind
+from chassis.tokens import Claims
+from gateway.context import RequestContext
+from gateway.contract import AccessRule
+
+SCHEME = "bearer"
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
+"""RFC 6750, section 2.1. What a lenient base64 reader would skip must not reach the metadata of a call."""
+
+
+class Verifier(Protocol):
+    """What checks a token: chassis.tokens.TokenVerifier, for our issuer and audience."""
+
+    async def verify(self, token: str) -> Claims:
+        """Raises: DomainError UNAUTHENTICATED, TOKEN_EXPIRED."""
+
+
+def bearer_token(request: web.BaseRequest) -> str | None:
+    """The token of the Authorization header; None without the header.
+
+    Raises:
+        DomainError: UNAUTHENTICATED for more than one header or another scheme.
+    """
+    headers = request.headers.getall(hdrs.AUTHORIZATION, ())
+    if not headers:
+        return None
+    scheme, _, token = headers[0].strip().partition(" ")
+    if len(headers) > 1 or scheme.lower() != SCHEME or not token.strip():
+        raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+    return token.strip()
+
+
+async def authenticate(verifier: Verifier, token: str | None, access: AccessRule, context: RequestContext) -> Claims:
+    """The claims of a user who has one of the roles that `access` names. From here on the request is that user's, in logs too.
+
+    Raises:
+        DomainError: UNAUTHENTICATED or TOKEN_EXPIRED for the token, PERMISSION_DENIED for the roles.
+    """
+    if token is None or not _TOKEN.fullmatch(token):
+        raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+    claims = await verifier.verify(token)
+    if claims.user_id is None:
+        raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+    context.user_id = claims.user_id
+    set_caller(
+        Caller(
+            user_id=claims.user_id,
+            roles=claims.roles,
+            permissions=claims.permissions,
+            client_ip=context.client_ip,
+            request_id=context.request_id,
+            language=context.language,
+        ),
+    )
+    if claims.roles.isdisjoint(access.roles):
+        raise DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED")
+    return claims

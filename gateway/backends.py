@@ -1,0 +1,139 @@
+"""The services behind the gateway: one channel per service, the call of a route on it, and what every call carries.
+
+The only place that knows how a service is reached; everything else hands it messages.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
+
+from chassis.error_wire import from_rpc_error
+from chassis.errors import DomainError, Kind
+from chassis.rpc_client import open_channel
+from chassis.service_tokens import ServiceTokenSource
+from chassis.tls import Tls
+from gateway.context import RequestContext
+from gateway.contract import Route, StreamRoute
+
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+HEALTH_DEADLINE_SECONDS = 2.0
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+def backend_of(rpc: str) -> str:
+    """Which service has a method: the first part of its package, `library` of `/library.v1.LibraryService/GetItem`."""
+    return rpc.lstrip("/").partition(".")[0]
+
+
+def service_of(rpc: str) -> str:
+    """Full name of a method's service."""
+    return rpc.lstrip("/").partition("/")[0]
+
+
+def call_metadata(context: RequestContext, token: str | None) -> Metadata:
+    """What a call says about the request it is made for. The channel adds who we are, the trace and the deadline."""
+    pairs = [
+        ("x-request-id", context.request_id),
+        ("x-client-ip", context.client_ip),
+        ("accept-language", context.language),
+    ]
+    if token is not None:
+        pairs.append(("authorization", f"Bearer {token}"))
+    return tuple(pairs)
+
+
+class Backends:
+    """The channels by backend (`library`, `download`)."""
+
+    def __init__(self, channels: Mapping[str, grpc.aio.Channel]) -> None:
+        self._channels = channels
+        self._unary: dict[str, Callable[..., Any]] = {}
+        self._streams: dict[str, Callable[..., Any]] = {}
+
+    @property
+    def names(self) -> Iterable[str]:
+        return self._channels.keys()
+
+    def add(self, route: Route) -> None:
+        """Makes a route's method callable. Raises: KeyError when no backend has it."""
+        self._unary[route.rpc] = self._channels[backend_of(route.rpc)].unary_unary(
+            route.rpc,
+            request_serializer=route.request_type.SerializeToString,
+            response_deserializer=route.response_type.FromString,
+        )
+
+    def add_stream(self, stream: StreamRoute) -> None:
+        """Makes a stream's method callable. Raises: KeyError when no backend has it."""
+        self._streams[stream.rpc] = self._channels[backend_of(stream.rpc)].unary_stream(
+            stream.rpc,
+            request_serializer=stream.request_type.SerializeToString,
+            response_deserializer=stream.response_type.FromString,
+        )
+
+    async def call(self, rpc: str, request: Message, metadata: Metadata) -> Message:
+        """One unary call. Raises: DomainError, whatever the service or the way to it came up with."""
+        try:
+            response: Message = await self._unary[rpc](request, metadata=metadata)
+        except grpc.aio.AioRpcError as failure:
+            raise from_rpc_error(failure) from failure
+        return response
+
+    async def follow(self, rpc: str, request: Message, metadata: Metadata) -> AsyncGenerator[Message, None]:
+        """The messages of a server stream. Closing the iterator cancels the call. Raises: DomainError."""
+        call = self._streams[rpc](request, metadata=metadata)
+        try:
+            async for message in call:
+                yield message
+        except grpc.aio.AioRpcError as failure:
+            raise from_rpc_error(failure) from failure
+        finally:
+            call.cancel()
+
+    async def check(self, backend: str) -> None:
+        """Asks a service for its health. Raises: DomainError when it is away or does not serve."""
+        check = self._channels[backend].unary_unary(
+            HEALTH_CHECK,
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            response = await check(health_pb2.HealthCheckRequest(), timeout=HEALTH_DEADLINE_SECONDS)
+        except grpc.aio.AioRpcError as failure:
+            raise from_rpc_error(failure) from failure
+        if response.status != health_pb2.HealthCheckResponse.SERVING:
+            raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+
+
+@asynccontextmanager
+async def open_backends(
+    addresses: Mapping[str, str],
+    rpcs: Iterable[str],
+    *,
+    service_tokens: ServiceTokenSource | None,
+    deadline_seconds: float,
+    tls: Tls | None = None,
+) -> AsyncIterator[Backends]:
+    """Channels to the backends at `addresses`, closed at the end. `rpcs` are what will be called: their idempotency in the
+    proto decides what is retried.
+    """
+    services: dict[str, set[str]] = {}
+    for rpc in rpcs:
+        services.setdefault(backend_of(rpc), set()).add(service_of(rpc))
+    async with AsyncExitStack() as stack:
+        channels = {}
+        for backend, address in addresses.items():
+            channel = open_channel(
+                address,
+                audience=f"{backend}-service",
+                service_tokens=service_tokens,
+                timeout_seconds=deadline_seconds,
+                services=sorted(services.get(backend, ())),
+                tls=tls,
+            )
+            channels[backend] = await stack.enter_async_context(channel)
+        yield Backends(channels)

@@ -1,0 +1,91 @@
+"""The HTTP side of a WebSocket: whose page may open it, which token it brings, where it wants to go on. Contract: section 4."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from gateway.auth import bearer_token
+from gateway.contract import Problem
+from gateway.errors import Refused
+
+SUBPROTOCOL = "samovar.v1"
+TOKEN_SUBPROTOCOL_PREFIX = "bearer."  # noqa: S105  a prefix, no secret
+TOKEN_PARAMETER = "token"  # noqa: S105  a name, no secret
+LAST_EVENT_PARAMETER = "last_event_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client said with its handshake: the token unless it follows as a message, and the last event it saw."""
+
+    token: str | None
+    last_event_id: str | None
+    subprotocols: tuple[str, ...]
+    """What we may choose from."""
+
+
+def read_handshake(request: web.Request, allowed_origins: Collection[str]) -> Handshake:
+    """Reads the handshake.
+
+    Raises:
+        Refused: it is none, or comes from a page that may not connect.
+        DomainError: UNAUTHENTICATED for an Authorization header that holds no bearer token.
+    """
+    _check_origin(request, allowed_origins)
+    offered = tuple(_offered_subprotocols(request))
+    token = bearer_token(request) or _token_of(offered) or request.query.get(TOKEN_PARAMETER) or None
+    return Handshake(
+        token=token,
+        last_event_id=request.query.get(LAST_EVENT_PARAMETER) or None,
+        subprotocols=(SUBPROTOCOL,) if SUBPROTOCOL in offered else (),
+    )
+
+
+def _check_origin(request: web.Request, allowed_origins: Collection[str]) -> None:
+    """Browsers send cookies and whatever else to any WebSocket of any page; Origin is all that tells a foreign page (RFC 6455,
+    section 10.2). Other clients send none.
+    """
+    for origin in request.headers.getall(hdrs.ORIGIN, ()):
+        if origin not in allowed_origins and urlsplit(origin).netloc.lower() != request.host.lower():
+            raise Refused(Problem("PERMISSION_DENIED", header=hdrs.ORIGIN))
+
+
+def _offered_subprotocols(request: web.Request) -> Iterator[str]:
+    for header in request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()):
+        yield from (name.strip() for name in header.split(","))
+
+
+def _token_of(offered: Collection[str]) -> str | None:
+    for name in offered:
+        if name.startswith(TOKEN_SUBPROTOCOL_PREFIX):
+            return name.removeprefix(TOKEN_SUBPROTOCOL_PREFIX) or None
+    return None
+
+
+async def upgrade(
+    request: web.Request, handshake: Handshake, *, close_seconds: float, message_bytes: int
+) -> web.WebSocketResponse:
+    """Makes the connection a WebSocket, whose close() waits up to `close_seconds` for the client's part.
+
+    Raises:
+        Refused: the request is not a WebSocket handshake.
+    """
+    headers = request.headers.copy()
+    # aiohttp logs offered protocols that it does not know; one of them is the token.
+    headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
+    if handshake.subprotocols:
+        headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = handshake.subprotocols[0]
+    cleaned = request.clone(headers=headers)
+    socket = web.WebSocketResponse(
+        autoping=False,
+        compress=False,
+        max_msg_size=message_bytes,
+        protocols=handshake.subprotocols,
+        timeout=close_seconds,
+    )
+    if not socket.can_prepare(cleaned).ok:
+        raise Refused(Problem("INVALID_ARGUMENT", details={"description": "this address is a WebSocket"}))
+    await socket.prepare(cleaned)
+    return socket

@@ -1,0 +1,38 @@
+"""Every limit of the gateway, by name: sizes of what comes in, waits, and what a socket may hold. Given to the application
+as one value, so that tests can make them small.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    body_bytes: int = 2 * 1024 * 1024
+    url_bytes: int = 8 * 1024
+    headers_bytes: int = 16 * 1024
+    query_parameters: int = 100
+    request_id_characters: int = 128
+    keepalive_seconds: float = 75.0
+
+    sockets: int = 10_000
+    """Live sockets of one process, those that have not said who they are included."""
+    sockets_per_user: int = 10
+    """Per process."""
+    socket_message_bytes: int = 16 * 1024
+    """The longest message that a client may send over a socket."""
+    socket_buffer_events: int = 256
+    """Events that may wait for a slow reader, beside what the transport holds."""
+    authentication_seconds: float = 5.0
+    ping_seconds: float = 30.0
+    silence_seconds: float = 60.0
+    close_seconds: float = 5.0
+    """How long a client has to take the farewell and the close frame before the connection is cut."""
+
+
+PARSER_LINE_BYTES = 64 * 1024
+PARSER_FIELD_BYTES = 32 * 1024
+"""What the HTTP parser itself takes of a request line or of one header: well above our own limits, which know more of the request
+when they refuse it. The two differ, because the parser's complaint tells them apart by nothing else.
+"""

@@ -1,0 +1,106 @@
+"""The gateway's composition root: settings in, a served application out."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from logging import getLogger
+
+from rest.routes import ROUTES, STREAMS
+
+from chassis.identity import open_identity
+from chassis.program import run
+from chassis.readiness import Readiness
+from chassis.settings import load_settings
+from chassis.tls import read_tls
+from gateway.app import AppParts, make_app
+from gateway.backends import open_backends
+from gateway.limits import Limits
+from gateway.ops import Probes
+from gateway.server import serve_http
+from gateway.settings import GatewaySettings
+
+NAME = "gateway"
+
+NOTICE_SHARE = 0.1
+NOTICE_MAX_SECONDS = 1.0
+"""How long the ending gateway goes on serving after /readyz said no, so that balancers have moved off before it refuses."""
+
+_log = getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """A gateway that answers on `port`."""
+
+    port: int
+
+    async def wait(self) -> None:
+        """Never returns: an HTTP server does not end by itself."""
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
+    """Runs the gateway while the block runs.
+
+    Raises:
+        OSError: the port cannot be had, or a certificate cannot be read.
+    """
+    limits = Limits()
+    readiness = Readiness()
+    probes = Probes(readiness)
+    addresses = {
+        "library": settings.library_service_grpc_addr,
+        "download": settings.download_service_grpc_addr,
+    }
+    rpcs = [route.rpc for route in ROUTES] + [stream.rpc for stream in STREAMS]
+    tls = await read_tls(settings)
+    async with (
+        open_identity(settings, name=NAME) as identity,
+        open_backends(
+            addresses,
+            rpcs,
+            service_tokens=identity.service_tokens,
+            deadline_seconds=settings.grpc_deadline_seconds,
+            tls=tls,
+        ) as backends,
+    ):
+        assert identity.keys is not None  # noqa: S101  the settings require AUTH_JWKS_URL
+        assert identity.verifier is not None  # noqa: S101
+        readiness.add("auth", identity.keys.check)
+        for name in backends.names:
+            readiness.add(f"{name}-service", partial(backends.check, name))
+        app = make_app(
+            AppParts(
+                routes=ROUTES,
+                streams=STREAMS,
+                backends=backends,
+                verifier=identity.verifier,
+                probes=probes,
+                cors_origins=settings.cors_origins,
+                trusted_proxies=settings.trusted_proxies,
+                limits=limits,
+            ),
+        )
+        async with serve_http(
+            app,
+            host=settings.bind_host,
+            port=settings.gateway_http_port,
+            drain_seconds=settings.drain_seconds,
+            limits=limits,
+            reuse_port=settings.workers > 1,
+        ) as port:
+            _log.info("serving", extra={"port": port})
+            try:
+                yield RunningGateway(port)
+            finally:
+                probes.draining = True
+                await asyncio.sleep(min(NOTICE_MAX_SECONDS, settings.drain_seconds * NOTICE_SHARE))
+        _log.info("stopped", extra={"port": port})
+
+
+def main() -> None:
+    sys.exit(run(build, load_settings(GatewaySettings), NAME))

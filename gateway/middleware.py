@@ -1,0 +1,210 @@
+"""What every request passes through, whatever its address: trace, request id, log line and metrics outside; then limits, CORS
+preflights and the one place where errors become answers. No stack trace leaves the process here.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from logging import getLogger
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+from opentelemetry import context as tracing
+from opentelemetry import trace
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from prometheus_client import Counter, Histogram
+
+from chassis.access import Caller, caller_scope
+from chassis.errors import DomainError
+from chassis.logs import hash_user
+from chassis.telemetry import DURATION_BUCKETS_SECONDS, current_trace_id, extract, tracer
+from gateway.context import CONTEXT, RequestContext, make_context
+from gateway.contract import Problem
+from gateway.cors import is_preflight, preflight_response
+from gateway.errors import Refused, ServiceRefused, error_response, of_error, of_problem
+from gateway.handshakes import TOKEN_PARAMETER
+from gateway.limits import Limits
+from gateway.ops import HEALTH_PATH, READY_PATH
+from gateway.pages import ascii_query
+from gateway.settings import Network
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUESTS = Counter("gateway_http_requests", "HTTP requests answered", ("method", "route", "status"))
+SECONDS = Histogram(
+    "gateway_http_request_duration_seconds",
+    "Time to answer an HTTP request (for a WebSocket: its life)",
+    ("method", "route"),
+    buckets=DURATION_BUCKETS_SECONDS,
+)
+
+STATUS_CLIENT_LEFT = 499
+"""What is logged and counted for a request whose client went before the answer."""
+
+SECRET_PARAMETERS = frozenset({TOKEN_PARAMETER, "access_token", "signature"})
+"""Query parameters whose values no log line carries."""
+
+UNLOGGED_PATHS = frozenset({HEALTH_PATH, READY_PATH})
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CODES_OF_STATUS = {
+    HTTPStatus.NOT_FOUND: "ROUTE_NOT_FOUND",
+    HTTPStatus.METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "PAYLOAD_TOO_LARGE",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "UNSUPPORTED_MEDIA_TYPE",
+}
+
+_access_log = getLogger("gateway.access")
+_log = getLogger(__name__)
+
+
+def observing(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
+    """The outermost middleware: makes the request's context, and records how it ended."""
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        route = _route_of(request)
+        with _span(request, route) as span:
+            context = make_context(
+                request,
+                trace_id=current_trace_id(),
+                trusted_proxies=trusted_proxies,
+                request_id_characters=limits.request_id_characters,
+            )
+            request[CONTEXT] = context
+            caller = Caller(client_ip=context.client_ip, request_id=context.request_id, language=context.language)
+            status = STATUS_CLIENT_LEFT
+            with caller_scope(caller):
+                try:
+                    response = await handler(request)
+                    status = response.status
+                finally:
+                    _record(request, context, route, status, time.perf_counter() - started)
+                    span.set_attribute("http.response.status_code", status)
+            return response
+
+    return observe
+
+
+def answering_errors(limits: Limits) -> Middleware:
+    """Turns whatever is raised further inside into an answer. A lost connection needs none."""
+
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            _check_size(request, limits)
+            if is_preflight(request):
+                return preflight_response(request)
+            return await handler(request)
+        except ConnectionError:
+            raise
+        except Exception as raised:  # noqa: BLE001  the outermost frame of a request
+            return _answer_to(raised, request[CONTEXT])
+
+    return answer_errors
+
+
+def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
+    language = context.language
+    if isinstance(raised, ServiceRefused):
+        errors = of_error(raised.error, language, pointers=raised.pointers, document=raised.document)
+        return error_response(errors, context, retry_after_seconds=raised.error.retry_after_seconds)
+    if isinstance(raised, DomainError):
+        return error_response(of_error(raised, language), context, retry_after_seconds=raised.retry_after_seconds)
+    headers: Mapping[str, str] = {}
+    if isinstance(raised, Refused):
+        problems, headers = raised.problems, raised.headers
+    elif isinstance(raised, web.HTTPException):
+        problems, headers = (_problem_of_http(raised),), _kept_headers(raised)
+    elif isinstance(raised, web.RequestPayloadError):
+        problems = (Problem("MALFORMED_JSON"),)
+    else:
+        _log.error("request failed", exc_info=raised)
+        problems = (Problem("INTERNAL_ERROR"),)
+    return error_response([of_problem(problem, language) for problem in problems], context, headers=headers)
+
+
+def _check_size(request: web.Request, limits: Limits) -> None:
+    if len(request.raw_path) > limits.url_bytes:
+        raise Refused(Problem("URI_TOO_LONG"))
+    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > limits.headers_bytes:
+        raise Refused(Problem("HEADERS_TOO_LARGE"))
+
+
+def _problem_of_http(raised: web.HTTPException) -> Problem:
+    """What aiohttp itself refuses; everything it could say beside the status is dropped."""
+    code = _CODES_OF_STATUS.get(HTTPStatus(raised.status))
+    if code is None:
+        code = "INVALID_ARGUMENT" if raised.status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL_ERROR"
+    return Problem(code, details={"description": "the HTTP message is malformed"})
+
+
+def _kept_headers(raised: web.HTTPException) -> Mapping[str, str]:
+    if isinstance(raised, web.HTTPMethodNotAllowed):
+        return {hdrs.ALLOW: ", ".join(sorted({*raised.allowed_methods, hdrs.METH_OPTIONS}))}
+    return {}
+
+
+def _route_of(request: web.Request) -> str:
+    """The address as the proto spells it: what logs and metrics group by."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+@contextmanager
+def _span(request: web.Request, route: str) -> Iterator[Span]:
+    """The request's span, below the client's own when it sent a `traceparent`. There is a trace id in any case."""
+    carrier = {name: request.headers[name] for name in ("traceparent", "tracestate") if name in request.headers}
+    parent = extract(carrier)
+    attributes = {"http.request.method": request.method, "http.route": route, "url.path": request.path}
+    span = tracer().start_span(f"{request.method} {route}", context=parent, kind=SpanKind.SERVER, attributes=attributes)
+    if not span.get_span_context().is_valid:
+        ids = RandomIdGenerator()
+        span = NonRecordingSpan(
+            SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False, trace_flags=TraceFlags(0)),
+        )
+    token = tracing.attach(trace.set_span_in_context(span, parent))
+    try:
+        yield span
+    finally:
+        tracing.detach(token)
+        span.end()
+
+
+def redacted_query(request: web.Request) -> str:
+    """The query for the log: secrets go by their names only."""
+    parts = ascii_query(request.rel_url.raw_query_string).split("&")
+    return "&".join(_redact(part) for part in parts)
+
+
+def _redact(part: str) -> str:
+    name = part.partition("=")[0]
+    # A name that is itself encoded could hide a secret one.
+    is_plain = quote(name, safe="[]") == name
+    return part if is_plain and name.lower() not in SECRET_PARAMETERS else f"{quote(name, safe='%[]')}=***"
+
+
+def _record(request: web.Request, context: RequestContext, route: str, status: int, seconds: float) -> None:
+    method = request.method if request.method in _METHODS else "OTHER"
+    REQUESTS.labels(method, route, str(status)).inc()
+    SECONDS.labels(method, route).observe(seconds)
+    if request.path in UNLOGGED_PATHS:
+        return
+    facts = {
+        "method": method,
+        "path": request.path,
+        "query": redacted_query(request),
+        "route": route,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 3),
+        "client_ip": context.client_ip,
+        "request_id": context.request_id,
+        "trace_id": context.trace_id,
+    }
+    if context.user_id is not None:
+        facts["user"] = hash_user(context.user_id)
+    _access_log.info("request", extra=facts)

@@ -1,0 +1,107 @@
+"""Content negotiation: media types by JSON:API 1.1 (section 5) and RFC 9110, languages by RFC 9110. Pure functions."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+JSON_API = "application/vnd.api+json"
+JSON = "application/json"
+
+LANGUAGES = ("ru", "en")
+DEFAULT_LANGUAGE = "ru"
+
+_SPLIT_LIST = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_SPLIT_PARAMETERS = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """One member of an Accept header."""
+
+    name: str
+    parameters: Mapping[str, str]
+    quality: float
+
+
+def _instances(headers: Iterable[str]) -> Iterator[_Instance]:
+    for member in (part for header in headers for part in _SPLIT_LIST.split(header)):
+        name, *rest = (piece.strip() for piece in _SPLIT_PARAMETERS.split(member))
+        if not name:
+            continue
+        parameters = _parameters(rest)
+        quality = _quality(parameters.pop("q", "1"))
+        yield _Instance(name.lower(), parameters, quality)
+
+
+def _parameters(pieces: Iterable[str]) -> dict[str, str]:
+    pairs = (piece.partition("=") for piece in pieces if piece)
+    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
+
+
+def _quality(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    # A NaN compares false with everything.
+    return value if 0.0 <= value <= 1.0 else 0.0
+
+
+def choose_media_type(accept: Iterable[str], content_type: str | None) -> str | None:
+    """What the answer is written as: JSON:API, or plain JSON when that is preferred or, all else equal, was sent.
+
+    An instance of the JSON:API type with parameters other than `profile` does not count (we know no `ext`). None = nothing that
+    is accepted can be given.
+    """
+    instances = list(_instances(accept))
+    sent = JSON if content_type is not None and _media_type(content_type)[0] == JSON else JSON_API
+    if not instances:
+        return sent
+    qualities = {candidate: _quality_of(candidate, instances) for candidate in (JSON_API, JSON)}
+    best = max(qualities.values())
+    if best <= 0.0:
+        return None
+    return sent if qualities[sent] == best else next(name for name, quality in qualities.items() if quality == best)
+
+
+def _quality_of(candidate: str, instances: Iterable[_Instance]) -> float:
+    """The quality given by the most specific range that covers the candidate."""
+    found: dict[int, float] = {}
+    for instance in instances:
+        if instance.name == candidate:
+            if candidate == JSON_API and instance.parameters.keys() - {"profile"}:
+                continue
+            found[2] = max(found.get(2, 0.0), instance.quality)
+        elif instance.name in {"application/*", "*/*"}:
+            rank = int(instance.name == "application/*")
+            found[rank] = max(found.get(rank, 0.0), instance.quality)
+    return found[max(found)] if found else 0.0
+
+
+def is_supported_content_type(content_type: str | None) -> bool:
+    """True for a body that we read: JSON:API without foreign parameters, or JSON in UTF-8."""
+    if content_type is None:
+        return False
+    name, parameters = _media_type(content_type)
+    if name == JSON_API:
+        return not parameters.keys() - {"profile"}
+    return name == JSON and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
+
+
+def _media_type(content_type: str) -> tuple[str, Mapping[str, str]]:
+    name, *rest = (piece.strip() for piece in _SPLIT_PARAMETERS.split(content_type))
+    return name.lower(), _parameters(rest)
+
+
+def choose_language(accept_language: Iterable[str]) -> str:
+    """`en` when the client prefers it to Russian, otherwise `ru`. Between equals the one named first wins."""
+    qualities: dict[str, float] = {}
+    for instance in _instances(accept_language):
+        language = instance.name.partition("-")[0]
+        if language == "*":
+            language = DEFAULT_LANGUAGE
+        if language in LANGUAGES and instance.quality > qualities.get(language, 0.0):
+            qualities[language] = instance.quality
+    if not qualities:
+        return DEFAULT_LANGUAGE
+    return max(qualities, key=lambda language: qualities[language])

@@ -1,0 +1,84 @@
+"""Pages of a list: their meta and links. A link is the caller's own query with nothing but the page number exchanged, in the
+caller's own spelling (`page` or `page[number]`). Contract: section 1; JSON:API 1.1, section 9.5.
+"""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, quote, unquote_plus
+
+from gateway.contract import JsonValue, Page, Problem, Query
+from gateway.errors import Refused
+
+PLAIN_NUMBER = "page"
+BRACKET_NUMBER = "page[number]"
+BRACKET_NAMES = frozenset({BRACKET_NUMBER, "page[size]"})
+
+_QUERY_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
+
+
+def ascii_query(raw: str) -> str:
+    """The query as received, with anything that no URL may contain percent-encoded: it goes back out in links."""
+    return quote(raw.encode("utf-8", "surrogateescape"), safe=_QUERY_CHARACTERS)
+
+
+def parse_query(raw: str, *, limit: int) -> Query:
+    """The decoded parameters in order.
+
+    Raises:
+        Refused: INVALID_QUERY_PARAMETER for what is not UTF-8, or for more than `limit` parameters.
+    """
+    try:
+        return parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=limit)
+    except UnicodeDecodeError:
+        sentence = "the query is not percent-encoded UTF-8"
+    except ValueError:
+        sentence = "the query has too many parameters"
+    raise Refused(Problem("INVALID_QUERY_PARAMETER", details={"description": sentence}))
+
+
+def total_pages(page: Page) -> int:
+    return -(-page.total_items // page.per_page) if page.per_page > 0 else 0
+
+
+def page_meta(page: Page) -> JsonValue:
+    return {
+        "total_items": page.total_items,
+        "current_page": page.current_page,
+        "per_page": page.per_page,
+        "total_pages": total_pages(page),
+    }
+
+
+def page_links(path: str, raw_query: str, page: Page) -> JsonValue:
+    """`self`, `first`, `prev`, `next`, `last`; null where there is no such page."""
+    last = max(total_pages(page), 1)
+    current = page.current_page
+
+    def link(number: int) -> str:
+        return f"{path}?{_with_page(raw_query, number)}"
+
+    return {
+        "self": f"{path}?{raw_query}" if raw_query else path,
+        "first": link(1),
+        "prev": link(min(current - 1, last)) if current > 1 else None,
+        "next": link(current + 1) if current < last else None,
+        "last": link(last),
+    }
+
+
+def _with_page(raw_query: str, number: int) -> str:
+    parts = [part for part in raw_query.split("&") if part]
+    names = {_name(part) for part in parts}
+    wanted = BRACKET_NUMBER if names & BRACKET_NAMES else PLAIN_NUMBER
+    if wanted in names:
+        return "&".join(_replace(parts, wanted, number))
+    spelled = quote(wanted, safe="[]" if "[" in raw_query else "")
+    return "&".join([*parts, f"{spelled}={number}"])
+
+
+def _name(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])
+
+
+def _replace(parts: list[str], name: str, number: int) -> Iterator[str]:
+    for part in parts:
+        yield f"{part.partition('=')[0]}={number}" if _name(part) == name else part

@@ -1,0 +1,165 @@
+"""Reading what comes as text: query and path parameters."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from gateway.contract import JsonValue, Problem, Query
+from gateway.transcoding.problems import report_parameter, report_path_parameter
+from gateway.transcoding.readers import octets
+
+_M = TypeVar("_M", bound=Message)
+
+_INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
+_DECIMAL = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_PAGE_SPELLINGS: Mapping[str, str] = {"page[number]": "page", "page[size]": "limit"}
+
+
+class Parameters:
+    """The query parameters of one request, read as the endpoint knows them.
+
+    `names` may come once, `lists` any number of times and with commas. With `paged` JSON:API's `page[number]` and `page[size]` are
+    other spellings of `page` and `limit`; a request keeps to one of the two. Everything else is a problem.
+    """
+
+    __slots__ = ("_found", "_problems", "_spelled")
+
+    def __init__(
+        self,
+        query: Query,
+        problems: list[Problem],
+        *,
+        names: frozenset[str] = frozenset(),
+        lists: frozenset[str] = frozenset(),
+        paged: bool = False,
+    ) -> None:
+        self._found: dict[str, list[str]] = {}
+        self._spelled: dict[str, str] = {}
+        self._problems = problems
+        for spelled, value in query:
+            name = _PAGE_SPELLINGS.get(spelled, spelled) if paged else spelled
+            if name in lists:
+                self._found.setdefault(name, []).extend(value.split(","))
+            elif name not in names:
+                report_parameter(problems, spelled, "parameter.unknown", "is not known here")
+            elif name in self._found and self._spelled[name] == spelled:
+                report_parameter(problems, spelled, "parameter.twice", "must not be given twice")
+            else:
+                self._found.setdefault(name, [value])
+                self._spelled.setdefault(name, spelled)
+        if paged:
+            self._keep_to_one_spelling(query)
+
+    def _keep_to_one_spelling(self, query: Query) -> None:
+        ours = [spelled for spelled, _ in query if spelled in {"page", "limit"}]
+        theirs = dict.fromkeys(spelled for spelled, _ in query if spelled in _PAGE_SPELLINGS)
+        if ours:
+            for spelled in theirs:
+                report_parameter(self._problems, spelled, "parameter.mixed", f"must not be mixed with {ours[0]}")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._found
+
+    def _refuse(self, name: str, rule: str, description: str) -> None:
+        report_parameter(self._problems, self._spelled.get(name, name), rule, description)
+
+    def string(self, name: str) -> str:
+        return self.strings(name)[0]
+
+    def strings(self, name: str) -> list[str]:
+        values = self._found[name]
+        if all(map(_is_unicode, values)):
+            return values
+        self._refuse(name, "type.string", "must be text in UTF-8")
+        return [""]
+
+    def boolean(self, name: str) -> bool:
+        return self.booleans(name)[0]
+
+    def booleans(self, name: str) -> list[bool]:
+        values = self._found[name]
+        if not {*values} <= {"true", "false"}:
+            self._refuse(name, "type.bool", "must be true or false")
+        return [value == "true" for value in values]
+
+    def integer(self, name: str, lowest: int, highest: int) -> int:
+        return self.integers(name, lowest, highest)[0]
+
+    def integers(self, name: str, lowest: int, highest: int) -> list[int]:
+        read = [int(value) for value in self._found[name] if _INTEGER.fullmatch(value)]
+        if len(read) == len(self._found[name]) and all(lowest <= number <= highest for number in read):
+            return read
+        self._refuse(name, "type.integer", f"must be an integer from {lowest} to {highest}")
+        return [0]
+
+    def number(self, name: str, highest: float = math.inf) -> float:
+        return self.numbers(name, highest)[0]
+
+    def numbers(self, name: str, highest: float = math.inf) -> list[float]:
+        read = [float(value) for value in self._found[name] if _DECIMAL.fullmatch(value)]
+        if len(read) == len(self._found[name]) and all(
+            math.isfinite(number) and abs(number) <= highest for number in read
+        ):
+            return read
+        self._refuse(name, "type.number", "must be a finite number")
+        return [0.0]
+
+    def enum(self, name: str, numbers: Mapping[str, int]) -> int:
+        return self.enums(name, numbers)[0]
+
+    def enums(self, name: str, numbers: Mapping[str, int]) -> list[int]:
+        read = [numbers[value] for value in self._found[name] if value in numbers]
+        if len(read) == len(self._found[name]):
+            return read
+        self._refuse(name, "type.enum", f"must be one of {', '.join(numbers)}")
+        return [0]
+
+    def octets(self, name: str) -> bytes:
+        return self.octets_list(name)[0]
+
+    def octets_list(self, name: str) -> list[bytes]:
+        wrong: list[Problem] = []
+        read = [octets(value, "", name, wrong) for value in self._found[name]]
+        if wrong:
+            self._refuse(name, "type.bytes", "must be base64")
+        return read
+
+    def fill(
+        self, name: str, fill: Callable[[_M, JsonValue, str, str | int, list[Problem]], None], message: _M
+    ) -> None:
+        """Fills a message that JSON writes as one string: a time, a duration, a mask."""
+        wrong: list[Problem] = []
+        fill(message, self._found[name][0], "", name, wrong)
+        for problem in wrong:
+            details = problem.details or {}
+            self._refuse(name, details["rule"], details["description"])
+
+
+def path_string(path: Mapping[str, str], name: str, problems: list[Problem]) -> str:
+    """A path parameter. What it must look like is the service's to say."""
+    value = path[name]
+    if value.isascii() or _is_unicode(value):
+        return value
+    report_path_parameter(problems, name, "type.string", "must be text in UTF-8")
+    return ""
+
+
+def path_integer(path: Mapping[str, str], name: str, lowest: int, highest: int, problems: list[Problem]) -> int:
+    """A path parameter that is an integer."""
+    value = path[name]
+    if _INTEGER.fullmatch(value) and lowest <= int(value) <= highest:
+        return int(value)
+    report_path_parameter(problems, name, "type.integer", f"must be an integer from {lowest} to {highest}")
+    return 0
+
+
+def _is_unicode(value: str) -> bool:
+    """Whether protobuf can take it: half of a surrogate pair has no UTF-8 form."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""The work behind the launcher's commands, with everything heavy imported. Loaded by launcher.cli when a command runs."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import UUID
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from depot.signing import parse_public_keys
+from launcher.api import open_api
+from launcher.display import keep_showing, open_display, write_json
+from launcher.failures import ExitCode, LauncherError
+from launcher.install import InstallRequest, InstallResult, install
+from launcher.ledger import Progress
+from launcher.resources import LibraryEntry
+from launcher.settings import Account
+
+new_event_loop = uvloop.new_event_loop
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked `install` for: the product by id or title, the rest as in InstallRequest."""
+
+    product: str
+    directory: Path
+    version_id: UUID | None
+    platform: str | None
+    limit_kbps: int
+    parallel: int
+    priority: int | None
+
+
+def checked_keys(keys: str) -> str:
+    """The keys, if they are written right."""
+    try:
+        parse_public_keys(keys)
+    except ValueError as error:
+        raise LauncherError("INVALID_ARGUMENT", f"--trust-keys: {error}", ExitCode.USAGE) from None
+    return keys
+
+
+async def check_token(owner: Account) -> None:
+    """The gateway is there and takes the token."""
+    async with open_api(owner) as api:
+        await api.check_token()
+
+
+async def library(owner: Account) -> Sequence[LibraryEntry]:
+    """What the user owns."""
+    async with open_api(owner) as api:
+        return await api.library()
+
+
+def show_library(entries: Sequence[LibraryEntry], *, as_json: bool) -> None:
+    """One JSON list, or a table."""
+    if as_json:
+        write_json([{name: _plain(value) for name, value in asdict(entry).items()} for entry in entries])
+        return
+    table = Table("Title", "Product", "Status", "Got by", "Played")
+    for entry in entries:
+        played = f"{entry.total_playtime_seconds / 3600:.1f} h"
+        title = entry.title or "—"
+        table.add_row(title, str(entry.product_id), entry.installation_status, entry.acquisition_type, played)
+    Console(soft_wrap=True).print(table if entries else "the library is empty")
+
+
+async def install_game(owner: Account, wish: Wish, *, as_json: bool) -> InstallResult:
+    """Installs and shows how it gets on."""
+    product_id, title = await _find_product(owner, wish.product)
+    request = InstallRequest(
+        product_id=product_id,
+        directory=wish.directory,
+        version_id=wish.version_id,
+        platform=wish.platform,
+        priority=wish.priority,
+        limit_kbps=wish.limit_kbps,
+        parallel=wish.parallel,
+    )
+    progress = Progress()
+    with open_display(title, as_json=as_json) as display:
+        showing = asyncio.create_task(keep_showing(display, progress))
+        try:
+            return await install(owner, request, progress=progress)
+        finally:
+            showing.cancel()
+            with suppress(asyncio.CancelledError):
+                await showing
+
+
+def show_result(result: InstallResult, *, as_json: bool) -> None:
+    """The last line."""
+    if as_json:
+        write_json(asdict(result))
+        return
+    Console(soft_wrap=True, highlight=False).print(
+        f"{result.status}: {result.files} files, {result.bytes:,} bytes in {result.seconds:.1f} s "
+        f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there)"
+    )
+
+
+async def _find_product(owner: Account, product: str) -> tuple[UUID, str]:
+    """By id, or by a title in the library: the whole title, or a part that fits only one."""
+    with suppress(ValueError):
+        return UUID(product), product
+    async with open_api(owner) as api:
+        entries = await api.library(search=product)
+    exact = [entry for entry in entries if (entry.title or "").casefold() == product.casefold()]
+    fitting = exact or entries
+    if not fitting:
+        raise LauncherError("LIBRARY_ITEM_NOT_FOUND", f"no game in your library is called {product!r}", ExitCode.DENIED)
+    if len(fitting) > 1:
+        titles = "; ".join(f"{entry.title} ({entry.product_id})" for entry in fitting)
+        message = f"several games are called like {product!r}: {titles}"
+        raise LauncherError("INVALID_ARGUMENT", message, ExitCode.USAGE)
+    return fitting[0].product_id, fitting[0].title or product
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, UUID) else value

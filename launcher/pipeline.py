@@ -1,0 +1,234 @@
+"""Fetches, checks and writes everything that an installation lacks: workers that each carry one chunk from link to journal, and
+threads that take what many workers bring in one hop. Used by launcher.install.
+
+At any moment at most `parallel` chunks are on their way: that is all that a kill can cost.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from depot.errors import ChunkCorrupt
+from launcher.cdn import Cdn, DeliveryError, LinkRefusedError, Providers, WrongLengthError
+from launcher.failures import ExitCode, LauncherError
+from launcher.ledger import Ledger
+from launcher.links import LinkBook
+from launcher.plan import Plan, PlannedChunk, PlannedFile
+from launcher.survey import Found
+from launcher.writer import Writer
+
+MAX_TRIES = 8
+FIRST_DELAY_SECONDS = 0.25
+MAX_DELAY_SECONDS = 8.0
+STORE_THREADS = 2
+SETTLE_THREADS = 2
+MAX_STORE_BATCH_CHUNKS = 64
+MAX_STORE_BATCH_BYTES = 8 << 20
+MAX_SETTLE_BATCH_FILES = 256
+MAX_SETTLE_BATCH_BYTES = 64 << 20
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a chunk is tried, over all its candidates, and how long the first wait is (doubling)."""
+
+    max_tries: int = MAX_TRIES
+    first_delay_seconds: float = FIRST_DELAY_SECONDS
+
+
+class Threads:
+    """The threads that do what would block the loop. Left only when none of them works any more: then files may be closed."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+@contextmanager
+def open_threads() -> Iterator[Threads]:
+    """As many threads as the stages of a pipeline use at once."""
+    pool = ThreadPoolExecutor(STORE_THREADS + SETTLE_THREADS, thread_name_prefix="samovar")
+    try:
+        yield Threads(pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    chunk: PlannedChunk
+    stored: bytes
+    outcome: "asyncio.Future[ChunkCorrupt | None]"
+
+
+class Pipeline:
+    """One installation's way from the CDN to staged, checked, durable files."""
+
+    def __init__(
+        self,
+        *,
+        found: Found,
+        missing: Sequence[PlannedChunk],
+        paths: Mapping[int, str],
+        ledger: Ledger,
+        links: LinkBook,
+        cdn: Cdn,
+        writer: Writer,
+        threads: Threads,
+        may_fetch: asyncio.Event,
+        parallel: int,
+        patience: Patience,
+    ) -> None:
+        self._found = found
+        self._ledger = ledger
+        self._links = links
+        self._cdn = cdn
+        self._writer = writer
+        self._threads = threads
+        self._may_fetch = may_fetch
+        self._parallel = parallel
+        self._patience = patience
+        self._providers = Providers()
+        self._paths = paths
+        self._waiting = deque(missing)
+        self._deliveries: asyncio.Queue[_Delivery] = asyncio.Queue()
+        self._whole: asyncio.Queue[PlannedFile] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Returns when every file is staged, right and durable.
+
+        Raises:
+            ExceptionGroup of LauncherError: a chunk's tries are spent, the disk refuses, access ended.
+        """
+        for file in self._ledger.whole_files(self._found):
+            self._whole.put_nowait(file)
+        async with asyncio.TaskGroup() as helpers:
+            running = [
+                helpers.create_task(self._links.keep_ahead()),
+                *(helpers.create_task(self._store()) for _ in range(STORE_THREADS)),
+                *(helpers.create_task(self._settle()) for _ in range(SETTLE_THREADS)),
+            ]
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(min(self._parallel, len(self._waiting))):
+                    workers.create_task(self._work())
+            await self._whole.join()
+            for task in running:
+                task.cancel()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            chunk = self._waiting.popleft()
+            await self._obtain(chunk)
+            self._links.done(chunk)
+
+    async def _obtain(self, chunk: PlannedChunk) -> None:
+        """Tries until the chunk is written, over its candidates, so often as patience allows."""
+        failed: dict[str, int] = {}
+        failure = LauncherError("CDN_ERROR", "the file could not be fetched", ExitCode.NETWORK)
+        for attempt in range(self._patience.max_tries):
+            await self._may_fetch.wait()
+            candidates = await self._links.candidates(chunk)
+            candidate = self._providers.choose(candidates, failed)
+            if candidate.provider in failed:
+                # All have failed for this chunk by now: no point in hurrying.
+                await asyncio.sleep(self._delay_seconds(attempt))
+            started = time.monotonic()
+            try:
+                stored = await self._cdn.get(candidate.url, size_bytes=chunk.stored_size_bytes)
+                self._ledger.delivered(candidate.provider, len(stored), time.monotonic() - started)
+                corrupt = await self._deliver(chunk, stored)
+                if corrupt is None:
+                    self._providers.worked(candidate.provider)
+                    for file in self._ledger.chunk_stored(chunk, candidate.provider):
+                        self._whole.put_nowait(file)
+                    return
+                failure = _corrupt(corrupt.description)
+            except LinkRefusedError as refusal:
+                self._links.refused(chunk)
+                failure = LauncherError("CDN_ERROR", f"the file could not be fetched: {refusal}", ExitCode.NETWORK)
+            except WrongLengthError as wrong:
+                failure = _corrupt(str(wrong))
+            except DeliveryError as error:
+                self._providers.failed(candidate.provider)
+                failure = LauncherError("CDN_ERROR", f"the file could not be fetched: {error}", ExitCode.NETWORK)
+            failed[candidate.provider] = failed.get(candidate.provider, 0) + 1
+            self._ledger.delivered(candidate.provider, 0, time.monotonic() - started, errors=1)
+        failure.file = self._paths[chunk.places[0].file]
+        raise failure
+
+    def _delay_seconds(self, attempt: int) -> float:
+        full: float = min(self._patience.first_delay_seconds * 2**attempt, MAX_DELAY_SECONDS)
+        return full * random.uniform(0.5, 1.0)
+
+    async def _deliver(self, chunk: PlannedChunk, stored: bytes) -> ChunkCorrupt | None:
+        delivery = _Delivery(chunk, stored, asyncio.get_running_loop().create_future())
+        self._deliveries.put_nowait(delivery)
+        return await delivery.outcome
+
+    async def _store(self) -> None:
+        """Takes what the workers brought in the meantime in one hop to a thread."""
+        while True:
+            batch = await _batch(
+                self._deliveries,
+                MAX_STORE_BATCH_CHUNKS,
+                MAX_STORE_BATCH_BYTES,
+                lambda delivery: delivery.chunk.size_bytes,
+            )
+            pairs = [(delivery.chunk, delivery.stored) for delivery in batch]
+            outcomes = await self._threads.run(partial(self._writer.store, pairs))
+            for delivery, outcome in zip(batch, outcomes, strict=True):
+                if not delivery.outcome.done():
+                    delivery.outcome.set_result(outcome)
+
+    async def _settle(self) -> None:
+        while True:
+            files = await _batch(
+                self._whole, MAX_SETTLE_BATCH_FILES, MAX_SETTLE_BATCH_BYTES, lambda file: file.size_bytes
+            )
+            await self._threads.run(partial(self._writer.settle, files))
+            self._ledger.files_checked(files)
+            for _ in files:
+                self._whole.task_done()
+
+
+def missing_chunks(plan: Plan, found: Found) -> list[PlannedChunk]:
+    """What must be fetched, in the plan's order: each chunk with only the places that lack it."""
+    whole = found.in_place | found.ready
+    missing = []
+    for chunk in plan.chunks:
+        places = tuple(
+            place
+            for place in chunk.places
+            if place.file not in whole and place.chunk not in found.chunks.get(place.file, ())
+        )
+        if places:
+            missing.append(chunk if len(places) == len(chunk.places) else replace(chunk, places=places))
+    return missing
+
+
+def _corrupt(description: str) -> LauncherError:
+    message = f"the file came corrupt from every source: {description}"
+    return LauncherError("FILE_HASH_MISMATCH", message, ExitCode.CORRUPT)
+
+
+async def _batch(
+    queue: "asyncio.Queue[_T]", max_items: int, max_bytes: int, size_bytes: Callable[[_T], int]
+) -> Sequence[_T]:
+    """What waits in the queue, at least one, up to either limit."""
+    batch = [await queue.get()]
+    total_bytes = size_bytes(batch[0])
+    while len(batch) < max_items and total_bytes < max_bytes and not queue.empty():
+        batch.append(queue.get_nowait())
+        total_bytes += size_bytes(batch[-1])
+    return batch

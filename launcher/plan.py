@@ -1,0 +1,164 @@
+"""What an installation consists of: a manifest turned into files, their places, and each distinct chunk once with everywhere it
+goes. Pure; used by everything that works on an installation.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from content.v1 import manifest_pb2 as content
+
+from depot import manifest as depot_manifest
+from depot import signing
+from depot.errors import ManifestInvalid
+
+STAGING_FOLDER = ".samovar"
+"""The launcher's own folder in the root of a game; no content may lie there."""
+PLATFORMS = {
+    "windows": content.PLATFORM_WINDOWS,
+    "linux": content.PLATFORM_LINUX,
+    "macos": content.PLATFORM_MACOS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chunk goes: in which file, as which of its chunks, at which offset."""
+
+    file: int
+    chunk: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChunk:
+    """A chunk and all its places, possibly in several files."""
+
+    sha256: bytes
+    size_bytes: int
+    stored_sha256: bytes
+    stored_size_bytes: int
+    places: tuple[Place, ...]
+
+    @property
+    def id(self) -> str:
+        return self.sha256.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChunkRef:
+    """A chunk as one file sees it."""
+
+    sha256: bytes
+    size_bytes: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file; `index` is its entry's in the manifest, and its name while it is staged."""
+
+    index: int
+    path: str
+    size_bytes: int
+    sha256: bytes
+    mode: int
+    chunks: tuple[PlannedChunkRef, ...]
+
+    @property
+    def staged_name(self) -> str:
+        return str(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLink:
+    """A symbolic link."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole installation. Files by their entry's index; chunks in the order of the files that need them first."""
+
+    product_id: UUID
+    version_id: UUID
+    manifest_sha256: bytes
+    files: dict[int, PlannedFile]
+    links: tuple[PlannedLink, ...]
+    directories: tuple[str, ...]
+    chunks: tuple[PlannedChunk, ...]
+    total_bytes: int
+
+
+def item_id(session_id: UUID, path: str) -> UUID:
+    """The id that Download gives to a file of a session."""
+    return uuid5(session_id, path)
+
+
+def read_manifest(
+    stored: bytes,
+    *,
+    signature: content.ManifestSignature,
+    keys: str,
+    product_id: UUID,
+    version_id: UUID,
+    platform: str | None,
+) -> Plan:
+    """Checks signature, identity and every rule of the format, then plans. CPU-bound: call it in a thread.
+
+    Raises:
+        ManifestSignatureInvalid, ManifestInvalid: it must not be used.
+    """
+    signing.verify(stored, signature, signing.parse_public_keys(keys))
+    manifest = depot_manifest.parse(stored)
+    expected = PLATFORMS.get(platform or "", manifest.platform)
+    depot_manifest.check(manifest, product_id=product_id, version_id=version_id, platform=expected)
+    return plan_of(manifest, manifest_sha256=hashlib.sha256(stored).digest())
+
+
+def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
+    """Plans a checked manifest.
+
+    Raises:
+        ManifestInvalid: content lies in the launcher's own folder.
+    """
+    files: dict[int, PlannedFile] = {}
+    links: list[PlannedLink] = []
+    directories: list[str] = []
+    chunks: dict[bytes, tuple[content.Chunk, list[Place]]] = {}
+    for index, entry in enumerate(manifest.entries):
+        if entry.path.split("/", 1)[0].casefold() == STAGING_FOLDER:
+            raise ManifestInvalid(f"content lies in the folder {STAGING_FOLDER}, which is the launcher's")
+        if entry.type == content.ENTRY_TYPE_DIRECTORY:
+            directories.append(entry.path)
+        elif entry.type == content.ENTRY_TYPE_SYMLINK:
+            links.append(PlannedLink(entry.path, entry.link_target))
+        else:
+            files[index] = _planned_file(index, entry, chunks)
+    return Plan(
+        product_id=UUID(manifest.product_id),
+        version_id=UUID(manifest.version_id),
+        manifest_sha256=manifest_sha256,
+        files=files,
+        links=tuple(links),
+        directories=tuple(directories),
+        chunks=tuple(
+            PlannedChunk(sha256, chunk.size_bytes, chunk.stored_sha256, chunk.stored_size_bytes, tuple(places))
+            for sha256, (chunk, places) in chunks.items()
+        ),
+        total_bytes=sum(file.size_bytes for file in files.values()),
+    )
+
+
+def _planned_file(
+    index: int, entry: content.Entry, chunks: dict[bytes, tuple[content.Chunk, list[Place]]]
+) -> PlannedFile:
+    offset = 0
+    refs = []
+    for number, chunk in enumerate(entry.chunks):
+        refs.append(PlannedChunkRef(chunk.sha256, chunk.size_bytes, offset))
+        chunks.setdefault(chunk.sha256, (chunk, []))[1].append(Place(index, number, offset))
+        offset += chunk.size_bytes
+    return PlannedFile(index, entry.path, entry.size_bytes, entry.sha256, entry.mode, tuple(refs))

@@ -1,0 +1,136 @@
+"""Tells the server how an installation gets on, so that the user's other clients see it live, and obeys what comes back: paused,
+cancelled, sent back to the queue. Used by launcher.install.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from launcher.api import MAX_REPORT_ITEMS, Api
+from launcher.failures import ExitCode, LauncherError
+from launcher.ledger import Ledger, Phase, cdn_reports
+from launcher.resources import HOLDING, Session, SessionStatus
+from launcher.sessions import check_running
+
+INTERVAL_SECONDS = 0.5
+QUIET_INTERVAL_SECONDS = 2.0
+"""With nothing to tell a report still goes out: its answer says whether the user paused."""
+OUTAGE_SECONDS = 120.0
+"""The gateway may be away so long while the CDN delivers."""
+COMPLETION_POLLS = 20
+FAREWELL_SECONDS = 5.0
+
+
+class Reporter:
+    """Reports on one session, from one task at a time.
+
+    `record_sequence` notes a number durably before it is used: numbers grow over restarts, and by the clock over lost journals.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        session: Session,
+        ledger: Ledger,
+        *,
+        last_sequence: int,
+        record_sequence: Callable[[int], Awaitable[None]],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.session = session
+        self.may_fetch = asyncio.Event()
+        self.may_fetch.set()
+        self._api = api
+        self.ledger = ledger
+        self._sequence = last_sequence
+        self._record_sequence = record_sequence
+        self._wall_clock = wall_clock
+
+    async def run(self) -> None:
+        """Reports until cancelled.
+
+        Raises:
+            LauncherError: the session was paused, cancelled or failed; the token ended; the server is away for too long.
+        """
+        last_heard = last_sent = time.monotonic()
+        await self._send()
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            now = time.monotonic()
+            if not self.ledger.has_unreported and now - last_sent < QUIET_INTERVAL_SECONDS:
+                continue
+            last_sent = now
+            try:
+                await self._tick()
+                last_heard = time.monotonic()
+            except LauncherError as failure:
+                if failure.exit_code is not ExitCode.NETWORK or now - last_heard > OUTAGE_SECONDS:
+                    raise
+
+    async def finish(self) -> Session:
+        """Reports everything that the server does not know and returns when it has the session completed.
+
+        Raises:
+            LauncherError: the session was stopped, or does not become completed.
+        """
+        for again in (False, True):
+            if again:
+                self.ledger.all_in_place()  # reports may have been lost with a server: once more
+            while self.ledger.has_unreported:
+                await self._send()
+            for _ in range(COMPLETION_POLLS):
+                if self.session.status is SessionStatus.COMPLETED:
+                    return self.session
+                await asyncio.sleep(INTERVAL_SECONDS / 2)
+                self._obey(await self._api.download(self.session.id))
+        message = f"all files are in place, but the server has the download as {self.session.status}"
+        raise LauncherError("INTERNAL_ERROR", message, ExitCode.UNEXPECTED)
+
+    async def give_up(self, failure: LauncherError) -> None:
+        """Tells the server that a file failed for good, if it can be told now."""
+        self.ledger.failed(failure.file, failure.code)
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._send()
+        except (TimeoutError, LauncherError):
+            return  # the failure itself is what the user must see, and the next run reports again
+
+    async def _tick(self) -> None:
+        if self.may_fetch.is_set():
+            await self._send()
+        else:
+            self._obey(await self._api.download(self.session.id))
+
+    async def _send(self) -> None:
+        items = self.ledger.take_items(MAX_REPORT_ITEMS)
+        cdns = self.ledger.take_cdns()
+        self._sequence = max(self._sequence + 1, int(self._wall_clock() * 1000))
+        is_told = False
+        try:
+            await self._record_sequence(self._sequence)
+            session = await self._api.report(
+                self.session.id, self._sequence, self.ledger.item_reports(items), cdn_reports(cdns)
+            )
+            is_told = True
+        except LauncherError as refusal:
+            if refusal.code != "INVALID_STATE_TRANSITION":
+                raise
+            session = await self._api.download(self.session.id)
+        finally:
+            if not is_told:
+                self.ledger.give_back(items, cdns)
+        self._obey(session)
+
+    def _obey(self, session: Session) -> None:
+        self.session = session
+        check_running(session)
+        progress = self.ledger.progress
+        if session.status in HOLDING | {SessionStatus.COMPLETED}:
+            self.may_fetch.set()
+            if progress.phase is Phase.QUEUED:
+                progress.phase = Phase.DOWNLOADING
+        else:
+            # Paused and queued again by another client: the slot is gone, so nothing more is fetched until it is back.
+            self.may_fetch.clear()
+            progress.phase = Phase.QUEUED
+            progress.queue_position = session.queue_position

@@ -1,0 +1,194 @@
+"""The resources of the gateway that the launcher reads, as typed values, and how each is read from its JSON:API object.
+Used by launcher.api and by everything that holds a session or a link.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+Resource = Mapping[str, Any]
+"""A JSON:API resource object."""
+
+
+class SessionStatus(StrEnum):
+    """The status machine of the contract, section 3."""
+
+    QUEUED = "queued"
+    INITIALIZING = "initializing"
+    DOWNLOADING = "downloading"
+    PAUSED = "paused"
+    VERIFYING = "verifying"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+class ItemStatus(StrEnum):
+    """Where a file stands."""
+
+    PENDING = "pending"
+    DOWNLOADING = "downloading"
+    VERIFYING = "verifying"
+    COMPLETED = "completed"
+    ERROR = "error"
+
+
+HOLDING = frozenset({SessionStatus.INITIALIZING, SessionStatus.DOWNLOADING, SessionStatus.VERIFYING})
+"""Statuses that hold one of the user's slots: only then may the client fetch."""
+LIVE = HOLDING | {SessionStatus.QUEUED, SessionStatus.PAUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A `downloadSession`."""
+
+    id: UUID
+    product_id: UUID
+    version_id: UUID
+    device_id: UUID | None
+    status: SessionStatus
+    platform: str | None
+    queue_position: int | None
+    error_code: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestReference:
+    """A `manifestReference`."""
+
+    url: str
+    size_bytes: int
+    sha256: str
+    signature: bytes
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One place a chunk can be had from, until then."""
+
+    url: str
+    provider: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A `downloadLink`: a chunk's candidates, best first."""
+
+    chunk_id: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryEntry:
+    """A `libraryItem`, as far as the launcher shows it."""
+
+    id: UUID
+    product_id: UUID
+    title: str | None
+    installation_status: str
+    installed_version_id: str | None
+    acquisition_type: str
+    added_at: str
+    total_playtime_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    """Progress of one file."""
+
+    item_id: UUID
+    status: ItemStatus
+    downloaded_bytes: int
+    provider: str | None = None
+    error_code: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        members: dict[str, Any] = {
+            "item_id": str(self.item_id),
+            "status": self.status.value,
+            "downloaded_bytes": self.downloaded_bytes,
+        }
+        if self.provider:
+            members["cdn_provider"] = self.provider
+        if self.error_code:
+            members["error_code"] = self.error_code
+        return members
+
+
+@dataclass(frozen=True, slots=True)
+class CdnReport:
+    """What one CDN did since the last report."""
+
+    provider: str
+    bytes: int
+    duration_ms: int
+    errors: int
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "bytes": self.bytes,
+            "duration_ms": self.duration_ms,
+            "errors": self.errors,
+        }
+
+
+def session_of(resource: Resource) -> Session:
+    attributes = resource["attributes"]
+    device = attributes.get("device_id")
+    error = attributes.get("error") or {}
+    return Session(
+        id=UUID(resource["id"]),
+        product_id=UUID(attributes["product_id"]),
+        version_id=UUID(attributes["version_id"]),
+        device_id=UUID(device) if device else None,
+        status=SessionStatus(attributes["status"]),
+        platform=attributes.get("platform"),
+        queue_position=attributes.get("queue_position"),
+        error_code=error.get("code"),
+        error_message=error.get("message"),
+    )
+
+
+def manifest_reference_of(resource: Resource) -> ManifestReference:
+    attributes = resource["attributes"]
+    return ManifestReference(
+        url=str(attributes["manifest_url"]),
+        size_bytes=int(attributes["size_bytes"]),
+        sha256=str(attributes["sha256"]),
+        signature=base64.b64decode(attributes["signature"], validate=True),
+        key_id=str(attributes["key_id"]),
+    )
+
+
+def link_of(resource: Resource) -> Link:
+    candidates = tuple(
+        Candidate(
+            url=str(candidate["url"]),
+            provider=str(candidate["cdn_provider"]),
+            expires_at=datetime.fromisoformat(candidate["expires_at"]),
+        )
+        for candidate in resource["attributes"]["candidates"]
+    )
+    return Link(str(resource["id"]), candidates)
+
+
+def library_entry_of(resource: Resource) -> LibraryEntry:
+    attributes = resource["attributes"]
+    return LibraryEntry(
+        id=UUID(resource["id"]),
+        product_id=UUID(attributes["product_id"]),
+        title=attributes.get("title"),
+        installation_status=str(attributes.get("installation_status", "")),
+        installed_version_id=attributes.get("installed_version_id"),
+        acquisition_type=str(attributes.get("acquisition_type", "")),
+        added_at=str(attributes.get("added_at", "")),
+        total_playtime_seconds=int(attributes.get("total_playtime_seconds") or 0),
+    )

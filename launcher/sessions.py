@@ -1,0 +1,139 @@
+"""The download session that an installation belongs to: taken up again where there is one, started otherwise, and awaited until it
+holds a slot. Used by launcher.install.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from launcher.api import Api, exit_code_of
+from launcher.failures import ExitCode, LauncherError
+from launcher.resources import HOLDING, LIVE, Session, SessionStatus
+
+FIRST_POLL_SECONDS = 0.2
+MAX_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRequest:
+    """What the user asked for.
+
+    `limit_kbps` in kilobits (1,000 bit) a second, 0 = none; `parallel` = chunks in flight, which also bounds what a kill costs.
+    """
+
+    product_id: UUID
+    directory: Path
+    version_id: UUID | None = None
+    platform: str | None = None
+    priority: int | None = None
+    limit_kbps: int = 0
+    parallel: int = 16
+
+
+async def obtain_session(
+    api: Api, request: InstallRequest, *, device_id: UUID, known: UUID | None, free_bytes: int
+) -> Session:
+    """The live session of this installation: `known` of an interrupted run, another live one of this device, or a new one.
+
+    Raises:
+        LauncherError: refused; or another version is being downloaded to this device.
+    """
+    session = await _known_session(api, request, known)
+    if session is not None:
+        return await _revive(api, session)
+    attributes: dict[str, object] = {
+        "product_id": str(request.product_id),
+        "installation_path": str(request.directory),
+        "device_id": str(device_id),
+        "client_free_space_bytes": free_bytes,
+    }
+    if request.version_id is not None:
+        attributes["version_id"] = str(request.version_id)
+    if request.platform is not None:
+        attributes["platform"] = request.platform
+    if request.priority is not None:
+        attributes["priority"] = request.priority
+    try:
+        return await api.start_download(attributes)
+    except LauncherError as refusal:
+        if refusal.code != "DOWNLOAD_ALREADY_ACTIVE":
+            raise
+        session = await _live_session(api, request.product_id, device_id)
+        if session is None:
+            raise
+    if request.version_id not in {None, session.version_id}:
+        raise LauncherError(
+            "DOWNLOAD_ALREADY_ACTIVE",
+            f"version {session.version_id} is being downloaded to this device: finish or cancel it first",
+            ExitCode.DENIED,
+        )
+    return await _revive(api, session)
+
+
+async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session], None]) -> Session:
+    """Returns when the session may fetch. `waiting` is told about each look while it may not.
+
+    Raises:
+        LauncherError: it was paused, cancelled or failed meanwhile.
+    """
+    delay_seconds = FIRST_POLL_SECONDS
+    while session.status not in HOLDING:
+        check_running(session)
+        waiting(session)
+        await asyncio.sleep(delay_seconds)
+        delay_seconds = min(delay_seconds * 2, MAX_POLL_SECONDS)
+        session = await api.download(session.id)
+    return session
+
+
+def check_running(session: Session) -> None:
+    """Obeys what another client, or the server, made of the session.
+
+    Raises:
+        LauncherError: this installation must stop.
+    """
+    if session.status is SessionStatus.PAUSED:
+        message = "the download was paused; run the command again to go on"
+        raise LauncherError("DOWNLOAD_PAUSED", message, ExitCode.PAUSED)
+    if session.status is SessionStatus.CANCELLED:
+        raise LauncherError("DOWNLOAD_CANCELLED", "the download was cancelled", ExitCode.CANCELLED)
+    if session.status is SessionStatus.ERROR:
+        code = session.error_code or "INTERNAL_ERROR"
+        raise LauncherError(code, f"the download failed: {session.error_message or code}", exit_code_of(code))
+
+
+async def _known_session(api: Api, request: InstallRequest, known: UUID | None) -> Session | None:
+    """The session of an interrupted run of this very installation, if it can go on."""
+    if known is None:
+        return None
+    try:
+        session = await api.download(known)
+    except LauncherError as refusal:
+        if refusal.code != "DOWNLOAD_NOT_FOUND":
+            raise
+        return None
+    fits = session.product_id == request.product_id and request.version_id in {None, session.version_id}
+    return session if fits and session.status in LIVE | {SessionStatus.ERROR} else None
+
+
+async def _live_session(api: Api, product_id: UUID, device_id: UUID) -> Session | None:
+    async for session in api.downloads(product_id):
+        if session.device_id == device_id and session.status in LIVE:
+            return session
+    return None
+
+
+async def _revive(api: Api, session: Session) -> Session:
+    """Queues a paused or failed session again. Another client may have been quicker: then it is as that client left it."""
+    try:
+        if session.status is SessionStatus.PAUSED:
+            return await api.resume(session.id)
+        if session.status is SessionStatus.ERROR:
+            return await api.retry(session.id)
+    except LauncherError as refusal:
+        if refusal.code != "INVALID_STATE_TRANSITION":
+            raise
+        return await api.download(session.id)
+    return session

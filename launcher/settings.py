@@ -1,0 +1,158 @@
+"""What the launcher knows before it starts: environment, the profile that `samovar login` stored, the device's id, and the local
+platform's own description. The only module of the launcher that reads the environment.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from launcher.failures import ExitCode, LauncherError
+
+DEFAULT_GATEWAY_URL = "http://127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The environment variables that the launcher obeys, read once.
+
+    `SAMOVAR_CONFIG_HOME` (else `$XDG_CONFIG_HOME/samovar`, `~/.config/samovar`), `SAMOVAR_HOME` (the local platform),
+    `SAMOVAR_GATEWAY`, `SAMOVAR_TOKEN`, `MANIFEST_PUBLIC_KEYS`, `LANG`.
+    """
+
+    config_home: Path
+    platform_home: Path
+    gateway_url: str
+    token: str = field(repr=False)
+    manifest_public_keys: str
+    language: str
+
+    @classmethod
+    def read(cls, values: Mapping[str, str] | None = None) -> "Environment":
+        """From the process's environment, or from the given one."""
+        env = os.environ if values is None else values
+        if home := env.get("SAMOVAR_CONFIG_HOME"):
+            config_home = Path(home)
+        else:
+            config_home = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "samovar"
+        return cls(
+            config_home=config_home.absolute(),
+            platform_home=Path(env.get("SAMOVAR_HOME") or ".samovar").absolute(),
+            gateway_url=env.get("SAMOVAR_GATEWAY", ""),
+            token=env.get("SAMOVAR_TOKEN", "").strip(),
+            manifest_public_keys=env.get("MANIFEST_PUBLIC_KEYS", ""),
+            language="ru" if env.get("LC_ALL", env.get("LANG", "")).lower().startswith("ru") else "en",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who the launcher is at which gateway, and whose manifests it believes (`key_id=base64,…`)."""
+
+    gateway_url: str
+    token: str = field(repr=False)
+    trusted_keys: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Everything a command needs to act for a user on this device."""
+
+    gateway_url: str
+    token: str = field(repr=False)
+    device_id: UUID
+    trusted_keys: str
+    language: str = "en"
+
+
+def account(environment: Environment) -> Account:
+    """The stored profile, overruled by the environment.
+
+    Raises:
+        LauncherError: nobody signed in.
+    """
+    stored = read_profile(environment)
+    token = environment.token or (stored.token if stored else "")
+    if not token:
+        raise LauncherError("UNAUTHENTICATED", "not signed in: run `samovar login` first", ExitCode.NOT_SIGNED_IN)
+    local = local_platform(environment)
+    gateway_url = environment.gateway_url or (stored.gateway_url if stored else str(local.get("gateway_url", "")))
+    gateway_url = _normal_url(gateway_url or DEFAULT_GATEWAY_URL)
+    trusted_keys = environment.manifest_public_keys or (stored.trusted_keys if stored else "")
+    if not trusted_keys and _normal_url(str(local.get("gateway_url", ""))) == gateway_url:
+        # The platform's own supervisor wrote this file for this user: as close to pinned as a local trial can be.
+        trusted_keys = str(local.get("manifest_public_keys", ""))
+    return Account(gateway_url, token, device_id(environment), trusted_keys, environment.language)
+
+
+def default_gateway_url(environment: Environment) -> str:
+    """Where `samovar login` goes when it is not told."""
+    url = environment.gateway_url or str(local_platform(environment).get("gateway_url", "")) or DEFAULT_GATEWAY_URL
+    return _normal_url(url)
+
+
+def local_platform(environment: Environment) -> Mapping[str, Any]:
+    """What the supervisor of a local platform wrote about it; empty when there is none."""
+    return _read_json(environment.platform_home / "platform.json")
+
+
+def read_profile(environment: Environment) -> Profile | None:
+    """What `samovar login` stored, if it did."""
+    stored = _read_json(environment.config_home / "profile.json")
+    if not stored.get("token"):
+        return None
+    return Profile(
+        gateway_url=str(stored.get("gateway_url", "")),
+        token=str(stored["token"]),
+        trusted_keys=str(stored.get("trusted_keys", "")),
+    )
+
+
+def write_profile(environment: Environment, profile: Profile) -> Path:
+    """Stores the profile for this user's eyes only (0600) and says where."""
+    path = environment.config_home / "profile.json"
+    _write_private(path, asdict(profile) | {"gateway_url": _normal_url(profile.gateway_url)})
+    return path
+
+
+def device_id(environment: Environment) -> UUID:
+    """This device's id: made once, kept beside the profile."""
+    path = environment.config_home / "device.json"
+    with contextlib.suppress(ValueError, KeyError):
+        return UUID(str(_read_json(path)["device_id"]))
+    made = uuid4()
+    _write_private(path, {"device_id": str(made)})
+    return made
+
+
+def _normal_url(url: str) -> str:
+    return url.rstrip("/")
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise LauncherError("SETTINGS_UNREADABLE", f"{path} cannot be read: {error}", ExitCode.USAGE) from None
+    return value if isinstance(value, dict) else {}
+
+
+def _write_private(path: Path, value: Mapping[str, Any]) -> None:
+    """Atomic, and never readable by others at any moment (mkstemp makes files 0600)."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(value, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError as error:
+        raise LauncherError("SETTINGS_UNWRITABLE", f"{path} cannot be written: {error}", ExitCode.DISK) from None

@@ -1,0 +1,85 @@
+"""Granting and revoking the right to products; the item in the library follows. Called by the consumers of Payment's events."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
+
+from library_svc.application.ports import Begin, Transaction
+from library_svc.domain.entitlements import Grant, Source, foundation
+from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.installations import shown
+from library_svc.domain.items import GameAdded, GameRemoved, Item, RemovalReason
+
+
+async def grant(
+    begin: Begin, *, event_id: str, user_id: UserId, product_ids: Sequence[ProductId], source: Source, at: datetime
+) -> None:
+    """Gives the user the products, in one transaction. A grant of this source that was heard of before stays as it is."""
+    async with begin() as tx:
+        if not await tx.is_first(event_id):
+            return
+        await tx.lock_user(user_id)
+        for product_id in dict.fromkeys(product_ids):
+            grants = await tx.entitlements.of_product(user_id, product_id)
+            if any(known.source == source for known in grants):
+                continue
+            new = Grant(user_id, product_id, source, granted_at=at)
+            await tx.entitlements.save(new)
+            await _keep_item(tx, foundation([*grants, new]) or new)
+        await tx.commit()
+
+
+async def revoke(
+    begin: Begin,
+    *,
+    event_id: str,
+    user_id: UserId,
+    product_ids: Sequence[ProductId],
+    source: Source,
+    reason: RemovalReason,
+    at: datetime,
+) -> None:
+    """Ends the source's grants of the products, in one transaction; items that rest on nothing else go.
+
+    A grant that was not heard of yet is recorded as ended, so that it changes nothing when it comes late.
+    """
+    async with begin() as tx:
+        if not await tx.is_first(event_id):
+            return
+        await tx.lock_user(user_id)
+        for product_id in dict.fromkeys(product_ids):
+            grants = {known.source: known for known in await tx.entitlements.of_product(user_id, product_id)}
+            ended = grants.get(source, Grant(user_id, product_id, source, granted_at=at)).revoked(at)
+            await tx.entitlements.save(ended)
+            if base := foundation({**grants, source: ended}.values()):
+                await _keep_item(tx, base)
+            else:
+                await _remove_item(tx, user_id, product_id, reason, at)
+        await tx.commit()
+
+
+async def _keep_item(tx: Transaction, base: Grant) -> None:
+    """Has the user own an item that rests on this grant."""
+    item = await tx.items.of_product(base.user_id, base.product_id)
+    if item is None:
+        item = Item(
+            id=ItemId(uuid4()),
+            user_id=base.user_id,
+            product_id=base.product_id,
+            added_at=base.granted_at,
+            acquisition_type=base.source.acquisition_type,
+        )
+        # The product may be on a disk since an earlier time in the library.
+        await tx.items.add(shown(item, await tx.installations.of_product(base.user_id, base.product_id)))
+        tx.record(GameAdded(item.user_id, item.product_id, item.acquisition_type, item.added_at))
+    elif item.acquisition_type is not base.source.acquisition_type:
+        await tx.items.save(replace(item, acquisition_type=base.source.acquisition_type))
+
+
+async def _remove_item(
+    tx: Transaction, user_id: UserId, product_id: ProductId, reason: RemovalReason, at: datetime
+) -> None:
+    if item := await tx.items.of_product(user_id, product_id):
+        await tx.items.remove(item)
+        tx.record(GameRemoved(user_id, product_id, reason, removed_at=at))

@@ -1,0 +1,25 @@
+"""The installation status follows what Download tells. Called by the consumers of Download's events."""
+
+from library_svc.application.ports import Begin
+from library_svc.domain.ids import ProductId, UserId
+from library_svc.domain.installations import Download, Installation, shown
+
+
+async def follow(
+    begin: Begin, *, event_id: str, user_id: UserId, product_id: ProductId, news: Download | Installation
+) -> None:
+    """Remembers the news and shows it on the item, in one transaction.
+
+    It is remembered without an item too: the item may be on its way, or come back.
+    """
+    async with begin() as tx:
+        if not await tx.is_first(event_id):
+            return
+        await tx.lock_user(user_id)
+        known = await tx.installations.of_product(user_id, product_id)
+        state = known.after(news)
+        if state is not known:
+            await tx.installations.save(user_id, product_id, news)
+            if item := await tx.items.of_product(user_id, product_id):
+                await tx.items.save(shown(item, state))
+        await tx.commit()

@@ -1,0 +1,50 @@
+"""Showing a user their items, and changing what the user may change of them. Called by LibraryService."""
+
+from library_svc.application.catalog import ProductFiller
+from library_svc.application.ports import Begin, ItemPage, ItemQuery, LibraryReader, ShownItem
+from library_svc.domain.ids import ItemId, UserId
+from library_svc.domain.items import Item, ItemChanges, ItemNotFound
+
+
+async def list_items(reader: LibraryReader, filler: ProductFiller, query: ItemQuery) -> ItemPage:
+    """One page. When products were missed and could be had, it is read again: titles may change who is on it."""
+    page = await reader.list_items(query)
+    if page.unknown_products and await filler.fill(page.unknown_products):
+        page = await reader.list_items(query)
+    return page
+
+
+async def get_item(reader: LibraryReader, filler: ProductFiller, *, user_id: UserId, item_id: ItemId) -> ShownItem:
+    """One item of the user's.
+
+    Raises:
+        ItemNotFound: the user has no such item.
+    """
+    shown = await _find(reader, user_id, item_id)
+    is_known = shown.product is not None and shown.product.is_complete
+    if not is_known and await filler.fill([shown.item.product_id]):
+        shown = await _find(reader, user_id, item_id)
+    return shown
+
+
+async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes: ItemChanges) -> Item:
+    """Changes an item in one transaction; doing it again changes nothing more.
+
+    Raises:
+        ItemNotFound: the user has no such item.
+    """
+    async with begin() as tx:
+        item = await tx.items.find(user_id, item_id)
+        if item is None:
+            raise ItemNotFound(item_id)
+        item = item.changed(changes)
+        await tx.items.save(item)
+        await tx.commit()
+    return item
+
+
+async def _find(reader: LibraryReader, user_id: UserId, item_id: ItemId) -> ShownItem:
+    shown = await reader.get_item(user_id, item_id)
+    if shown is None:
+        raise ItemNotFound(item_id)
+    return shown

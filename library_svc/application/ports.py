@@ -1,0 +1,172 @@
+"""What the use cases need of the world. Adapters: infrastructure/postgres.py, memory.py, catalog.py; one contract suite
+(tests/contract/library) runs over all of a port's adapters.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from library_svc.domain.catalog import Language, Product
+from library_svc.domain.entitlements import Grant
+from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.installations import Download, Installation, InstallationState
+from library_svc.domain.items import InstallationStatus, Item, LibraryEvent
+
+CATALOG_BATCH_LIMIT = 500
+"""Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
+
+
+class Items(Protocol):
+    """The items of a transaction. What is found is locked until the transaction ends."""
+
+    async def find(self, user_id: UserId, item_id: ItemId) -> Item | None: ...
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Item | None: ...
+
+    async def add(self, item: Item) -> None: ...
+
+    async def save(self, item: Item) -> None: ...
+
+    async def remove(self, item: Item) -> None: ...
+
+
+class Entitlements(Protocol):
+    """The grants of a transaction."""
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Sequence[Grant]:
+        """All grants, the revoked ones too."""
+
+    async def save(self, grant: Grant) -> None:
+        """Adds the grant, or changes the one of the same source."""
+
+
+class Installations(Protocol):
+    """What a transaction knows of downloads and installations."""
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> InstallationState: ...
+
+    async def save(self, user_id: UserId, product_id: ProductId, news: Download | Installation) -> None:
+        """Replaces what was known of that session or device."""
+
+
+class Transaction(Protocol):
+    """All or nothing: left without `commit()` it leaves no trace."""
+
+    @property
+    def items(self) -> Items: ...
+
+    @property
+    def entitlements(self) -> Entitlements: ...
+
+    @property
+    def installations(self) -> Installations: ...
+
+    async def is_first(self, event_id: str) -> bool:
+        """Whether the incoming event is seen for the first time; remembers it with the transaction.
+
+        Waits for another transaction that handles the same event.
+        """
+
+    async def lock_user(self, user_id: UserId) -> None:
+        """Waits until no other transaction holds the user. For rules over rows that may not be there yet."""
+
+    def record(self, event: LibraryEvent) -> None:
+        """Has the event told to the platform when the transaction commits."""
+
+    async def commit(self) -> None: ...
+
+
+Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
+"""Opens a transaction."""
+
+
+class ItemSort(StrEnum):
+    """Orders of a list of items. Equal values are ordered by id, what is not known comes last."""
+
+    NAME_ASC = "name_asc"
+    NAME_DESC = "name_desc"
+    LAST_PLAYED_DESC = "last_played_desc"
+    ADDED_AT_DESC = "added_at_desc"
+    PLAYTIME_DESC = "playtime_desc"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemQuery:
+    """Which of a user's items, in what order, and which page (from 1). None does not filter.
+
+    Attributes:
+        language: of the titles that names are sorted by.
+        search: part of a title in either language, as the user typed it.
+    """
+
+    user_id: UserId
+    language: Language
+    status: InstallationStatus | None = None
+    search: str | None = None
+    include_hidden: bool = False
+    is_favorite: bool | None = None
+    sort: ItemSort = ItemSort.ADDED_AT_DESC
+    page: int = 1
+    limit: int = 20
+
+    @property
+    def needs_titles(self) -> bool:
+        """Whether titles decide which items are on the page."""
+        return self.search is not None or self.sort in {ItemSort.NAME_ASC, ItemSort.NAME_DESC}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """An item with what is known of its product."""
+
+    item: Item
+    product: Product | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """One page of a query's items.
+
+    Attributes:
+        total_items: on all pages.
+        unknown_products: products that are not completely known and bear on this page, at most CATALOG_BATCH_LIMIT.
+    """
+
+    items: Sequence[ShownItem]
+    total_items: int
+    unknown_products: Sequence[ProductId]
+
+
+class LibraryReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def list_items(self, query: ItemQuery) -> ItemPage: ...
+
+    async def get_item(self, user_id: UserId, item_id: ItemId) -> ShownItem | None: ...
+
+    async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
+        """The user's items of these products, or all when none is named; newest first."""
+
+    async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
+        """Since when the user may use the product; None: they may not."""
+
+
+class Products(Protocol):
+    """The read model of Catalog's products."""
+
+    async def save(self, products: Sequence[Product]) -> None:
+        """Merges each into what is known (domain `Product.merged`)."""
+
+
+class Catalog(Protocol):
+    """The Catalog Service."""
+
+    async def get_products(self, product_ids: Sequence[ProductId], *, as_of: datetime) -> Sequence[Product]:
+        """Those of the products that exist, in one call of at most CATALOG_BATCH_LIMIT.
+
+        Raises:
+            DomainError: Catalog cannot be asked, or refuses.
+        """

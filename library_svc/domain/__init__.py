@@ -1,0 +1,1 @@
+"""The rules of the library as values and pure functions: no clock, no database, no wire."""

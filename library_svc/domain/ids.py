@@ -1,0 +1,11 @@
+"""The ids of the library's things. All are UUIDs; the types keep them from being mixed up."""
+
+from typing import NewType
+from uuid import UUID
+
+UserId = NewType("UserId", UUID)
+ProductId = NewType("ProductId", UUID)
+ItemId = NewType("ItemId", UUID)
+VersionId = NewType("VersionId", UUID)
+DeviceId = NewType("DeviceId", UUID)
+DownloadSessionId = NewType("DownloadSessionId", UUID)

@@ -1,0 +1,124 @@
+"""A library item: a product in a user's library, what the user may change of it, and what happens to it.
+
+An item exists while something entitles its user to the product (entitlements.py); its installation status follows Download
+(installations.py). Contract section 2.
+"""
+
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Final
+
+from chassis.errors import DomainError, Kind
+from library_svc.domain.ids import ItemId, ProductId, UserId, VersionId
+
+
+class AcquisitionType(StrEnum):
+    """How a user came by a product."""
+
+    PURCHASE = "purchase"
+    GIFT = "gift"
+    KEY_ACTIVATION = "key_activation"
+    FAMILY_SHARED_ACCESS = "family_shared_access"
+    FREE_TO_PLAY = "free_to_play"
+
+
+class InstallationStatus(StrEnum):
+    """State of a product over all of a user's devices."""
+
+    NOT_INSTALLED = "not_installed"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    UPDATING = "updating"
+    REPAIR_NEEDED = "repair_needed"
+    ERROR = "error"
+
+
+class RemovalReason(StrEnum):
+    """Why a product left a library."""
+
+    REFUND = "refund"
+    FAMILY_REVOKED = "family_revoked"
+    ADMIN = "admin"
+
+
+class Unchanged(Enum):
+    """The type of UNCHANGED, which is no value of any attribute (None is one: it clears)."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChanges:
+    """What a user may change of an item. None clears; what is UNCHANGED stays."""
+
+    is_hidden: bool | Unchanged = UNCHANGED
+    is_favorite: bool | Unchanged = UNCHANGED
+    user_rating: int | Unchanged | None = UNCHANGED
+    notes: str | Unchanged | None = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A product in a user's library.
+
+    Attributes:
+        added_at: when what entitles the user began; it stays while the item does.
+        shared_from_user_id: the owner, when the item is a borrowed one.
+        installed_version_id: the version installed last, on any device that still has one.
+        user_rating: 1 to 5.
+    """
+
+    id: ItemId
+    user_id: UserId
+    product_id: ProductId
+    added_at: datetime
+    acquisition_type: AcquisitionType
+    shared_from_user_id: UserId | None = None
+    installation_status: InstallationStatus = InstallationStatus.NOT_INSTALLED
+    installed_version_id: VersionId | None = None
+    last_played_at: datetime | None = None
+    total_playtime_seconds: int = 0
+    is_hidden: bool = False
+    is_favorite: bool = False
+    user_rating: int | None = None
+    notes: str | None = None
+
+    def changed(self, changes: ItemChanges) -> "Item":
+        """The item with the user's changes."""
+        values = {field.name: getattr(changes, field.name) for field in fields(changes)}
+        return replace(self, **{name: value for name, value in values.items() if value is not UNCHANGED})
+
+
+@dataclass(frozen=True, slots=True)
+class GameAdded:
+    """A product came into a user's library."""
+
+    user_id: UserId
+    product_id: ProductId
+    acquisition_type: AcquisitionType
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GameRemoved:
+    """A product left a user's library: nothing entitles the user any more."""
+
+    user_id: UserId
+    product_id: ProductId
+    reason: RemovalReason
+    removed_at: datetime
+
+
+LibraryEvent = GameAdded | GameRemoved
+"""What the library tells the platform."""
+
+
+class ItemNotFound(DomainError):
+    """There is no such item in the caller's library. Another user's item answers the same."""
+
+    def __init__(self, item_id: ItemId) -> None:
+        super().__init__(Kind.NOT_FOUND, "LIBRARY_ITEM_NOT_FOUND", details={"library_item_id": str(item_id)})

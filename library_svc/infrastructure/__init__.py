@@ -1,0 +1,1 @@
+"""The adapters of application/ports.py, each file named by its technology."""

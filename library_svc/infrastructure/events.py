@@ -1,0 +1,31 @@
+"""The library's events as the platform reads them: domain event → protobuf message → row of the outbox."""
+
+from google.protobuf.message import Message
+from library.v1.events_pb2 import GameAdded as GameAddedMessage
+from library.v1.events_pb2 import GameRemoved as GameRemovedMessage
+
+from chassis.events import NewEvent, new_event
+from library_svc.domain.items import GameAdded, GameRemoved, LibraryEvent
+
+
+def outgoing(event: LibraryEvent) -> NewEvent:
+    """The event, ready for the outbox."""
+    return new_event(_message(event))
+
+
+def _message(event: LibraryEvent) -> Message:
+    match event:
+        case GameAdded():
+            return GameAddedMessage(
+                user_id=str(event.user_id),
+                product_id=str(event.product_id),
+                acquisition_type=f"ACQUISITION_TYPE_{event.acquisition_type.name}",
+                added_at=event.added_at,
+            )
+        case GameRemoved():
+            return GameRemovedMessage(
+                user_id=str(event.user_id),
+                product_id=str(event.product_id),
+                reason=f"REMOVAL_REASON_{event.reason.name}",
+                removed_at=event.removed_at,
+            )

@@ -1,0 +1,218 @@
+"""The ports in memory, for tests and experiments: one process, nothing kept. Transactions run one after another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from chassis.errors import DomainError, Kind
+from library_svc.application.ports import (
+    CATALOG_BATCH_LIMIT,
+    ItemPage,
+    ItemQuery,
+    ItemSort,
+    ShownItem,
+)
+from library_svc.domain.catalog import Product, folded
+from library_svc.domain.entitlements import Grant, Source, foundation
+from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.installations import Download, Installation, InstallationState
+from library_svc.domain.items import Item, LibraryEvent
+
+
+@dataclass(slots=True)
+class _Rows:
+    items: dict[tuple[UserId, ItemId], Item] = field(default_factory=dict)
+    grants: dict[tuple[UserId, ProductId, Source], Grant] = field(default_factory=dict)
+    states: dict[tuple[UserId, ProductId], InstallationState] = field(default_factory=dict)
+    events: list[LibraryEvent] = field(default_factory=list)
+    handled: set[str] = field(default_factory=set)
+
+
+class MemoryLibrary:
+    """The library's rows, its transactions and its reader. `events` are those of the committed transactions, in order."""
+
+    def __init__(self, products: "MemoryProducts") -> None:
+        self._rows = _Rows()
+        self._products = products
+        self._turn = asyncio.Lock()
+
+    @property
+    def events(self) -> Sequence[LibraryEvent]:
+        return tuple(self._rows.events)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator["MemoryTransaction"]:
+        async with self._turn:
+            tx = MemoryTransaction(deepcopy(self._rows))
+            yield tx
+            if tx.is_committed:
+                self._rows = tx.rows
+
+    async def list_items(self, query: ItemQuery) -> ItemPage:
+        candidates = [self._shown(item) for item in self._items(query.user_id) if _passes_filters(item, query)]
+        found = [shown for shown in candidates if _passes_search(shown.product, query)]
+        found.sort(key=lambda shown: shown.item.id)
+        _sort(found, query)
+        start = (query.page - 1) * query.limit
+        items = found[start : start + query.limit]
+        bearing = candidates if query.needs_titles else items
+        unknown = [shown.item.product_id for shown in bearing if not (shown.product and shown.product.is_complete)]
+        return ItemPage(items, len(found), unknown[:CATALOG_BATCH_LIMIT])
+
+    async def get_item(self, user_id: UserId, item_id: ItemId) -> ShownItem | None:
+        item = self._rows.items.get((user_id, item_id))
+        return self._shown(item) if item else None
+
+    async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
+        items = [item for item in self._items(user_id) if not product_ids or item.product_id in product_ids]
+        items.sort(key=lambda item: item.id)
+        return sorted(items, key=lambda item: item.added_at, reverse=True)
+
+    async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
+        grants = self._rows.grants.values()
+        base = foundation(grant for grant in grants if (grant.user_id, grant.product_id) == (user_id, product_id))
+        return base.granted_at if base else None
+
+    def _items(self, user_id: UserId) -> Sequence[Item]:
+        return [item for item in self._rows.items.values() if item.user_id == user_id]
+
+    def _shown(self, item: Item) -> ShownItem:
+        return ShownItem(item, self._products.known.get(item.product_id))
+
+
+class MemoryTransaction:
+    """A copy of the rows that takes their place when committed. It is its own ports: each noun is a part of it."""
+
+    def __init__(self, rows: _Rows) -> None:
+        self.rows = rows
+        self.is_committed = False
+        self.items = MemoryItems(rows)
+        self.entitlements = MemoryEntitlements(rows)
+        self.installations = MemoryInstallations(rows)
+
+    async def is_first(self, event_id: str) -> bool:
+        is_first = event_id not in self.rows.handled
+        self.rows.handled.add(event_id)
+        return is_first
+
+    async def lock_user(self, user_id: UserId) -> None:
+        """Nothing to wait for: transactions run one after another."""
+
+    def record(self, event: LibraryEvent) -> None:
+        self.rows.events.append(event)
+
+    async def commit(self) -> None:
+        self.is_committed = True
+
+
+class MemoryItems:
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    async def find(self, user_id: UserId, item_id: ItemId) -> Item | None:
+        return self._rows.items.get((user_id, item_id))
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Item | None:
+        items = (item for item in self._rows.items.values() if item.user_id == user_id)
+        return next((item for item in items if item.product_id == product_id), None)
+
+    async def add(self, item: Item) -> None:
+        self._rows.items[item.user_id, item.id] = item
+
+    async def save(self, item: Item) -> None:
+        self._rows.items[item.user_id, item.id] = item
+
+    async def remove(self, item: Item) -> None:
+        del self._rows.items[item.user_id, item.id]
+
+
+class MemoryEntitlements:
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Sequence[Grant]:
+        grants = self._rows.grants.values()
+        return [grant for grant in grants if (grant.user_id, grant.product_id) == (user_id, product_id)]
+
+    async def save(self, grant: Grant) -> None:
+        self._rows.grants[grant.user_id, grant.product_id, grant.source] = grant
+
+
+class MemoryInstallations:
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> InstallationState:
+        return self._rows.states.get((user_id, product_id), InstallationState())
+
+    async def save(self, user_id: UserId, product_id: ProductId, news: Download | Installation) -> None:
+        self._rows.states[user_id, product_id] = (await self.of_product(user_id, product_id)).after(news)
+
+
+class MemoryProducts:
+    """The read model of Catalog's products."""
+
+    def __init__(self) -> None:
+        self.known: dict[ProductId, Product] = {}
+
+    async def save(self, products: Sequence[Product]) -> None:
+        for product in products:
+            known = self.known.get(product.product_id)
+            self.known[product.product_id] = known.merged(product) if known else product
+
+
+class MemoryCatalog:
+    """A Catalog that knows what it is given, counts its calls, and can be away."""
+
+    def __init__(self, products: Sequence[Product] = ()) -> None:
+        self.products = {product.product_id: product for product in products}
+        self.calls: list[Sequence[ProductId]] = []
+        self.is_away = False
+
+    async def get_products(self, product_ids: Sequence[ProductId], *, as_of: datetime) -> Sequence[Product]:
+        self.calls.append(tuple(product_ids))
+        if self.is_away:
+            raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        known = [self.products[product_id] for product_id in product_ids if product_id in self.products]
+        return [replace(product, as_of=as_of) for product in known]
+
+
+def _passes_filters(item: Item, query: ItemQuery) -> bool:
+    return (
+        (query.include_hidden or not item.is_hidden)
+        and (query.status is None or item.installation_status is query.status)
+        and (query.is_favorite is None or item.is_favorite is query.is_favorite)
+    )
+
+
+def _passes_search(product: Product | None, query: ItemQuery) -> bool:
+    if query.search is None:
+        return True
+    titles = (product.title_ru, product.title_en) if product else ()
+    return any(folded(query.search) in folded(title) for title in titles if title)
+
+
+def _sort(found: list[ShownItem], query: ItemQuery) -> None:
+    """Sorts in place; what compares equal keeps its order, what has no value comes last."""
+
+    def title(shown: ShownItem) -> str | None:
+        known = shown.product.title(query.language) if shown.product else None
+        return folded(known) if known else None
+
+    def played(item: Item) -> tuple[bool, float]:
+        return (True, item.last_played_at.timestamp()) if item.last_played_at else (False, 0.0)
+
+    match query.sort:
+        case ItemSort.NAME_ASC:
+            found.sort(key=lambda shown: (title(shown) is None, title(shown) or ""))
+        case ItemSort.NAME_DESC:
+            found.sort(key=lambda shown: (title(shown) is not None, title(shown) or ""), reverse=True)
+        case ItemSort.LAST_PLAYED_DESC:
+            found.sort(key=lambda shown: played(shown.item), reverse=True)
+        case ItemSort.ADDED_AT_DESC:
+            found.sort(key=lambda shown: shown.item.added_at, reverse=True)
+        case ItemSort.PLAYTIME_DESC:
+            found.sort(key=lambda shown: shown.item.total_playtime_seconds, reverse=True)

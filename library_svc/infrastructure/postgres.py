@@ -1,0 +1,200 @@
+"""The library in PostgreSQL: transactions and the rows behind them. Reads for pages are in postgres_reader.py."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Select, case, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis import inbox
+from chassis.database import Database
+from chassis.database import Transaction as ChassisTransaction
+from library_svc.domain.catalog import Product
+from library_svc.domain.entitlements import Grant
+from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.installations import Download, Installation, InstallationState
+from library_svc.domain.items import Item, LibraryEvent
+from library_svc.infrastructure.events import outgoing
+from library_svc.infrastructure.rows import (
+    ITEM_COLUMNS,
+    download_of,
+    download_row,
+    grant_of,
+    grant_row,
+    installation_of,
+    installation_row,
+    item_of,
+    item_row,
+    product_row,
+)
+from library_svc.infrastructure.tables import (
+    catalog_products,
+    entitlements,
+    item_downloads,
+    item_installations,
+    user_library_items,
+)
+
+
+class PostgresLibrary:
+    """Opens the library's transactions. `consumer` is the name under which they remember handled events in the inbox."""
+
+    def __init__(self, database: Database, *, consumer: str) -> None:
+        self._database = database
+        self._consumer = consumer
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator["PostgresTransaction"]:
+        async with self._database.begin() as tx:
+            yield PostgresTransaction(tx, self._consumer)
+
+
+class PostgresTransaction:
+    """A database transaction; recorded events go into the outbox with it."""
+
+    def __init__(self, tx: ChassisTransaction, consumer: str) -> None:
+        self._tx = tx
+        self._consumer = consumer
+        self.items = PostgresItems(tx.connection)
+        self.entitlements = PostgresEntitlements(tx.connection)
+        self.installations = PostgresInstallations(tx.connection)
+
+    async def is_first(self, event_id: str) -> bool:
+        return await inbox.first_time(self._tx, self._consumer, event_id)
+
+    async def lock_user(self, user_id: UserId) -> None:
+        # The low half of a UUID is random in every version; two users on one key would only wait for each other.
+        key = int.from_bytes(user_id.bytes[8:], signed=True)
+        await self._tx.connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+    def record(self, event: LibraryEvent) -> None:
+        self._tx.record(outgoing(event))
+
+    async def commit(self) -> None:
+        await self._tx.commit()
+
+
+class PostgresItems:
+    """Rows of `user_library_items`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def find(self, user_id: UserId, item_id: ItemId) -> Item | None:
+        table = user_library_items
+        return await self._one(select(*ITEM_COLUMNS).where(table.c.user_id == user_id, table.c.id == item_id))
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Item | None:
+        table = user_library_items
+        return await self._one(
+            select(*ITEM_COLUMNS).where(table.c.user_id == user_id, table.c.product_id == product_id)
+        )
+
+    async def add(self, item: Item) -> None:
+        await self._connection.execute(insert(user_library_items).values(item_row(item)))
+
+    async def save(self, item: Item) -> None:
+        table = user_library_items
+        await self._connection.execute(
+            update(table)
+            .where(table.c.user_id == item.user_id, table.c.id == item.id)
+            .values({**item_row(item), "updated_at": func.now()})
+        )
+
+    async def remove(self, item: Item) -> None:
+        table = user_library_items
+        await self._connection.execute(delete(table).where(table.c.user_id == item.user_id, table.c.id == item.id))
+
+    async def _one(self, statement: Select[*tuple[object, ...]]) -> Item | None:
+        row = (await self._connection.execute(statement.with_for_update())).mappings().one_or_none()
+        return item_of(row) if row else None
+
+
+class PostgresEntitlements:
+    """Rows of `entitlements`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Sequence[Grant]:
+        table = entitlements
+        statement = select(table).where(table.c.user_id == user_id, table.c.product_id == product_id)
+        return [grant_of(row) for row in (await self._connection.execute(statement)).mappings()]
+
+    async def save(self, grant: Grant) -> None:
+        statement = upsert(entitlements).values(grant_row(grant))
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                constraint="entitlements_one_per_source",
+                set_={"revoked_at": statement.excluded.revoked_at, "updated_at": func.now()},
+            )
+        )
+
+
+class PostgresInstallations:
+    """Rows of `item_downloads` and `item_installations`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> InstallationState:
+        downloads, installations = [
+            (
+                await self._connection.execute(
+                    select(table).where(table.c.user_id == user_id, table.c.product_id == product_id)
+                )
+            ).mappings()
+            for table in (item_downloads, item_installations)
+        ]
+        return InstallationState(
+            downloads={download.session_id: download for download in map(download_of, downloads)},
+            installations={known.device_id: known for known in map(installation_of, installations)},
+        )
+
+    async def save(self, user_id: UserId, product_id: ProductId, news: Download | Installation) -> None:
+        match news:
+            case Download():
+                table, row = item_downloads, download_row(user_id, product_id, news)
+            case Installation():
+                table, row = item_installations, installation_row(user_id, product_id, news)
+        keys = {column.name for column in table.primary_key}
+        values = {name: value for name, value in row.items() if name not in keys}
+        await self._connection.execute(
+            upsert(table)
+            .values(row)
+            .on_conflict_do_update(index_elements=sorted(keys), set_={**values, "updated_at": func.now()})
+        )
+
+
+class PostgresProducts:
+    """Rows of `catalog_products`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, products: Sequence[Product]) -> None:
+        # In the order of ids, so that two that save the same products do not wait for each other in a circle.
+        rows = [product_row(product) for product in sorted(products, key=lambda product: product.product_id)]
+        table, known = catalog_products, catalog_products.c
+        statement = upsert(table).values(rows)
+        heard = statement.excluded
+        merged = {
+            name: case(
+                (heard.as_of >= known.as_of, func.coalesce(heard[name], known[name])),
+                else_=func.coalesce(known[name], heard[name]),
+            )
+            for name in ("title_ru", "title_en", "folded_ru", "folded_en", "cover_image_url", "product_type")
+        }
+        statement = statement.on_conflict_do_update(
+            index_elements=["product_id"],
+            set_={
+                **merged,
+                "as_of": func.greatest(known.as_of, heard.as_of),
+                "is_complete": known.is_complete | heard.is_complete,
+                "updated_at": func.now(),
+            },
+        )
+        async with self._database.begin() as tx:
+            await tx.connection.execute(statement)
+            await tx.commit()

@@ -1,0 +1,138 @@
+"""What the library shows, read from PostgreSQL: each read is one statement on one connection, outside of transactions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, RowMapping, Select, Uuid, any_, func, literal, or_, select, true
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from chassis.database import Database
+from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.domain.catalog import Language, folded
+from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.items import Item
+from library_svc.infrastructure.rows import ITEM_COLUMNS, item_of, product_of
+from library_svc.infrastructure.tables import catalog_products, entitlements, user_library_items
+
+PRODUCT_COLUMNS = tuple(
+    column for column in catalog_products.c if column.name not in {"product_id", "created_at", "updated_at"}
+)
+"""What an item is shown with; product_id comes from the item, and stands without a product too."""
+
+Columns = ReadOnlyColumnCollection[str, Any]
+
+
+class PostgresReader:
+    """The LibraryReader over PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_items(self, query: ItemQuery) -> ItemPage:
+        rows = await self._rows(page_statement(query))
+        items = [_shown(row) for row in rows if row["id"] is not None]
+        return ItemPage(items, total_items=rows[0]["total_items"], unknown_products=rows[0]["unknown_products"] or ())
+
+    async def get_item(self, user_id: UserId, item_id: ItemId) -> ShownItem | None:
+        rows = await self._rows(_shown_items(user_id).where(user_library_items.c.id == item_id))
+        return _shown(rows[0]) if rows else None
+
+    async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
+        table = user_library_items
+        statement = select(*ITEM_COLUMNS).where(table.c.user_id == user_id)
+        if product_ids:
+            statement = statement.where(table.c.product_id == any_(literal(list(product_ids), ARRAY(Uuid()))))
+        return [item_of(row) for row in await self._rows(statement.order_by(table.c.added_at.desc(), table.c.id))]
+
+    async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
+        table = entitlements
+        rows = await self._rows(
+            select(func.min(table.c.granted_at).label("since")).where(
+                table.c.user_id == user_id, table.c.product_id == product_id, table.c.revoked_at.is_(None)
+            )
+        )
+        since: datetime | None = rows[0]["since"]
+        return since
+
+    async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[RowMapping]:
+        async with self._database.connect() as connection:
+            return (await connection.execute(statement)).mappings().all()
+
+
+def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
+    """One statement for a page: its rows, and on every row `total_items` and `unknown_products`.
+
+    There is always a row: on a page beyond the last one its `id` is null.
+    """
+    candidates = _shown_items(query.user_id).where(*_filters(query)).cte("candidates")
+    found = select(candidates).where(*_search(candidates.c, query)).cte("found")
+    page = (
+        select(found)
+        .order_by(*_order(found.c, query))
+        .limit(query.limit)
+        .offset((query.page - 1) * query.limit)
+        .cte("page")
+    )
+    total = select(func.count()).select_from(found).scalar_subquery()
+    bearing = candidates if query.needs_titles else page
+    unknown = (
+        select(bearing.c.product_id).where(bearing.c.is_complete.is_not(true())).limit(CATALOG_BATCH_LIMIT).subquery()
+    )
+    unknown_products = select(func.array_agg(unknown.c.product_id)).scalar_subquery()
+    always = select(literal(1)).subquery("always")
+    return (
+        select(total.label("total_items"), unknown_products.label("unknown_products"), page)
+        .select_from(always.outerjoin(page, true()))
+        .order_by(*_order(page.c, query))
+    )
+
+
+def _shown_items(user_id: UserId) -> Select[*tuple[Any, ...]]:
+    items, products = user_library_items, catalog_products
+    return (
+        select(*ITEM_COLUMNS, *PRODUCT_COLUMNS)
+        .select_from(items.outerjoin(products, items.c.product_id == products.c.product_id))
+        .where(items.c.user_id == user_id)
+    )
+
+
+def _filters(query: ItemQuery) -> Sequence[ColumnElement[bool]]:
+    columns = user_library_items.c
+    filters: list[ColumnElement[bool]] = []
+    if query.status is not None:
+        filters.append(columns.installation_status == query.status)
+    if not query.include_hidden:
+        filters.append(columns.is_hidden.is_(False))
+    if query.is_favorite is not None:
+        filters.append(columns.is_favorite.is_(query.is_favorite))
+    return filters
+
+
+def _search(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[bool]]:
+    if query.search is None:
+        return ()
+    part = folded(query.search)
+    return (or_(columns.folded_ru.contains(part, autoescape=True), columns.folded_en.contains(part, autoescape=True)),)
+
+
+def _order(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[Any]]:
+    # As domain Product.title: the caller's language, or else the other.
+    titles = [columns.folded_ru, columns.folded_en]
+    title = func.coalesce(*(titles if query.language is Language.RU else reversed(titles)))
+    match query.sort:
+        case ItemSort.NAME_ASC:
+            order = title.asc().nulls_last()
+        case ItemSort.NAME_DESC:
+            order = title.desc().nulls_last()
+        case ItemSort.LAST_PLAYED_DESC:
+            order = columns.last_played_at.desc().nulls_last()
+        case ItemSort.ADDED_AT_DESC:
+            order = columns.added_at.desc()
+        case ItemSort.PLAYTIME_DESC:
+            order = columns.total_playtime_seconds.desc()
+    return order, columns.id.asc()
+
+
+def _shown(row: RowMapping) -> ShownItem:
+    return ShownItem(item_of(row), product_of(row))

@@ -1,0 +1,118 @@
+"""Rows ↔ entities: one pair of functions for each table. Used by the PostgreSQL adapters."""
+
+from dataclasses import fields
+from typing import Any, Final
+
+from sqlalchemy import Column, RowMapping
+
+from library_svc.domain.catalog import Product, folded
+from library_svc.domain.entitlements import Grant, Source, SourceKind
+from library_svc.domain.ids import ProductId, UserId
+from library_svc.domain.installations import Download, DownloadStatus, Installation
+from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
+from library_svc.infrastructure.tables import user_library_items
+
+ITEM_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(user_library_items.c[field.name] for field in fields(Item))
+"""The columns of an item are the attributes of the entity."""
+
+
+def item_row(item: Item) -> dict[str, Any]:
+    return {column.name: getattr(item, column.name) for column in ITEM_COLUMNS}
+
+
+def item_of(row: RowMapping) -> Item:
+    values = {column.name: row[column.name] for column in ITEM_COLUMNS}
+    values["acquisition_type"] = AcquisitionType(values["acquisition_type"])
+    values["installation_status"] = InstallationStatus(values["installation_status"])
+    return Item(**values)
+
+
+def grant_row(grant: Grant) -> dict[str, Any]:
+    return {
+        "user_id": grant.user_id,
+        "product_id": grant.product_id,
+        "source": grant.source.kind,
+        "source_id": grant.source.id,
+        "acquisition_type": grant.source.acquisition_type,
+        "granted_at": grant.granted_at,
+        "revoked_at": grant.revoked_at,
+    }
+
+
+def grant_of(row: RowMapping) -> Grant:
+    return Grant(
+        user_id=row["user_id"],
+        product_id=row["product_id"],
+        source=Source(SourceKind(row["source"]), row["source_id"]),
+        granted_at=row["granted_at"],
+        revoked_at=row["revoked_at"],
+    )
+
+
+def download_row(user_id: UserId, product_id: ProductId, download: Download) -> dict[str, Any]:
+    return {
+        "user_id": user_id,
+        "download_session_id": download.session_id,
+        "product_id": product_id,
+        "version_id": download.version_id,
+        "status": download.status,
+        "changed_at": download.changed_at,
+    }
+
+
+def download_of(row: RowMapping) -> Download:
+    return Download(
+        session_id=row["download_session_id"],
+        version_id=row["version_id"],
+        status=DownloadStatus(row["status"]),
+        changed_at=row["changed_at"],
+    )
+
+
+def installation_row(user_id: UserId, product_id: ProductId, installation: Installation) -> dict[str, Any]:
+    return {
+        "user_id": user_id,
+        "product_id": product_id,
+        "device_id": installation.device_id,
+        "version_id": installation.version_id,
+        "is_installed": installation.is_installed,
+        "changed_at": installation.changed_at,
+    }
+
+
+def installation_of(row: RowMapping) -> Installation:
+    return Installation(
+        device_id=row["device_id"],
+        version_id=row["version_id"],
+        is_installed=row["is_installed"],
+        changed_at=row["changed_at"],
+    )
+
+
+def product_row(product: Product) -> dict[str, Any]:
+    return {
+        "product_id": product.product_id,
+        "as_of": product.as_of,
+        "is_complete": product.is_complete,
+        "title_ru": product.title_ru,
+        "title_en": product.title_en,
+        "folded_ru": folded(product.title_ru) if product.title_ru else None,
+        "folded_en": folded(product.title_en) if product.title_en else None,
+        "cover_image_url": product.cover_image_url,
+        "product_type": product.product_type,
+    }
+
+
+def product_of(row: RowMapping) -> Product | None:
+    """The product of a row that may come from an outer join: without a product, `as_of` is null."""
+    if row["as_of"] is None:
+        return None
+    return Product(
+        product_id=row["product_id"],
+        as_of=row["as_of"],
+        is_complete=row["is_complete"],
+        title_ru=row["title_ru"],
+        title_en=row["title_en"],
+        cover_image_url=row["cover_image_url"],
+        product_type=row["product_type"],
+    )

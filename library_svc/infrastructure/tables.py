@@ -1,0 +1,91 @@
+"""The columns of the library's tables, for building statements. Keys, checks and indexes are in migrations/, which made the
+tables; a test holds the two together. Source: tables.md, "library".
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, SmallInteger, Table, Text, Uuid, text
+
+from chassis.database import shared_tables
+
+metadata: Final = MetaData()
+
+user_library_items: Final = Table(
+    "user_library_items",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("product_id", Uuid, nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+    Column("acquisition_type", Text, nullable=False),
+    Column("shared_from_user_id", Uuid),
+    Column("installation_status", Text, nullable=False),
+    Column("installed_version_id", Uuid),
+    Column("last_played_at", DateTime(timezone=True)),
+    Column("total_playtime_seconds", BigInteger, nullable=False),
+    Column("is_hidden", Boolean, nullable=False),
+    Column("is_favorite", Boolean, nullable=False),
+    Column("user_rating", SmallInteger),
+    Column("notes", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+entitlements: Final = Table(
+    "entitlements",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("product_id", Uuid, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("acquisition_type", Text, nullable=False),
+    Column("granted_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+item_downloads: Final = Table(
+    "item_downloads",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("download_session_id", Uuid, primary_key=True),
+    Column("product_id", Uuid, nullable=False),
+    Column("version_id", Uuid, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+item_installations: Final = Table(
+    "item_installations",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("product_id", Uuid, primary_key=True),
+    Column("device_id", Uuid, primary_key=True),
+    Column("version_id", Uuid, nullable=False),
+    Column("is_installed", Boolean, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+catalog_products: Final = Table(
+    "catalog_products",
+    metadata,
+    Column("product_id", Uuid, primary_key=True),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("is_complete", Boolean, nullable=False),
+    Column("title_ru", Text),
+    Column("title_en", Text),
+    Column("folded_ru", Text(collation="C")),
+    Column("folded_en", Text(collation="C")),
+    Column("cover_image_url", Text),
+    Column("product_type", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+shared: Final = shared_tables(metadata)

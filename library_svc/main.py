@@ -1,0 +1,125 @@
+"""Wires the Library Service: opens what it stands on, builds its parts, serves. Called by `python -m library_svc`."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import grpc.aio
+from catalog.v1 import product_pb2
+from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
+from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
+
+from chassis.background import background
+from chassis.consumers import Consumer
+from chassis.database import open_database
+from chassis.event_bus import open_event_bus
+from chassis.identity import open_identity
+from chassis.migrations import ensure_database, upgrade
+from chassis.outbox import OutboxRelay
+from chassis.program import run
+from chassis.readiness import Readiness
+from chassis.rpc_client import open_channel
+from chassis.rpc_server import RunningServer, serve
+from chassis.settings import load_settings
+from chassis.tls import read_tls
+from library_svc.application.catalog import ProductFiller
+from library_svc.infrastructure.catalog import GrpcCatalog
+from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_reader import PostgresReader
+from library_svc.presentation import query_servicer, servicer
+from library_svc.presentation.consumers import Consumers
+from library_svc.presentation.query_servicer import LibraryQueryServicer
+from library_svc.presentation.servicer import LibraryServicer
+from library_svc.settings import LibrarySettings, MigrateSettings
+
+NAME: Final = "library-service"
+"""The service's name to others: in tokens, as a consumer group, as the domain of errors."""
+
+EVENT_SOURCE: Final = "platform.library-service"
+CATALOG_NAME: Final = "catalog-service"
+CATALOG_SERVICES: Final = (product_pb2.DESCRIPTOR.services_by_name["ProductService"].full_name,)
+SERVICES: Final = (servicer.SERVICE_NAME, query_servicer.SERVICE_NAME)
+
+
+@asynccontextmanager
+async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
+    """The running service; leaving the block drains it."""
+    async with AsyncExitStack() as stack:
+        opened = stack.enter_async_context
+        identity = await opened(open_identity(settings, name=NAME))
+        tls = await read_tls(settings)
+        dsn = settings.postgres_dsn.get_secret_value()
+        database = await opened(open_database(dsn, pool_size=settings.postgres_pool_size, application_name=NAME))
+        bus = await opened(
+            open_event_bus(
+                settings.events_backend,
+                postgres_dsn=settings.events_postgres_dsn.get_secret_value(),
+                application_name=NAME,
+            )
+        )
+        catalog = await opened(
+            open_channel(
+                settings.catalog_service_grpc_addr,
+                audience=CATALOG_NAME,
+                service_tokens=identity.service_tokens,
+                services=CATALOG_SERVICES,
+                tls=tls,
+            )
+        )
+
+        library = PostgresLibrary(database, consumer=NAME)
+        reader, products = PostgresReader(database), PostgresProducts(database)
+        filler = ProductFiller(GrpcCatalog(catalog), products, now=partial(datetime.now, UTC))
+        consumers = Consumers(library.begin, products)
+
+        def register(server: grpc.aio.Server) -> None:
+            add_LibraryServiceServicer_to_server(LibraryServicer(library.begin, reader, filler), server)
+            add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader), server)
+
+        readiness = Readiness()
+        readiness.add("postgres", database.ping)
+        if identity.keys:
+            readiness.add("auth", identity.keys.check)
+
+        # Opened before the server, so closed after it: events flow until the last call is served.
+        await opened(
+            background(
+                OutboxRelay(database, bus, EVENT_SOURCE).run(),
+                Consumer(bus, NAME, consumers.subscriptions()).run(),
+            )
+        )
+        yield await opened(
+            serve(
+                name=NAME,
+                bind=f"{settings.bind_host}:{settings.library_service_grpc_port}",
+                register=register,
+                services=SERVICES,
+                verifier=identity.verifier,
+                service_verifier=identity.service_verifier,
+                readiness=readiness,
+                drain_seconds=settings.drain_seconds,
+                tls=tls,
+                workers=settings.workers,
+            )
+        )
+
+
+async def migrate(settings: MigrateSettings) -> None:
+    """Brings the database to the newest schema; creates it when it is missing."""
+    dsn = settings.postgres_dsn.get_secret_value()
+    await ensure_database(dsn)
+    await upgrade(dsn, "library_svc")
+
+
+def main() -> int:
+    """Runs the command of the command line and returns the exit code."""
+    parser = argparse.ArgumentParser(prog="library_svc", description="The Library Service")
+    parser.add_argument("command", nargs="?", choices=("serve", "migrate"), default="serve")
+    if parser.parse_args().command == "migrate":
+        asyncio.run(migrate(load_settings(MigrateSettings)))
+        return 0
+    return run(build, load_settings(LibrarySettings), NAME)

@@ -1,0 +1,109 @@
+"""Messages of the gRPC contract ↔ the library's own values. The shape of requests was checked by the proto's rules before."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from library.v1 import items_pb2 as pb
+from library.v1.query_pb2 import OwnedItem
+from samovar.types.v1.page_pb2 import PageInfo
+
+from chassis.errors import DomainError, FieldViolation, Kind
+from library_svc.application.ports import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.domain.catalog import Language
+from library_svc.domain.ids import UserId
+from library_svc.domain.items import AcquisitionType, InstallationStatus, Item, ItemChanges
+
+DEFAULT_PAGE: Final = 1
+DEFAULT_LIMIT: Final = 20
+
+CLEARABLE: Final = frozenset({"user_rating", "notes"})
+"""Attributes of an item that may be named in the mask without a value."""
+
+_STATUS = {status: f"INSTALLATION_STATUS_{status.name}" for status in InstallationStatus}
+_STATUS_OF = {pb.InstallationStatus.Value(name): status for status, name in _STATUS.items()}
+_ACQUISITION = {kind: f"ACQUISITION_TYPE_{kind.name}" for kind in AcquisitionType}
+_SORT_OF = {pb.ItemSort.Value(f"ITEM_SORT_{sort.name}"): sort for sort in ItemSort}
+
+
+def item_query(request: pb.ListItemsRequest, user_id: UserId, language: Language) -> ItemQuery:
+    """The query of a request; what it leaves out has the contract's defaults."""
+    return ItemQuery(
+        user_id=user_id,
+        language=language,
+        status=_STATUS_OF.get(request.status),
+        search=request.search if request.HasField("search") else None,
+        include_hidden=request.include_hidden,
+        is_favorite=request.is_favorite if request.HasField("is_favorite") else None,
+        sort=_SORT_OF.get(request.sort_by, ItemSort.ADDED_AT_DESC),
+        page=request.page or DEFAULT_PAGE,
+        limit=request.limit or DEFAULT_LIMIT,
+    )
+
+
+def item_changes(request: pb.UpdateItemRequest) -> ItemChanges:
+    """The changes that the mask names.
+
+    Raises:
+        DomainError: INVALID_ARGUMENT, with every path that is unknown or needs a value.
+    """
+    changes: dict[str, Any] = {}
+    violations = []
+    for path in dict.fromkeys(request.update_mask.paths):
+        if path not in pb.LibraryItemChanges.DESCRIPTOR.fields_by_name:
+            violations.append(FieldViolation("update_mask", f"unknown path {path!r}", "update_mask.unknown_path"))
+        elif request.item.HasField(path):
+            changes[path] = getattr(request.item, path)
+        elif path in CLEARABLE:
+            changes[path] = None
+        else:
+            violations.append(FieldViolation(f"item.{path}", "cannot be cleared", "update_mask.not_clearable"))
+    if violations:
+        description = ", ".join(f"{violation.field}: {violation.description}" for violation in violations)
+        raise DomainError(
+            Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": description}, violations=violations
+        )
+    return ItemChanges(**changes)
+
+
+def item_message(shown: ShownItem, language: Language) -> pb.LibraryItem:
+    """The item as its user sees it."""
+    item, product = shown.item, shown.product
+    return pb.LibraryItem(
+        id=str(item.id),
+        product_id=str(item.product_id),
+        title=product.title(language) if product else None,
+        cover_image_url=product.cover_image_url if product else None,
+        added_at=item.added_at,
+        last_played_at=item.last_played_at,
+        total_playtime_seconds=item.total_playtime_seconds,
+        installation_status=_STATUS[item.installation_status],
+        installed_version_id=_text(item.installed_version_id),
+        acquisition_type=_ACQUISITION[item.acquisition_type],
+        shared_from_user_id=_text(item.shared_from_user_id),
+        is_hidden=item.is_hidden,
+        is_favorite=item.is_favorite,
+        user_rating=item.user_rating,
+        notes=item.notes,
+    )
+
+
+def page_message(page: ItemPage, query: ItemQuery) -> pb.ListItemsResponse:
+    """A page of items, and where it lies."""
+    return pb.ListItemsResponse(
+        items=[item_message(shown, query.language) for shown in page.items],
+        page=PageInfo(total_items=page.total_items, current_page=query.page, per_page=query.limit),
+    )
+
+
+def owned_item_message(item: Item) -> OwnedItem:
+    """The item as other services see it."""
+    return OwnedItem(
+        product_id=str(item.product_id),
+        added_at=item.added_at,
+        installation_status=_STATUS[item.installation_status],
+        total_playtime_seconds=item.total_playtime_seconds,
+    )
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value else None

@@ -1,0 +1,5 @@
+"""`python -m sandbox [serve|migrate]`."""
+
+from sandbox.main import main
+
+main()

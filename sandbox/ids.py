@@ -1,0 +1,23 @@
+"""The ids and addresses of what is published: stable, so that publishing again is the same product and version. Called by
+sandbox.cli.
+"""
+
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+
+def product_id_of(product: str) -> UUID:
+    """The product's id: given as a UUID, or made of a slug (`panda3d`)."""
+    try:
+        return UUID(product)
+    except ValueError:
+        return uuid5(NAMESPACE_URL, f"samovar:product:{product}")
+
+
+def version_id_of(product_id: UUID, version_name: str, platform: str) -> UUID:
+    """The version's id; `platform` is `windows`, `linux` or `macos`."""
+    return uuid5(product_id, f"{version_name}/{platform}")
+
+
+def manifest_url(http_url: str, product_id: str, version_id: str) -> str:
+    """Where the sandbox's HTTP side (sandbox.http_server) offers a manifest; its signature lies at the same URL with `.sig`."""
+    return f"{http_url}/manifests/{product_id}/{version_id}.manifest"

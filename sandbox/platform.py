@@ -1,0 +1,212 @@
+"""The embedded platform: PostgreSQL, Valkey, the sandbox, both services and the gateway on one machine, with no server to
+install. Called by `samovar up`, the demo and the end-to-end tests.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from samovar.sandbox.v1 import sandbox_pb2
+
+from chassis.migrations import ensure_database, upgrade
+from sandbox import embedded, keys
+from sandbox.client import sandbox_stub
+from sandbox.platform_config import (
+    HOST,
+    Home,
+    PlatformError,
+    Ports,
+    databases,
+    description,
+    environments,
+    write_private,
+)
+from sandbox.supervisor import LogSink, Program, Supervisor
+
+DEMO_TOKEN_LIFE = timedelta(hours=24)
+DEMO_USERS: Mapping[str, str] = {
+    "anna": "11111111-1111-4111-8111-111111111111",
+    "boris": "22222222-2222-4222-8222-222222222222",
+}
+MIGRATED_PACKAGES: Mapping[str, str] = {"library": "library_svc", "download": "download_svc", "sandbox": "sandbox"}
+ADMIN_USER = "99999999-9999-4999-8999-999999999999"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The platform, up. `ready` is what --ready-file gets."""
+
+    home: Home
+    ports: Ports
+    supervisor: Supervisor
+    ready: Mapping[str, Any]
+
+
+@contextlib.asynccontextmanager
+async def running(root: Path, ports: Ports, log: LogSink) -> AsyncIterator[Running]:
+    """Starts everything, waits until it answers, and stops everything on the way out.
+
+    Raises:
+        PlatformError, EmbeddedServerError: why it cannot start, in one line.
+    """
+    home = Home(root)
+    home.make_folders()
+    with _only_one(home):
+        public_keys = keys.manifest_public_keys(home.state)
+        dsns = {name: embedded.postgres_dsn(ports.postgres, name) for name in databases()}
+        facts = description(home, ports, dsns, public_keys)
+
+        def on_change(pids: Mapping[str, int]) -> None:
+            write_private(home.description, json.dumps({**facts, "pids": pids}, indent=2))
+
+        supervisor = Supervisor(log, on_change)
+        try:
+            await _start(supervisor, home, ports, environments(home, ports, dsns, public_keys))
+            yield Running(home, ports, supervisor, await _ready_facts(facts, supervisor))
+        finally:
+            await supervisor.stop()
+            home.description.unlink(missing_ok=True)
+
+
+def reset(root: Path) -> None:
+    """Removes all that the platform kept.
+
+    Raises:
+        PlatformError: it is running.
+    """
+    if root.exists():
+        with _only_one(Home(root)):
+            shutil.rmtree(root)
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Any:
+    with home.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PlatformError(f"a platform is running on {home.root} already") from error
+        yield
+
+
+async def _start(
+    supervisor: Supervisor, home: Home, ports: Ports, environment: Mapping[str, Mapping[str, str]]
+) -> None:
+    await asyncio.to_thread(embedded.prepare_postgres, home.postgres)
+    await supervisor.start(
+        [
+            Program(
+                "postgres",
+                embedded.postgres_command(home.postgres, ports.postgres),
+                f"{HOST}:{ports.postgres}",
+                lambda: _postgres_answers(ports.postgres),
+                stop_signal=signal.SIGINT,  # fast shutdown: open sessions are ended
+            ),
+            Program(
+                "valkey",
+                embedded.valkey_command(home.valkey, ports.valkey),
+                f"{HOST}:{ports.valkey}",
+                lambda: _valkey_answers(ports.valkey),
+            ),
+        ]
+    )
+    await _migrate({name: embedded.postgres_dsn(ports.postgres, name) for name in databases()})
+    services = (("sandbox", "sandbox", ports.sandbox), ("library", "library_svc", ports.library))
+    services += (("download", "download_svc", ports.download),)
+    programs = [
+        Program(name, _python(module, environment[name]), f"{HOST}:{port}", _grpc_answers(port))
+        for name, module, port in services
+    ]
+    gateway = f"http://{HOST}:{ports.gateway}"
+    programs.append(
+        Program("gateway", _python("gateway", environment["gateway"]), gateway, _http_answers(f"{gateway}/readyz"))
+    )
+    await supervisor.start(programs)
+
+
+def _python(module: str, environment: Mapping[str, str], *words: str) -> embedded.Command:
+    return embedded.Command([sys.executable, "-m", module, *words], embedded.die_with_parent, environment)
+
+
+async def _ready_facts(facts: Mapping[str, Any], supervisor: Supervisor) -> Mapping[str, Any]:
+    """What a person or a test needs to begin: addresses, users with tokens, products. No secret of the platform's own."""
+    async with sandbox_stub(facts) as stub:
+
+        async def token(user_id: str, *roles: str) -> str:
+            life = int(DEMO_TOKEN_LIFE.total_seconds())
+            request = sandbox_pb2.IssueTokenRequest(user_id=user_id, roles=roles, ttl_seconds=life)
+            return (await stub.IssueToken(request)).token
+
+        users = [
+            {"name": name, "user_id": user_id, "token": await token(user_id, "user")}
+            for name, user_id in DEMO_USERS.items()
+        ]
+        admin = await token(ADMIN_USER, "user", "admin")
+        products = (await stub.ListProducts(sandbox_pb2.ListProductsRequest())).products
+    public = ("gateway_url", "library_grpc_addr", "download_grpc_addr", "sandbox_grpc_addr", "sandbox_http_url")
+    return {
+        **{name: facts[name] for name in (*public, "manifest_public_keys")},
+        "users": users,
+        "admin_token": admin,
+        "products": [
+            {"product_id": one.product_id, "title_ru": one.titles.ru, "title_en": one.titles.en} for one in products
+        ],
+        "pids": {"supervisor": os.getpid(), **supervisor.pids()},
+    }
+
+
+async def _migrate(dsns: Mapping[str, str]) -> None:
+    """Brings every database to its newest schema, one after another: Alembic's context is one per process. The event log makes
+    its own tables.
+    """
+    for name, dsn in dsns.items():
+        await ensure_database(dsn)
+        if name in MIGRATED_PACKAGES:
+            await upgrade(dsn, MIGRATED_PACKAGES[name])
+
+
+async def _postgres_answers(port: int) -> None:
+    connection = await asyncpg.connect(embedded.postgres_dsn(port), timeout=2)
+    await connection.close()
+
+
+async def _valkey_answers(port: int) -> None:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"PING\r\n")
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    if answer != b"+PONG\r\n":
+        raise ConnectionError(answer.decode(errors="replace"))
+
+
+def _grpc_answers(port: int) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise ConnectionError("not serving yet")
+
+    return check
+
+
+def _http_answers(url: str) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            answer.raise_for_status()
+
+    return check

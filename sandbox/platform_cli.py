@@ -1,0 +1,151 @@
+"""`samovar up` and `samovar reset`: the embedded platform from the command line. Mounted by launcher.main."""
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sandbox import platform
+from sandbox.embedded import EmbeddedServerError
+from sandbox.platform_config import PlatformError, Ports, samovar_home, write_private
+from sandbox.supervisor import Supervised
+
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
+EXIT_CANNOT_START = 1
+
+Port = Annotated[int | None, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535, rich_help_panel="Ports")]
+
+
+def up(
+    ready_file: Annotated[Path | None, typer.Option(help="Write addresses, users and tokens here when ready.")] = None,
+    gateway_port: Port = None,
+    download_port: Port = None,
+    library_port: Port = None,
+    sandbox_port: Port = None,
+    sandbox_http_port: Port = None,
+    postgres_port: Port = None,
+    valkey_port: Port = None,
+    *,
+    free_ports: Annotated[
+        bool, typer.Option("--free-ports", help="Take free ports instead of the usual ones.")
+    ] = False,
+    raw_logs: Annotated[bool, typer.Option("--raw-logs", help="Pass log lines on as they are (JSON).")] = False,
+) -> None:
+    """Start the embedded platform and keep it running until Ctrl-C. Data stay in .samovar ($SAMOVAR_HOME)."""
+    wanted = {
+        "gateway": gateway_port,
+        "download": download_port,
+        "library": library_port,
+        "sandbox": sandbox_port,
+        "sandbox_http": sandbox_http_port,
+        "postgres": postgres_port,
+        "valkey": valkey_port,
+    }
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        ports = Ports.choose({name: port for name, port in wanted.items() if port}, free=free_ports)
+        asyncio.run(_up(console, ports, ready_file, raw_logs=raw_logs))
+    except* (PlatformError, EmbeddedServerError) as group:
+        console.print(f"samovar up: {_first_leaf(group)}", style="red", markup=False)
+        raise typer.Exit(EXIT_CANNOT_START) from None
+
+
+def reset() -> None:
+    """Remove all data of the embedded platform."""
+    try:
+        platform.reset(samovar_home())
+    except PlatformError as error:
+        typer.echo(f"samovar reset: {error}", err=True)
+        raise typer.Exit(EXIT_CANNOT_START) from None
+
+
+def _first_leaf(group: BaseException) -> BaseException:
+    return _first_leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
+
+
+async def _up(console: Console, ports: Ports, ready_file: Path | None, *, raw_logs: bool) -> None:
+    printer = LogPrinter(console, raw=raw_logs)
+    enough = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, enough.set)
+    starting = asyncio.create_task(_run(console, printer, ports, ready_file, enough))
+    asking_to_stop = asyncio.create_task(enough.wait())
+    await asyncio.wait({starting, asking_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done() and not printer.is_ready:
+        starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+    asking_to_stop.cancel()
+
+
+async def _run(
+    console: Console, printer: "LogPrinter", ports: Ports, ready_file: Path | None, enough: asyncio.Event
+) -> None:
+    async with platform.running(samovar_home(), ports, printer) as up_and_running:
+        console.print(_table(up_and_running.supervisor.programs))
+        user = up_and_running.ready["users"][0]
+        console.print(f"demo token ({user['name']}): {user['token']}", markup=False, highlight=False)
+        with _announced(ready_file, up_and_running.ready):
+            printer.is_ready = True
+            await enough.wait()
+            console.print("stopping", style="dim")
+
+
+@contextlib.contextmanager
+def _announced(ready_file: Path | None, facts: Mapping[str, Any]) -> Iterator[None]:
+    """The ready file is there exactly while the platform is up."""
+    if ready_file is not None:
+        write_private(ready_file.absolute(), json.dumps(facts, indent=2, ensure_ascii=False))
+    yield
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+
+
+def _table(programs: Sequence[Supervised]) -> Table:
+    table = Table("program", "process", "address", "state")
+    for one in programs:
+        table.add_row(
+            one.program.name, str(one.pid), one.program.address, "[green]ready[/]" if one.pid else "[red]down[/]"
+        )
+    return table
+
+
+class LogPrinter:
+    """Prints a program's line behind its coloured name; JSON lines as time, level, event and the rest."""
+
+    def __init__(self, console: Console, *, raw: bool) -> None:
+        self._console = console
+        self._raw = raw
+        self._colours: dict[str, str] = {}
+        self.is_ready = False
+
+    def __call__(self, name: str, line: str) -> None:
+        colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
+        text = line if self._raw else _readable(line)
+        self._console.print(f"[{colour}]{escape(name):>10}[/] {escape(text)}", highlight=False)
+
+
+def _readable(line: str) -> str:
+    try:
+        entry: Any = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(entry, dict) or "message" not in entry:
+        return line
+    at = str(entry.pop("time", ""))[11:23]
+    level = str(entry.pop("level", "")).upper()
+    event = entry.pop("message")
+    for dull in ("logger", "service", "trace_id", "span_id", "request_id"):
+        entry.pop(dull, None)
+    trace = entry.pop("exception", None)
+    rest = " ".join(f"{key}={value}" for key, value in entry.items())
+    return f"{at} {level:<7} {event} {rest}".rstrip() + (f"\n{trace}" if trace else "")

@@ -1,0 +1,230 @@
+"""Where the embedded platform keeps its things and how each of its programs is told about the others. Used by the supervisor
+(sandbox.platform); nothing is started here.
+"""
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+SERVICES = ("gateway", "library-service", "download-service", "sandbox")
+COMMAND_LINE_CLIENT = "sandbox-cli"
+SECRET_BYTES = 32
+DEFAULT_PORTS: Mapping[str, int] = {
+    "gateway": 8080,
+    "download": 9092,
+    "library": 9094,
+    "sandbox": 9096,
+    "sandbox_http": 9098,
+    "postgres": 15432,
+    "valkey": 16379,
+}
+
+
+class PlatformError(Exception):
+    """The platform cannot start; the text says why in one line."""
+
+
+def samovar_home() -> Path:
+    """The folder that keeps the platform's data between runs: $SAMOVAR_HOME, or .samovar in the working folder."""
+    return Path(os.environ.get("SAMOVAR_HOME", ".samovar")).absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One TCP port on 127.0.0.1 for each listener."""
+
+    gateway: int
+    download: int
+    library: int
+    sandbox: int
+    sandbox_http: int
+    postgres: int
+    valkey: int
+
+    @classmethod
+    def choose(cls, wanted: Mapping[str, int], *, free: bool) -> "Ports":
+        """Takes what is wanted by name; the rest are the defaults, or free ones.
+
+        Raises:
+            PlatformError: a port is in use.
+        """
+        chosen: dict[str, int] = {}
+        for name, default in DEFAULT_PORTS.items():
+            port = wanted.get(name) or (0 if free else default)
+            chosen[name] = _bindable(name, port, taken=set(chosen.values()))
+        return cls(**chosen)
+
+
+def _bindable(name: str, port: int, *, taken: set[int]) -> int:
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                option = name.replace("_", "-")
+                raise PlatformError(f"port {port} ({name}) is in use: choose another with --{option}-port") from error
+            found: int = probe.getsockname()[1]
+        if found not in taken:
+            return found
+        if port:
+            raise PlatformError(f"port {port} is wanted twice")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The layout of the platform's folder."""
+
+    root: Path
+
+    @property
+    def postgres(self) -> Path:
+        return self.root / "postgres"
+
+    @property
+    def valkey(self) -> Path:
+        return self.root / "valkey"
+
+    @property
+    def objects(self) -> Path:
+        return self.root / "objects"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def description(self) -> Path:
+        """What command-line tools read to find the platform; there while it runs."""
+        return self.root / "platform.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    def make_folders(self) -> None:
+        for folder in (self.root, self.objects, self.state):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def secrets(self) -> dict[str, str]:
+        """The platform's own secrets, made on the first call and kept."""
+        path = self.root / "secrets.json"
+        if path.exists():
+            kept: dict[str, str] = json.loads(path.read_text())
+            return kept
+        names = ("objects_signing_key", "cdn_link_secret_key", *SERVICES, COMMAND_LINE_CLIENT)
+        made = {name: secrets.token_urlsafe(SECRET_BYTES) for name in names}
+        write_private(path, json.dumps(made, indent=2))
+        return made
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner reads; a reader never sees half of it."""
+    draft = path.with_name(path.name + ".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def environments(
+    home: Home, ports: Ports, dsns: Mapping[str, str], public_keys: str
+) -> Mapping[str, Mapping[str, str]]:
+    """What each program's environment says, by program. `dsns` has library, download, sandbox and events."""
+    kept = home.secrets()
+    auth = f"http://{HOST}:{ports.sandbox_http}"
+    common = {
+        "AUTH_JWKS_URL": f"{auth}/.well-known/jwks.json",
+        "AUTH_TOKEN_URL": f"{auth}/oauth/token",
+        "SERVICE_TOKENS_ENABLED": "true",
+        "BIND_HOST": HOST,
+    }
+    events = {"EVENTS_BACKEND": "postgres", "EVENTS_POSTGRES_DSN": dsns["events"]}
+    redis = {"REDIS_ADDR": f"{HOST}:{ports.valkey}"}
+    objects = {
+        "OBJECTS_BACKEND": "directory",
+        "OBJECTS_DIRECTORY": str(home.objects),
+        "OBJECTS_BASE_URL": f"{auth}/objects",
+        "OBJECTS_SIGNING_KEY": kept["objects_signing_key"],
+        "CDN_LINK_SECRET_KEY": kept["cdn_link_secret_key"],
+    }
+    addresses = {
+        "LIBRARY_SERVICE_GRPC_ADDR": f"{HOST}:{ports.library}",
+        "DOWNLOAD_SERVICE_GRPC_ADDR": f"{HOST}:{ports.download}",
+        "CATALOG_SERVICE_GRPC_ADDR": f"{HOST}:{ports.sandbox}",
+    }
+    clients = {name: kept[name] for name in (*SERVICES, COMMAND_LINE_CLIENT)}
+    cdn = [{"name": "origin", "base_url": f"{auth}/cdn", "region": "local", "weight": 1}]
+    return {
+        "sandbox": {
+            **common,
+            **events,
+            **objects,
+            "POSTGRES_DSN": dsns["sandbox"],
+            "SANDBOX_GRPC_PORT": str(ports.sandbox),
+            "SANDBOX_HTTP_PORT": str(ports.sandbox_http),
+            "SANDBOX_STATE_DIR": str(home.state),
+            "SANDBOX_CLIENT_SECRETS": json.dumps(clients),
+            "SERVICE_CLIENT_SECRET": kept["sandbox"],
+        },
+        "library": {
+            **common,
+            **events,
+            **redis,
+            **addresses,
+            "POSTGRES_DSN": dsns["library"],
+            "LIBRARY_SERVICE_GRPC_PORT": str(ports.library),
+            "SERVICE_CLIENT_SECRET": kept["library-service"],
+        },
+        "download": {
+            **common,
+            **events,
+            **redis,
+            **objects,
+            **addresses,
+            "POSTGRES_DSN": dsns["download"],
+            "DOWNLOAD_SERVICE_GRPC_PORT": str(ports.download),
+            "CDN_PROVIDERS": json.dumps(cdn),
+            "MANIFEST_PUBLIC_KEYS": public_keys,
+            "MANIFEST_ORIGINS": auth,
+            "MANIFEST_ALLOW_HTTP": "true",
+            "SERVICE_CLIENT_SECRET": kept["download-service"],
+        },
+        "gateway": {
+            **common,
+            **addresses,
+            "GATEWAY_HTTP_PORT": str(ports.gateway),
+            "SERVICE_CLIENT_SECRET": kept["gateway"],
+        },
+    }
+
+
+def description(home: Home, ports: Ports, dsns: Mapping[str, str], public_keys: str) -> dict[str, Any]:
+    """What command-line tools need to find and use the platform (platform.json)."""
+    kept = home.secrets()
+    http = f"http://{HOST}:{ports.sandbox_http}"
+    return {
+        "gateway_url": f"http://{HOST}:{ports.gateway}",
+        "library_grpc_addr": f"{HOST}:{ports.library}",
+        "download_grpc_addr": f"{HOST}:{ports.download}",
+        "sandbox_grpc_addr": f"{HOST}:{ports.sandbox}",
+        "sandbox_http_url": http,
+        "auth_token_url": f"{http}/oauth/token",
+        "objects_directory": str(home.objects),
+        "objects_base_url": f"{http}/objects",
+        "objects_signing_key": kept["objects_signing_key"],
+        "cli_client_secret": kept[COMMAND_LINE_CLIENT],
+        "sandbox_state_dir": str(home.state),
+        "manifest_public_keys": public_keys,
+        "events_postgres_dsn": dsns["events"],
+    }
+
+
+def databases() -> Sequence[str]:
+    return ("library", "download", "sandbox", "events")

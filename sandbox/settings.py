@@ -1,0 +1,27 @@
+"""What the sandbox can be told, beside what every program can (chassis.settings)."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from chassis.settings import ProgramSettings
+
+
+class SandboxSettings(ProgramSettings):
+    """Names in capitals are the environment's."""
+
+    sandbox_grpc_port: int = Field(9096, ge=0, le=65535)
+    sandbox_http_port: int = Field(9098, ge=0, le=65535)
+    """Auth (JWKS, tokens), manifests, and the objects' origin. Both ports: 0 = any free one."""
+    sandbox_state_dir: Path
+    """Holds the private keys."""
+    sandbox_client_secrets: dict[str, SecretStr] = Field(default_factory=dict)
+    """JSON: secret by program, for the client credentials grant."""
+    postgres_dsn: SecretStr
+    events_backend: Literal["postgres"] = "postgres"
+    events_postgres_dsn: SecretStr
+    objects_directory: Path
+    objects_base_url: str
+    objects_signing_key: SecretStr
+    cdn_link_secret_key: SecretStr

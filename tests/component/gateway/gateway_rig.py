@@ -1,0 +1,343 @@
+"""The gateway between a real auth server and real gRPC servers with small services of our own, all on loopback."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any
+
+import aiohttp
+import grpc
+from aiohttp import web
+from download.v1 import downloads_pb2, downloads_pb2_grpc
+from library.v1 import items_pb2, items_pb2_grpc
+from rest.routes import ROUTES, STREAMS
+from samovar.types.v1 import page_pb2
+
+from chassis.access import Caller, current_caller
+from chassis.errors import DomainError
+from chassis.logs import JsonFormatter
+from chassis.readiness import Readiness
+from chassis.rpc_server import serve
+from chassis.service_tokens import ServiceTokenSource
+from chassis.tokens import open_key_set, service_tokens, user_tokens
+from gateway.app import AppParts, make_app
+from gateway.backends import open_backends
+from gateway.limits import Limits
+from gateway.ops import Probes
+from gateway.server import serve_http
+from tests.component.rpc_rig import AUDIENCE, ISSUER, AuthServer, auth_server, user_token
+
+ITEM = "0b6f9d3c-26c4-4b6a-8a53-5c9f4c7f4a10"
+PRODUCT = "7d8f0f5e-3a41-4f0e-9a3f-1b2c3d4e5f60"
+SESSION = "11111111-2222-4333-8444-555555555555"
+ORIGIN = "https://store.example.org"
+
+ITEMS_PATH = "/api/v1/library/items"
+ITEM_PATH = f"{ITEMS_PATH}/{ITEM}"
+DOWNLOADS_PATH = "/api/v1/download-client/downloads"
+DOWNLOAD_PATH = f"{DOWNLOADS_PATH}/{SESSION}"
+STREAM_PATH = "/api/v1/ws/download-progress"
+
+WAIT_SECONDS = 10.0
+
+SMALL_LIMITS = Limits(
+    body_bytes=64 * 1024,
+    sockets_per_user=3,
+    socket_buffer_events=8,
+    authentication_seconds=0.3,
+    close_seconds=1.0,
+)
+
+
+class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
+    """Answers plainly; raises `error` when the test set one; keeps what it was asked, by whom."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.callers: list[Caller] = []
+        self.metadata: list[dict[str, str]] = []
+        self.error: Exception | None = None
+        self.total_items = 45
+        self.hangs: asyncio.Event | None = None
+
+    async def _see(self, request: Any, context: grpc.aio.ServicerContext) -> None:
+        self.requests.append(request)
+        self.callers.append(current_caller())
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata() or ()})
+        if self.hangs is not None:
+            await self.hangs.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def ListItems(self, request: Any, context: Any) -> Any:
+        await self._see(request, context)
+        page = page_pb2.PageInfo(
+            total_items=self.total_items, current_page=request.page or 1, per_page=request.limit or 20
+        )
+        return items_pb2.ListItemsResponse(items=[self._item(ITEM)], page=page)
+
+    async def GetItem(self, request: Any, context: Any) -> Any:
+        await self._see(request, context)
+        return items_pb2.GetItemResponse(item=self._item(request.library_item_id))
+
+    async def UpdateItem(self, request: Any, context: Any) -> Any:
+        await self._see(request, context)
+        item = self._item(request.library_item_id)
+        item.is_hidden = request.item.is_hidden
+        return items_pb2.UpdateItemResponse(item=item)
+
+    def _item(self, item_id: str) -> Any:
+        return items_pb2.LibraryItem(id=item_id, product_id=PRODUCT, title="Чайка")
+
+
+class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
+    """Streams what the test puts into `events`: a message, an error to raise, or None to end the stream."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.events: asyncio.Queue[Any] = asyncio.Queue()
+        self.opened: asyncio.Queue[Any] = asyncio.Queue()
+        self.left: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def StartDownload(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return downloads_pb2.StartDownloadResponse(
+            session=downloads_pb2.DownloadSession(id=SESSION, product_id=request.product_id)
+        )
+
+    async def PauseDownload(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return downloads_pb2.PauseDownloadResponse(session=downloads_pb2.DownloadSession(id=request.download_id))
+
+    async def CancelDownload(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return downloads_pb2.CancelDownloadResponse()
+
+    async def CreateDownloadLinks(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return downloads_pb2.CreateDownloadLinksResponse(links=[downloads_pb2.DownloadLink(id=request.ids[0])])
+
+    async def WatchDownloads(self, request: Any, context: Any) -> Any:
+        self.opened.put_nowait(request)
+        try:
+            while (event := await self.events.get()) is not None:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            self.left.put_nowait(request)
+
+
+def progress(event_id: str, session: str = SESSION, done: int = 1) -> Any:
+    message = downloads_pb2.WatchDownloadsResponse(event_id=event_id)
+    message.occurred_at.FromJsonString("2026-01-02T03:04:05Z")
+    message.progress.download_session_id = session
+    message.progress.downloaded_bytes = done
+    return message
+
+
+def status(event_id: str, *, padding: str = "") -> Any:
+    message = downloads_pb2.WatchDownloadsResponse(event_id=event_id)
+    message.occurred_at.FromJsonString("2026-01-02T03:04:05Z")
+    message.status_changed.download_session_id = SESSION
+    message.status_changed.product_id = padding
+    message.status_changed.new_status = downloads_pb2.DOWNLOAD_STATUS_PAUSED
+    return message
+
+
+@dataclass
+class GatewayRig:
+    url: str
+    http: aiohttp.ClientSession
+    auth: AuthServer
+    library: FakeLibrary
+    download: FakeDownload
+    probes: Probes
+    log: list[dict[str, Any]]
+    stop_library: Callable[[], Any]
+    app: web.Application
+    token: str = field(default_factory=user_token)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        raw: bytes | None = None,
+        token: str | None = "",
+        **headers: str,
+    ) -> "Answer":
+        """`token`: "" = a good one, None = none."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent.setdefault("Authorization", f"Bearer {token or self.token}")
+        payload = raw if raw is not None else (json.dumps(body).encode() if body is not None else None)
+        if payload is not None:
+            sent.setdefault("Content-Type", "application/vnd.api+json")
+        from yarl import URL
+
+        url = URL(self.url + path, encoded=True)
+        async with self.http.request(
+            method, url, data=payload, headers=sent, skip_auto_headers=["Content-Type", "Accept"]
+        ) as response:
+            content = await response.read()
+            return Answer(response.status, response.headers, json.loads(content) if content else None)
+
+    async def connect(
+        self,
+        *,
+        query: str = "",
+        token: str | None = "",
+        protocols: Sequence[str] = (),
+        origin: str | None = None,
+        **headers: str,
+    ) -> aiohttp.ClientWebSocketResponse:
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token or self.token}"
+        return await self.http.ws_connect(
+            f"{self.url}{STREAM_PATH}{query}", protocols=protocols, origin=origin, headers=headers
+        )
+
+    def access_lines(self) -> list[dict[str, Any]]:
+        return [line for line in self.log if line["logger"] == "gateway.access"]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Any
+    document: Any
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return self.document["errors"]
+
+    @property
+    def codes(self) -> list[str]:
+        return [error["code"] for error in self.errors]
+
+    @property
+    def sources(self) -> list[Any]:
+        return [error.get("source") for error in self.errors]
+
+
+@contextmanager
+def captured_logs() -> Any:
+    """Every line of the process's log as it would be written."""
+    lines: list[dict[str, Any]] = []
+    formatter = JsonFormatter("gateway")
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(formatter.format(record)))
+
+    handler, root = Keeper(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+@asynccontextmanager
+async def gateway_rig(*, limits: Limits = SMALL_LIMITS, deadline_seconds: float = 5.0) -> AsyncIterator[GatewayRig]:
+    library, download = FakeLibrary(), FakeDownload()
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(captured_logs())
+        auth = await stack.enter_async_context(auth_server())
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        keys = await stack.enter_async_context(open_key_set(auth.jwks_url))
+        verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
+
+        async def start(name: str, service: str, register: Any) -> tuple[int, AsyncExitStack]:
+            own = await stack.enter_async_context(AsyncExitStack())
+            server = await own.enter_async_context(
+                serve(
+                    name=f"{name}-service",
+                    bind="127.0.0.1:0",
+                    register=register,
+                    services=(service,),
+                    verifier=verifier,
+                    service_verifier=service_tokens(keys, issuer=ISSUER, service=f"{name}-service"),
+                    readiness=Readiness(),
+                    drain_seconds=0.1,
+                )
+            )
+            return server.port, own
+
+        library_port, library_stack = await start(
+            "library",
+            "library.v1.LibraryService",
+            lambda server: items_pb2_grpc.add_LibraryServiceServicer_to_server(library, server),
+        )
+        download_port, _ = await start(
+            "download",
+            "download.v1.DownloadService",
+            lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(download, server),
+        )
+        backends = await stack.enter_async_context(
+            open_backends(
+                {"library": f"127.0.0.1:{library_port}", "download": f"127.0.0.1:{download_port}"},
+                [route.rpc for route in ROUTES] + [stream.rpc for stream in STREAMS],
+                service_tokens=ServiceTokenSource(
+                    auth.token_url, client_id="gateway", client_secret="gateway-secret", session=http
+                ),
+                deadline_seconds=deadline_seconds,
+            )
+        )
+        readiness = Readiness()
+        readiness.add("library-service", lambda: backends.check("library"))
+        probes = Probes(readiness)
+        app = make_app(
+            AppParts(
+                routes=ROUTES,
+                streams=STREAMS,
+                backends=backends,
+                verifier=verifier,
+                probes=probes,
+                cors_origins=(ORIGIN,),
+                trusted_proxies=(ip_network("127.0.0.0/8"),),
+                limits=limits,
+            )
+        )
+        port = await stack.enter_async_context(
+            serve_http(app, host="127.0.0.1", port=0, drain_seconds=1.0, limits=limits)
+        )
+        url = f"http://127.0.0.1:{port}"
+        yield GatewayRig(url, http, auth, library, download, probes, log, library_stack.aclose, app)
+
+
+def not_found() -> DomainError:
+    from chassis.errors import Kind
+
+    return DomainError(Kind.NOT_FOUND, "LIBRARY_ITEM_NOT_FOUND")
+
+
+async def envelope(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """The next event of a socket."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        message = await socket.receive()
+    assert message.type is aiohttp.WSMsgType.TEXT, message
+    decoded: dict[str, Any] = json.loads(message.data)
+    return decoded
+
+
+async def close_code(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    """Reads a socket to its end."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (await socket.receive()).type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+            pass
+    return socket.close_code
+
+
+async def soon(waitable: Any) -> Any:
+    async with asyncio.timeout(WAIT_SECONDS):
+        return await waitable

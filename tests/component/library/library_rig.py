@@ -1,0 +1,196 @@
+"""The real Library Service in this process: its own composition root over a real PostgreSQL, between a stand-in of Auth and a
+small Catalog, called over gRPC and heard and told over the event log.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import grpc
+import grpc.aio
+from catalog.v1 import product_pb2, product_pb2_grpc
+from google.protobuf.message import Message
+from library.v1.items_pb2_grpc import LibraryServiceStub
+from library.v1.query_pb2_grpc import LibraryQueryServiceStub
+from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from chassis.event_bus import EventBus
+from chassis.event_log import open_event_log
+from chassis.events import CloudEvent, from_wire, new_event
+from chassis.rpc_client import open_channel
+from library_svc.main import NAME, SERVICES, build, migrate
+from library_svc.settings import LibrarySettings
+from tests.component.rpc_rig import AUDIENCE, ISSUER, as_user, auth_server, user_token
+
+WAIT_SECONDS = 20.0
+BUSINESS_TABLES = ("user_library_items", "entitlements", "item_downloads", "item_installations", "catalog_products")
+
+
+class SmallCatalog(product_pb2_grpc.ProductServiceServicer):
+    """Knows what it is given; remembers what it was asked and with which credentials; can be slow."""
+
+    def __init__(self) -> None:
+        self.titles: dict[UUID, tuple[str, str]] = {}
+        self.calls: list[Sequence[str]] = []
+        self.credentials: list[str] = []
+        self.delay_seconds = 0.0
+
+    async def GetProductsBatch(self, request: Any, context: Any) -> Any:
+        self.calls.append(tuple(request.product_ids))
+        self.credentials.append(dict(context.invocation_metadata()).get("x-service-authorization", ""))
+        await asyncio.sleep(self.delay_seconds)
+        known = [(text, self.titles[UUID(text)]) for text in request.product_ids if UUID(text) in self.titles]
+        return product_pb2.GetProductsBatchResponse(
+            products=[
+                product_pb2.Product(
+                    product_id=text,
+                    titles=product_pb2.LocalizedText(ru=ru, en=en),
+                    cover_image_url=f"https://covers.test/{text}",
+                    product_type="game",
+                )
+                for text, (ru, en) in known
+            ]
+        )
+
+
+@dataclass
+class Rig:
+    """A running service and what surrounds it."""
+
+    items: LibraryServiceStub
+    query: LibraryQueryServiceStub
+    catalog: SmallCatalog
+    bus: EventBus
+    postgres_dsn: str
+    events_dsn: str
+    stop_catalog: Callable[[], Awaitable[None]]
+
+    async def publish(self, *messages: Message, copies: int = 1) -> None:
+        """Has other services tell these events; each copy has the same id."""
+        for message in messages:
+            new = new_event(message)
+            sent = CloudEvent(
+                id=str(new.id),
+                source="platform.test",
+                type=new.type,
+                subject=new.subject,
+                time=new.time,
+                topic=new.topic,
+                partition_key=new.partition_key,
+                trace_parent=None,
+                data=new.data,
+            )
+            await self.bus.publish([sent] * copies)
+
+    async def buy(self, user_id: UUID, *product_ids: UUID, order_id: str | None = None) -> str:
+        """A purchase, and the wait until it is in the library. Returns the order's id."""
+        order_id = order_id or str(uuid4())
+        await self.publish(purchase(user_id, *product_ids, order_id=order_id))
+        for product_id in product_ids:
+            await until(lambda product_id=product_id: self._has(user_id, product_id))
+        return order_id
+
+    async def told(self, topic: str) -> Sequence[tuple[CloudEvent, Mapping[str, str]]]:
+        """Everything on a topic so far, with headers."""
+        connection = await asyncpg.connect(self.events_dsn)
+        try:
+            rows = await connection.fetch(
+                "SELECT value, headers::text AS headers FROM log WHERE topic = $1 ORDER BY partition, id", topic
+            )
+        finally:
+            await connection.close()
+        return [(from_wire(bytes(row["value"]), topic=topic), row["headers"]) for row in rows]
+
+    async def _has(self, user_id: UUID, product_id: UUID) -> bool:
+        connection = await asyncpg.connect(self.postgres_dsn)
+        try:
+            sql = "SELECT true FROM user_library_items WHERE user_id = $1 AND product_id = $2"
+            return bool(await connection.fetchval(sql, user_id, product_id))
+        finally:
+            await connection.close()
+
+
+def purchase(user_id: UUID, *product_ids: UUID, order_id: str) -> PurchaseCompleted:
+    items = [PurchasedItem(product_id=str(each), product_type="game", quantity=1) for each in product_ids]
+    return PurchaseCompleted(user_id=str(user_id), order_id=order_id, items=items, purchase_timestamp=datetime.now(UTC))
+
+
+def refund(user_id: UUID, *product_ids: UUID, order_id: str) -> RefundCompleted:
+    items = [RefundedItem(product_id=str(each)) for each in product_ids]
+    return RefundCompleted(
+        user_id=str(user_id), order_id=order_id, refund_id=str(uuid4()), items=items, refunded_at=datetime.now(UTC)
+    )
+
+
+def user(user_id: UUID, *, language: str = "ru", **claims: Any) -> tuple[tuple[str, str], ...]:
+    """Metadata of a user's call."""
+    return (*as_user(user_token(sub=str(user_id), **claims)), ("accept-language", language))
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for a condition."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not await holds():
+            await asyncio.sleep(0.02)
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """The statements on the library's own tables that this process runs in the block."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if any(table in statement for table in BUSINESS_TABLES):
+            seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@asynccontextmanager
+async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncIterator[Rig]:
+    async with AsyncExitStack() as stack:
+        auth = await stack.enter_async_context(auth_server())
+        catalog, catalog_server = SmallCatalog(), grpc.aio.server()
+        product_pb2_grpc.add_ProductServiceServicer_to_server(catalog, catalog_server)
+        catalog_port = catalog_server.add_insecure_port("127.0.0.1:0")
+        await catalog_server.start()
+        stack.push_async_callback(catalog_server.stop, None)
+        settings = LibrarySettings(
+            library_service_grpc_port=0,
+            postgres_dsn=await new_database("library"),
+            events_postgres_dsn=await new_database("events"),
+            catalog_service_grpc_addr=f"127.0.0.1:{catalog_port}",
+            auth_jwks_url=auth.jwks_url,
+            auth_issuer=ISSUER,
+            auth_audience=AUDIENCE,
+            auth_token_url=auth.token_url,
+            service_tokens_enabled=True,
+            service_client_secret="secret",
+            drain_seconds=0.5,
+        )
+        await migrate(settings)
+        server = await stack.enter_async_context(build(settings))
+        bus = await stack.enter_async_context(open_event_log(settings.events_postgres_dsn.get_secret_value()))
+        channel = await stack.enter_async_context(
+            open_channel(f"127.0.0.1:{server.port}", audience=NAME, service_tokens=None, services=SERVICES)
+        )
+        yield Rig(
+            items=LibraryServiceStub(channel),
+            query=LibraryQueryServiceStub(channel),
+            catalog=catalog,
+            bus=bus,
+            postgres_dsn=settings.postgres_dsn.get_secret_value(),
+            events_dsn=settings.events_postgres_dsn.get_secret_value(),
+            stop_catalog=lambda: catalog_server.stop(None),
+        )

@@ -1,0 +1,132 @@
+"""The library's schema: made and unmade by its migrations, known to the code, guarding its own rules."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from chassis.migrations import downgrade, upgrade
+from library_svc.infrastructure.tables import metadata
+
+ITEM = {"user_id": uuid4(), "product_id": uuid4(), "acquisition_type": "purchase"}
+GRANT = {
+    "user_id": uuid4(),
+    "product_id": uuid4(),
+    "source": "order",
+    "source_id": "1",
+    "acquisition_type": "purchase",
+}
+
+
+@pytest.fixture
+async def dsn(new_database: Callable[..., Awaitable[str]]) -> str:
+    dsn = await new_database("library")
+    await upgrade(dsn, "library_svc")
+    return dsn
+
+
+async def insert(dsn: str, table: str, time_column: str, row: dict[str, Any]) -> None:
+    connection = await asyncpg.connect(dsn)
+    names = ", ".join(row)
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    try:
+        await connection.execute(
+            f"INSERT INTO {table} ({names}, {time_column}) VALUES ({places}, now())", *row.values()
+        )
+    finally:
+        await connection.close()
+
+
+async def test_the_code_knows_exactly_the_columns_of_the_database(dsn: str):
+    engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
+
+    def differences(connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": is_ours})
+        return compare_metadata(context, metadata)
+
+    def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+        return kind != "table" or name in metadata.tables
+
+    try:
+        async with engine.connect() as connection:
+            found = await connection.run_sync(differences)
+    finally:
+        await engine.dispose()
+    # Indexes and unique keys are the migrations' alone.
+    known_to_the_database_only = {"remove_index", "remove_constraint"}
+    assert [each for each in found if each[0] not in known_to_the_database_only] == []
+
+
+async def test_the_migrations_go_up_down_and_up_again(dsn: str):
+    await upgrade(dsn, "library_svc")
+    await downgrade(dsn, "library_svc")
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        left = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    finally:
+        await connection.close()
+    assert [row["tablename"] for row in left] == ["alembic_version"]
+    await upgrade(dsn, "library_svc")
+
+
+async def test_every_key_of_a_users_table_begins_with_the_user(dsn: str):
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(
+            """
+            SELECT i.indexrelid::regclass::text AS name,
+                   (SELECT attname FROM pg_attribute WHERE attrelid = i.indrelid AND attnum = i.indkey[0]) AS first
+            FROM pg_index i WHERE i.indisunique AND i.indrelid::regclass::text
+                IN ('user_library_items', 'entitlements', 'item_downloads', 'item_installations')
+            """
+        )
+    finally:
+        await connection.close()
+    assert len(rows) == 6
+    assert {row["first"] for row in rows} == {"user_id"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"acquisition_type": "stolen"},
+        {"installation_status": "lost"},
+        {"user_rating": 0},
+        {"user_rating": 6},
+        {"total_playtime_seconds": -1},
+        {"acquisition_type": "family_shared_access"},
+        {"shared_from_user_id": uuid4()},
+        {"acquisition_type": "family_shared_access", "shared_from_user_id": ITEM["user_id"]},
+    ],
+)
+async def test_an_item_that_cannot_be_is_refused_by_the_schema(dsn: str, broken: dict[str, Any]):
+    await insert(dsn, "user_library_items", "added_at", {**ITEM, "product_id": uuid4()})
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await insert(dsn, "user_library_items", "added_at", {**ITEM, **broken})
+
+
+@pytest.mark.parametrize(
+    "broken", [{"source": "theft"}, {"source_id": ""}, {"acquisition_type": "family_shared_access"}]
+)
+async def test_a_grant_that_cannot_be_is_refused_by_the_schema(dsn: str, broken: dict[str, Any]):
+    await insert(dsn, "entitlements", "granted_at", {**GRANT, "product_id": uuid4()})
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await insert(dsn, "entitlements", "granted_at", {**GRANT, **broken})
+
+
+async def test_there_is_one_item_per_user_and_product_and_one_grant_per_source(dsn: str):
+    await insert(dsn, "user_library_items", "added_at", ITEM)
+    await insert(dsn, "entitlements", "granted_at", GRANT)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await insert(dsn, "user_library_items", "added_at", ITEM)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await insert(dsn, "entitlements", "granted_at", GRANT)

@@ -1,0 +1,315 @@
+"""The Library Service as its callers see it: over gRPC, and over the events that it hears and tells."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import grpc
+import pytest
+from catalog.v1.events_pb2 import ProductUpdated
+from catalog.v1.product_pb2 import LocalizedText
+from download.v1.events_pb2 import DownloadSessionStatusChanged, GameInstalled, GameUninstalled
+from google.protobuf.field_mask_pb2 import FieldMask
+from library.v1 import items_pb2 as pb
+from library.v1.query_pb2 import CheckGameAccessRequest, GetLibraryItemsRequest
+
+from chassis.error_wire import from_rpc_error
+from chassis.errors import DomainError, Kind
+from tests.component.library.library_rig import Rig, library_rig, purchase, refund, statements, until, user
+from tests.component.rpc_rig import as_service, as_user, user_token
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LIBRARY_TOPIC = "com.platform.library.events.v1"
+PAYMENT_TOPIC = "com.platform.payment.events.v1"
+
+
+@pytest.fixture
+async def rig(new_database) -> AsyncIterator[Rig]:
+    async with library_rig(new_database) as running:
+        yield running
+
+
+@pytest.fixture
+def user_id() -> UUID:
+    return uuid4()
+
+
+async def refusal(call) -> DomainError:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    return from_rpc_error(refused.value)
+
+
+async def own_items(rig: Rig, user_id: UUID, *, language: str = "ru", **request: object) -> list[pb.LibraryItem]:
+    response = await rig.items.ListItems(pb.ListItemsRequest(**request), metadata=user(user_id, language=language))
+    return list(response.items)
+
+
+async def test_what_is_bought_is_listed_shown_and_changed(rig: Rig, user_id: UUID):
+    chess, tea = uuid4(), uuid4()
+    rig.catalog.titles = {chess: ("Шахматы", "Chess"), tea: ("Чай", "Tea")}
+    await rig.buy(user_id, chess, tea)
+
+    page = await rig.items.ListItems(
+        pb.ListItemsRequest(sort_by=pb.ITEM_SORT_NAME_ASC, limit=1, page=2), metadata=user(user_id)
+    )
+    assert [item.title for item in page.items] == ["Шахматы"]
+    assert (page.page.total_items, page.page.current_page, page.page.per_page) == (2, 2, 1)
+    assert page.items[0].cover_image_url == f"https://covers.test/{chess}"
+    assert page.items[0].acquisition_type == pb.ACQUISITION_TYPE_PURCHASE
+
+    item_id = page.items[0].id
+    changed = await rig.items.UpdateItem(
+        pb.UpdateItemRequest(
+            library_item_id=item_id,
+            item=pb.LibraryItemChanges(is_favorite=True, user_rating=5, notes="Хорошая партия"),
+            update_mask=FieldMask(paths=["is_favorite", "user_rating", "notes"]),
+        ),
+        metadata=user(user_id, language="en"),
+    )
+    assert (changed.item.title, changed.item.user_rating, changed.item.notes) == ("Chess", 5, "Хорошая партия")
+
+    cleared = await rig.items.UpdateItem(
+        pb.UpdateItemRequest(
+            library_item_id=item_id, item=pb.LibraryItemChanges(), update_mask=FieldMask(paths=["user_rating", "notes"])
+        ),
+        metadata=user(user_id),
+    )
+    shown = (await rig.items.GetItem(pb.GetItemRequest(library_item_id=item_id), metadata=user(user_id))).item
+    assert shown == cleared.item
+    assert shown.is_favorite
+    assert not shown.HasField("user_rating")
+    assert not shown.HasField("notes")
+
+
+async def test_a_page_is_one_statement(rig: Rig, user_id: UUID):
+    products = [uuid4() for _ in range(30)]
+    rig.catalog.titles = {product: (f"Игра {number}", f"Game {number}") for number, product in enumerate(products)}
+    await rig.buy(user_id, *products)
+    await own_items(rig, user_id, search="игра")
+
+    with statements() as seen:
+        for sort in pb.ItemSort.values():
+            assert len(await own_items(rig, user_id, sort_by=sort, search="игра", limit=25)) == 25
+    assert len(seen) == len(pb.ItemSort.values())
+    with statements() as seen:
+        await own_items(rig, user_id)
+    assert len(seen) == 1
+
+
+async def test_a_page_that_misses_titles_asks_catalog_once_as_itself(rig: Rig, user_id: UUID):
+    products = [uuid4() for _ in range(30)]
+    rig.catalog.titles = dict.fromkeys(products, ("Игра", "Game"))
+    await rig.buy(user_id, *products)
+
+    first, again = await own_items(rig, user_id), await own_items(rig, user_id)
+
+    assert {item.title for item in first + again} == {"Игра"}
+    assert [len(call) for call in rig.catalog.calls] == [20]
+    assert rig.catalog.credentials[0].startswith("Bearer ")
+
+
+@pytest.mark.parametrize("trouble", ["away", "slow"])
+async def test_without_catalog_the_items_answer_without_titles(rig: Rig, user_id: UUID, trouble: str):
+    await rig.buy(user_id, uuid4())
+    if trouble == "away":
+        await rig.stop_catalog()
+    else:
+        rig.catalog.delay_seconds = 4.0
+
+    started = asyncio.get_running_loop().time()
+    item = (await own_items(rig, user_id))[0]
+    shown = (await rig.items.GetItem(pb.GetItemRequest(library_item_id=item.id), metadata=user(user_id))).item
+
+    assert not item.HasField("title")
+    assert not item.HasField("cover_image_url")
+    assert shown == item
+    assert asyncio.get_running_loop().time() - started < 3.0
+
+
+async def test_titles_follow_catalogs_events(rig: Rig, user_id: UUID):
+    product = uuid4()
+    rig.catalog.titles = {product: ("Старое", "Old")}
+    await rig.buy(user_id, product)
+    assert (await own_items(rig, user_id))[0].title == "Старое"
+
+    await rig.publish(ProductUpdated(product_id=str(product), titles=LocalizedText(ru="Новое", en="New")))
+
+    async def is_new() -> bool:
+        return bool(await own_items(rig, user_id, language="en", search="new"))
+
+    await until(is_new)
+    assert (await own_items(rig, user_id, language="en"))[0].title == "New"
+
+
+async def test_a_purchase_told_twenty_times_is_one_item_and_one_event(rig: Rig, user_id: UUID):
+    product, order = uuid4(), str(uuid4())
+    message = purchase(user_id, product, order_id=order)
+
+    await rig.publish(message, copies=10)
+    await asyncio.gather(*(rig.publish(message) for _ in range(10)))
+    last = uuid4()
+    await rig.buy(user_id, last)
+
+    async def both_told() -> bool:
+        return str(last) in [event.subject for event, _ in await rig.told(LIBRARY_TOPIC)]
+
+    await until(both_told)
+    told = [event for event, _ in await rig.told(LIBRARY_TOPIC)]
+    assert [event.subject for event in told] == [str(product), str(last)]
+    assert {event.type for event in told} == {"com.platform.library.game.added.v1"}
+    assert {event.source for event in told} == {"platform.library-service"}
+    assert {event.partition_key for event in told} == {str(user_id)}
+    assert len(await own_items(rig, user_id)) == 2
+
+
+async def test_a_refund_ends_access_and_is_told(rig: Rig, user_id: UUID):
+    product = uuid4()
+    order_id = await rig.buy(user_id, product)
+    request = CheckGameAccessRequest(user_id=str(user_id), product_id=str(product))
+    granted = await rig.query.CheckGameAccess(request, metadata=as_service("download-service"))
+    assert granted.has_access
+    assert granted.HasField("acquisition_date")
+
+    await rig.publish(refund(user_id, product, order_id=order_id))
+
+    async def is_told() -> bool:
+        return len(await rig.told(LIBRARY_TOPIC)) == 2
+
+    await until(is_told)
+    removed = (await rig.told(LIBRARY_TOPIC))[1][0]
+    assert removed.type == "com.platform.library.game.removed.v1"
+    assert removed.data["reason"] == "refund"
+    ended = await rig.query.CheckGameAccess(request, metadata=as_service("download-service"))
+    assert not ended.has_access
+    assert not ended.HasField("acquisition_date")
+    assert await own_items(rig, user_id) == []
+
+
+async def test_the_installation_status_follows_download(rig: Rig, user_id: UUID):
+    product, version, device = (str(uuid4()) for _ in range(3))
+    await rig.buy(user_id, UUID(product))
+    common = {"user_id": str(user_id), "product_id": product, "version_id": version}
+
+    async def shows(status: "pb.InstallationStatus") -> None:
+        async def holds() -> bool:
+            return [item.installation_status for item in await own_items(rig, user_id)] == [status]
+
+        await until(holds)
+
+    session = {**common, "download_session_id": str(uuid4())}
+    await rig.publish(DownloadSessionStatusChanged(**session, new_status="DOWNLOAD_STATUS_QUEUED", timestamp=NOON))
+    await shows(pb.INSTALLATION_STATUS_INSTALLING)
+    later = NOON + timedelta(minutes=1)
+    await rig.publish(
+        GameInstalled(**common, device_id=device, remaining_installations=1, timestamp=later),
+        DownloadSessionStatusChanged(**session, new_status="DOWNLOAD_STATUS_COMPLETED", timestamp=later),
+        DownloadSessionStatusChanged(**session, new_status="DOWNLOAD_STATUS_DOWNLOADING", timestamp=NOON),
+    )
+    await shows(pb.INSTALLATION_STATUS_INSTALLED)
+    item = (await own_items(rig, user_id, status=pb.INSTALLATION_STATUS_INSTALLED))[0]
+    assert item.installed_version_id == version
+    await rig.publish(
+        GameUninstalled(**common, device_id=device, remaining_installations=0, timestamp=later + timedelta(minutes=1))
+    )
+    await shows(pb.INSTALLATION_STATUS_NOT_INSTALLED)
+
+
+async def test_other_services_ask_what_a_user_owns(rig: Rig, user_id: UUID):
+    first, second = uuid4(), uuid4()
+    await rig.buy(user_id, first)
+    await rig.buy(user_id, second)
+    metadata = as_service("download-service")
+
+    everything = await rig.query.GetLibraryItems(GetLibraryItemsRequest(user_id=str(user_id)), metadata=metadata)
+    picked = await rig.query.GetLibraryItems(
+        GetLibraryItemsRequest(user_id=str(user_id), product_ids_filter=[str(first), str(uuid4())]), metadata=metadata
+    )
+
+    assert [item.product_id for item in everything.items] == [str(second), str(first)]
+    assert [item.product_id for item in picked.items] == [str(first)]
+
+
+class TestRefusals:
+    async def test_another_users_item_is_not_found(self, rig: Rig, user_id: UUID):
+        await rig.buy(user_id, uuid4())
+        item = (await own_items(rig, user_id))[0]
+        stranger = user(uuid4())
+        update = pb.UpdateItemRequest(
+            library_item_id=item.id, item=pb.LibraryItemChanges(notes="mine"), update_mask=FieldMask(paths=["notes"])
+        )
+
+        for call in (
+            rig.items.GetItem(pb.GetItemRequest(library_item_id=item.id), metadata=stranger),
+            rig.items.UpdateItem(update, metadata=stranger),
+            rig.items.GetItem(pb.GetItemRequest(library_item_id=str(uuid4())), metadata=user(user_id)),
+        ):
+            error = await refusal(call)
+            assert (error.kind, error.reason) == (Kind.NOT_FOUND, "LIBRARY_ITEM_NOT_FOUND")
+        assert not (await own_items(rig, user_id))[0].HasField("notes")
+
+    async def test_the_service_checks_access_itself(self, rig: Rig, user_id: UUID):
+        ask = CheckGameAccessRequest(user_id=str(user_id), product_id=str(uuid4()))
+
+        async def kind(call) -> Kind:
+            return (await refusal(call)).kind
+
+        assert await kind(rig.items.ListItems(pb.ListItemsRequest())) is Kind.UNAUTHENTICATED
+        expired = as_user(user_token(sub=str(user_id), ttl_seconds=-60))
+        assert (await refusal(rig.items.ListItems(pb.ListItemsRequest(), metadata=expired))).reason == "TOKEN_EXPIRED"
+        guest = user(user_id, roles=["guest"])
+        assert await kind(rig.items.ListItems(pb.ListItemsRequest(), metadata=guest)) is Kind.PERMISSION_DENIED
+        assert await kind(rig.query.CheckGameAccess(ask, metadata=user(user_id))) is Kind.PERMISSION_DENIED
+        sandbox = as_service("sandbox")
+        assert await kind(rig.query.CheckGameAccess(ask, metadata=sandbox)) is Kind.PERMISSION_DENIED
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            pb.ListItemsRequest(limit=101),
+            pb.ListItemsRequest(limit=0),
+            pb.ListItemsRequest(page=0),
+            pb.ListItemsRequest(search=""),
+            pb.ListItemsRequest(search="x" * 201),
+            pb.ListItemsRequest(search="a\0b"),
+            pb.ListItemsRequest(sort_by=99),
+            pb.ListItemsRequest(status=99),
+        ],
+    )
+    async def test_a_query_beyond_its_limits_is_refused(self, rig: Rig, user_id: UUID, request_: pb.ListItemsRequest):
+        error = await refusal(rig.items.ListItems(request_, metadata=user(user_id)))
+
+        assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "VALIDATION_ERROR")
+        assert len(error.violations) == 1
+
+    @pytest.mark.parametrize(
+        ("changes", "paths", "reason"),
+        [
+            ({"user_rating": 6}, ["user_rating"], "VALIDATION_ERROR"),
+            ({"notes": "x" * 4001}, ["notes"], "VALIDATION_ERROR"),
+            ({"notes": "a\0b"}, ["notes"], "VALIDATION_ERROR"),
+            ({}, ["title"], "INVALID_ARGUMENT"),
+            ({}, ["is_hidden"], "INVALID_ARGUMENT"),
+        ],
+    )
+    async def test_a_change_that_cannot_be_is_refused(self, rig: Rig, user_id: UUID, changes, paths, reason: str):
+        await rig.buy(user_id, uuid4())
+        item = (await own_items(rig, user_id))[0]
+        request = pb.UpdateItemRequest(
+            library_item_id=item.id, item=pb.LibraryItemChanges(**changes), update_mask=FieldMask(paths=paths)
+        )
+
+        error = await refusal(rig.items.UpdateItem(request, metadata=user(user_id)))
+
+        assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, reason)
+        assert len(error.violations) == 1
+
+    async def test_an_event_that_cannot_be_handled_is_a_dead_letter_and_holds_nothing_up(self, rig: Rig, user_id: UUID):
+        await rig.publish(purchase(user_id, uuid4(), order_id=""))
+        await rig.buy(user_id, uuid4())
+
+        letters = await rig.told(f"{PAYMENT_TOPIC}.dlq")
+        assert len(letters) == 1
+        assert "EVENT_INVALID" in letters[0][1]
+        assert len(await own_items(rig, user_id)) == 1

@@ -1,0 +1,73 @@
+"""The adapters that the library's port suites run over: memory, and PostgreSQL with the real schema.
+
+The tests of a session share a database; each works with users and products of its own.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import select
+
+from chassis.database import open_database
+from chassis.migrations import upgrade
+from library_svc.application.ports import Begin, LibraryReader, Products
+from library_svc.domain.ids import UserId
+from library_svc.domain.items import GameAdded, LibraryEvent
+from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_reader import PostgresReader
+from library_svc.infrastructure.tables import shared
+
+Told = tuple[str, str]
+"""An event as the platform is told it: the end of its type, its product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """One technology's adapters of the ports, and a look at what was told to the platform about a user."""
+
+    begin: Begin
+    reader: LibraryReader
+    products: Products
+    told: Callable[[UserId], Awaitable[Sequence[Told]]]
+
+
+@pytest.fixture(scope="session")
+def migrated_databases() -> list[str]:
+    """The session's database once it is made; fixtures are asynchronous per test, so it is kept here between them."""
+    return []
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def adapters(request, migrated_databases, new_database) -> AsyncIterator[Adapters]:
+    if request.param == "memory":
+        products = MemoryProducts()
+        library = MemoryLibrary(products)
+
+        async def told_in_memory(user_id: UserId) -> Sequence[Told]:
+            return [_told(event) for event in library.events if event.user_id == user_id]
+
+        yield Adapters(library.begin, library, products, told_in_memory)
+        return
+
+    if not migrated_databases:
+        dsn = await new_database("library")
+        await upgrade(dsn, "library_svc")
+        migrated_databases.append(dsn)
+    async with open_database(migrated_databases[0]) as database:
+
+        async def told_in_outbox(user_id: UserId) -> Sequence[Told]:
+            columns = shared.outbox.c
+            statement = select(columns.type, columns.payload).where(columns.partition_key == str(user_id))
+            async with database.connect() as connection:
+                rows = await connection.execute(statement.order_by(columns.position))
+            return [(row.type.removeprefix("com.platform.library."), row.payload["productId"]) for row in rows]
+
+        library = PostgresLibrary(database, consumer="tests")
+        yield Adapters(library.begin, PostgresReader(database), PostgresProducts(database), told_in_outbox)
+
+
+def _told(event: LibraryEvent) -> Told:
+    kind = "game.added.v1" if isinstance(event, GameAdded) else "game.removed.v1"
+    return kind, str(event.product_id)

@@ -1,0 +1,164 @@
+"""What the end-to-end tests hold in their hands: REST as any client sees it, and the command line as a person types it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+WAIT_SECONDS = 20.0
+MEDIA_TYPE = "application/vnd.api+json"
+DOWNLOADS = "/api/v1/download-client/downloads"
+ITEMS = "/api/v1/library/items"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    document: Any
+
+    @property
+    def data(self) -> Any:
+        return self.document["data"]
+
+    @property
+    def codes(self) -> list[str]:
+        return [error["code"] for error in self.document["errors"]]
+
+
+class Api:
+    """Calls the gateway with one user's token."""
+
+    def __init__(self, url: str, token: str | None, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.token = token
+        self.http = http
+
+    def with_token(self, token: str | None) -> "Api":
+        return Api(self.url, token, self.http)
+
+    async def call(
+        self, method: str, path: str, *, body: Any = None, raw: bytes | None = None, **headers: str
+    ) -> Answer:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token is not None:
+            sent.setdefault("Authorization", f"Bearer {self.token}")
+        payload = raw if raw is not None else (json.dumps(body).encode() if body is not None else None)
+        if payload is not None:
+            sent.setdefault("Content-Type", MEDIA_TYPE)
+        async with self.http.request(method, self.url + path, data=payload, headers=sent) as answer:
+            content = await answer.read()
+            return Answer(answer.status, dict(answer.headers), json.loads(content) if content else None)
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        return await self.call("GET", path, **headers)
+
+    async def post(self, path: str, resource_type: str | None = None, **attributes: Any) -> Answer:
+        body = {"data": {"type": resource_type, "attributes": attributes}} if resource_type else None
+        return await self.call("POST", path, body=body)
+
+    async def start(self, product_id: str, **attributes: Any) -> Answer:
+        return await self.post(DOWNLOADS, "downloadRequest", product_id=product_id, **attributes)
+
+    async def owns(self, product_id: str) -> dict[str, Any]:
+        """Waits until the product is in the library; returns the item."""
+
+        async def find() -> dict[str, Any] | None:
+            items = (await self.get(f"{ITEMS}?limit=100")).data
+            return next((item for item in items if item["attributes"]["product_id"] == product_id), None)
+
+        found: dict[str, Any] = await until(find, f"product {product_id} is not in the library")
+        return found
+
+    async def startable(self, product_id: str, **attributes: Any) -> Answer:
+        """Starts a download as soon as its version is known to the Download Service."""
+
+        async def start() -> Answer | None:
+            answer = await self.start(product_id, **attributes)
+            return None if answer.status == 404 else answer
+
+        answer: Answer = await until(start, f"no version of {product_id} became known")
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def watching(self, **query: str) -> AsyncIterator["Heard"]:
+        """Listens to the user's download events."""
+        url = f"{self.url}/api/v1/ws/download-progress"
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with self.http.ws_connect(url, headers=headers, params=query) as socket:
+            heard = Heard()
+            listener = asyncio.create_task(heard.listen(socket))
+            yield heard
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+
+
+@dataclass
+class Heard:
+    """The envelopes that a WebSocket delivered."""
+
+    envelopes: list[dict[str, Any]] = field(default_factory=list)
+
+    async def listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                self.envelopes.append(json.loads(message.data))
+
+    def statuses(self, download_id: str) -> list[str]:
+        return [
+            one["payload"]["new_status"]
+            for one in self.envelopes
+            if one["event_type"] == "downloadStatusChanged" and one["payload"]["download_session_id"] == download_id
+        ]
+
+
+class CommandLine:
+    """`samovar …` against one platform, with a configuration of its own."""
+
+    def __init__(self, home: Path, config: Path) -> None:
+        self.environment = {**os.environ, "SAMOVAR_HOME": str(home), "SAMOVAR_CONFIG_HOME": str(config)}
+
+    async def run(self, *words: str, token: str | None = None) -> tuple[int, str, str]:
+        """Returns exit code, standard output and standard error."""
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).with_name("samovar")),
+            *words,
+            env={**self.environment, **({"SAMOVAR_TOKEN": token} if token else {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def ok(self, *words: str, token: str | None = None) -> str:
+        code, out, err = await self.run(*words, token=token)
+        assert code == 0, f"samovar {' '.join(words)} ended with {code}:\n{out}\n{err}"
+        return out
+
+    async def publish(self, folder: Path, product: str, version: str) -> dict[str, Any]:
+        words = ("publish", str(folder), "--product", product, "--version", version, "--platform", "linux", "--json")
+        published: dict[str, Any] = json.loads((await self.ok(*words)).strip().splitlines()[-1])
+        return published
+
+    async def buy(self, user_id: str, product_id: str) -> None:
+        await self.ok("sandbox", "buy", user_id, product_id)
+
+    async def login(self, api: Api) -> None:
+        await self.ok("login", "--gateway", api.url, token=api.token)
+
+
+async def until(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = WAIT_SECONDS) -> Any:
+    """Waits until an asynchronous condition gives something true."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not (found := await condition()):
+        assert asyncio.get_running_loop().time() < deadline, f"after {seconds} s: {what}"
+        await asyncio.sleep(0.05)
+    return found

@@ -1,0 +1,34 @@
+"""Runs protoc in this process, so that a test can look at what it and the plugin make of a contract."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import grpc_tools
+from google.protobuf import descriptor_pb2
+from google.protobuf.compiler import plugin_pb2
+from grpc_tools import protoc
+
+from codegen import plugin
+
+ROOT = Path(__file__).resolve().parents[3]
+_INCLUDES = (ROOT / "proto", ROOT / "proto" / "third_party", Path(grpc_tools.__file__).parent / "_proto")
+
+
+def run(folder: Path, *arguments: str) -> None:
+    includes = [f"-I{include}" for include in (folder, *_INCLUDES)]
+    assert protoc.main(["protoc", *includes, *arguments]) == 0
+
+
+def request(folder: Path, files: Sequence[str], work: Path, parameter: str = "") -> plugin_pb2.CodeGeneratorRequest:
+    """What protoc would pass to the plugin for `files` below `folder`."""
+    image = work / "image.binpb"
+    run(folder, "--include_imports", "--include_source_info", f"--descriptor_set_out={image}", *files)
+    descriptors = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes())
+    return plugin_pb2.CodeGeneratorRequest(file_to_generate=files, proto_file=descriptors.file, parameter=parameter)
+
+
+def generate(folder: Path, files: Sequence[str], work: Path, parameter: str = "") -> Mapping[str, str]:
+    """The plugin's files by path."""
+    response = plugin.answer(request(folder, files, work, parameter))
+    assert not response.error, response.error
+    return {file.name: file.content for file in response.file}

@@ -1,0 +1,73 @@
+import pytest
+
+from gateway.negotiation import JSON, JSON_API, choose_language, choose_media_type, is_supported_content_type
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "expected"),
+    [
+        ([], None, JSON_API),
+        ([], JSON, JSON),
+        ([], "application/json; charset=utf-8", JSON),
+        (["*/*"], None, JSON_API),
+        (["*/*"], JSON, JSON),
+        (["*/*"], JSON_API, JSON_API),
+        ([JSON], None, JSON),
+        ([JSON], JSON_API, JSON),
+        ([f"{JSON}, {JSON_API}"], None, JSON_API),
+        ([f"{JSON};q=0.9, {JSON_API};q=0.5"], None, JSON),
+        (["application/*;q=0.1, text/html"], None, JSON_API),
+        ([f'{JSON_API};profile="https://example.org/a,b"'], None, JSON_API),
+        ([f'{JSON_API};ext="https://example.org/x"'], None, None),
+        ([f'{JSON_API};ext="x"', JSON_API], None, JSON_API),
+        ([f'{JSON_API};charset="utf-8", {JSON}'], None, JSON),
+        ([f"{JSON_API};q=0, */*"], None, JSON),
+        (["text/html,application/xhtml+xml,*/*;q=0.8"], None, JSON_API),
+        (["text/html"], None, None),
+        ([f"{JSON};q=nan"], None, None),
+        ([f"{JSON};q=x"], None, None),
+        (["", " , "], None, JSON_API),
+    ],
+)
+def test_the_answers_type_is_the_one_that_is_preferred(accept, content_type, expected):
+    assert choose_media_type(accept, content_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        (None, False),
+        (JSON_API, True),
+        (f'{JSON_API}; profile="x"', True),
+        (f"{JSON_API}; charset=utf-8", False),
+        (f'{JSON_API}; ext="x"', False),
+        (JSON, True),
+        ("Application/JSON; charset=UTF-8", True),
+        ("application/json; charset=utf-16", False),
+        ("text/plain", False),
+        ("", False),
+    ],
+)
+def test_only_json_in_utf8_is_read(content_type, expected):
+    assert is_supported_content_type(content_type) is expected
+
+
+@pytest.mark.parametrize(
+    ("accept_language", "expected"),
+    [
+        ([], "ru"),
+        (["en"], "en"),
+        (["en-US,en;q=0.9,ru;q=0.8"], "en"),
+        (["ru-RU, en"], "ru"),
+        (["en, ru"], "en"),
+        (["ru;q=0.5, en;q=0.7"], "en"),
+        (["de, fr"], "ru"),
+        (["de, en;q=0.1"], "en"),
+        (["en;q=0"], "ru"),
+        (["*"], "ru"),
+        (["*, en;q=0.5"], "ru"),
+        (["xx\x00;;q"], "ru"),
+    ],
+)
+def test_english_is_spoken_to_those_who_prefer_it(accept_language, expected):
+    assert choose_language(accept_language) == expected

@@ -1,0 +1,169 @@
+"""Entitlements: grants are recorded once, and the item stands while one of them does."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from library_svc.application.entitlements import grant, revoke
+from library_svc.application.installations import follow
+from library_svc.domain.entitlements import Grant, Source, SourceKind, foundation
+from library_svc.domain.ids import DeviceId, ProductId, UserId, VersionId
+from library_svc.domain.installations import Installation
+from library_svc.domain.items import AcquisitionType, GameAdded, GameRemoved, InstallationStatus, Item, RemovalReason
+from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+USER = UserId(uuid4())
+GAME, DLC = ProductId(uuid4()), ProductId(uuid4())
+ORDER, OTHER_ORDER = Source(SourceKind.ORDER, "order-1"), Source(SourceKind.ORDER, "order-2")
+KEY = Source(SourceKind.KEY, "AAAA-BBBB")
+
+
+class Shop:
+    """Grants and revokes as Payment's events would."""
+
+    def __init__(self) -> None:
+        self.library = MemoryLibrary(MemoryProducts())
+
+    async def sells(
+        self, *products: ProductId, source: Source = ORDER, at: datetime = NOON, event_id: str | None = None
+    ) -> None:
+        await grant(
+            self.library.begin,
+            event_id=event_id or str(uuid4()),
+            user_id=USER,
+            product_ids=products,
+            source=source,
+            at=at,
+        )
+
+    async def refunds(self, *products: ProductId, source: Source = ORDER, at: datetime = NOON) -> None:
+        await revoke(
+            self.library.begin,
+            event_id=str(uuid4()),
+            user_id=USER,
+            product_ids=products,
+            source=source,
+            reason=RemovalReason.REFUND,
+            at=at,
+        )
+
+    async def items(self) -> dict[ProductId, Item]:
+        return {item.product_id: item for item in await self.library.owned_items(USER, [])}
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+async def test_a_purchase_brings_an_item_for_each_product_and_says_so(shop: Shop):
+    await shop.sells(GAME, DLC)
+
+    items = await shop.items()
+    assert set(items) == {GAME, DLC}
+    assert items[GAME].acquisition_type is AcquisitionType.PURCHASE
+    assert items[GAME].added_at == NOON
+    assert shop.library.events == (
+        GameAdded(USER, GAME, AcquisitionType.PURCHASE, NOON),
+        GameAdded(USER, DLC, AcquisitionType.PURCHASE, NOON),
+    )
+
+
+async def test_the_same_event_again_changes_nothing(shop: Shop):
+    await shop.sells(GAME, event_id="e1")
+    await shop.sells(GAME, event_id="e1")
+
+    assert len(await shop.items()) == len(shop.library.events) == 1
+
+
+async def test_the_same_order_in_another_event_changes_nothing(shop: Shop):
+    await shop.sells(GAME)
+    await shop.sells(GAME, GAME)
+
+    assert len(await shop.items()) == len(shop.library.events) == 1
+
+
+async def test_a_refund_takes_the_item_away_and_says_so(shop: Shop):
+    await shop.sells(GAME, DLC)
+    await shop.refunds(DLC, at=NOON + timedelta(days=1))
+
+    assert set(await shop.items()) == {GAME}
+    assert shop.library.events[2:] == (GameRemoved(USER, DLC, RemovalReason.REFUND, NOON + timedelta(days=1)),)
+    assert await shop.library.access_since(USER, DLC) is None
+
+
+async def test_the_item_stays_while_another_grant_stands_and_rests_on_it(shop: Shop):
+    await shop.sells(GAME)
+    before = (await shop.items())[GAME]
+    await shop.sells(GAME, source=KEY, at=NOON + timedelta(hours=1))
+    await shop.refunds(GAME)
+
+    after = (await shop.items())[GAME]
+    assert after.id == before.id
+    assert after.acquisition_type is AcquisitionType.KEY_ACTIVATION
+    assert await shop.library.access_since(USER, GAME) == NOON + timedelta(hours=1)
+    assert len(shop.library.events) == 1
+
+
+async def test_a_purchase_that_comes_after_its_own_refund_brings_nothing(shop: Shop):
+    await shop.refunds(GAME)
+    await shop.sells(GAME)
+
+    assert await shop.items() == {}
+    assert shop.library.events == ()
+
+
+async def test_a_refunded_product_can_be_bought_again(shop: Shop):
+    await shop.sells(GAME)
+    await shop.refunds(GAME)
+    await shop.sells(GAME, source=OTHER_ORDER, at=NOON + timedelta(days=2))
+
+    assert (await shop.items())[GAME].added_at == NOON + timedelta(days=2)
+    assert [type(event) for event in shop.library.events] == [GameAdded, GameRemoved, GameAdded]
+
+
+async def test_a_returning_item_shows_what_is_still_installed(shop: Shop):
+    version = VersionId(uuid4())
+    await shop.sells(GAME)
+    await shop.refunds(GAME)
+    await follow(
+        shop.library.begin,
+        event_id="installed",
+        user_id=USER,
+        product_id=GAME,
+        news=Installation(DeviceId(uuid4()), version, is_installed=True, changed_at=NOON),
+    )
+    await shop.sells(GAME, source=OTHER_ORDER)
+
+    item = (await shop.items())[GAME]
+    assert (item.installation_status, item.installed_version_id) == (InstallationStatus.INSTALLED, version)
+
+
+def test_an_item_rests_on_the_oldest_grant_that_stands():
+    first = Grant(USER, GAME, ORDER, NOON, revoked_at=NOON)
+    second = Grant(USER, GAME, KEY, NOON + timedelta(hours=1))
+    third = Grant(USER, GAME, OTHER_ORDER, NOON + timedelta(hours=2))
+
+    assert foundation([third, first, second]) is second
+    assert foundation([first]) is None
+
+
+def test_the_first_end_of_a_grant_counts():
+    ended = Grant(USER, GAME, ORDER, NOON).revoked(NOON + timedelta(hours=1))
+
+    assert ended.revoked(NOON + timedelta(hours=2)) == ended
+
+
+@pytest.mark.parametrize(
+    ("kind", "acquisition_type"),
+    [
+        (SourceKind.ORDER, AcquisitionType.PURCHASE),
+        (SourceKind.KEY, AcquisitionType.KEY_ACTIVATION),
+        (SourceKind.GIFT, AcquisitionType.GIFT),
+        (SourceKind.FREE, AcquisitionType.FREE_TO_PLAY),
+    ],
+)
+def test_how_a_product_was_acquired_follows_from_the_source(kind: SourceKind, acquisition_type: AcquisitionType):
+    assert Source(kind, "1").acquisition_type is acquisition_type
