@@ -204,11 +204,10 @@ def engine_url(dsn: str) -> str:
 
 @contextmanager
 def _connecting() -> Iterator[None]:
-    """Whatever goes wrong before there is a connection is the database's fault."""
+    """Whatever goes wrong before there is a connection means that there is no database for us now."""
     try:
-        with _translated():
-            yield
-    except (OSError, TimeoutError, PoolTimeoutError) as error:
+        yield
+    except (OSError, TimeoutError, PoolTimeoutError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise unavailable() from error
 
 

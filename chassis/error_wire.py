@@ -3,7 +3,6 @@
 `to_rpc_status` is called by the errors interceptor, `from_rpc_error` by whoever calls another service.
 """
 
-import math
 from typing import Any
 
 import grpc
@@ -51,7 +50,7 @@ def to_rpc_status(error: DomainError, *, domain: str) -> Status:
 
 def _duration(seconds: float) -> Duration:
     duration = Duration()
-    duration.FromNanoseconds(max(0, math.ceil(seconds * 1_000_000_000)))
+    duration.FromMicroseconds(max(0, round(seconds * 1_000_000)))
     return duration
 
 
@@ -113,7 +112,7 @@ def _read_details(status: Status, kind: Kind) -> DomainError | None:
             if detail.Unpack(info):
                 known = True
             elif detail.Unpack(retry):
-                retry_after_seconds = retry.retry_delay.ToNanoseconds() / 1_000_000_000
+                retry_after_seconds = retry.retry_delay.ToMicroseconds() / 1_000_000
             else:
                 detail.Unpack(request)
         except DecodeError:

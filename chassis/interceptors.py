@@ -25,6 +25,7 @@ from chassis import telemetry
 from chassis.access import GATEWAY, AccessRule, Caller, access_of, check_access, is_exempt, set_caller
 from chassis.error_wire import STATUS_DETAILS_KEY, from_rpc_error, to_rpc_status
 from chassis.errors import DomainError, Kind
+from chassis.telemetry import RpcInstruments, rpc_instruments
 from chassis.tokens import Claims, TokenVerifier, bearer, unauthenticated
 from chassis.validation import validate
 
@@ -61,19 +62,21 @@ def remaining_seconds() -> float | None:
 class _Call:
     """One running call, for telemetry."""
 
-    method: str
+    instruments: RpcInstruments
     metadata: Mapping[str, str]
     span: Span
     started: float
     code: grpc.StatusCode = grpc.StatusCode.OK
 
+    @property
+    def method(self) -> str:
+        return self.instruments.span_name
+
     def end(self) -> None:
-        telemetry.end_rpc_span(self.span, self.code, faults=telemetry.SERVER_FAULTS)
-        telemetry.SERVER_CALLS.labels(self.method, self.code.name).inc()
-        telemetry.SERVER_SECONDS.labels(self.method).observe(time.perf_counter() - self.started)
+        self.instruments.end(self.span, self.code, time.perf_counter() - self.started)
 
 
-class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  not generic at run time
+class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
     """The steps around every handler of one server. `service` is this program's name: ErrorInfo's domain."""
 
     def __init__(
@@ -111,17 +114,18 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  not
             task.cancel()
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        rule = access_of(method)
+        instruments = rpc_instruments(method, SpanKind.SERVER)
         if handler.request_streaming:
-            return self._refusing(method, handler)
+            return self._refusing(instruments, handler)
+        rule = access_of(method)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, rule, handler))
-        return grpc.unary_unary_rpc_method_handler(self._unary(method, rule, handler))
+            return grpc.unary_stream_rpc_method_handler(self._stream(instruments, rule, handler))
+        return grpc.unary_unary_rpc_method_handler(self._unary(instruments, rule, handler))
 
-    def _refusing(self, method: str, handler: Handler) -> Handler:
+    def _refusing(self, instruments: RpcInstruments, handler: Handler) -> Handler:
         # No method of the platform streams requests; one that did would have to be guarded message by message first.
         async def refuse(_requests: Any, context: Any) -> None:
-            call = self._begin(method, context)
+            call = self._begin(instruments, context)
             try:
                 await self._abort(call, context, DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED"))
             finally:
@@ -131,12 +135,14 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  not
             return grpc.stream_stream_rpc_method_handler(refuse)
         return grpc.stream_unary_rpc_method_handler(refuse)
 
-    def _unary(self, method: str, rule: AccessRule, handler: Handler) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    def _unary(
+        self, instruments: RpcInstruments, rule: AccessRule, handler: Handler
+    ) -> Callable[[bytes, Any], Awaitable[bytes]]:
         behaviour = handler.unary_unary
         parse, render = handler.request_deserializer, handler.response_serializer
 
         async def unary(raw: bytes, context: Any) -> bytes:
-            call = self._begin(method, context)
+            call = self._begin(instruments, context)
             try:
                 request = await self._admit(call, rule, raw, parse, context)
                 answer: bytes = render(await behaviour(request, context))
@@ -150,12 +156,14 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  not
 
         return unary
 
-    def _stream(self, method: str, rule: AccessRule, handler: Handler) -> Callable[[bytes, Any], AsyncIterator[bytes]]:
+    def _stream(
+        self, instruments: RpcInstruments, rule: AccessRule, handler: Handler
+    ) -> Callable[[bytes, Any], AsyncIterator[bytes]]:
         behaviour = handler.unary_stream
         parse, render = handler.request_deserializer, handler.response_serializer
 
         async def stream(raw: bytes, context: Any) -> AsyncIterator[bytes]:
-            call = self._begin(method, context)
+            call = self._begin(instruments, context)
             task = asyncio.current_task()
             assert task is not None  # noqa: S101  gRPC runs every handler in a task
             self._streams.add(task)
@@ -185,14 +193,14 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  not
 
         return stream
 
-    def _begin(self, method: str, context: Any) -> _Call:
+    def _begin(self, instruments: RpcInstruments, context: Any) -> _Call:
         """Telemetry: the span, as a child of the caller's, is the current one for the rest of the call."""
         metadata = _text_metadata(context)
-        span = telemetry.start_rpc_span(method, SpanKind.SERVER, parent=telemetry.extract(metadata))
+        span = instruments.start(telemetry.extract(metadata))
         attach(trace.set_span_in_context(span))
         remaining = context.time_remaining()
         _deadline.set(None if remaining is None else time.monotonic() + remaining)
-        return _Call(method, metadata, span, time.perf_counter())
+        return _Call(instruments, metadata, span, time.perf_counter())
 
     async def _admit(
         self,

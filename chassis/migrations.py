@@ -9,11 +9,11 @@ import asyncio
 import importlib.resources
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.operations import Operations
 from sqlalchemy import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -101,13 +101,19 @@ def _run_scripts(connection: Connection, scripts: Path, action: Callable[[Config
     connection.commit()
 
 
-def create_shared_tables(op: Operations) -> None:
+class Executes(Protocol):
+    """What is asked of alembic's `op`, which is a module."""
+
+    def execute(self, sqltext: str, /) -> None: ...
+
+
+def create_shared_tables(op: Executes) -> None:
     """Makes outbox, inbox, audit_log and erasures; for a service's first migration, with alembic's `op`."""
     for statement in _CREATE_SHARED:
         op.execute(statement)
 
 
-def drop_shared_tables(op: Operations) -> None:
+def drop_shared_tables(op: Executes) -> None:
     """Undoes `create_shared_tables`."""
     for table in ("outbox", "inbox", "audit_log", "erasures"):
         op.execute(f"DROP TABLE {table}")

@@ -20,6 +20,7 @@ from chassis import telemetry
 from chassis.access import find_caller
 from chassis.interceptors import ACCEPT_LANGUAGE, REQUEST_ID, SERVICE_AUTHORIZATION, remaining_seconds
 from chassis.service_tokens import ServiceTokenSource
+from chassis.telemetry import RpcInstruments, rpc_instruments
 from chassis.tls import Tls
 
 TIMEOUT_SECONDS = 5.0
@@ -129,18 +130,20 @@ class ServiceChannel:
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
         start = self._raw.unary_unary(method, *args, **options)
+        instruments = rpc_instruments(method, SpanKind.CLIENT)
 
         def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
             seconds = self._deadline(self._timeout_seconds if timeout is None else timeout)
-            return self._call(_DeferredUnary, start, method, request, seconds, metadata, rest)
+            return self._call(_DeferredUnary, start, instruments, request, seconds, metadata, rest)
 
         return call
 
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
         start = self._raw.unary_stream(method, *args, **options)
+        instruments = rpc_instruments(method, SpanKind.CLIENT)
 
         def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
-            return self._call(_DeferredStream, start, method, request, self._deadline(timeout), metadata, rest)
+            return self._call(_DeferredStream, start, instruments, request, self._deadline(timeout), metadata, rest)
 
         return call
 
@@ -180,21 +183,20 @@ class ServiceChannel:
         self,
         deferred: "type[_DeferredUnary | _DeferredStream]",
         start: Any,
-        method: str,
+        instruments: RpcInstruments,
         request: Any,
         timeout: float | None,
         metadata: Metadata | None,
         rest: dict[str, Any],
     ) -> Any:
-        span = telemetry.start_rpc_span(method, SpanKind.CLIENT, parent=None)
-        carried = _carried(span, metadata)
-        started = time.perf_counter()
-
         def begin(token: str | None) -> Any:
+            span = instruments.start(None)
+            started = time.perf_counter()
+            carried = _carried(span, metadata)
             if token is not None:
                 carried.append((SERVICE_AUTHORIZATION, f"Bearer {token}"))
             call = start(request, timeout=timeout, metadata=carried, **rest)
-            call.add_done_callback(lambda done: _ended(done, method, span, started))
+            call.add_done_callback(lambda done: instruments.end(span, _code_of(done), time.perf_counter() - started))
             return call
 
         if self._tokens is None:
@@ -202,7 +204,7 @@ class ServiceChannel:
         token = self._tokens.cached(self._audience)
         if token is not None:
             return begin(token)
-        return deferred(self._tokens, self._audience, begin, span)
+        return deferred(self._tokens, self._audience, begin)
 
 
 def _carried(span: Span, metadata: Metadata | None) -> list[tuple[str, str | bytes]]:
@@ -219,15 +221,8 @@ def _carried(span: Span, metadata: Metadata | None) -> list[tuple[str, str | byt
     return carried
 
 
-def _ended(call: Any, method: str, span: Span, started: float) -> None:
-    # grpcio's calls know their code without waiting once they are done; its public accessor is a coroutine all the same.
-    code = _code_of(call)
-    telemetry.end_rpc_span(span, code)
-    telemetry.CLIENT_CALLS.labels(method, code.name).inc()
-    telemetry.CLIENT_SECONDS.labels(method).observe(time.perf_counter() - started)
-
-
 def _code_of(call: Any) -> grpc.StatusCode:
+    # A call that is done knows its code without waiting; grpcio's public accessor is a coroutine all the same.
     coroutine = call.code()
     try:
         coroutine.send(None)
@@ -246,22 +241,15 @@ class _Deferred:
         tokens: ServiceTokenSource,
         audience: str,
         begin: Callable[[str], Any],
-        span: Span,
     ) -> None:
         self._tokens = tokens
         self._audience = audience
         self._begin = begin
-        self._span = span
         self._call: Any = None
         self._cancelled = False
 
     async def _start(self) -> Any:
-        try:
-            token = await self._tokens.token(self._audience)
-        except BaseException:
-            telemetry.end_rpc_span(self._span, grpc.StatusCode.UNAUTHENTICATED)
-            raise
-        self._call = self._begin(token)
+        self._call = self._begin(await self._tokens.token(self._audience))
         if self._cancelled:
             self._call.cancel()
         return self._call

@@ -3,7 +3,9 @@
 `configure` is called by chassis.program; the interceptors and channels use the rest. Contract: section 13.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import grpc
@@ -36,7 +38,21 @@ CLIENT_SECONDS: Final = Histogram(
     buckets=DURATION_BUCKETS_SECONDS,
 )
 
+SERVER_FAULTS: Final = frozenset(
+    {
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    },
+)
+"""Codes that make a server's span an error; the others are the caller's business."""
+
 _propagator = TraceContextTextMapPropagator()
+# Asked for before `configure`, it stands for whatever tracer is configured later; asking anew for each span is dear.
+_tracer = trace.get_tracer(TRACER_NAME)
 
 
 def configure(name: str, *, otlp_endpoint: str) -> Callable[[], None]:
@@ -56,7 +72,7 @@ def configure(name: str, *, otlp_endpoint: str) -> Callable[[], None]:
 
 
 def tracer() -> Tracer:
-    return trace.get_tracer(TRACER_NAME)
+    return _tracer
 
 
 def extract(metadata: Mapping[str, str]) -> Context:
@@ -82,34 +98,57 @@ def current_trace_id() -> str:
     return trace.format_trace_id(context.trace_id) if context.is_valid else ""
 
 
-def start_rpc_span(method: str, kind: SpanKind, *, parent: Context | None) -> Span:
-    """A span of one RPC, with the attributes that OpenTelemetry's RPC conventions ask for."""
-    service, _, name = method.lstrip("/").partition("/")
-    attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
-    return tracer().start_span(method.lstrip("/"), context=parent, kind=kind, attributes=attributes)
+@dataclass(frozen=True, slots=True)
+class RpcInstruments:
+    """What is measured of one method on one side. Made once per method, because looking its parts up costs more than using them."""
+
+    kind: SpanKind
+    span_name: str
+    attributes: Mapping[str, str]
+    seconds: Histogram
+    calls: Mapping[grpc.StatusCode, Counter]
+
+    def start(self, parent: Context | None) -> Span:
+        """A span of one call, with the attributes that OpenTelemetry's RPC conventions ask for; None = under the running one."""
+        return _tracer.start_span(self.span_name, context=parent, kind=self.kind, attributes=self.attributes)
+
+    def end(self, span: Span, code: grpc.StatusCode, seconds: float) -> None:
+        if span.is_recording():
+            span.set_attribute("rpc.grpc.status_code", code.value[0])
+            failed = code in SERVER_FAULTS if self.kind is SpanKind.SERVER else code is not grpc.StatusCode.OK
+            if failed:
+                span.set_status(Status(StatusCode.ERROR, code.name))
+        span.end()
+        self.calls[code].inc()
+        self.seconds.observe(seconds)
 
 
-SERVER_FAULTS: Final = frozenset(
-    {
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.UNIMPLEMENTED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    },
-)
-"""Codes that make a server's span an error; the others are the caller's business."""
+class _CallsByCode(dict[grpc.StatusCode, Counter]):
+    """Counters of one method, each made when its code is first seen: those that never happen are no series."""
+
+    def __init__(self, counter: Counter, method: str) -> None:
+        super().__init__()
+        self._counter = counter
+        self._method = method
+
+    def __missing__(self, code: grpc.StatusCode) -> Counter:
+        found = self[code] = self._counter.labels(self._method, code.name)
+        return found
 
 
-def end_rpc_span(span: Span, code: grpc.StatusCode, *, faults: Iterable[grpc.StatusCode] | None = None) -> None:
-    """Ends a span. `faults` are the codes that count as its failure; None = every code but OK."""
-    if span.is_recording():
-        span.set_attribute("rpc.grpc.status_code", code.value[0])
-        failed = code is not grpc.StatusCode.OK if faults is None else code in faults
-        if failed:
-            span.set_status(Status(StatusCode.ERROR, code.name))
-    span.end()
+@cache
+def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
+    """For `/package.Service/Method`, as server or as client."""
+    path = method.lstrip("/")
+    service, _, name = path.partition("/")
+    calls, seconds = (SERVER_CALLS, SERVER_SECONDS) if kind is SpanKind.SERVER else (CLIENT_CALLS, CLIENT_SECONDS)
+    return RpcInstruments(
+        kind=kind,
+        span_name=path,
+        attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
+        seconds=seconds.labels(method),
+        calls=_CallsByCode(calls, method),
+    )
 
 
 def serve_metrics(host: str, port: int) -> Callable[[], None]:

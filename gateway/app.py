@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from gateway.auth import Verifier
 from gateway.backends import Backends
@@ -62,11 +62,19 @@ def make_app(parts: AppParts) -> web.Application:
     return app
 
 
+async def send_continue(request: web.Request) -> None:
+    """RFC 9110, section 10.1.1; expectations that nobody knows are passed over."""
+    if request.version == HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # Not part of the answer, which has not begun.
+        request.writer.output_size = 0
+
+
 def _add_routes(app: web.Application, parts: AppParts) -> None:
     # Where two templates fit an address, the one with fewer placeholders is meant.
     for route in sorted(parts.routes, key=lambda each: each.path.count("{")):
         endpoint = RestEndpoint(route, parts.backends, parts.verifier, parts.limits)
-        app.router.add_route(route.method, route.path, endpoint.handle)
+        app.router.add_route(route.method, route.path, endpoint.handle, expect_handler=send_continue)
         if route.method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, route.path, endpoint.handle)
 

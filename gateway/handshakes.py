@@ -38,7 +38,8 @@ def read_handshake(request: web.Request, allowed_origins: Collection[str]) -> Ha
     token = bearer_token(request) or _token_of(offered) or request.query.get(TOKEN_PARAMETER) or None
     return Handshake(
         token=token,
-        last_event_id=request.query.get(LAST_EVENT_PARAMETER) or None,
+        # What no string of protobuf can hold is no id of ours; as some other text it asks for a resync.
+        last_event_id=request.query.get(LAST_EVENT_PARAMETER, "").encode(errors="replace").decode() or None,
         subprotocols=(SUBPROTOCOL,) if SUBPROTOCOL in offered else (),
     )
 

@@ -28,7 +28,7 @@ from gateway.errors import Refused, ServiceRefused, error_response, of_error, of
 from gateway.handshakes import TOKEN_PARAMETER
 from gateway.limits import Limits
 from gateway.ops import HEALTH_PATH, READY_PATH
-from gateway.pages import ascii_query
+from gateway.pages import ascii_url
 from gateway.settings import Network
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -160,7 +160,7 @@ def _span(request: web.Request, route: str) -> Iterator[Span]:
     """The request's span, below the client's own when it sent a `traceparent`. There is a trace id in any case."""
     carrier = {name: request.headers[name] for name in ("traceparent", "tracestate") if name in request.headers}
     parent = extract(carrier)
-    attributes = {"http.request.method": request.method, "http.route": route, "url.path": request.path}
+    attributes = {"http.request.method": request.method, "http.route": route}
     span = tracer().start_span(f"{request.method} {route}", context=parent, kind=SpanKind.SERVER, attributes=attributes)
     if not span.get_span_context().is_valid:
         ids = RandomIdGenerator()
@@ -177,7 +177,7 @@ def _span(request: web.Request, route: str) -> Iterator[Span]:
 
 def redacted_query(request: web.Request) -> str:
     """The query for the log: secrets go by their names only."""
-    parts = ascii_query(request.rel_url.raw_query_string).split("&")
+    parts = ascii_url(request.rel_url.raw_query_string).split("&")
     return "&".join(_redact(part) for part in parts)
 
 
@@ -196,7 +196,7 @@ def _record(request: web.Request, context: RequestContext, route: str, status: i
         return
     facts = {
         "method": method,
-        "path": request.path,
+        "path": ascii_url(request.rel_url.raw_path),
         "query": redacted_query(request),
         "route": route,
         "status": status,

@@ -12,12 +12,12 @@ PLAIN_NUMBER = "page"
 BRACKET_NUMBER = "page[number]"
 BRACKET_NAMES = frozenset({BRACKET_NUMBER, "page[size]"})
 
-_QUERY_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
+_URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
 
 
-def ascii_query(raw: str) -> str:
-    """The query as received, with anything that no URL may contain percent-encoded: it goes back out in links."""
-    return quote(raw.encode("utf-8", "surrogateescape"), safe=_QUERY_CHARACTERS)
+def ascii_url(raw: str) -> str:
+    """A path or query as received, with anything that no URL may contain percent-encoded: it goes back out in links and logs."""
+    return quote(raw.encode("utf-8", "surrogateescape"), safe=_URL_CHARACTERS)
 
 
 def parse_query(raw: str, *, limit: int) -> Query:

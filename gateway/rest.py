@@ -14,7 +14,7 @@ from gateway.documents import answer_document, parse_json, read_attributes, self
 from gateway.errors import Refused, ServiceRefused
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
-from gateway.pages import ascii_query, parse_query
+from gateway.pages import ascii_url, parse_query
 
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
@@ -41,7 +41,7 @@ class RestEndpoint:
         token = await self._authenticate(request, context)
         document = await self._read_document(request)
         path = dict(request.match_info)
-        raw_query = ascii_query(request.rel_url.raw_query_string)
+        raw_query = ascii_url(request.rel_url.raw_query_string)
         query = parse_query(raw_query, limit=self._limits.query_parameters)
         attributes = read_attributes(document, route, path) if route.has_body else None
         problems: list[Problem] = []
@@ -57,7 +57,7 @@ class RestEndpoint:
         encoded = route.encode(response)
         answer = answer_document(
             encoded,
-            path=request.rel_url.raw_path,
+            path=ascii_url(request.rel_url.raw_path),
             raw_query=raw_query,
             is_read=request.method in READS,
         )

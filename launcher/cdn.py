@@ -17,7 +17,7 @@ from launcher.resources import Candidate
 CONNECT_SECONDS = 1.5
 """A CDN that does not answer in this time is passed over: clients move on within 2 s."""
 STALL_SECONDS = 15.0
-"""Without a byte for so long a transfer is given up."""
+"""Without a byte for so long a transfer is given up, unless the caller says otherwise."""
 KEEP_ALIVE_SECONDS = 30.0
 LIMITED_READ_BYTES = 16 * 1024
 LIMITED_RECEIVE_BUFFER_BYTES = 32 * 1024
@@ -48,7 +48,7 @@ class Cdn:
         self._session = session
         self._limiter = limiter
 
-    async def get(self, url: str, *, size_bytes: int) -> bytes:
+    async def get(self, url: str, *, size_bytes: int, stall_seconds: float = STALL_SECONDS) -> bytes:
         """The object's bytes: exactly so many. Holds no more than that in memory, whatever comes.
 
         Raises:
@@ -56,7 +56,8 @@ class Cdn:
         """
         try:
             # The URL is signed: it goes out as it came in, and not wherever an answer may point to.
-            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=stall_seconds)
+            async with self._session.get(URL(url, encoded=True), allow_redirects=False, timeout=timeout) as response:
                 if response.status in _REFUSED_STATUSES:
                     raise LinkRefusedError(f"the CDN answered {response.status}")
                 if response.status != 200:
@@ -98,7 +99,6 @@ async def open_cdn(*, connections: int, limiter: Limiter | None) -> AsyncIterato
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers={"Accept-Encoding": "identity", "User-Agent": "samovar-launcher/1"},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS),
         read_bufsize=LIMITED_READ_BYTES if limiter else READ_BUFFER_BYTES,
     ) as session:
         yield Cdn(session, limiter)

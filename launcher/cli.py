@@ -119,8 +119,7 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
             return runner.run(interruptible())
     except asyncio.CancelledError:
         code = ExitCode.TERMINATED if signal.SIGTERM in signals else ExitCode.INTERRUPTED
-        typer.echo("interrupted; run the command again to go on", err=True)
-        raise typer.Exit(code) from None
+        raise LauncherError("INTERRUPTED", "interrupted; run the command again to go on", code) from None
 
 
 def _exit(failure: LauncherError, *, as_json: bool = False) -> typer.Exit:
@@ -128,7 +127,7 @@ def _exit(failure: LauncherError, *, as_json: bool = False) -> typer.Exit:
     typer.echo(f"samovar: {failure}", err=True)
     if as_json:
         error = {"code": failure.code, "message": failure.message, "file": failure.file}
-        names = {ExitCode.PAUSED: "paused", ExitCode.CANCELLED: "cancelled"}
+        names = {ExitCode.PAUSED: "paused", ExitCode.CANCELLED: "cancelled", ExitCode.INTERRUPTED: "interrupted"}
         status = names.get(failure.exit_code, "error")
         typer.echo(json.dumps({"status": status, "error": error, "exit_code": int(failure.exit_code)}))
     return typer.Exit(failure.exit_code)

@@ -251,6 +251,7 @@ async def _bring(work: _Installation, plan: Plan, found: Found, writer: Writer, 
                 writer=writer,
                 threads=work.threads,
                 may_fetch=reporter.may_fetch,
+                look=reporter.look,
                 parallel=work.request.parallel,
                 patience=work.patience,
             ).run()

@@ -87,7 +87,16 @@ class LinkBook:
             self._running_low.clear()
             async with self._lock:
                 if self._linked_to < len(self._order):
-                    await self._fetch(self._order[self._linked_to])
+                    await self._fetch_ahead()
+
+    async def _fetch_ahead(self) -> None:
+        begun_at = self._linked_to
+        try:
+            await self._fetch(self._order[begun_at])
+        except LauncherError as refusal:
+            if refusal.code != "INVALID_STATE_TRANSITION":
+                raise
+            self._linked_to = begun_at  # the slot is gone: whoever needs a link finds out what to do
 
     def _usable(self, chunk_id: str) -> _Kept | None:
         kept = self._kept.get(chunk_id)

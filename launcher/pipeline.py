@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,17 +16,22 @@ from functools import partial
 from typing import TypeVar
 
 from depot.errors import ChunkCorrupt
-from launcher.cdn import Cdn, DeliveryError, LinkRefusedError, Providers, WrongLengthError
+from launcher.cdn import STALL_SECONDS, Cdn, DeliveryError, LinkRefusedError, Providers, WrongLengthError
 from launcher.failures import ExitCode, LauncherError
 from launcher.ledger import Ledger
 from launcher.links import LinkBook
 from launcher.plan import Plan, PlannedChunk, PlannedFile
+from launcher.resources import Candidate
 from launcher.survey import Found
 from launcher.writer import Writer
 
 MAX_TRIES = 8
 FIRST_DELAY_SECONDS = 0.25
 MAX_DELAY_SECONDS = 8.0
+QUICK_STALL_SECONDS = 1.8
+"""A CDN may be silent for so long while another can be asked: clients leave a dead one within 2 s."""
+MAX_LOOKS = 100
+"""Times that a session may lose its slot while one chunk waits for links."""
 STORE_THREADS = 2
 SETTLE_THREADS = 2
 MAX_STORE_BATCH_CHUNKS = 64
@@ -87,6 +92,7 @@ class Pipeline:
         writer: Writer,
         threads: Threads,
         may_fetch: asyncio.Event,
+        look: Callable[[], Awaitable[None]],
         parallel: int,
         patience: Patience,
     ) -> None:
@@ -97,6 +103,7 @@ class Pipeline:
         self._writer = writer
         self._threads = threads
         self._may_fetch = may_fetch
+        self._look = look
         self._parallel = parallel
         self._patience = patience
         self._providers = Providers()
@@ -135,37 +142,60 @@ class Pipeline:
     async def _obtain(self, chunk: PlannedChunk) -> None:
         """Tries until the chunk is written, over its candidates, so often as patience allows."""
         failed: dict[str, int] = {}
-        failure = LauncherError("CDN_ERROR", "the file could not be fetched", ExitCode.NETWORK)
+        failure = _undelivered("there is no candidate")
         for attempt in range(self._patience.max_tries):
-            await self._may_fetch.wait()
-            candidates = await self._links.candidates(chunk)
+            candidates = await self._candidates(chunk)
             candidate = self._providers.choose(candidates, failed)
             if candidate.provider in failed:
                 # All have failed for this chunk by now: no point in hurrying.
                 await asyncio.sleep(self._delay_seconds(attempt))
+            # While there is another candidate a silent one is not waited for.
+            is_last_hope = len(failed) >= len(candidates) - 1
             started = time.monotonic()
             try:
-                stored = await self._cdn.get(candidate.url, size_bytes=chunk.stored_size_bytes)
+                stored = await self._cdn.get(
+                    candidate.url,
+                    size_bytes=chunk.stored_size_bytes,
+                    stall_seconds=STALL_SECONDS if is_last_hope else QUICK_STALL_SECONDS,
+                )
                 self._ledger.delivered(candidate.provider, len(stored), time.monotonic() - started)
                 corrupt = await self._deliver(chunk, stored)
                 if corrupt is None:
-                    self._providers.worked(candidate.provider)
-                    for file in self._ledger.chunk_stored(chunk, candidate.provider):
-                        self._whole.put_nowait(file)
+                    self._stored(chunk, candidate.provider)
                     return
                 failure = _corrupt(corrupt.description)
             except LinkRefusedError as refusal:
                 self._links.refused(chunk)
-                failure = LauncherError("CDN_ERROR", f"the file could not be fetched: {refusal}", ExitCode.NETWORK)
+                failure = _undelivered(str(refusal))
+                if attempt == 0:
+                    continue  # most likely its time was over: no fault of the CDN
             except WrongLengthError as wrong:
                 failure = _corrupt(str(wrong))
             except DeliveryError as error:
-                self._providers.failed(candidate.provider)
-                failure = LauncherError("CDN_ERROR", f"the file could not be fetched: {error}", ExitCode.NETWORK)
+                failure = _undelivered(str(error))
+            self._providers.failed(candidate.provider)
             failed[candidate.provider] = failed.get(candidate.provider, 0) + 1
             self._ledger.delivered(candidate.provider, 0, time.monotonic() - started, errors=1)
         failure.file = self._paths[chunk.places[0].file]
         raise failure
+
+    async def _candidates(self, chunk: PlannedChunk) -> Sequence[Candidate]:
+        """Links, once the session may fetch. It may have lost its slot since the last report: then the server is asked."""
+        for _ in range(MAX_LOOKS):
+            await self._may_fetch.wait()
+            try:
+                return await self._links.candidates(chunk)
+            except LauncherError as refusal:
+                if refusal.code != "INVALID_STATE_TRANSITION":
+                    raise
+            await self._look()
+        message = "the server gives no links though the download may run"
+        raise LauncherError("CDN_LINK_GENERATION_FAILED", message, ExitCode.NETWORK)
+
+    def _stored(self, chunk: PlannedChunk, provider: str) -> None:
+        self._providers.worked(provider)
+        for file in self._ledger.chunk_stored(chunk, provider):
+            self._whole.put_nowait(file)
 
     def _delay_seconds(self, attempt: int) -> float:
         full: float = min(self._patience.first_delay_seconds * 2**attempt, MAX_DELAY_SECONDS)
@@ -215,6 +245,10 @@ def missing_chunks(plan: Plan, found: Found) -> list[PlannedChunk]:
         if places:
             missing.append(chunk if len(places) == len(chunk.places) else replace(chunk, places=places))
     return missing
+
+
+def _undelivered(description: str) -> LauncherError:
+    return LauncherError("CDN_ERROR", f"the file could not be fetched: {description}", ExitCode.NETWORK)
 
 
 def _corrupt(description: str) -> LauncherError:

@@ -82,7 +82,7 @@ class Reporter:
                 if self.session.status is SessionStatus.COMPLETED:
                     return self.session
                 await asyncio.sleep(INTERVAL_SECONDS / 2)
-                self._obey(await self._api.download(self.session.id))
+                await self.look()
         message = f"all files are in place, but the server has the download as {self.session.status}"
         raise LauncherError("INTERNAL_ERROR", message, ExitCode.UNEXPECTED)
 
@@ -95,29 +95,34 @@ class Reporter:
         except (TimeoutError, LauncherError):
             return  # the failure itself is what the user must see, and the next run reports again
 
+    async def look(self) -> None:
+        """Asks how the session stands, and obeys.
+
+        Raises:
+            LauncherError: it was paused, cancelled or failed.
+        """
+        self._obey(await self._api.download(self.session.id))
+
     async def _tick(self) -> None:
         if self.may_fetch.is_set():
             await self._send()
         else:
-            self._obey(await self._api.download(self.session.id))
+            await self.look()
 
     async def _send(self) -> None:
         items = self.ledger.take_items(MAX_REPORT_ITEMS)
         cdns = self.ledger.take_cdns()
         self._sequence = max(self._sequence + 1, int(self._wall_clock() * 1000))
-        is_told = False
+        is_taken = False
         try:
             await self._record_sequence(self._sequence)
             session = await self._api.report(
                 self.session.id, self._sequence, self.ledger.item_reports(items), cdn_reports(cdns)
             )
-            is_told = True
-        except LauncherError as refusal:
-            if refusal.code != "INVALID_STATE_TRANSITION":
-                raise
-            session = await self._api.download(self.session.id)
+            # A session without a slot answers, but takes nothing in.
+            is_taken = session.status in HOLDING | {SessionStatus.COMPLETED}
         finally:
-            if not is_told:
+            if not is_taken:
                 self.ledger.give_back(items, cdns)
         self._obey(session)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from chassis.event_bus import open_event_bus
 from chassis.identity import open_identity
 from chassis.migrations import ensure_database, upgrade
 from chassis.outbox import OutboxRelay
-from chassis.program import run
+from chassis.program import EXIT_CODE_FAILED, run
 from chassis.readiness import Readiness
 from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
@@ -115,11 +116,19 @@ async def migrate(settings: MigrateSettings) -> None:
     await upgrade(dsn, "library_svc")
 
 
+def _run_migrate(settings: MigrateSettings) -> int:
+    try:
+        asyncio.run(migrate(settings))
+    except OSError as error:
+        sys.stderr.write(f"POSTGRES_DSN: the database cannot be reached: {error}\n")
+        return EXIT_CODE_FAILED
+    return 0
+
+
 def main() -> int:
     """Runs the command of the command line and returns the exit code."""
     parser = argparse.ArgumentParser(prog="library_svc", description="The Library Service")
     parser.add_argument("command", nargs="?", choices=("serve", "migrate"), default="serve")
     if parser.parse_args().command == "migrate":
-        asyncio.run(migrate(load_settings(MigrateSettings)))
-        return 0
+        return _run_migrate(load_settings(MigrateSettings))
     return run(build, load_settings(LibrarySettings), NAME)

@@ -13,7 +13,7 @@ from aiohttp import web
 from catalog.v1 import product_pb2_grpc
 from samovar.sandbox.v1 import sandbox_pb2_grpc
 
-from chassis import migrations, program
+from chassis import program
 from chassis.background import background
 from chassis.database import open_database
 from chassis.directory_store import DirectoryStore
@@ -130,6 +130,8 @@ def main() -> None:
 
 async def migrate(settings: SandboxSettings) -> None:
     """Creates the database if need be and brings it to the newest revision."""
+    from chassis import migrations  # noqa: PLC0415  Alembic takes long to import, and serving does not need it
+
     dsn = settings.postgres_dsn.get_secret_value()
     await migrations.ensure_database(dsn)
     await migrations.upgrade(dsn, "sandbox")

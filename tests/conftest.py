@@ -5,7 +5,6 @@ free ports, in temporary folders, started when first asked for and stopped at th
 share Valkey, so they use keys of their own.
 """
 
-import asyncio
 import ctypes
 import importlib.util
 import os
@@ -80,7 +79,7 @@ def valkey_url() -> Iterator[str]:
 @contextmanager
 def postgres_server(port: int | None = None, folder: Path | None = None) -> Iterator[str]:
     """Runs a PostgreSQL; `folder` lets a test stop one and start it again on the same data."""
-    with _server_folder("samovar-postgres-", folder) as data:
+    with server_folder("samovar-postgres-", folder) as data:
         account = _account_for_postgres(data)
         binaries = _postgres_binaries(data, account)
         cluster = data / "cluster"
@@ -91,14 +90,14 @@ def postgres_server(port: int | None = None, folder: Path | None = None) -> Iter
         settings = [f"--{name}={value}" for name, value in POSTGRES_SETTINGS.items()]
         arguments = [str(binaries / "postgres"), "-D", str(cluster), "-p", str(port), *settings]
         with _process(arguments, data / "server.log", account, stop_signal=signal.SIGINT) as server:
-            _wait_until_ready(server, data / "server.log", lambda: _answers_postgres(port))
+            _wait_until_ready(server, data / "server.log", lambda: _answers_postgres(binaries, port))
             yield f"postgresql://{SUPERUSER}@127.0.0.1:{port}/postgres"
 
 
 @contextmanager
 def valkey_server(port: int | None = None, folder: Path | None = None) -> Iterator[str]:
     """Runs a Valkey without persistence."""
-    with _server_folder("samovar-valkey-", folder) as data:
+    with server_folder("samovar-valkey-", folder) as data:
         port = port or free_port()
         options = {"port": str(port), "bind": "127.0.0.1", "dir": str(data), "save": "", "appendonly": "no"}
         arguments = [str(get_binary_path())]
@@ -116,7 +115,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _server_folder(prefix: str, folder: Path | None) -> Iterator[Path]:
+def server_folder(prefix: str, folder: Path | None = None) -> Iterator[Path]:
+    """A temporary folder that a server's account can be given, or the one that is there already."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -207,20 +207,10 @@ def _wait_until_ready(server: subprocess.Popen[bytes], log: Path, answers: Calla
         time.sleep(0.02)
 
 
-def _answers_postgres(port: int) -> bool:
-    async def connect() -> None:
-        connection = await asyncpg.connect(f"postgresql://{SUPERUSER}@127.0.0.1:{port}/postgres", timeout=5)
-        await connection.close()
-
-    runner = asyncio.new_event_loop()
-    try:
-        runner.run_until_complete(connect())
-    except (OSError, asyncpg.PostgresError, TimeoutError):
-        return False
-    else:
-        return True
-    finally:
-        runner.close()
+def _answers_postgres(binaries: Path, port: int) -> bool:
+    # A program of its own: a fixture may be asked for while an event loop runs, so no client can run here.
+    command = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
 
 
 def _answers_ping(port: int) -> bool:

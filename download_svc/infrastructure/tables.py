@@ -15,10 +15,13 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
+
+_NEW_ID = text("gen_random_uuid()")
 
 download_sessions = Table(
     "download_sessions",
@@ -70,7 +73,7 @@ download_items = Table(
 product_versions = Table(
     "product_versions",
     metadata,
-    Column("id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=_NEW_ID),
     Column("product_id", Uuid),
     Column("version_id", Uuid),
     Column("version_name", Text),
@@ -125,7 +128,7 @@ installations = Table(
     "installations",
     metadata,
     Column("user_id", Uuid, primary_key=True),
-    Column("id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=_NEW_ID),
     Column("product_id", Uuid),
     Column("version_id", Uuid),
     Column("device_id", Uuid),

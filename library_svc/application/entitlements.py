@@ -1,5 +1,6 @@
 """Granting and revoking the right to products; the item in the library follows. Called by the consumers of Payment's events."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +11,8 @@ from library_svc.domain.entitlements import Grant, Source, foundation
 from library_svc.domain.ids import ItemId, ProductId, UserId
 from library_svc.domain.installations import shown
 from library_svc.domain.items import GameAdded, GameRemoved, Item, RemovalReason
+
+logger = logging.getLogger(__name__)
 
 
 async def grant(
@@ -28,6 +31,7 @@ async def grant(
             await tx.entitlements.save(new)
             await _keep_item(tx, foundation([*grants, new]) or new)
         await tx.commit()
+    logger.info("granted", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
 
 
 async def revoke(
@@ -57,6 +61,7 @@ async def revoke(
             else:
                 await _remove_item(tx, user_id, product_id, reason, at)
         await tx.commit()
+    logger.info("revoked", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
 
 
 async def _keep_item(tx: Transaction, base: Grant) -> None:

@@ -12,9 +12,11 @@ from uuid import uuid4
 import grpc
 import jwt
 from aiohttp import web
+from blockbuster import blockbuster_ctx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
+from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
 
 from chassis.access import Caller, current_caller
 from chassis.readiness import Readiness
@@ -22,7 +24,6 @@ from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.tls import Tls
 from chassis.tokens import KeySet, open_key_set, service_tokens, user_tokens
-from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
 
 ISSUER = "https://auth.test"
 AUDIENCE = "samovar"
@@ -48,7 +49,9 @@ def public_jwk(kid: str, **changes: Any) -> dict[str, Any]:
     return {**jwk, "kid": kid, "use": "sig", "alg": "RS256", **changes}
 
 
-def user_token(*, kid: str = "k1", headers: Mapping[str, Any] | None = None, ttl_seconds: float = 600, **claims: Any) -> str:
+def user_token(
+    *, kid: str = "k1", headers: Mapping[str, Any] | None = None, ttl_seconds: float = 600, **claims: Any
+) -> str:
     now = datetime.now(UTC)
     payload = {
         "iss": ISSUER,
@@ -108,9 +111,7 @@ class AuthServer:
         if self.fails:
             return web.Response(status=503)
         token = service_token(str(form["client_id"]), audience=str(form["audience"]))
-        return web.json_response(
-            {"access_token": token, "expires_in": self.token_life_seconds, "token_type": "Bearer"}
-        )
+        return web.json_response({"access_token": token, "expires_in": self.token_life_seconds, "token_type": "Bearer"})
 
 
 @asynccontextmanager
@@ -212,6 +213,7 @@ class Rig:
 async def rig(**options: Any) -> AsyncIterator[Rig]:
     """Auth server, one library server, one channel without a service token of its own."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(blockbuster_ctx("chassis"))  # nothing of ours blocks the loop
         auth = await stack.enter_async_context(auth_server())
         keys = await stack.enter_async_context(open_key_set(auth.jwks_url))
         library = Library()

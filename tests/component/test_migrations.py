@@ -8,12 +8,12 @@ import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from data_rig import MIGRATION, write_package
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis.database import engine_url, shared_tables
 from chassis.migrations import downgrade, ensure_database, upgrade
+from tests.component.data_rig import MIGRATION, write_package
 
 NewDatabase = Callable[[str], Awaitable[str]]
 

@@ -7,6 +7,10 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from download.v1 import downloads_pb2, downloads_pb2_grpc
+from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY
@@ -21,8 +25,6 @@ from chassis.rpc_client import MAX_ATTEMPTS, open_channel, service_config
 from chassis.service_tokens import ServiceTokenSource
 from chassis.settings import ProgramSettings
 from chassis.tls import Tls
-from download.v1 import downloads_pb2, downloads_pb2_grpc
-from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
 from tests.component.rpc_rig import ISSUER, ITEM, SERVICE, SERVICES, USER, Rig, as_user, pem, rig, rsa_key
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)
@@ -181,16 +183,16 @@ Starting.__abstractmethods__ = frozenset()
 async def test_a_method_with_side_effects_is_not_repeated():
     service = Starting()
     services = ("download.v1.DownloadService",)
-    async with rig(
-        services=services,
-        register=lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(service, server),
-    ) as r:
-        async with open_channel(
-            f"127.0.0.1:{r.port}", audience=SERVICE, service_tokens=None, services=services
-        ) as channel:
-            stub = downloads_pb2_grpc.DownloadServiceStub(channel)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.StartDownload(downloads_pb2.StartDownloadRequest(product_id=ITEM), metadata=as_user())
+    async with (
+        rig(
+            services=services,
+            register=lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(service, server),
+        ) as r,
+        open_channel(f"127.0.0.1:{r.port}", audience=SERVICE, service_tokens=None, services=services) as channel,
+    ):
+        stub = downloads_pb2_grpc.DownloadServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.StartDownload(downloads_pb2.StartDownloadRequest(product_id=ITEM), metadata=as_user())
     assert from_rpc_error(caught.value).kind is Kind.UNAVAILABLE
     assert service.attempts == 1
 
@@ -251,9 +253,6 @@ async def test_a_programs_identity_is_made_of_its_settings():
 
 
 def _certificate(name: str) -> Tls:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-
     def named(common_name: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
 

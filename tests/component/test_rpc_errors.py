@@ -1,14 +1,16 @@
 """Errors over a real server and client: what a servicer raises is what the caller reads, and nothing else gets out."""
 
 import asyncio
+import socket
 
 import grpc
 import pytest
+from library.v1 import items_pb2, items_pb2_grpc, query_pb2
 
 from chassis.error_wire import OMITTED, from_rpc_error
 from chassis.errors import DomainError, FieldViolation, Kind
-from library.v1 import items_pb2, query_pb2
-from tests.component.rpc_rig import ITEM, USER, as_service, as_user, rig
+from chassis.rpc_client import open_channel
+from tests.component.rpc_rig import ITEM, SERVICE, SERVICES, USER, as_service, as_user, rig
 
 REASONS = {
     Kind.INVALID_ARGUMENT: "INVALID_ARGUMENT",
@@ -137,24 +139,19 @@ async def test_violations_in_lists_name_their_index():
 
 async def test_more_violations_than_trailers_hold_are_counted_not_lost_with_the_error():
     request = query_pb2.GetLibraryItemsRequest(user_id=USER, product_ids_filter=["bad"] * 500)
-    async with rig() as r:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{r.port}") as plain:  # a client with default limits
-            call = plain.unary_unary(
-                "/library.v1.LibraryQueryService/GetLibraryItems",
-                query_pb2.GetLibraryItemsRequest.SerializeToString,
-                query_pb2.GetLibraryItemsResponse.FromString,
-            )
-            got = await failure_of(call(request, metadata=as_service("download-service")))
+    async with rig() as r, grpc.aio.insecure_channel(f"127.0.0.1:{r.port}") as plain:  # a client with default limits
+        call = plain.unary_unary(
+            "/library.v1.LibraryQueryService/GetLibraryItems",
+            query_pb2.GetLibraryItemsRequest.SerializeToString,
+            query_pb2.GetLibraryItemsResponse.FromString,
+        )
+        got = await failure_of(call(request, metadata=as_service("download-service")))
     assert got.reason == "VALIDATION_ERROR"
     assert len(got.violations) > 20
     assert len(got.violations) + int(got.details[OMITTED]) == 500
 
 
 async def test_a_service_that_is_away_reads_as_unavailable(unused_port):
-    from chassis.rpc_client import open_channel
-    from library.v1 import items_pb2_grpc
-    from tests.component.rpc_rig import SERVICE, SERVICES
-
     async with open_channel(
         f"127.0.0.1:{unused_port}", audience=SERVICE, service_tokens=None, services=SERVICES
     ) as channel:
@@ -205,8 +202,6 @@ async def test_an_unknown_method_is_unimplemented():
 
 @pytest.fixture
 def unused_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -5,12 +5,17 @@ import contextlib
 import json
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from catalog.v1 import product_pb2
+from samovar.sandbox.v1 import sandbox_pb2
+
+from sandbox.client import sandbox_stub
 
 WAIT_SECONDS = 20.0
 MEDIA_TYPE = "application/vnd.api+json"
@@ -153,6 +158,31 @@ class CommandLine:
 
     async def login(self, api: Api) -> None:
         await self.ok("login", "--gateway", api.url, token=api.token)
+
+
+class Shop:
+    """The sandbox's levers: what people do in a shop."""
+
+    def __init__(self, private: Mapping[str, Any]) -> None:
+        self.private = private
+
+    async def new_product(self, title: str = "Игра") -> str:
+        """A product without a version; returns its id."""
+        product_id = str(uuid.uuid4())
+        titles = product_pb2.LocalizedText(ru=title, en=title)
+        product = product_pb2.Product(product_id=product_id, titles=titles, product_type="game", currency="RUB")
+        async with sandbox_stub(self.private) as stub:
+            await stub.PutProduct(sandbox_pb2.PutProductRequest(product=product))
+        return product_id
+
+    async def buy(self, user_id: str, product_id: str) -> str:
+        """Returns the order's id."""
+        async with sandbox_stub(self.private) as stub:
+            return (await stub.Buy(sandbox_pb2.BuyRequest(user_id=user_id, product_ids=[product_id]))).order_id
+
+    async def refund(self, order_id: str) -> None:
+        async with sandbox_stub(self.private) as stub:
+            await stub.Refund(sandbox_pb2.RefundRequest(order_id=order_id))
 
 
 async def until(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = WAIT_SECONDS) -> Any:

@@ -16,7 +16,7 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.e2e.clients import Api, CommandLine
+from tests.e2e.clients import Api, CommandLine, Shop
 
 SAMOVAR = str(Path(sys.executable).with_name("samovar"))
 START_SECONDS = 90
@@ -94,3 +94,8 @@ def boris(platform: Platform, http: aiohttp.ClientSession) -> Api:
 @pytest.fixture
 def samovar(platform: Platform, tmp_path: Path) -> CommandLine:
     return CommandLine(platform.home, tmp_path / "config")
+
+
+@pytest.fixture
+def shop(platform: Platform) -> Shop:
+    return Shop(platform.private)

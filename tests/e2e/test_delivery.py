@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 from library.v1 import items_pb2, items_pb2_grpc
 
-from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, until
+from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
 from tests.e2e.conftest import Platform
 from tests.e2e.trees import digests, make_tree
 
@@ -87,10 +87,10 @@ async def test_an_item_is_filtered_changed_and_shown_in_both_languages(
     assert shown.status == 200
 
 
-async def test_pages_link_to_each_other(platform: Platform, anna: Api, samovar: CommandLine) -> None:
-    ids = [str(uuid.uuid4()) for _ in range(3)]
+async def test_pages_link_to_each_other(platform: Platform, anna: Api, shop: Shop) -> None:
+    ids = [await shop.new_product() for _ in range(3)]
     for product_id in ids:
-        await samovar.buy(platform.user("anna")["user_id"], product_id)
+        await shop.buy(platform.user("anna")["user_id"], product_id)
     for product_id in ids:
         await anna.owns(product_id)
     first = await anna.get(f"{ITEMS}?page[number]=1&page[size]=2&sort_by=added_at_desc")
@@ -103,13 +103,11 @@ async def test_pages_link_to_each_other(platform: Platform, anna: Api, samovar: 
     assert not {one["id"] for one in first.data} & {one["id"] for one in second.data}
 
 
-async def test_a_refund_takes_the_game_away(platform: Platform, samovar: CommandLine, boris: Api) -> None:
-    product_id = str(uuid.uuid4())
-    user_id = platform.user("boris")["user_id"]
-    out = await samovar.ok("sandbox", "buy", user_id, product_id)
+async def test_a_refund_takes_the_game_away(platform: Platform, shop: Shop, boris: Api) -> None:
+    product_id = await shop.new_product()
+    order_id = await shop.buy(platform.user("boris")["user_id"], product_id)
     item = await boris.owns(product_id)
-    order_id = json.loads(out.strip().splitlines()[-1])["order_id"]
-    await samovar.ok("sandbox", "refund", order_id)
+    await shop.refund(order_id)
 
     async def gone() -> bool:
         return (await boris.get(f"{ITEMS}/{item['id']}")).status == 404

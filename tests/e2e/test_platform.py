@@ -1,5 +1,6 @@
 """The embedded platform: it restarts what dies, says in one line why it cannot start, and leaves nothing behind."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -34,8 +35,9 @@ async def test_what_is_killed_is_started_again_and_serves(platform: Platform, an
     def program() -> psutil.Process | None:
         words = {"library": "library_svc", "gateway": "gateway", "valkey": "valkey-server", "postgres": "-D"}
         for child in psutil.Process(platform.process.pid).children():
-            if words[name] in " ".join(child.cmdline()):
-                return child
+            with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+                if words[name] in " ".join(child.cmdline()):
+                    return child
         return None
 
     victim = program()

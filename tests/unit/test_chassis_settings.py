@@ -12,7 +12,7 @@ from chassis.settings import BadSettings, ProgramSettings, load_settings, read_s
 class Settings(ProgramSettings):
     postgres_dsn: str
     slots: int = 3
-    providers: list[dict[str, str]] = []
+    providers: tuple[dict[str, str], ...] = ()
     key: SecretStr
 
 
@@ -30,7 +30,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_defaults(monkeypat
     settings = read_settings(Settings)
     assert settings.postgres_dsn == "postgresql://environment"
     assert settings.slots == 5
-    assert settings.providers == [{"name": "origin"}]
+    assert settings.providers == ({"name": "origin"},)
     assert settings.log_level == "INFO"
 
 

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from chassis.errors import DomainError, Kind
-from chassis.service_tokens import RETRY_SECONDS, ServiceTokenSource
+from chassis.service_tokens import RENEW_AT_SHARE, RETRY_SECONDS, ServiceTokenSource, _Token
 from chassis.tokens import (
     KEYS_MAX_AGE_SECONDS,
     KEYS_RETRY_SECONDS,
+    TOKEN_LIMIT_BYTES,
     KeySet,
     TokenVerifier,
     bearer,
@@ -151,6 +152,13 @@ async def test_a_remembered_token_is_refused_once_its_key_has_left():
     assert await reason_of(check.verify(good)) == "UNAUTHENTICATED"
 
 
+async def test_a_token_that_is_too_long_is_not_even_looked_at():
+    clock = Clock()
+    keys = Answers(clock, "k1")
+    assert await reason_of(verifier(clock, keys).verify("x" * (TOKEN_LIMIT_BYTES + 1))) == "UNAUTHENTICATED"
+    assert keys.fetches == 0
+
+
 async def test_before_the_first_key_set_nothing_can_be_said():
     clock = Clock()
     keys = Answers(clock, "k1")
@@ -197,8 +205,6 @@ class Endpoint(ServiceTokenSource):
         self.fails = False
 
     async def _fetch(self, audience):
-        from chassis.service_tokens import RENEW_AT_SHARE, _Token
-
         self.fetches += 1
         await asyncio.sleep(0)
         if self.fails:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,15 +17,16 @@ from download.v1 import downloads_pb2, downloads_pb2_grpc
 from library.v1 import items_pb2, items_pb2_grpc
 from rest.routes import ROUTES, STREAMS
 from samovar.types.v1 import page_pb2
+from yarl import URL
 
 from chassis.access import Caller, current_caller
-from chassis.errors import DomainError
+from chassis.errors import DomainError, Kind
 from chassis.logs import JsonFormatter
 from chassis.readiness import Readiness
 from chassis.rpc_server import serve
 from chassis.service_tokens import ServiceTokenSource
 from chassis.tokens import open_key_set, service_tokens, user_tokens
-from gateway.app import AppParts, make_app
+from gateway.app import AppParts, make_app, utc_now
 from gateway.backends import open_backends
 from gateway.limits import Limits
 from gateway.ops import Probes
@@ -48,7 +50,7 @@ SMALL_LIMITS = Limits(
     body_bytes=64 * 1024,
     sockets_per_user=3,
     socket_buffer_events=8,
-    authentication_seconds=0.3,
+    authentication_seconds=5.0,
     close_seconds=1.0,
 )
 
@@ -179,8 +181,6 @@ class GatewayRig:
         payload = raw if raw is not None else (json.dumps(body).encode() if body is not None else None)
         if payload is not None:
             sent.setdefault("Content-Type", "application/vnd.api+json")
-        from yarl import URL
-
         url = URL(self.url + path, encoded=True)
         async with self.http.request(
             method, url, data=payload, headers=sent, skip_auto_headers=["Content-Type", "Accept"]
@@ -248,7 +248,12 @@ def captured_logs() -> Any:
 
 
 @asynccontextmanager
-async def gateway_rig(*, limits: Limits = SMALL_LIMITS, deadline_seconds: float = 5.0) -> AsyncIterator[GatewayRig]:
+async def gateway_rig(
+    *,
+    limits: Limits = SMALL_LIMITS,
+    deadline_seconds: float = 5.0,
+    now: Callable[[], datetime] = utc_now,
+) -> AsyncIterator[GatewayRig]:
     library, download = FakeLibrary(), FakeDownload()
     async with AsyncExitStack() as stack:
         log = stack.enter_context(captured_logs())
@@ -306,6 +311,7 @@ async def gateway_rig(*, limits: Limits = SMALL_LIMITS, deadline_seconds: float 
                 cors_origins=(ORIGIN,),
                 trusted_proxies=(ip_network("127.0.0.0/8"),),
                 limits=limits,
+                now=now,
             )
         )
         port = await stack.enter_async_context(
@@ -316,8 +322,6 @@ async def gateway_rig(*, limits: Limits = SMALL_LIMITS, deadline_seconds: float 
 
 
 def not_found() -> DomainError:
-    from chassis.errors import Kind
-
     return DomainError(Kind.NOT_FOUND, "LIBRARY_ITEM_NOT_FOUND")
 
 

@@ -38,8 +38,10 @@ def environment(auth, library_port: int) -> dict[str, str]:
 
 async def test_build_serves_with_a_service_token_of_its_own_and_says_what_is_away(monkeypatch):
     library = FakeLibrary()
-    async with auth_server() as auth, open_key_set(auth.jwks_url) as keys:
-        async with serve(
+    async with (
+        auth_server() as auth,
+        open_key_set(auth.jwks_url) as keys,
+        serve(
             name="library-service",
             bind="127.0.0.1:0",
             register=lambda server: items_pb2_grpc.add_LibraryServiceServicer_to_server(library, server),
@@ -48,19 +50,20 @@ async def test_build_serves_with_a_service_token_of_its_own_and_says_what_is_awa
             service_verifier=service_tokens(keys, issuer=ISSUER, service="library-service"),
             readiness=Readiness(),
             drain_seconds=0.1,
-        ) as server:
-            for name, value in environment(auth, server.port).items():
-                monkeypatch.setenv(name, value)
-            async with build(GatewaySettings()) as gateway, aiohttp.ClientSession() as http:
-                url = f"http://127.0.0.1:{gateway.port}"
-                headers = {"Authorization": f"Bearer {user_token()}"}
-                async with http.get(url + ITEM_PATH, headers=headers) as answer:
-                    assert answer.status == 200
-                assert library.callers[-1].service == "gateway"
-                assert auth.token_requests[-1]["client_id"] == "gateway"
-                async with http.get(f"{url}/readyz") as ready:
-                    checks = (await ready.json())["checks"]
-                assert checks == {"auth": "ok", "library-service": "ok", "download-service": "DomainError"}
+        ) as server,
+    ):
+        for name, value in environment(auth, server.port).items():
+            monkeypatch.setenv(name, value)
+        async with build(GatewaySettings()) as gateway, aiohttp.ClientSession() as http:
+            url = f"http://127.0.0.1:{gateway.port}"
+            headers = {"Authorization": f"Bearer {user_token()}"}
+            async with http.get(url + ITEM_PATH, headers=headers) as answer:
+                assert answer.status == 200
+            assert library.callers[-1].service == "gateway"
+            assert auth.token_requests[-1]["client_id"] == "gateway"
+            async with http.get(f"{url}/readyz") as ready:
+                checks = (await ready.json())["checks"]
+            assert checks == {"auth": "ok", "library-service": "ok", "download-service": "DomainError"}
 
 
 def test_every_route_has_a_backend_and_a_place_of_its_own():

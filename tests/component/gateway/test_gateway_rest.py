@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from aiohttp import hdrs
 
-from chassis.errors import DomainError, FieldViolation, Kind
+from chassis.errors import DomainError, Kind
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,
@@ -41,7 +41,7 @@ def start_download(**attributes):
     return {"data": {"type": "downloadRequest", "attributes": attributes}}
 
 
-# --- documents ---------------------------------------------------------------------------------------------------------------------
+# --- documents ---
 
 
 async def test_an_item_is_a_json_api_document_with_its_headers(rig: GatewayRig):
@@ -140,9 +140,7 @@ async def test_the_resources_own_type_is_accepted_too(rig: GatewayRig):
         ([], 400, "VALIDATION_ERROR", ""),
     ],
 )
-async def test_an_envelope_that_does_not_fit_is_refused_where_it_does_not(
-    rig: GatewayRig, body, status, code, pointer
-):
+async def test_an_envelope_that_does_not_fit_is_refused_where_it_does_not(rig: GatewayRig, body, status, code, pointer):
     answer = await rig.call("PATCH", ITEM_PATH, body=body)
     assert (answer.status, answer.codes) == (status, [code])
     assert answer.sources == [{"pointer": pointer}]
@@ -157,8 +155,17 @@ async def test_a_client_made_id_is_refused_on_a_create(rig: GatewayRig):
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"{", b"NaN", b"\xff\xfe", b'{"data":{"type":"libraryItem","attributes":{"notes":NaN}}}']
-    + [b'{"data":{"type":"libraryItem","type":"libraryItem"}}', b'{"a":1,"\\u0061":1}', b'"\\ud800"', b"[" * 5000],
+    [
+        b"",
+        b"{",
+        b"NaN",
+        b"\xff\xfe",
+        b'{"data":{"type":"libraryItem","attributes":{"notes":NaN}}}',
+        b'{"data":{"type":"libraryItem","type":"libraryItem"}}',
+        b'{"a":1,"\\u0061":1}',
+        b'"\\ud800"',
+        b"[" * 5000,
+    ],
 )
 async def test_what_is_not_strictly_json_is_malformed(rig: GatewayRig, raw):
     answer = await rig.call("PATCH", ITEM_PATH, raw=raw)
@@ -166,7 +173,7 @@ async def test_what_is_not_strictly_json_is_malformed(rig: GatewayRig, raw):
 
 
 async def test_equal_names_in_different_objects_and_in_strings_are_no_duplicates(rig: GatewayRig):
-    body = change({"notes": '"a": "a":'}, meta={"type": {"type": "\\\"type\":"}})
+    body = change({"notes": '"a": "a":'}, meta={"type": {"type": '\\"type":'}})
     assert (await rig.call("PATCH", ITEM_PATH, body=body)).status == 200
 
 
@@ -177,7 +184,7 @@ async def test_a_body_may_be_compressed(rig: GatewayRig):
     assert (broken.status, broken.codes) == (400, ["MALFORMED_JSON"])
 
 
-# --- negotiation -------------------------------------------------------------------------------------------------------------------
+# --- negotiation ---
 
 
 async def test_plain_json_is_answered_in_kind(rig: GatewayRig):
@@ -198,7 +205,8 @@ async def test_only_unacceptable_types_are_406(rig: GatewayRig, accept):
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/xml", f"{JSON_API}; charset=utf-8", f'{JSON_API}; ext="x"', "application/json; charset=cp1251"]
+    "content_type",
+    ["text/xml", f"{JSON_API}; charset=utf-8", f'{JSON_API}; ext="x"', "application/json; charset=cp1251"],
 )
 async def test_a_body_in_another_type_is_415(rig: GatewayRig, content_type):
     answer = await rig.call("PATCH", ITEM_PATH, body=change(), Content_Type=content_type)
@@ -215,7 +223,7 @@ async def test_errors_speak_russian_unless_english_is_preferred(rig: GatewayRig)
     assert rig.library.callers[-1].language == "en"
 
 
-# --- who -----------------------------------------------------------------------------------------------------------------------------
+# --- who ---
 
 
 async def test_the_users_own_token_reaches_the_service_and_x_user_id_counts_for_nothing(rig: GatewayRig):
@@ -250,7 +258,7 @@ async def test_another_scheme_is_no_token(rig: GatewayRig):
     assert answer.status == 401
 
 
-# --- errors --------------------------------------------------------------------------------------------------------------------------
+# --- errors ---
 
 
 async def test_a_services_error_becomes_the_contracts(rig: GatewayRig):
@@ -356,7 +364,7 @@ async def test_a_service_that_does_not_answer_is_504():
         assert (answer.status, answer.codes) == (504, ["DEADLINE_EXCEEDED"])
 
 
-# --- addresses, limits, headers --------------------------------------------------------------------------------------------------------
+# --- addresses, limits, headers ---
 
 
 async def test_addresses_and_methods_that_do_not_exist_are_told_apart(rig: GatewayRig):
@@ -383,16 +391,46 @@ async def test_bodies_urls_and_headers_have_limits(rig: GatewayRig):
 
 
 async def test_what_is_not_http_is_answered_in_the_platforms_words_and_not_logged(rig: GatewayRig):
-    host, port = rig.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /x HTTP/1.1\r\nHost: a\r\nAuthorization Bearer hush-hush\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
+    answer = await raw_exchange(rig, b"GET /x HTTP/1.1\r\nHost: a\r\nAuthorization Bearer hush-hush\r\n\r\n")
     assert answer.split(b" ")[1] == b"400"
     assert b'"code":"INVALID_ARGUMENT"' in answer
     assert b"hush-hush" not in answer
     assert "hush-hush" not in str(rig.log)
+
+
+async def raw_exchange(rig: GatewayRig, request: bytes) -> bytes:
+    host, port = rig.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+@pytest.mark.parametrize("target", [f"{ITEMS_PATH}/\xff\xfe", f"{ITEMS_PATH}?search=\xff", "/\xff", "*", "http://[/"])
+async def test_bytes_that_no_url_has_are_refused_and_logged_harmlessly(rig: GatewayRig, target):
+    token = rig.token.encode()
+    line = b"GET " + target.encode("latin-1") + b" HTTP/1.1\r\n"
+    answer = await raw_exchange(
+        rig, line + b"Host: a\r\nConnection: close\r\nAuthorization: Bearer " + token + b"\r\n\r\n"
+    )
+    assert answer.split(b" ")[1] in {b"400", b"404"}
+    assert b'"errors":[' in answer
+    assert rig.token not in str(rig.log)
+
+
+async def test_a_client_may_wait_for_leave_to_send_its_body(rig: GatewayRig):
+    body = b'{"data":{"type":"libraryItem","attributes":{"is_hidden":true}}}'
+    for expectation in (b"100-continue", b"something-else"):
+        answer = await raw_exchange(
+            rig,
+            b"PATCH " + ITEM_PATH.encode() + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            b"Content-Type: application/json\r\nContent-Length: " + str(len(body)).encode() + b"\r\n"
+            b"Expect: " + expectation + b"\r\nAuthorization: Bearer " + rig.token.encode() + b"\r\n\r\n" + body,
+        )
+        assert answer.startswith(b"HTTP/1.1 100 Continue") == (expectation == b"100-continue")
+        assert b"HTTP/1.1 200 OK" in answer
 
 
 async def test_every_answer_carries_security_headers_and_a_request_id(rig: GatewayRig):

@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 from catalog.v1 import product_pb2, product_pb2_grpc
 from google.protobuf.message import Message
+from library.v1 import items_pb2 as pb
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
@@ -132,6 +133,12 @@ def refund(user_id: UUID, *product_ids: UUID, order_id: str) -> RefundCompleted:
 def user(user_id: UUID, *, language: str = "ru", **claims: Any) -> tuple[tuple[str, str], ...]:
     """Metadata of a user's call."""
     return (*as_user(user_token(sub=str(user_id), **claims)), ("accept-language", language))
+
+
+async def own_items(rig: Rig, user_id: UUID, *, language: str = "ru", **request: object) -> Sequence[pb.LibraryItem]:
+    """A page of the user's items."""
+    response = await rig.items.ListItems(pb.ListItemsRequest(**request), metadata=user(user_id, language=language))
+    return response.items
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from chassis.migrations import downgrade, upgrade
 from library_svc.infrastructure.tables import metadata
 
-ITEM = {"user_id": uuid4(), "product_id": uuid4(), "acquisition_type": "purchase"}
+USER = uuid4()
+ITEM = {"user_id": USER, "product_id": uuid4(), "acquisition_type": "purchase"}
 GRANT = {
-    "user_id": uuid4(),
+    "user_id": USER,
     "product_id": uuid4(),
     "source": "order",
     "source_id": "1",
@@ -23,11 +24,18 @@ GRANT = {
 }
 
 
+@pytest.fixture(scope="module")
+def migrated() -> list[str]:
+    """The module's database once it is made."""
+    return []
+
+
 @pytest.fixture
-async def dsn(new_database: Callable[..., Awaitable[str]]) -> str:
-    dsn = await new_database("library")
-    await upgrade(dsn, "library_svc")
-    return dsn
+async def dsn(migrated: list[str], new_database: Callable[..., Awaitable[str]]) -> str:
+    if not migrated:
+        migrated.append(await new_database("library"))
+        await upgrade(migrated[0], "library_svc")
+    return migrated[0]
 
 
 async def insert(dsn: str, table: str, time_column: str, row: dict[str, Any]) -> None:
@@ -62,7 +70,9 @@ async def test_the_code_knows_exactly_the_columns_of_the_database(dsn: str):
     assert [each for each in found if each[0] not in known_to_the_database_only] == []
 
 
-async def test_the_migrations_go_up_down_and_up_again(dsn: str):
+async def test_the_migrations_go_up_down_and_up_again(new_database: Callable[..., Awaitable[str]]):
+    dsn = await new_database("library")
+    await upgrade(dsn, "library_svc")
     await upgrade(dsn, "library_svc")
     await downgrade(dsn, "library_svc")
 
@@ -102,7 +112,7 @@ async def test_every_key_of_a_users_table_begins_with_the_user(dsn: str):
         {"total_playtime_seconds": -1},
         {"acquisition_type": "family_shared_access"},
         {"shared_from_user_id": uuid4()},
-        {"acquisition_type": "family_shared_access", "shared_from_user_id": ITEM["user_id"]},
+        {"acquisition_type": "family_shared_access", "shared_from_user_id": USER},
     ],
 )
 async def test_an_item_that_cannot_be_is_refused_by_the_schema(dsn: str, broken: dict[str, Any]):

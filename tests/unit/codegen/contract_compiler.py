@@ -1,7 +1,9 @@
 """Runs protoc in this process, so that a test can look at what it and the plugin make of a contract."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import grpc_tools
 from google.protobuf import descriptor_pb2
@@ -11,7 +13,19 @@ from grpc_tools import protoc
 from codegen import plugin
 
 ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = Path(__file__).parent / "example" / "proto"
+EXAMPLE_FILES = ("example/v1/shared.proto", "example/v1/things.proto")
 _INCLUDES = (ROOT / "proto", ROOT / "proto" / "third_party", Path(grpc_tools.__file__).parent / "_proto")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The example contract, generated and imported."""
+
+    things_pb2: ModuleType
+    shared_pb2: ModuleType
+    things: ModuleType
+    routes: ModuleType
 
 
 def run(folder: Path, *arguments: str) -> None:

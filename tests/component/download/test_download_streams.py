@@ -1,0 +1,112 @@
+"""WatchDownloads on a real Valkey: progress at once, every status event, resume, resync, and hot state that goes away."""
+
+import asyncio
+from pathlib import Path
+
+from download.v1 import downloads_pb2 as downloads
+
+from tests.component.download.rig import Release, rig
+from tests.conftest import free_port, valkey_server
+
+
+async def _until(stream, kind: str, *, status: int | None = None):
+    """Reads until an event of the kind (and new status); answers it."""
+    async with asyncio.timeout(20):
+        async for event in stream:
+            if event.WhichOneof("payload") == kind and status in (None, event.status_changed.new_status):
+                return event
+    raise AssertionError(f"the stream ended before {kind}")
+
+
+async def test_progress_is_seen_within_a_second_and_every_status_follows(service):
+    release = await service.publish()
+    user = service.user()
+    async with user.watch() as stream:
+        started = await user.start(release)
+        queued = await _until(stream, "status_changed")
+        assert (queued.status_changed.download_session_id, queued.status_changed.new_status) == (
+            started.id,
+            downloads.DOWNLOAD_STATUS_QUEUED,
+        )
+        assert not queued.status_changed.HasField("previous_status")
+        await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_INITIALIZING)
+        item = (await user.items(started.id)).items[1]
+        loop = asyncio.get_running_loop()
+        reported = loop.time()
+        moving = downloads.ItemReport(
+            item_id=item.id, status=downloads.DOWNLOAD_ITEM_STATUS_DOWNLOADING, downloaded_bytes=1400
+        )
+        await user.report(started.id, 1, [moving])
+        progress = await _until(stream, "progress")
+        assert loop.time() - reported < 1
+        assert (progress.progress.downloaded_bytes, progress.progress.progress_percentage) == (1400, 50.0)
+        assert progress.event_id
+        assert progress.HasField("occurred_at")
+        await user.complete(started.id, 2)
+        done = await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_COMPLETED)
+        assert done.status_changed.previous_status == downloads.DOWNLOAD_STATUS_VERIFYING
+
+
+async def test_a_stream_is_resumed_after_the_last_event_seen(service):
+    release = await service.publish()
+    user = service.user()
+    async with user.watch() as stream:
+        started = await user.start(release)
+        seen = await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_INITIALIZING)
+    await user.pause(started.id)
+    await user.cancel(started.id)
+    async with user.watch(seen.event_id) as stream:
+        paused = await _until(stream, "status_changed")
+        assert paused.status_changed.new_status == downloads.DOWNLOAD_STATUS_PAUSED
+        assert paused.status_changed.previous_status == downloads.DOWNLOAD_STATUS_INITIALIZING
+        await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_CANCELLED)
+
+
+async def test_an_unknown_or_foreign_place_is_answered_with_one_resync_and_then_what_comes(service):
+    release = await service.publish()
+    user, other = service.user(), service.user()
+    async with other.watch() as stream:
+        await other.start(release)
+        foreign = await _until(stream, "status_changed")
+    for place in (foreign.event_id, "nonsense"):
+        async with user.watch(place) as stream:
+            first = await anext(aiter(stream))
+            assert first.resync_required.reason == "unknown_id"
+            assert first.event_id
+            started = await user.start(release)
+            event = await anext(aiter(stream))
+            assert event.status_changed.download_session_id == started.id
+        await user.cancel(started.id)
+
+
+async def test_users_see_only_their_own(service):
+    release = await service.publish()
+    user, other = service.user(), service.user()
+    async with user.watch() as stream:
+        await other.start(release)
+        started = await user.start(release)
+        event = await _until(stream, "status_changed")
+        assert event.status_changed.download_session_id == started.id
+
+
+async def test_losing_the_hot_state_loses_no_commit_and_no_status_event(tmp_path: Path, download_dsns):
+    postgres_dsn, events_dsn = download_dsns
+    port = free_port()
+    async with rig(
+        tmp_path / "objects", postgres_dsn=postgres_dsn, events_dsn=events_dsn, redis_addr=f"127.0.0.1:{port}"
+    ) as service:
+        with valkey_server(port):
+            release = await service.publish(Release(files={"a": 10}))
+            user = service.user()
+            started = await user.start(release)
+            async with user.watch() as stream:
+                await user.pause(started.id)
+                await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_PAUSED)
+        await user.resume(started.id)
+        done = await user.complete(started.id)
+        assert done.status == downloads.DOWNLOAD_STATUS_COMPLETED
+        assert (await user.get(started.id)).status == downloads.DOWNLOAD_STATUS_COMPLETED
+        with valkey_server(port):
+            async with user.watch("lost-1-1") as stream:
+                assert (await anext(aiter(stream))).WhichOneof("payload") == "resync_required"
+                await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_COMPLETED)

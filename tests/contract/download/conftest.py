@@ -1,0 +1,65 @@
+"""The database ports of the Download Service over every adapter: memory, and a migrated PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from chassis.database import Database, open_database
+from chassis.migrations import upgrade
+from download_svc.application.ports import Begin, SessionReader, VersionReader
+from download_svc.domain.manifests import Manifest
+from download_svc.domain.sessions import Session
+from download_svc.domain.versions import Version
+from download_svc.infrastructure.memory import MemorySessionReader, MemoryStore, MemoryVersionReader
+from download_svc.infrastructure.postgres import units_of_work
+from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
+from download_svc.infrastructure.postgres_versions import PostgresVersionReader
+from tests.unit.download.rig import file_references, make_items, make_version
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One adapter's ports; `database` is None for memory."""
+
+    begin: Begin
+    sessions: SessionReader
+    versions: VersionReader
+    database: Database | None
+
+    async def publish(self, manifest: Manifest, **version: object) -> Version:
+        made = make_version(manifest, **version)  # type: ignore[arg-type]
+        async with self.begin() as work:
+            await work.versions.add(made, manifest)
+            await work.commit()
+        return made
+
+    async def add(self, session: Session, manifest: Manifest) -> None:
+        async with self.begin() as work:
+            await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+            await work.commit()
+
+
+@pytest.fixture(scope="session")
+def migrated(new_database, postgres_url) -> str:
+    """DSN of a migrated database that the tests of this folder share; their users and products are their own."""
+    async def prepare() -> str:
+        dsn = await new_database("download")
+        await upgrade(dsn, "download_svc")
+        return dsn
+
+    with asyncio.Runner() as runner:
+        return runner.run(prepare())
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def ports(request: pytest.FixtureRequest) -> AsyncIterator[Ports]:
+    if request.param == "memory":
+        store = MemoryStore()
+        yield Ports(store.begin, MemorySessionReader(store), MemoryVersionReader(store), None)
+        return
+    async with open_database(request.getfixturevalue("migrated")) as database:
+        yield Ports(
+            units_of_work(database), PostgresSessionReader(database), PostgresVersionReader(database), database
+        )
