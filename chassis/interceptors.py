@@ -8,6 +8,7 @@ that fails on the way tells the caller how. Installed by chassis.rpc_server.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from logging import getLogger
@@ -171,8 +172,10 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
                 request = await self._admit(call, rule, raw, parse, context)
                 if self._draining:
                     raise _elsewhere()
-                async for message in behaviour(request, context):
-                    yield render(message)
+                # Closed here, in this task and at once: a stream that nobody reads any more must not wait for the collector.
+                async with aclosing(behaviour(request, context)) as messages:
+                    async for message in messages:
+                        yield render(message)
             except GeneratorExit:
                 call.code = grpc.StatusCode.CANCELLED
                 raise

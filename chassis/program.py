@@ -94,14 +94,20 @@ async def _until_stopped(main: Main[Settings], settings: Settings) -> None:
 def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: asyncio.Event) -> None:
     _log.info("stopping", extra={"signal": number.name})
     stop.set()
-    # A second signal is meant: the operator will not wait for the drain.
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(each)
-        signal.signal(each, signal.SIG_DFL)
+    # The same signal again is meant: the operator will not wait for the drain. The other one is not: Ctrl-C in a terminal
+    # reaches every process of the group, and then each one's parent sends its own SIGTERM.
+    loop.remove_signal_handler(number)
+    signal.signal(number, signal.SIG_DFL)
 
 
 def _run_workers(main: Main[Settings], settings: Settings, name: str) -> int:
     """Starts the workers, and stops them all when a signal comes or one of them ends: whoever supervises us restarts the whole."""
+    with ExitStack() as stack:
+        stack.callback(logs.configure(name, settings.log_level))
+        return _supervise(main, settings, name)
+
+
+def _supervise(main: Main[Settings], settings: Settings, name: str) -> int:
     context = multiprocessing.get_context("spawn")
     workers: list[SpawnProcess] = []
     received, told = os.pipe()
@@ -114,13 +120,17 @@ def _run_workers(main: Main[Settings], settings: Settings, name: str) -> int:
     ended: list[Any] = wait_for_any([received, *(worker.sentinel for worker in workers)])
     signalled = received in ended
     for worker in workers:
+        if not signalled and worker.exitcode is not None:
+            _log.error("worker ended", extra={"worker": worker.name, "exit_code": worker.exitcode})
         worker.terminate()
     for worker in workers:
         worker.join(settings.drain_seconds + STOP_MARGIN_SECONDS)
         if worker.is_alive():
             worker.kill()
             worker.join()
-    return 0 if signalled and all(worker.exitcode == 0 for worker in workers) else EXIT_CODE_FAILED
+    # A worker that was told to stop before it could listen for that ended as it should, too.
+    ended_well = {0, -signal.SIGTERM, -signal.SIGINT}
+    return 0 if signalled and all(worker.exitcode in ended_well for worker in workers) else EXIT_CODE_FAILED
 
 
 def _worker(main: Main[Settings], settings: Settings, name: str, index: int) -> None:

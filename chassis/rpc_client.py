@@ -8,6 +8,7 @@ which chassis.error_wire.from_rpc_error reads.
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from logging import getLogger
 from typing import Any, Self, cast
 
 import grpc
@@ -33,6 +34,8 @@ RECONNECT_MIN_SECONDS = 0.1
 RECONNECT_MAX_SECONDS = 2.0
 
 _RETRIABLE = frozenset({MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT})
+
+_log = getLogger(__name__)
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -196,7 +199,7 @@ class ServiceChannel:
             if token is not None:
                 carried.append((SERVICE_AUTHORIZATION, f"Bearer {token}"))
             call = start(request, timeout=timeout, metadata=carried, **rest)
-            call.add_done_callback(lambda done: instruments.end(span, _code_of(done), time.perf_counter() - started))
+            call.add_done_callback(lambda done: _ended(done, instruments, span, started))
             return call
 
         if self._tokens is None:
@@ -219,6 +222,20 @@ def _carried(span: Span, metadata: Metadata | None) -> list[tuple[str, str | byt
         if ACCEPT_LANGUAGE not in given:
             carried.append((ACCEPT_LANGUAGE, caller.language))
     return carried
+
+
+def _ended(call: Any, instruments: RpcInstruments, span: Span, started: float) -> None:
+    code = _code_of(call)
+    instruments.end(span, code, time.perf_counter() - started)
+    if code in telemetry.SERVER_FAULTS:
+        _log.warning(
+            "call failed",
+            extra={
+                "method": instruments.span_name,
+                "code": code.name,
+                "trace_id": trace.format_trace_id(span.get_span_context().trace_id),
+            },
+        )
 
 
 def _code_of(call: Any) -> grpc.StatusCode:

@@ -20,6 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from prometheus_client import Counter, Histogram, start_http_server
 
 TRACER_NAME = "samovar"
+EXPORT_TIMEOUT_SECONDS = 3
 
 DURATION_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
 
@@ -56,9 +57,15 @@ _tracer = trace.get_tracer(TRACER_NAME)
 
 
 def configure(name: str, *, otlp_endpoint: str) -> Callable[[], None]:
-    """Sets the process's tracer up; the returned function flushes what is left, blocking for a few seconds at most.
+    """Sets the process's tracer up; the returned function flushes what is left, blocking for a few seconds at most."""
+    provider = make_provider(name, otlp_endpoint=otlp_endpoint)
+    trace.set_tracer_provider(provider)
+    return provider.shutdown
 
-    Without an endpoint spans are not recorded, but every call still has a trace id, which logs and errors carry.
+
+def make_provider(name: str, *, otlp_endpoint: str) -> TracerProvider:
+    """A source of spans. Without an endpoint they are not recorded, but every call still has a trace id, which logs and errors
+    carry.
     """
     sampler = ParentBased(ALWAYS_ON) if otlp_endpoint else ALWAYS_OFF
     provider = TracerProvider(sampler=sampler, resource=Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)
@@ -66,9 +73,9 @@ def configure(name: str, *, otlp_endpoint: str) -> Callable[[], None]:
         # Imported here because it loads a second gRPC stack that most runs never use.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(otlp_endpoint)))
-    trace.set_tracer_provider(provider)
-    return provider.shutdown
+        exporter = OTLPSpanExporter(otlp_endpoint, timeout=EXPORT_TIMEOUT_SECONDS)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
 
 
 def tracer() -> Tracer:

@@ -2,6 +2,8 @@
 What single values look like is gateway.transcoding's business.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -10,12 +12,13 @@ from codegen.emit_readers import emit_fill, emit_members
 from codegen.emit_writers import emit_object, emit_resource
 from codegen.endpoints import Endpoint, StreamEndpoint, snake, uuid_placeholders
 from codegen.faults import Faults
-from codegen.model import Contract, EnumType, MessageType
+from codegen.model import Contract, EnumType, Location, MessageType
 from codegen.module_names import ModuleNames
 from codegen.python_source import fit, rest_module, text
 from codegen.reach import Needs, find_needs
 
 _T = TypeVar("_T", MessageType, EnumType)
+_DEFINED = re.compile(r"(?:def )?(\w+)(?:\(.*| = .*|: dict.*)")
 
 
 def emit_transcoders(
@@ -31,8 +34,17 @@ def emit_transcoders(
             *_streams([one for one in streams if one.method.file == file], names),
         ]
         if blocks:
+            _check_clashes(blocks, names, faults)
             package, module = rest_module(root, file)
             yield f"{package.replace('.', '/')}/{module}.py", _source(blocks, names)
+
+
+def _check_clashes(blocks: Iterable[list[str]], names: ModuleNames, faults: Faults) -> None:
+    """A message called Struct would make a second `fill_struct` beside the runtime's."""
+    defined = Counter(found[1] for block in blocks for line in block if (found := _DEFINED.match(line)))
+    for name, count in sorted(defined.items()):
+        if count > 1 or name in names.imports.names():
+            faults.add(Location(names.file, 1), "name-clash", f"the generated module would have {name} twice; rename a message or enum")
 
 
 def _types(needs: Needs, endpoints: Sequence[Endpoint], names: ModuleNames) -> Iterator[list[str]]:

@@ -76,7 +76,10 @@ def _member(one: Field, value: str, names: ModuleNames) -> str:
     entry = names.map_entry(one)
     if entry is not None:
         key = {Kind.STRING: "key", Kind.BOOL: '"true" if key else "false"'}.get(entry[0].kind, "str(key)")
-        return f"{{{key}: {_written(entry[1], 'value', names)} for key, value in sorted({value}.items())}}"
+        written = _written(entry[1], "value", names)
+        if (key, written) == ("key", "value"):
+            return f"dict(sorted({value}.items()))"
+        return f"{{{key}: {written} for key, value in sorted({value}.items())}}"
     if one.repeated:
         written = _written(one, "one", names)
         return f"list({value})" if written == "one" else f"[{written} for one in {value}]"

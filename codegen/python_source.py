@@ -61,6 +61,10 @@ class Imports:
         self._names.setdefault(module, set()).add(f"{name} as {as_name}" if as_name and as_name != name else name)
         return as_name or name
 
+    def names(self) -> frozenset[str]:
+        """Everything the module can call by a plain name because it imports it."""
+        return frozenset(name.rpartition(" ")[2] for names in self._names.values() for name in names)
+
     def lines(self) -> list[str]:
         """Standard library, generated code, our own: three groups as a reader expects them."""
         groups: tuple[list[str], list[str], list[str]] = ([], [], [])

@@ -29,6 +29,7 @@ MIN_LIFE_SECONDS = 15.0
 class _Kept:
     candidates: tuple[Candidate, ...]
     usable_until: float
+    batch: int
 
 
 class LinkBook:
@@ -54,6 +55,8 @@ class LinkBook:
         self._now = now
         self._kept: dict[str, _Kept] = {}
         self._linked_to = 0
+        self._batches = 0
+        self._refused_batches = 0
         self._lock = asyncio.Lock()
         self._running_low = asyncio.Event()
 
@@ -73,8 +76,10 @@ class LinkBook:
         return kept.candidates
 
     def refused(self, chunk: PlannedChunk) -> None:
-        """The link did not open the door: the next call fetches a new one."""
-        self._kept.pop(chunk.id, None)
+        """The link did not open the door: the next call fetches a new one, and for all that came with it or before."""
+        kept = self._kept.get(chunk.id)
+        if kept is not None:
+            self._refused_batches = max(self._refused_batches, kept.batch)
 
     def done(self, chunk: PlannedChunk) -> None:
         """The chunk is there."""
@@ -90,24 +95,32 @@ class LinkBook:
                     await self._fetch_ahead()
 
     async def _fetch_ahead(self) -> None:
-        begun_at = self._linked_to
         try:
-            await self._fetch(self._order[begun_at])
+            await self._fetch(self._order[self._linked_to])
         except LauncherError as refusal:
+            # The slot is gone: whoever needs a link finds out what to do.
             if refusal.code != "INVALID_STATE_TRANSITION":
                 raise
-            self._linked_to = begun_at  # the slot is gone: whoever needs a link finds out what to do
 
     def _usable(self, chunk_id: str) -> _Kept | None:
         kept = self._kept.get(chunk_id)
-        return kept if kept is not None and kept.usable_until > self._clock() else None
+        if kept is None or kept.batch <= self._refused_batches or kept.usable_until <= self._clock():
+            return None
+        return kept
 
     async def _fetch(self, chunk_id: str) -> _Kept:
         """A batch that begins with this chunk."""
+        linked_to = self._linked_to
         ids = [chunk_id, *self._with_it(chunk_id)]
+        try:
+            links = await self._api.links(self._session_id, ids)
+        except LauncherError:
+            self._linked_to = linked_to
+            raise
         self._batch_links = self._max_batch_links
+        self._batches += 1
         wanted = set(ids)
-        for link in await self._api.links(self._session_id, ids):
+        for link in links:
             if link.chunk_id in wanted and link.candidates:
                 self._kept[link.chunk_id] = self._keep(link)
         kept = self._kept.get(chunk_id)
@@ -131,4 +144,4 @@ class LinkBook:
     def _keep(self, link: Link) -> _Kept:
         ends_at = min(candidate.expires_at for candidate in link.candidates)
         life_seconds = (ends_at - self._now()).total_seconds() - RENEWAL_SECONDS
-        return _Kept(link.candidates, self._clock() + max(life_seconds, MIN_LIFE_SECONDS))
+        return _Kept(link.candidates, self._clock() + max(life_seconds, MIN_LIFE_SECONDS), self._batches)

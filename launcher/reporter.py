@@ -77,7 +77,9 @@ class Reporter:
             if again:
                 self.ledger.all_in_place()  # reports may have been lost with a server: once more
             while self.ledger.has_unreported:
-                await self._send()
+                await self._tick()
+                if not self.may_fetch.is_set():
+                    await asyncio.sleep(INTERVAL_SECONDS)
             for _ in range(COMPLETION_POLLS):
                 if self.session.status is SessionStatus.COMPLETED:
                     return self.session

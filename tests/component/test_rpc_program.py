@@ -119,11 +119,12 @@ async def test_bad_settings_end_it_before_it_starts(tmp_path):
     assert [line.partition(":")[0] for line in err.splitlines()] == ["WORKERS", "PORT"]
 
 
-async def test_workers_share_one_port_and_stop_together(tmp_path):
+async def test_workers_share_one_port_and_drain_together_on_ctrl_c(tmp_path):
     async with program(tmp_path, WORKERS="2", PORT=str(free_port())) as process:
         await until(lambda: len(marks(tmp_path)) == 2)
         assert len({mark.read_text() for mark in marks(tmp_path)}) == 1
-        process.terminate()
+        for pid in (*(int(mark.name) for mark in marks(tmp_path)), process.pid):  # a terminal tells the whole group
+            os.kill(pid, signal.SIGINT)
         code, _lines, err = await end_of(process)
         assert (code, err) == (0, "")
         assert len(list(tmp_path.glob("*.stopped"))) == 2

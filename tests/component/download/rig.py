@@ -304,7 +304,10 @@ class Rig:
     async def log(self, topic: str, containing: str) -> Sequence[Any]:
         """Records of the event log that mention a text, oldest first."""
         query = "SELECT id, value, headers FROM log WHERE topic = $1 AND convert_from(value, 'UTF8') LIKE $2 ORDER BY id"
-        return await _rows(self.settings.events_postgres_dsn.get_secret_value(), query, topic, f"%{containing}%")
+        return await self.event_rows(query, topic, f"%{containing}%")
+
+    async def event_rows(self, query: str, *values: object) -> Sequence[Any]:
+        return await _rows(self.settings.events_postgres_dsn.get_secret_value(), query, *values)
 
 
 async def _rows(dsn: str, query: str, *values: object) -> Sequence[Any]:

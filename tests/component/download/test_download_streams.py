@@ -5,8 +5,11 @@ from pathlib import Path
 
 from download.v1 import downloads_pb2 as downloads
 
-from tests.component.download.rig import Release, rig
+from tests.component.download.rig import Release, rig, until
 from tests.conftest import free_port, valkey_server
+
+
+TOPIC = "com.platform.download.events.v1"
 
 
 async def _until(stream, kind: str, *, status: int | None = None):
@@ -74,9 +77,10 @@ async def test_an_unknown_or_foreign_place_is_answered_with_one_resync_and_then_
             assert first.resync_required.reason == "unknown_id"
             assert first.event_id
             started = await user.start(release)
-            event = await anext(aiter(stream))
+            event = await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_QUEUED)
             assert event.status_changed.download_session_id == started.id
-        await user.cancel(started.id)
+            await user.cancel(started.id)
+            await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_CANCELLED)
 
 
 async def test_users_see_only_their_own(service):
@@ -89,24 +93,47 @@ async def test_users_see_only_their_own(service):
         assert event.status_changed.download_session_id == started.id
 
 
+async def _waiting(service, user) -> int:
+    """How many of the user's events our own live group has not dealt with."""
+    query = """
+        SELECT count(*) AS waiting FROM log JOIN offsets ON offsets.topic = log.topic AND offsets.partition = log.partition
+        WHERE "group" = 'download-service-live' AND log.id > offsets.id AND log.key = $1
+    """
+    [row] = await service.event_rows(query, str(user.id))
+    return int(row["waiting"])
+
+
 async def test_losing_the_hot_state_loses_no_commit_and_no_status_event(tmp_path: Path, download_dsns):
     postgres_dsn, events_dsn = download_dsns
     port = free_port()
     async with rig(
         tmp_path / "objects", postgres_dsn=postgres_dsn, events_dsn=events_dsn, redis_addr=f"127.0.0.1:{port}"
     ) as service:
+        user = service.user()
         with valkey_server(port):
-            release = await service.publish(Release(files={"a": 10}))
-            user = service.user()
-            started = await user.start(release)
+            started = await user.start(await service.publish(Release(files={"a": 10})))
             async with user.watch() as stream:
                 await user.pause(started.id)
-                await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_PAUSED)
+                seen = await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_PAUSED)
+
         await user.resume(started.id)
         done = await user.complete(started.id)
         assert done.status == downloads.DOWNLOAD_STATUS_COMPLETED
         assert (await user.get(started.id)).status == downloads.DOWNLOAD_STATUS_COMPLETED
+
+        async def told() -> bool:
+            return len(await service.log(TOPIC, f'%{started.id}%"newStatus":"completed"')) > 0
+
+        await until(told, "the bus has the completion")
+        assert await _waiting(service, user) > 0
+
         with valkey_server(port):
-            async with user.watch("lost-1-1") as stream:
+
+            async def caught_up() -> bool:
+                return await _waiting(service, user) == 0
+
+            await until(caught_up, "the stream has everything")
+            assert await service.log(f"{TOPIC}.dlq", str(user.id)) == []
+            # The restarted Valkey knows nothing of the stream's earlier life: the reader is told to read everything again.
+            async with user.watch(seen.event_id) as stream:
                 assert (await anext(aiter(stream))).WhichOneof("payload") == "resync_required"
-                await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_COMPLETED)

@@ -49,8 +49,10 @@ def test_a_written_example_means_what_json_format_writes(example: Example, seed:
 @_EXAMPLES
 def test_an_example_survives_the_way_out_and_in(example: Example, seed: int) -> None:
     body = filled(example.things_pb2.ThingBody, seed)
-    if not body.HasField("anything"):
-        body.anything.null_value = 0  # null is one of its values, so an attribute that is null sets it
+    # Null is one of a google.protobuf.Value's values, so an attribute that is null sets it.
+    for within, name in ((body, "anything"), (body.known, "value")):
+        if not within.HasField(name):
+            getattr(within, name).null_value = 0
     problems: list[Problem] = []
     attributes = _over_the_wire(expected(body))
     request = example.things.decode_replace_thing({"thing_id": "x"}, (), attributes, problems)

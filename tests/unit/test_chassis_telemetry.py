@@ -1,0 +1,40 @@
+"""Traces: ids without an exporter, the W3C context in and out, and calls measured once per method."""
+
+import grpc
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from chassis import telemetry
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_without_an_exporter_a_span_has_ids_and_costs_no_record():
+    tracer = telemetry.make_provider("x", otlp_endpoint="").get_tracer("t")
+    with tracer.start_as_current_span("a") as span:
+        assert not span.is_recording()
+        assert len(telemetry.current_trace_id()) == 32
+        assert telemetry.current_trace_id() in (telemetry.trace_parent() or "")
+    assert telemetry.current_trace_id() == ""
+    assert telemetry.trace_parent() is None
+
+
+def test_a_callers_trace_goes_on():
+    tracer = telemetry.make_provider("x", otlp_endpoint="").get_tracer("t")
+    span = tracer.start_span("a", context=telemetry.extract({"traceparent": PARENT}))
+    assert trace.format_trace_id(span.get_span_context().trace_id) == PARENT[3:35]
+
+
+def test_a_trace_parent_that_is_none_starts_a_new_trace():
+    tracer = telemetry.make_provider("x", otlp_endpoint="").get_tracer("t")
+    for value in ("", "garbage", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"):
+        span = tracer.start_span("a", context=telemetry.extract({"traceparent": value}))
+        assert span.get_span_context().is_valid
+
+
+def test_a_method_is_measured_by_instruments_made_once():
+    first = telemetry.rpc_instruments("/a.v1.B/C", SpanKind.CLIENT)
+    assert telemetry.rpc_instruments("/a.v1.B/C", SpanKind.CLIENT) is first
+    assert first.span_name == "a.v1.B/C"
+    assert first.attributes == {"rpc.system": "grpc", "rpc.service": "a.v1.B", "rpc.method": "C"}
+    assert first.calls[grpc.StatusCode.OK] is first.calls[grpc.StatusCode.OK]
