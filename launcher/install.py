@@ -131,9 +131,9 @@ async def _open(
                     yield work
                 finally:
                     stop.set()
-        if work.is_cancelled:
-            await asyncio.to_thread(workspace.discard)
     finally:
+        if work is not None and work.is_cancelled:
+            await asyncio.to_thread(workspace.discard)
         workspace.close()
 
 

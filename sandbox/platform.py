@@ -125,8 +125,11 @@ async def _start(
         ]
     )
     await _migrate({name: embedded.postgres_dsn(ports.postgres, name) for name in databases()})
-    services = (("sandbox", "sandbox", ports.sandbox), ("library", "library_svc", ports.library))
-    services += (("download", "download_svc", ports.download),)
+    services = (
+        ("sandbox", "sandbox", ports.sandbox),
+        ("library", "library_svc", ports.library),
+        ("download", "download_svc", ports.download),
+    )
     programs = [
         Program(name, _python(module, environment[name]), f"{HOST}:{port}", _grpc_answers(port))
         for name, module, port in services

@@ -73,8 +73,10 @@ def _http(binding: str, rest: str = "", access: str = ACCESS) -> str:
     return f"option (google.api.http) = {{{binding}}}; {access}" + (f" option (samovar.options.v1.rest) = {{{rest}}};" if rest else "")
 
 
-def _rpc(signature: str, options: str) -> str:
-    return f"service S {{\n  rpc Broken{signature} {{ {options} }}{GET_THING}\n}}\n"
+def _service(*methods: tuple[str, str]) -> str:
+    """A service with the methods `Broken0`, `Broken1`, …, each in a line of its own."""
+    lines = [f"  rpc Broken{index}{signature} {{ {options} }}" for index, (signature, options) in enumerate(methods)]
+    return "\n".join(["service S {", *lines, GET_THING, "}"]) + "\n"
 
 
 def _stream(options: str) -> str:
@@ -84,74 +86,76 @@ def _stream(options: str) -> str:
 UNARY = "(Request) returns (Response)"
 BARE = "(NestedRequest) returns (BareResponse)"
 CASES = {
-    "access-missing": (UNARY, _http('get: "/api/v1/x/{id}"', access="")),
-    "access-empty": (UNARY, _http('get: "/api/v1/x/{id}"', access="option (samovar.options.v1.access) = {};")),
+    "access-missing": (UNARY, _http('get: "/api/v1/@/{id}"', access="")),
+    "access-empty": (UNARY, _http('get: "/api/v1/@/{id}"', access="option (samovar.options.v1.access) = {};")),
     "client-streaming": ("(stream Request) returns (Response)", ACCESS),
-    "stream-on-unary": (UNARY, _stream('path: "/api/v1/ws/x", id_field: "id", time_field: "time"')),
-    "http-on-stream": ("(Request) returns (stream Response)", _http('get: "/api/v1/x/{id}"')),
+    "stream-on-unary": (UNARY, _stream('path: "/api/v1/ws/@", id_field: "id", time_field: "time"')),
+    "http-on-stream": ("(Request) returns (stream Response)", _http('get: "/api/v1/@/{id}"')),
     "rest-without-http": (UNARY, ACCESS + " option (samovar.options.v1.rest) = {location: true};"),
     "http-path": (UNARY, _http('get: "/api/v1/{id=things/*}"')),
-    "http-response-body": (UNARY, _http('get: "/api/v1/x/{id}", response_body: "thing"')),
-    "path-parameter": (UNARY, _http('get: "/api/v1/x/{other}"')),
-    "path-parameter of a list": (UNARY, _http('get: "/api/v1/x/{ids}"')),
-    "path-parameter twice": (UNARY, _http('get: "/api/v1/x/{id}/{id}"')),
-    "http-body on a GET": (UNARY, _http('get: "/api/v1/x/{id}", body: "*"')),
-    "http-body unknown": (UNARY, _http('post: "/api/v1/x/{id}", body: "nothing"')),
-    "http-body of a scalar": (UNARY, _http('post: "/api/v1/x/{id}", body: "number"')),
-    "http-body of a list": ("(BodyRequest) returns (Response)", _http('post: "/api/v1/x/{id}", body: "bodies"')),
-    "http-body taken by the path": (UNARY, _http('post: "/api/v1/x/{id}", body: "id"')),
-    "update-mask on a PUT": (UNARY, _http('put: "/api/v1/x/{id}", body: "*"', 'update_mask_field: "mask"')),
-    "update-mask missing": ("(BodyRequest) returns (Response)", _http('patch: "/api/v1/x/{id}", body: "body"')),
+    "http-response-body": (UNARY, _http('get: "/api/v1/@/{id}", response_body: "thing"')),
+    "path-parameter": (UNARY, _http('get: "/api/v1/@/{other}"')),
+    "path-parameter of a list": (UNARY, _http('get: "/api/v1/@/{ids}"')),
+    "path-parameter twice": (UNARY, _http('get: "/api/v1/@/{id}/{id}"')),
+    "http-body on a GET": (UNARY, _http('get: "/api/v1/@/{id}", body: "*"')),
+    "http-body unknown": (UNARY, _http('post: "/api/v1/@/{id}", body: "nothing"')),
+    "http-body of a scalar": (UNARY, _http('post: "/api/v1/@/{id}", body: "number"')),
+    "http-body of a list": ("(BodyRequest) returns (Response)", _http('post: "/api/v1/@/{id}", body: "bodies"')),
+    "http-body taken by the path": (UNARY, _http('post: "/api/v1/@/{id}", body: "id"')),
+    "update-mask on a PUT": (UNARY, _http('put: "/api/v1/@/{id}", body: "*"', 'update_mask_field: "mask"')),
+    "update-mask missing": ("(BodyRequest) returns (Response)", _http('patch: "/api/v1/@/{id}", body: "body"')),
     "update-mask unknown": (
         "(BodyRequest) returns (Response)",
-        _http('patch: "/api/v1/x/{id}", body: "body"', 'update_mask_field: "other"'),
+        _http('patch: "/api/v1/@/{id}", body: "body"', 'update_mask_field: "other"'),
     ),
     "update-mask of another type": (
         "(BodyRequest) returns (Response)",
-        _http('patch: "/api/v1/x/{id}", body: "*"', 'update_mask_field: "body"'),
+        _http('patch: "/api/v1/@/{id}", body: "*"', 'update_mask_field: "body"'),
     ),
-    "query-parameter": (BARE, _http('get: "/api/v1/x/{id}"')),
-    "data-field ambiguous": ("(NameRequest) returns (TwoResponse)", _http('get: "/api/v1/x"')),
-    "data-field missing": ("(NameRequest) returns (NoneResponse)", _http('get: "/api/v1/x"')),
-    "data-field unknown": ("(NameRequest) returns (TwoResponse)", _http('get: "/api/v1/x"', 'data_field: "third"')),
-    "page-fields": ("(NameRequest) returns (PageResponse)", _http('get: "/api/v1/x"')),
-    "success-status": ("(NameRequest) returns (Response)", _http('get: "/api/v1/x"', "success_status: 404")),
-    "success-status with content": ("(NameRequest) returns (Response)", _http('get: "/api/v1/x"', "success_status: 204")),
-    "location": ("(NameRequest) returns (BareResponse)", _http('post: "/api/v1/x", body: "*"', "location: true")),
+    "query-parameter": (BARE, _http('get: "/api/v1/@/{id}"')),
+    "data-field ambiguous": ("(NameRequest) returns (TwoResponse)", _http('get: "/api/v1/@"')),
+    "data-field missing": ("(NameRequest) returns (NoneResponse)", _http('get: "/api/v1/@"')),
+    "data-field unknown": ("(NameRequest) returns (TwoResponse)", _http('get: "/api/v1/@"', 'data_field: "third"')),
+    "page-fields": ("(NameRequest) returns (PageResponse)", _http('get: "/api/v1/@"')),
+    "success-status": ("(NameRequest) returns (Response)", _http('get: "/api/v1/@"', "success_status: 404")),
+    "success-status with content": ("(NameRequest) returns (Response)", _http('get: "/api/v1/@"', "success_status: 204")),
+    "location": ("(NameRequest) returns (BareResponse)", _http('post: "/api/v1/@", body: "*"', "location: true")),
     "route-twice": ("(NameRequest) returns (Response)", _http('get: "/api/v1/things/{name}"')),
-    "recursive-request": ("(LoopRequest) returns (Response)", _http('post: "/api/v1/x", body: "*"')),
+    "recursive-request": ("(LoopRequest) returns (Response)", _http('post: "/api/v1/@", body: "*"')),
     "stream-path": ("(Request) returns (stream Event)", _stream('path: "/api/{id}", id_field: "id", time_field: "time"')),
-    "stream-field id": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/x", id_field: "no", time_field: "time"')),
-    "stream-field time": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/x", id_field: "id", time_field: "id"')),
+    "stream-field id": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/@", id_field: "no", time_field: "time"')),
+    "stream-field time": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/@", id_field: "id", time_field: "id"')),
     "stream-field resume": (
         "(Request) returns (stream Event)",
-        _stream('path: "/api/v1/ws/x", id_field: "id", time_field: "time", resume_field: "number"'),
+        _stream('path: "/api/v1/ws/@", id_field: "id", time_field: "time", resume_field: "number"'),
     ),
-    "stream-event": ("(Request) returns (stream BadEvent)", _stream('path: "/api/v1/ws/x", id_field: "id", time_field: "time"')),
-    "stream-events": ("(Request) returns (stream Thing)", _stream('path: "/api/v1/ws/x", id_field: "id", time_field: "name"')),
+    "stream-event": ("(Request) returns (stream BadEvent)", _stream('path: "/api/v1/ws/@", id_field: "id", time_field: "time"')),
+    "stream-events": ("(Request) returns (stream Thing)", _stream('path: "/api/v1/ws/@", id_field: "id", time_field: "name"')),
 }
 RESOURCES = {
     "resource-type": 'option (samovar.options.v1.resource) = {self: ""}; string id = 1;',
     "resource-type-twice": 'option (samovar.options.v1.resource) = {type: "thing"}; string id = 1;',
-    "resource-id missing": 'option (samovar.options.v1.resource) = {type: "x"}; string name = 1;',
-    "resource-id of a number": 'option (samovar.options.v1.resource) = {type: "x", id_field: "no"}; int32 no = 1;',
-    "resource-self without a route": 'option (samovar.options.v1.resource) = {type: "x", self: "/api/v1/no/{id}"}; string id = 1;',
-    "resource-self unknown": 'option (samovar.options.v1.resource) = {type: "x", self: "/api/v1/things/{no}"}; string id = 1;',
-    "attribute-name": 'option (samovar.options.v1.resource) = {type: "x"}; string id = 1; string type = 2;',
+    "resource-id missing": 'option (samovar.options.v1.resource) = {type: "@"}; string name = 1;',
+    "resource-id of a number": 'option (samovar.options.v1.resource) = {type: "@", id_field: "no"}; int32 no = 1;',
+    "resource-self without a route": 'option (samovar.options.v1.resource) = {type: "@", self: "/api/v1/no/{id}"}; string id = 1;',
+    "resource-self unknown": 'option (samovar.options.v1.resource) = {type: "@", self: "/api/v1/things/{no}"}; string id = 1;',
+    "attribute-name": 'option (samovar.options.v1.resource) = {type: "@"}; string id = 1; string type = 2;',
     "relationship of a number": (
-        'option (samovar.options.v1.resource) = {type: "x"}; string id = 1;'
+        'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
         ' int32 no = 2 [(samovar.options.v1.relationship) = {name: "a", type: "b"}];'
     ),
     "relationship without a type": (
-        'option (samovar.options.v1.resource) = {type: "x"}; string id = 1;'
+        'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
         ' string no = 2 [(samovar.options.v1.relationship) = {name: "a"}];'
     ),
     "relationship named like an attribute": (
-        'option (samovar.options.v1.resource) = {type: "x"}; string id = 1;'
+        'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
         ' string no = 2 [(samovar.options.v1.relationship) = {name: "no", type: "b"}];'
     ),
-    "foreign-message": 'option (samovar.options.v1.resource) = {type: "x"}; string id = 1; samovar.types.v1.PageInfo page = 2;',
+    "foreign-message": 'option (samovar.options.v1.resource) = {type: "@"}; string id = 1; samovar.types.v1.PageInfo page = 2;',
 }
+
+
 
 
 def _errors(folder: Path, source: str) -> list[str]:
@@ -162,53 +166,57 @@ def _errors(folder: Path, source: str) -> list[str]:
     return response.error.splitlines()
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_contradiction_names_file_line_and_rule(name: str, tmp_path: Path) -> None:
-    source = HEAD + MESSAGES + _rpc(*CASES[name])
-    errors = _errors(tmp_path, source)
-    rule = name.split()[0]
-    ours = [error for error in errors if re.match(rf"broken/v1/broken\.proto:\d+: {rule}: \S", error)]
-    assert ours, errors
-    lines = [int(error.split(":")[1]) for error in ours]
-    assert all(0 < line <= source.count("\n") for line in lines)
+@pytest.fixture(scope="module")
+def all_errors(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """One contract with every contradiction in it."""
+    methods = [(signature, options.replace("@", f"m{index}")) for index, (signature, options) in enumerate(CASES.values())]
+    messages = MESSAGES
+    for index, fields in enumerate(RESOURCES.values()):
+        messages += f"message X{index} {{ {fields.replace('@', f'x{index}')} }}\nmessage X{index}Response {{ X{index} x = 1; }}\n"
+        methods.append((f"(NameRequest) returns (X{index}Response)", _http(f'get: "/api/v1/x{index}"')))
+    return _errors(tmp_path_factory.mktemp("broken"), HEAD + messages + _service(*methods))
+
+
+def _of(errors: list[str], rule: str, name: str) -> list[str]:
+    return [error for error in errors if re.match(rf"broken/v1/broken\.proto:[1-9]\d*: {rule}: .*\b{name}\b", error)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_contradiction_names_file_line_rule_and_method(case: str, all_errors: list[str]) -> None:
+    assert _of(all_errors, case.split()[0], f"Broken{list(CASES).index(case)}"), all_errors
+
+
+@pytest.mark.parametrize("case", RESOURCES)
+def test_a_bad_resource_names_file_line_rule_and_message(case: str, all_errors: list[str]) -> None:
+    name = "PageInfo" if case == "foreign-message" else f"X{list(RESOURCES).index(case)}"
+    rule = case.split()[0]
+    file = r"\S+" if case == "foreign-message" else r"broken/v1/broken\.proto"
+    assert [error for error in all_errors if re.match(rf"{file}:\d+: {rule}: .*\b{name}\b", error)], all_errors
 
 
 def test_the_line_is_that_of_the_method(tmp_path: Path) -> None:
-    source = HEAD + MESSAGES + _rpc(*CASES["access-missing"])
+    source = HEAD + MESSAGES + _service(CASES["access-missing"])
     line = next(number for number, text in enumerate(source.splitlines(), 1) if "rpc Broken" in text)
-    assert _errors(tmp_path, source)[1].startswith(f"broken/v1/broken.proto:{line}: access-missing: Broken ")
-
-
-@pytest.mark.parametrize("name", RESOURCES)
-def test_a_bad_resource_names_file_line_and_rule(name: str, tmp_path: Path) -> None:
-    messages = f"message X {{ {RESOURCES[name]} }}\nmessage XResponse {{ X x = 1; }}\n"
-    source = HEAD + MESSAGES + messages + _rpc("(NameRequest) returns (XResponse)", _http('get: "/api/v1/x"'))
-    errors = _errors(tmp_path, source)
-    assert any(f": {name.split()[0]}: " in error for error in errors), errors
+    assert _errors(tmp_path, source)[1].startswith(f"broken/v1/broken.proto:{line}: access-missing: Broken0 ")
 
 
 def test_a_message_named_like_a_function_of_the_runtime_is_refused(tmp_path: Path) -> None:
-    body = (
+    messages = (
         "message Struct { string text = 1; }\n"
         "message StructRequest { string name = 1; Struct own = 2; google.protobuf.Struct free = 3; }\n"
     )
-    rpc = _rpc("(StructRequest) returns (Response)", _http('post: "/api/v1/x", body: "*"'))
-    errors = _errors(tmp_path, HEAD + MESSAGES + body + rpc)
+    service = _service(("(StructRequest) returns (Response)", _http('post: "/api/v1/x", body: "*"')))
+    errors = _errors(tmp_path, HEAD + MESSAGES + messages + service)
     assert any("name-clash: " in error and "fill_struct" in error for error in errors), errors
 
 
 def test_two_methods_of_one_name_in_one_file_are_refused(tmp_path: Path) -> None:
-    rpc = "service T { rpc GetThing(NameRequest) returns (Response) { " + _http('get: "/api/v1/t/{name}"') + " } }\n"
-    errors = _errors(tmp_path, HEAD + MESSAGES + rpc + _rpc("Two(NameRequest) returns (Response)", _http('get: "/api/v1/two"')))
+    other = "service T { rpc GetThing(NameRequest) returns (Response) { " + _http('get: "/api/v1/t/{name}"') + " } }\n"
+    errors = _errors(tmp_path, HEAD + MESSAGES + other + _service())
     assert any(": method-name: " in error for error in errors), errors
-
-
-def test_all_contradictions_are_told_at_once(tmp_path: Path) -> None:
-    errors = _errors(tmp_path, HEAD + MESSAGES + _rpc(UNARY, _http('get: "/api/v1/x/{other}"', "success_status: 99", access="")))
-    rules = {error.split(": ")[1] for error in errors[1:]}
-    assert {"access-missing", "path-parameter", "success-status"} <= rules
 
 
 def test_a_contract_without_contradictions_passes(tmp_path: Path) -> None:
     """The frame that the broken ones are made with is sound itself."""
-    assert _errors(tmp_path, HEAD + MESSAGES + _rpc("(NameRequest) returns (Response)", _http('get: "/api/v1/x"'))) == []
+    sound = ("(NameRequest) returns (Response)", _http('get: "/api/v1/x"'))
+    assert _errors(tmp_path, HEAD + MESSAGES + _service(sound)) == []
