@@ -44,7 +44,11 @@ def _check_clashes(blocks: Iterable[list[str]], names: ModuleNames, faults: Faul
     defined = Counter(found[1] for block in blocks for line in block if (found := _DEFINED.match(line)))
     for name, count in sorted(defined.items()):
         if count > 1 or name in names.imports.names():
-            faults.add(Location(names.file, 1), "name-clash", f"the generated module would have {name} twice; rename a message or enum")
+            faults.add(
+                Location(names.file, 1),
+                "name-clash",
+                f"the generated module would have {name} twice; rename a message or enum",
+            )
 
 
 def _types(needs: Needs, endpoints: Sequence[Endpoint], names: ModuleNames) -> Iterator[list[str]]:

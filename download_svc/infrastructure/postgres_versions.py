@@ -12,13 +12,15 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database, Transaction
-from download_svc.domain.manifests import Chunk, EntryType, FileReference, Manifest, derived_ids
+from download_svc.domain.manifests import Chunk, FileReference, Manifest, derived_ids
 from download_svc.domain.versions import Version
 from download_svc.infrastructure.postgres_rows import chunk_of, version_of, version_values
-from download_svc.infrastructure.tables import file_metadata, product_versions
+from download_svc.infrastructure.tables import product_versions
 
 COPY_BATCH_ROWS = 5_000
 """Encoding a batch holds the event loop for some milliseconds; between batches others get on."""
+READ_BATCH_ROWS = 5_000
+"""Likewise for reading."""
 MAX_CACHED_FILES = 500_000
 """Files of recently started versions kept in memory: a version never changes, and starts come in crowds."""
 
@@ -43,6 +45,13 @@ _CHUNK_COLUMNS = (
     "stored_size_bytes",
     "stored_sha256",
 )
+
+_FILES = text("""
+    SELECT id, ordinal, relative_path FROM file_metadata
+    WHERE version_id = :version_id AND entry_type = 'file' AND ordinal > :after
+    ORDER BY ordinal
+    LIMIT :limit
+""")
 
 _CHUNKS = text("""
     SELECT DISTINCT ON (chunk.sha256) chunk.sha256, chunk.size_bytes, chunk.stored_sha256, chunk.stored_size_bytes
@@ -108,13 +117,16 @@ class PostgresVersionReader:
         if cached is not None:
             self._files.move_to_end(version_id)
             return cached
+        files: list[FileReference] = []
+        ordinal = -1
         async with self._database.connect() as connection:
-            rows = await connection.execute(
-                select(file_metadata.c.id, file_metadata.c.relative_path)
-                .where(file_metadata.c.version_id == version_id, file_metadata.c.entry_type == EntryType.FILE.value)
-                .order_by(file_metadata.c.ordinal)
-            )
-            files = [FileReference(file_id, path) for file_id, path in rows]
+            while True:
+                rows = await connection.execute(_FILES, {"version_id": version_id, "after": ordinal, "limit": READ_BATCH_ROWS})
+                batch = rows.all()
+                files.extend(FileReference(row.id, row.relative_path) for row in batch)
+                if len(batch) < READ_BATCH_ROWS:
+                    break
+                ordinal = batch[-1].ordinal
         if files:
             self._keep(version_id, files)
         return files

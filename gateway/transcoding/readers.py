@@ -231,14 +231,8 @@ def _fill_value(
         message.bool_value = value
     elif type(value) is str:
         message.string_value = string(value, at, name, problems)
-    elif depth > MAX_STRUCT_DEPTH:
-        report(problems, at, name, "type.depth", f"must not be nested deeper than {MAX_STRUCT_DEPTH} levels")
-    elif type(value) is dict:
-        message.struct_value.SetInParent()
-        _fill_struct(message.struct_value, value, pointer(at, name), problems, depth)
-    elif type(value) is list:
-        message.list_value.SetInParent()
-        _fill_list(message.list_value, value, pointer(at, name), problems, depth)
+    elif type(value) is dict or type(value) is list:
+        _fill_container(message, value, pointer(at, name), problems, depth)
     elif type(value) is int and abs(value) > MAX_EXACT_DOUBLE:
         report(
             problems,
@@ -249,6 +243,17 @@ def _fill_value(
         )
     else:
         message.number_value = number64(value, at, name, problems)
+
+
+def _fill_container(message: struct_pb2.Value, value: JsonValue, at: str, problems: list[Problem], depth: int) -> None:
+    if depth > MAX_STRUCT_DEPTH:
+        report_at(problems, at, "type.depth", f"must not be nested deeper than {MAX_STRUCT_DEPTH} levels")
+    elif type(value) is dict:
+        message.struct_value.SetInParent()
+        _fill_struct(message.struct_value, value, at, problems, depth)
+    else:
+        message.list_value.SetInParent()
+        _fill_list(message.list_value, value, at, problems, depth)
 
 
 def _fill_struct(

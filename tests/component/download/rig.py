@@ -46,9 +46,9 @@ CHUNK_BYTES = 1000
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], Awaitable[T | None]], what: str) -> T:
+async def until(look: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = PATIENCE_SECONDS) -> T:
     """Waits for a truthy answer."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    deadline = asyncio.get_running_loop().time() + seconds
     while not (found := await look()):
         assert asyncio.get_running_loop().time() < deadline, f"{what} did not happen"
         await asyncio.sleep(0.02)
@@ -286,12 +286,14 @@ class Rig:
             )
         )
 
-    async def publish(self, release: Release | None = None, **changes: Any) -> Release:
+    async def publish(
+        self, release: Release | None = None, *, seconds: float = PATIENCE_SECONDS, **changes: Any
+    ) -> Release:
         """Publishes a release the good way, and waits until it can be downloaded."""
         release = release or Release()
         stored = await asyncio.to_thread(manifests.serialise, release.manifest())
         await self.announce(release, self.place(release, stored, self.sign(stored)), **changes)
-        await until(lambda: self.is_known(release), "the version is published")
+        await until(lambda: self.is_known(release), "the version is published", seconds=seconds)
         return release
 
     async def is_known(self, release: Release) -> bool:

@@ -10,7 +10,8 @@ from tests.component.download.rig import Release, Rig
 FILES = 100_000
 # Far above what was measured (publishing 8 s, a first start 3 s on 2 busy cores): what is guarded against is a slope, not a second.
 START_SECONDS = 15
-LONGEST_HOLD_SECONDS = 1.0
+LONGEST_HOLD_SECONDS = 2.0
+PUBLISH_SECONDS = 90
 
 
 async def _longest_hold(stop: asyncio.Event) -> float:
@@ -25,8 +26,8 @@ async def _longest_hold(stop: asyncio.Event) -> float:
 
 
 async def test_a_hundred_thousand_files_work(service: Rig):
-    files = {f"data/{number // 1000:03}/{number:06}.bin": 64 for number in range(FILES)}
-    release = await service.publish(Release(files=files))
+    files = {f"data-{number // 1000:03}-{number:06}.bin": 64 for number in range(FILES)}
+    release = await service.publish(Release(files=files), seconds=PUBLISH_SECONDS)
     user = service.user()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

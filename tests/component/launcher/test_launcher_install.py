@@ -75,7 +75,7 @@ async def test_the_server_hears_how_every_file_gets_on_in_reports_of_growing_seq
 
 async def test_two_thousand_small_files_arrive_within_a_few_reports(tmp_path: Path) -> None:
     source = random.Random(2)
-    files = {f"assets/{n % 40:02}/{n:05}.bin": source.randbytes(source.randrange(8192, 65536)) for n in range(2000)}
+    files = {f"assets/{n % 40:02}/{n:05}.bin": source.randbytes(source.randrange(8192, 20_000)) for n in range(2000)}
     game = make_game(KEY, files)
     async with run_platform(game) as platform:
         result = await install_into(platform, tmp_path)

@@ -1,5 +1,5 @@
-"""Random messages of any type (from a seed, which hypothesis draws: drawing every field would take seconds), and what a message looks like by json_format in the platform's spelling: a second,
-slow and independent way to the JSON that transcoders should write.
+"""Random messages of any type, made from a seed (hypothesis draws the seed: drawing every field would take seconds), and what a
+message looks like by json_format in the platform's spelling: a second, slow and independent way to what transcoders should write.
 """
 
 import re
@@ -33,7 +33,13 @@ def _json(random: Random, depth: int = 0) -> Any:
         return [_json(random, depth + 1) for _ in range(random.randrange(3))]
     if kind == 6:
         return {random.choice(_TEXTS): _json(random, depth + 1) for _ in range(random.randrange(3))}
-    return (None, random.random() < 0.5, random.randint(-(2**53), 2**53), random.choice(_DOUBLES), random.choice(_TEXTS))[kind]
+    return (
+        None,
+        random.random() < 0.5,
+        random.randint(-(2**53), 2**53),
+        random.choice(_DOUBLES),
+        random.choice(_TEXTS),
+    )[kind]
 
 
 def _timestamp(message: Any, random: Random) -> None:
@@ -64,7 +70,9 @@ _KNOWN: Mapping[str, Callable[[Any, Random], object]] = {
 def _scalar(field: FieldDescriptor, random: Random) -> Any:
     match field.cpp_type:
         case _F.CPPTYPE_ENUM:
-            return random.choice([one.number for one in field.enum_type.values if not one.name.endswith("_UNSPECIFIED")])
+            return random.choice(
+                [one.number for one in field.enum_type.values if not one.name.endswith("_UNSPECIFIED")]
+            )
         case _F.CPPTYPE_STRING:
             return random.randbytes(random.randrange(9)) if field.type == _F.TYPE_BYTES else random.choice(_TEXTS)
         case _F.CPPTYPE_BOOL:
@@ -130,7 +138,9 @@ def filled(message_type: type[_M], seed: int) -> _M:
 
 def expected(message: Message) -> Any:
     """The message as json_format writes it, in the platform's spelling."""
-    plain = json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    plain = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
     return _respell(plain, message.DESCRIPTOR)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_messages import expected, filled
 from rest.routes import ROUTES, STREAMS
+from samovar.options.v1 import options_pb2
 
 from gateway.contract import Problem, Route, StreamRoute
 from gateway.transcoding import read_json
@@ -62,12 +63,13 @@ def test_an_example_survives_the_way_out_and_in(example: Example, seed: int) -> 
 
 def _data_field(route: Route) -> FieldDescriptor | None:
     """The response field that a route shows, found by its resource type."""
-    from samovar.options.v1 import options_pb2
-
     for field in route.response_type.DESCRIPTOR.fields:
         if field.message_type is not None:
             options = field.message_type.GetOptions()
-            if options.HasExtension(options_pb2.resource) and options.Extensions[options_pb2.resource].type == route.resource_type:
+            if (
+                options.HasExtension(options_pb2.resource)
+                and options.Extensions[options_pb2.resource].type == route.resource_type
+            ):
                 return field
     return None
 

@@ -22,7 +22,8 @@ def test_generated_code_is_the_golden_one(example_sources: Mapping[str, str]) ->
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
     golden = {
-        str(path.relative_to(GOLDEN)).removesuffix(".golden"): path.read_text() for path in sorted(GOLDEN.rglob("*.golden"))
+        str(path.relative_to(GOLDEN)).removesuffix(".golden"): path.read_text()
+        for path in sorted(GOLDEN.rglob("*.golden"))
     }
     assert dict(example_sources) == golden
 

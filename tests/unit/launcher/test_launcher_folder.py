@@ -11,6 +11,10 @@ from launcher.failures import ExitCode
 from launcher.folder import Folder, Walker, disk_failure
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
     opened = Folder.open_root(tmp_path / "root")
@@ -20,14 +24,14 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 
 def test_the_walker_makes_folders_and_keeps_no_more_open_than_the_way_is_deep(folder: Folder, tmp_path: Path) -> None:
     walker = Walker(folder)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for path in ("a/b/c/file", "a/b/d/file", "a/file", "e/f/file", "file"):
         parent, name = walker.parent_of(path, create=True)
         assert parent is not None
         os.close(parent.open_file(name, os.O_WRONLY | os.O_CREAT))
-        assert len(os.listdir("/proc/self/fd")) - before <= 3
+        assert open_descriptors() - before <= 3
     walker.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     assert (tmp_path / "root/a/b/d/file").is_file()
 
 

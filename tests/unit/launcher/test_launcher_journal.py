@@ -1,6 +1,5 @@
 """The journal: what was appended is read again, whatever the end of the file looks like."""
 
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +81,7 @@ def test_garbage_is_never_read_as_a_record(folder: Folder, tmp_path: Path) -> No
 def test_a_journal_that_is_a_link_is_not_opened(folder: Folder, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"mine")
-    os.symlink(outside, tmp_path / "journal")
+    (tmp_path / "journal").symlink_to(outside)
     with pytest.raises(OSError, match="symbolic links"):
         Journal.open(folder, MANIFEST)
     assert outside.read_bytes() == b"mine"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from uuid import UUID, uuid4
 
 import pytest
@@ -58,7 +59,7 @@ async def test_every_chunk_is_linked_once_in_batches_within_the_limit() -> None:
         assert (await book.candidates(chunk))[0].url.endswith(chunk.id)
     assert len(server.batches[0]) == FIRST_BATCH_LINKS
     assert max(map(len, server.batches)) == MAX_LINK_IDS
-    assert sorted(sum(server.batches, [])) == sorted(chunk.id for chunk in chunks)
+    assert sorted(chain(*server.batches)) == sorted(chunk.id for chunk in chunks)
 
 
 async def test_links_are_fetched_ahead_so_that_nobody_waits() -> None:
