@@ -81,11 +81,11 @@ class _ObjectSite:
         self._now = now
 
     async def read(self, request: web.Request) -> web.StreamResponse:
-        try:
-            path = self._allowed_path(request)
-        except DomainError as error:
-            return error_response(HTTPStatus.FORBIDDEN, error.reason, error.details.get("description", ""))
-        opened = await asyncio.to_thread(_open, path)
+        refusal = self._check_signature(request)
+        if refusal is not None:
+            return refusal
+        path = self._path_of(request)
+        opened = None if path is None else await asyncio.to_thread(_open, path)
         if opened is None:
             return error_response(HTTPStatus.NOT_FOUND, "FILE_NOT_FOUND", "there is no such object")
         file, found = opened
@@ -95,18 +95,16 @@ class _ObjectSite:
             await asyncio.to_thread(file.close)
 
     async def write(self, request: web.Request) -> web.StreamResponse:
-        try:
-            self._allowed_path(request)
-        except DomainError as error:
-            return error_response(HTTPStatus.FORBIDDEN, error.reason, error.details.get("description", ""))
-        size_bytes = int(request.query[SIZE_PARAMETER])
-        sha256 = bytes.fromhex(request.query[SHA256_PARAMETER])
-        refusal = _check_upload_headers(request, size_bytes, sha256)
+        refusal = self._check_signature(request) or _check_upload_headers(request)
         if refusal is not None:
             return refusal
+        if self._path_of(request) is None:
+            return error_response(HTTPStatus.NOT_FOUND, "FILE_NOT_FOUND", "there can be no such object")
+        size_bytes = int(request.query[SIZE_PARAMETER])
+        sha256 = bytes.fromhex(request.query[SHA256_PARAMETER])
         key = request.match_info["key"]
         if await self._store.head(key) is not None:
-            return error_response(HTTPStatus.PRECONDITION_FAILED, "INVALID_ARGUMENT", "the object exists already")
+            return error_response(HTTPStatus.PRECONDITION_FAILED, "PRECONDITION_FAILED", "the object exists already")
         work_file = await asyncio.to_thread(self._store.work_file)
         try:
             digest, received = await _receive(request, work_file, size_bytes)
@@ -115,20 +113,28 @@ class _ObjectSite:
                     HTTPStatus.BAD_REQUEST, "FILE_HASH_MISMATCH", "the bytes are not those that were announced"
                 )
             if not await asyncio.to_thread(self._store.publish_new, work_file, key):
-                return error_response(HTTPStatus.PRECONDITION_FAILED, "INVALID_ARGUMENT", "the object exists already")
+                return error_response(
+                    HTTPStatus.PRECONDITION_FAILED, "PRECONDITION_FAILED", "the object exists already"
+                )
         finally:
             await asyncio.to_thread(work_file.unlink, missing_ok=True)
         stored = await self._store.head(key)
         return web.Response(status=HTTPStatus.OK, headers={} if stored is None else {"ETag": stored.etag})
 
-    def _allowed_path(self, request: web.Request) -> Path:
-        verify(request.method, request.path, request.query, key=self._signing_key, now=self._now())
+    def _check_signature(self, request: web.Request) -> web.Response | None:
+        try:
+            verify(request.method, request.path, request.query, key=self._signing_key, now=self._now())
+        except DomainError as error:
+            return error_response(HTTPStatus.FORBIDDEN, error.reason, error.details["description"])
+        return None
+
+    def _path_of(self, request: web.Request) -> Path | None:
         try:
             return self._store.path_of(request.match_info["key"])
         except KeyInvalid:
-            # Somebody with the key signed it, so this is our own mistake; outside it is just an object that is not there.
-            _log.warning("signed URL with a bad key")
-            return self._store.path_of("no-such-object")
+            # Whoever has the key signed it, so this is our own mistake; outside it is just an object that is not there.
+            _log.warning("signed URL of what is no object key")
+            return None
 
 
 def error_response(
@@ -175,7 +181,7 @@ async def _answer(request: web.Request, file: BinaryIO, found: os.stat_result) -
     modified_at = datetime.fromtimestamp(int(found.st_mtime), UTC)
     status = _precondition(request, etag, modified_at)
     if status is HTTPStatus.PRECONDITION_FAILED:
-        return error_response(status, "INVALID_ARGUMENT", "the object is another one than was expected")
+        return error_response(status, "PRECONDITION_FAILED", "the object is another one than was expected")
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
     if status is HTTPStatus.NOT_MODIFIED:
         return web.Response(status=status, headers=headers)
@@ -187,7 +193,7 @@ async def _answer(request: web.Request, file: BinaryIO, found: os.stat_result) -
             unsatisfied = {"Content-Range": f"bytes */{found.st_size}"}
             return error_response(
                 HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                "INVALID_ARGUMENT",
+                "RANGE_NOT_SATISFIABLE",
                 "no byte lies in the range",
                 headers=unsatisfied,
             )
@@ -213,13 +219,12 @@ async def _send(request: web.Request, response: web.StreamResponse, file: Binary
         await asyncio.get_running_loop().sendfile(request.transport, file, part.offset, part.length, fallback=False)
     except (NotImplementedError, asyncio.SendfileNotAvailableError):
         # uvloop and TLS: large reads in a thread, one write each.
-        left = part.length
-        await asyncio.to_thread(file.seek, part.offset)
-        while left:
-            data = await asyncio.to_thread(file.read, min(READ_BYTES, left))
+        position, end = part.offset, part.offset + part.length
+        while position < end:
+            data = await asyncio.to_thread(os.pread, file.fileno(), min(READ_BYTES, end - position), position)
             if not data:
                 raise ConnectionAbortedError("the object became shorter") from None
-            left -= len(data)
+            position += len(data)
             await response.write(data)
 
 
@@ -267,7 +272,12 @@ def _http_date(request: web.Request, name: str) -> datetime | None:
     return None
 
 
-def _check_upload_headers(request: web.Request, size_bytes: int, sha256: bytes) -> web.Response | None:
+def _check_upload_headers(request: web.Request) -> web.Response | None:
+    """Refuses an upload whose headers do not repeat what its URL is bound to."""
+    if SIZE_PARAMETER not in request.query or SHA256_PARAMETER not in request.query:
+        return error_response(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", "the link is bound to no bytes")
+    size_bytes = int(request.query[SIZE_PARAMETER])
+    sha256 = bytes.fromhex(request.query[SHA256_PARAMETER])
     if request.headers.get(CHECKSUM_HEADER, "") != base64.b64encode(sha256).decode("ascii"):
         return error_response(
             HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", f"the header {CHECKSUM_HEADER} is not the signed one"

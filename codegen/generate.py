@@ -19,11 +19,13 @@ GENERATED_THIRD_PARTY = ("buf/validate/validate.proto",)
 HEADER = "Generated from proto/ by `./taskw gen`. Do not edit.\n"
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """A tool of this environment, wherever the shell looks first."""
     return str(Path(sysconfig.get_path("scripts")) / name)
 
 
-def _run(*command: str) -> None:
+def run(*command: str) -> None:
+    """Runs a command in the repository; raises when it fails."""
     # Plugins call tools of the same environment by name (betterproto2's calls ruff).
     path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}"
     subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PATH": path})  # noqa: S603  # our own commands, no input in them
@@ -37,25 +39,25 @@ def _own_files() -> list[str]:
 def generate(into: Path) -> None:
     """Writes a whole generated tree below `into`, which must exist and be empty."""
     image = into / "image.binpb"
-    _run(_tool("buf"), "build", "-o", str(image))
+    run(tool("buf"), "build", "-o", str(image))
     descriptors = f"--descriptor_set_in={image}"
     protoc = (sys.executable, "-m", "grpc_tools.protoc", descriptors)
     own = _own_files()
-    _run(
+    run(
         *protoc,
         f"--python_out={into}",
         f"--pyi_out={into}",
         f"--grpc_python_out={into}",
-        f"--plugin=protoc-gen-mypy_grpc={_tool('protoc-gen-mypy_grpc')}",
+        f"--plugin=protoc-gen-mypy_grpc={tool('protoc-gen-mypy_grpc')}",
         f"--mypy_grpc_out=quiet,only_async:{into}",
         *own,
         *GENERATED_THIRD_PARTY,
     )
     client = into / "client"
     client.mkdir()
-    _run(
+    run(
         *protoc,
-        f"--plugin=protoc-gen-python_betterproto2={_tool('protoc-gen-python_betterproto2')}",
+        f"--plugin=protoc-gen-python_betterproto2={tool('protoc-gen-python_betterproto2')}",
         f"--python_betterproto2_out={client}",
         "--python_betterproto2_opt=client_generation=async",
         *own,
@@ -64,7 +66,7 @@ def generate(into: Path) -> None:
     # The plugin reads our options with the classes just made, not with those of the last run.
     plugin.write_text(f"#!/bin/sh\nPYTHONPATH='{into}' exec '{sys.executable}' -m codegen.plugin\n")
     plugin.chmod(0o755)
-    _run(*protoc, f"--plugin=protoc-gen-samovar={plugin}", f"--samovar_out={into}", *own)
+    run(*protoc, f"--plugin=protoc-gen-samovar={plugin}", f"--samovar_out={into}", *own)
     plugin.unlink()
     image.unlink()
     (into / "README.md").write_text(HEADER)

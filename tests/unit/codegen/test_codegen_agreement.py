@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 from contract_compiler import Example
+from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -131,3 +132,28 @@ def test_a_real_event_means_what_json_format_writes(stream: StreamRoute, seed: i
     else:
         assert _over_the_wire(event.payload) == _over_the_wire(expected(getattr(message, which)))
     assert event.id == message.event_id  # type: ignore[attr-defined]
+
+
+_ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**65), 2**65)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*["text", "flag", "int32", "uint32", "int64", "uint64", "double", "float", "bytes", "from"]]
+)
+@given(value=_ANY_JSON)
+@_EXAMPLES
+def test_what_a_transcoder_takes_json_format_takes_alike(example: Example, name: str, value: Any) -> None:
+    """Transcoders are stricter (numbers in strings are refused), never looser, and never read something else."""
+    problems: list[Problem] = []
+    ours = example.things_pb2.Scalars()
+    example.things.fill_scalars(ours, {name: value}, "/data/attributes", problems)
+    if not problems:
+        assert ours == json_format.ParseDict({name: value}, example.things_pb2.Scalars())

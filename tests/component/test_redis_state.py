@@ -1,0 +1,124 @@
+"""chassis.redis_state against a real Valkey that goes away, comes back, and comes back empty."""
+
+import asyncio
+import uuid
+from contextlib import AsyncExitStack, aclosing
+
+import pytest
+from redis.asyncio import Redis
+
+from chassis.errors import DomainError
+from chassis.live_state import StreamGap
+from chassis.redis_state import open_redis_state
+from tests.component.data_rig import proxied, until
+from tests.conftest import free_port, valkey_server
+
+
+@pytest.fixture
+def stream() -> str:
+    return f"test_events:{uuid.uuid4()}"
+
+
+async def test_a_server_that_is_not_there_is_unavailable(stream: str):
+    async with open_redis_state(f"127.0.0.1:{free_port()}") as state:
+        for call in (
+            state.values.get("a"),
+            state.values.put("a", {"b": "c"}, ttl_seconds=1),
+            state.streams.append(stream, [b"1"]),
+            state.streams.position(stream),
+            state.ping(),
+        ):
+            with pytest.raises(DomainError) as caught:
+                await call
+            assert caught.value.reason == "SERVICE_UNAVAILABLE"
+
+
+async def test_a_wrong_password_is_not_taken_for_success(valkey_url: str):
+    async with open_redis_state(valkey_url, password="wrong") as state:
+        with pytest.raises(Exception, match=r"(?i)auth|password"):
+            await state.ping()
+
+
+async def test_a_command_after_an_outage_works(valkey_url: str):
+    key = f"test:{uuid.uuid4()}"
+    async with proxied(valkey_url) as proxy, open_redis_state(proxy.dsn) as state:
+        await state.values.put(key, {"a": "1"}, ttl_seconds=60)
+        proxy.cut()
+        with pytest.raises(DomainError):
+            await state.values.get(key)
+        proxy.mend()
+        assert await state.values.get(key) == {"a": "1"}
+
+
+async def test_a_reader_gets_what_was_appended_during_an_outage_of_its_own(valkey_url: str, stream: str):
+    async with proxied(valkey_url) as proxy:
+        async with open_redis_state(proxy.dsn) as reading, open_redis_state(valkey_url) as writing:
+            start = await writing.streams.position(stream)
+            async with aclosing(reading.streams.read(stream, after=start)) as records, asyncio.timeout(20):
+                await writing.streams.append(stream, [b"1"])
+                assert (await anext(records)).payload == b"1"
+                proxy.cut()
+                await writing.streams.append(stream, [b"2", b"3"])
+                proxy.mend()
+                assert [(await anext(records)).payload for _ in range(2)] == [b"2", b"3"]
+                await writing.streams.append(stream, [b"4"])
+                assert (await anext(records)).payload == b"4"
+
+
+async def test_a_reader_of_a_server_that_comes_back_empty_is_told_of_the_gap(stream: str):
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        with valkey_server(port) as url:
+            state = await stack.enter_async_context(open_redis_state(url))
+            start = await state.streams.position(stream)
+            records = await stack.enter_async_context(aclosing(state.streams.read(stream, after=start)))
+            await state.streams.append(stream, [b"1"])
+            assert (await anext(records)).payload == b"1"
+        with valkey_server(port), pytest.raises(StreamGap) as caught:
+            async with asyncio.timeout(20):
+                await anext(records)
+    assert caught.value.reason == "unknown_id"
+
+
+async def test_all_readers_of_a_process_share_one_connection(valkey_url: str, stream: str):
+    async with open_redis_state(valkey_url) as state, AsyncExitStack() as stack:
+        readers = []
+        for number in range(40):
+            name = f"{stream}:{number}"
+            start = await state.streams.position(name)
+            records = await stack.enter_async_context(aclosing(state.streams.read(name, after=start)))
+            await state.streams.append(name, [b"first"])
+            assert (await anext(records)).payload == b"first"
+            readers.append(records)
+        clients: list[dict[str, str]] = await state.client.client_list()  # type: ignore[assignment]
+        subscribed = [client for client in clients if int(client["sub"]) > 0]
+        assert max(int(client["sub"]) for client in subscribed) == 40
+        assert sum(1 for client in subscribed if int(client["sub"]) == 40) == 1
+
+
+async def test_a_reader_that_leaves_is_unsubscribed(valkey_url: str, stream: str):
+    async with open_redis_state(valkey_url) as state:
+        start = await state.streams.position(stream)
+        async with aclosing(state.streams.read(stream, after=start)) as records:
+            await state.streams.append(stream, [b"1"])
+            assert (await anext(records)).payload == b"1"
+            assert await _is_subscribed(state.client, stream)
+
+        async def gone() -> bool:
+            return not await _is_subscribed(state.client, stream)
+
+        await until(gone)
+
+
+async def test_streams_vanish_from_the_server_when_nobody_uses_them(valkey_url: str, stream: str):
+    async with open_redis_state(valkey_url) as state:
+        await state.streams.append(stream, [b"1"])
+        keys = [key async for key in state.client.scan_iter(f"live_stream:*{stream}*")]
+        lives = [await state.client.ttl(key) for key in keys]
+    assert len(keys) == 2
+    assert all(0 < life <= 86_400 for life in lives)
+
+
+async def _is_subscribed(client: "Redis", stream: str) -> bool:
+    channels = await client.pubsub_channels(f"*{stream}*")
+    return bool(channels)
