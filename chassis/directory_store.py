@@ -6,6 +6,7 @@ An object is written beside its place, synced and renamed, so that a crash leave
 import asyncio
 import base64
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -21,6 +22,8 @@ SIZE_PARAMETER = "size"
 SHA256_PARAMETER = "sha256"
 CHECKSUM_HEADER = "x-amz-checksum-sha256"
 """The header that binds the bytes of an upload, spelled as S3 does, so that clients need not know the store."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 
 WORK_FOLDER = ".incoming"
 
@@ -65,9 +68,9 @@ class DirectoryStore:
         return sign(self._url_of(key), key=self._signing_key, expires_at=expires_at)
 
     def presign_put(self, key: str, *, size_bytes: int, sha256: str, expires_in_seconds: float) -> SignedUpload:
-        digest = bytes.fromhex(sha256)
-        if len(digest) != 32 or size_bytes < 0:
+        if _SHA256.fullmatch(sha256) is None or size_bytes < 0:
             raise ValueError("an upload is bound to a size and a SHA-256")
+        digest = bytes.fromhex(sha256)
         expires_at = self._now() + timedelta(seconds=expires_in_seconds)
         bound = urlencode({SIZE_PARAMETER: str(size_bytes), SHA256_PARAMETER: digest.hex()})
         url = sign(f"{self._url_of(key)}?{bound}", key=self._signing_key, expires_at=expires_at, method="PUT")

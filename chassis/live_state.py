@@ -5,7 +5,7 @@ tests/contract/test_live_values.py and test_live_streams.py.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -90,10 +90,11 @@ class LiveStreams(Protocol):
         """
         ...
 
-    def read(self, stream: str, *, after: str | None) -> AsyncIterator[StreamRecord]:
+    def read(self, stream: str, *, after: str | None) -> AsyncGenerator[StreamRecord]:
         """Every record after the id, then the new ones as they come, without end; None = only what comes from now on.
 
-        Each record once, in order. An outage of the store is waited out.
+        Each record once, in order. An outage of the store is waited out. A reader that stops early should close the
+        generator (`contextlib.aclosing`): until then the process listens for it.
 
         Raises:
             StreamGap: at the first step, or later when the store has lost the stream while the reader was away from it.

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -93,7 +93,7 @@ class MemoryLiveStreams:
         target = self._stream(stream)
         return target.id_of(target.last)
 
-    async def read(self, stream: str, *, after: str | None) -> AsyncIterator[StreamRecord]:
+    async def read(self, stream: str, *, after: str | None) -> AsyncGenerator[StreamRecord]:
         target = self._stream(stream)
         seen = target.last if after is None else _checked(target, after)
         while True:

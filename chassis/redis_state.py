@@ -7,7 +7,7 @@ full queue) it reads from the stream. A blocking XREAD would have to name every 
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -223,7 +223,7 @@ class RedisLiveStreams:
         epoch, last, _ = await self._identity(stream)
         return f"{epoch}-{last[0]}-{last[1]}"
 
-    async def read(self, stream: str, *, after: str | None) -> AsyncIterator[StreamRecord]:
+    async def read(self, stream: str, *, after: str | None) -> AsyncGenerator[StreamRecord]:
         async with self._tailer.watch(_keys(stream)[2]) as watcher:
             # Watched first, looked up then: what is appended in between comes twice and is given once.
             epoch, seen = await self._start(stream, after)

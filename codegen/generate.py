@@ -25,10 +25,14 @@ def tool(name: str) -> str:
 
 
 def run(*command: str) -> None:
-    """Runs a command in the repository; raises when it fails."""
+    """Runs a command in the repository, quietly; one that fails ends the program with what it said."""
     # Plugins call tools of the same environment by name (betterproto2's calls ruff).
     path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}"
-    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PATH": path})  # noqa: S603  # our own commands, no input in them
+    result = subprocess.run(  # noqa: S603  # our own commands, nothing of anybody's input in them
+        command, cwd=ROOT, check=False, capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    if result.returncode:
+        sys.exit(f"{result.stdout}{result.stderr}".strip() or f"{command[0]} failed with {result.returncode}")
 
 
 def _own_files() -> list[str]:
@@ -72,17 +76,30 @@ def generate(into: Path) -> None:
     (into / "README.md").write_text(HEADER)
 
 
-def _differences(left: Path, right: Path) -> list[str]:
-    def files(base: Path) -> set[str]:
-        return {
-            str(path.relative_to(base))
-            for path in base.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        }
+def _files(base: Path) -> set[str]:
+    return {
+        str(path.relative_to(base)) for path in base.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
 
-    ours, fresh = files(left), files(right)
-    changed = {name for name in ours & fresh if not filecmp.cmp(left / name, right / name, shallow=False)}
-    return sorted((ours ^ fresh) | changed)
+
+def _differences(ours: Path, fresh: Path) -> list[str]:
+    """Names of files that one side lacks, or that are not the same on both."""
+    here, there = _files(ours), _files(fresh)
+    changed = {name for name in here & there if not filecmp.cmp(ours / name, fresh / name, shallow=False)}
+    return sorted((here ^ there) | changed)
+
+
+def _replace(ours: Path, fresh: Path) -> None:
+    """Makes `ours` equal to `fresh`, touching only what differs: programs that run meanwhile keep finding the rest."""
+    for name in _differences(ours, fresh):
+        if (fresh / name).exists():
+            (ours / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(fresh / name, ours / name)
+        else:
+            (ours / name).unlink()
+    for folder in sorted((path for path in ours.rglob("*") if path.is_dir()), reverse=True):
+        if not _files(folder) and folder.name != "__pycache__":
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:
@@ -90,13 +107,10 @@ def main() -> None:
         fresh = Path(folder) / "gen"
         fresh.mkdir()
         generate(fresh)
-        if "--check" in sys.argv[1:]:
-            stale = _differences(GEN, fresh)
-            if stale:
-                sys.exit("gen/ is not what proto/ says; run `./taskw gen`:\n  " + "\n  ".join(stale))
-            return
-        shutil.rmtree(GEN, ignore_errors=True)
-        shutil.copytree(fresh, GEN)
+        if "--check" not in sys.argv[1:]:
+            _replace(GEN, fresh)
+        elif stale := _differences(GEN, fresh):
+            sys.exit("gen/ is not what proto/ says; run `./taskw gen`:\n  " + "\n  ".join(stale))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ MAX_LINK_IDS = 1000
 MAX_REPORT_ITEMS = 1000
 MAX_PAGES = 1000
 PAGE_SIZE = 100
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -157,8 +158,10 @@ class Api:
         for attempt in range(1, MAX_TRIES + 1):
             wait_seconds = self._delay_seconds(attempt)
             try:
-                async with self._session.request(method, url, params=query, data=body, headers=headers) as response:
-                    content = await response.read()
+                async with self._session.request(
+                    method, url, params=query, data=body, headers=headers, allow_redirects=False
+                ) as response:
+                    content = await _read_body(response)
                     if response.status < 300:
                         return _read(partial(_loads, content)) if content else {}
                     failure = _refusal(response.status, content)
@@ -213,6 +216,16 @@ def exit_code_of(code: str) -> ExitCode:
 
 def _document(resource_type: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": {"type": resource_type, "attributes": dict(attributes)}}
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > MAX_ANSWER_BYTES:
+            message = f"the gateway's answer is longer than {MAX_ANSWER_BYTES} bytes"
+            raise LauncherError("ANSWER_UNREADABLE", message, ExitCode.UNEXPECTED)
+    return bytes(content)
 
 
 def _loads(content: bytes) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """The work behind the launcher's commands, with everything heavy imported. Loaded by launcher.cli when a command runs."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import uvloop
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from depot.signing import parse_public_keys
 from launcher.api import open_api
@@ -20,6 +21,8 @@ from launcher.ledger import Progress
 from launcher.resources import LibraryEntry
 from launcher.settings import Account
 
+UUID_WIDTH = 36
+PIPE_COLUMNS = 200
 new_event_loop = uvloop.new_event_loop
 
 
@@ -62,12 +65,14 @@ def show_library(entries: Sequence[LibraryEntry], *, as_json: bool) -> None:
     if as_json:
         write_json([{name: _plain(value) for name, value in asdict(entry).items()} for entry in entries])
         return
-    table = Table("Title", "Product", "Status", "Got by", "Played")
+    table = Table("Title", Column("Product", no_wrap=True, min_width=UUID_WIDTH), "Status", "Got by", "Played")
     for entry in entries:
         played = f"{entry.total_playtime_seconds / 3600:.1f} h"
         title = entry.title or "—"
         table.add_row(title, str(entry.product_id), entry.installation_status, entry.acquisition_type, played)
-    Console(soft_wrap=True).print(table if entries else "the library is empty")
+    # A pipe has no width to keep to: whoever reads it wants whole titles.
+    console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    console.print(table if entries else "the library is empty")
 
 
 async def install_game(owner: Account, wish: Wish, *, as_json: bool) -> InstallResult:

@@ -124,13 +124,13 @@ async def _open(
         async with (
             open_api(account, first_delay_seconds=patience.first_delay_seconds) as api,
             open_cdn(connections=request.parallel, limiter=limiter) as cdn,
+            open_threads() as threads,
         ):
-            with open_threads() as threads:
-                work = _Installation(account, request, progress, patience, api, cdn, limiter, workspace, threads, stop)
-                try:
-                    yield work
-                finally:
-                    stop.set()
+            work = _Installation(account, request, progress, patience, api, cdn, limiter, workspace, threads, stop)
+            try:
+                yield work
+            finally:
+                stop.set()
     finally:
         if work is not None and work.is_cancelled:
             await asyncio.to_thread(workspace.discard)

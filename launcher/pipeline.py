@@ -8,9 +8,9 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -60,14 +60,18 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
-@contextmanager
-def open_threads() -> Iterator[Threads]:
+@asynccontextmanager
+async def open_threads() -> AsyncIterator[Threads]:
     """As many threads as the stages of a pipeline use at once."""
     pool = ThreadPoolExecutor(STORE_THREADS + SETTLE_THREADS, thread_name_prefix="samovar")
     try:
         yield Threads(pool)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        except asyncio.CancelledError:
+            pool.shutdown(wait=True)  # blocks, which is better than to close the folder under a thread that writes
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ Everything here blocks: call it in a thread. Used by launcher.install.
 import fcntl
 import json
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -39,11 +41,12 @@ class State:
 class Workspace:
     """A game's folder, open and locked: `root` the game, `own` the launcher's folder, `staged` the files not in place yet."""
 
-    def __init__(self, root: Folder, own: Folder, staged: Folder, lock: int) -> None:
+    def __init__(self, root: Folder, own: Folder, staged: Folder, lock: int, *, made: Sequence[Path]) -> None:
         self.root = root
         self.own = own
         self.staged = staged
         self._lock = lock
+        self._made = made
         self._journal: Journal | None = None
 
     @classmethod
@@ -53,6 +56,7 @@ class Workspace:
         Raises:
             LauncherError: another launcher works there, or the disk refuses.
         """
+        made = [path for path in (directory / STAGING_FOLDER, directory) if not path.exists()]
         root = Folder.open_root(directory)
         try:
             own = root.enter(STAGING_FOLDER, create=True)
@@ -64,11 +68,19 @@ class Workspace:
             raise LauncherError("FOLDER_IN_USE", message, ExitCode.USAGE) from None
         except OSError as error:
             raise disk_failure(error, f"{directory}/{STAGING_FOLDER}") from None
-        return cls(root, own, staged, lock)
+        return cls(root, own, staged, lock, made=made)
 
     def close(self) -> None:
+        """A folder that was made for nothing (the download was refused) goes again."""
         if self._journal is not None:
             self._journal.close()
+        if self._made:
+            self.own.remove(LOCK_FILE)
+            with suppress(OSError):
+                os.rmdir(STAGED_FOLDER, dir_fd=self.own.descriptor)
+            for path in self._made:
+                with suppress(OSError):  # there is something in it
+                    path.rmdir()
         os.close(self._lock)
         for folder in (self.staged, self.own, self.root):
             folder.close()
@@ -97,6 +109,7 @@ class Workspace:
             raise disk_failure(error, f"{STAGING_FOLDER}/{STATE_FILE}") from None
 
     def save_state(self, state: State) -> None:
+        self._made = ()
         value = {
             "session_id": str(state.session_id),
             "product_id": str(state.product_id),

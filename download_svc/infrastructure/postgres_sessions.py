@@ -23,8 +23,9 @@ _IN_QUEUE = sorted(status.value for status in IN_QUEUE)
 # The ids are derived from the session's id (domain.manifests.derived_ids): PostgreSQL has no SHA-1 without an extension, so they
 # come as an array, and everything else from the rows that the version has already.
 _ADD_ITEMS = text("""
-    INSERT INTO download_items (user_id, id, download_session_id, file_metadata_id, relative_path, created_at, updated_at)
-    SELECT CAST(:user_id AS uuid), item.id, CAST(:session_id AS uuid), file.id, file.relative_path,
+    INSERT INTO download_items
+        (user_id, id, download_session_id, file_metadata_id, ordinal, relative_path, created_at, updated_at)
+    SELECT CAST(:user_id AS uuid), item.id, CAST(:session_id AS uuid), file.id, file.ordinal, file.relative_path,
            CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     FROM unnest(CAST(:item_ids AS uuid[]), CAST(:file_ids AS uuid[])) AS item (id, file_metadata_id)
     JOIN file_metadata AS file ON file.id = item.file_metadata_id
@@ -190,13 +191,20 @@ class PostgresSessionReader:
             if status is not None:
                 own = and_(own, download_items.c.status == status.value)
                 total = await connection.scalar(select(func.count()).select_from(download_items).where(own))
-            # The manifest is ordered by path, so its ordinals are the order asked for, and their index gives it.
-            rows = await connection.execute(
-                _items_with_sizes()
-                .where(own, file_metadata.c.version_id == session.version_id)
-                .order_by(file_metadata.c.ordinal)
+            # The page is cut before sizes are joined: otherwise a page costs as much as all 100,000 of them.
+            shown = (
+                select(download_items)
+                .where(own)
+                .order_by(download_items.c.ordinal)
                 .limit(page.size)
                 .offset(page.offset)
+                .cte("shown")
+                .prefix_with("MATERIALIZED", dialect="postgresql")
+            )
+            rows = await connection.execute(
+                select(shown, file_metadata.c.size_bytes)
+                .join_from(shown, file_metadata, file_metadata.c.id == shown.c.file_metadata_id)
+                .order_by(shown.c.ordinal)
             )
             return Page([item_of(row) for row in rows], total or 0)
 

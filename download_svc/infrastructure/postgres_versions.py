@@ -121,7 +121,9 @@ class PostgresVersionReader:
         ordinal = -1
         async with self._database.connect() as connection:
             while True:
-                rows = await connection.execute(_FILES, {"version_id": version_id, "after": ordinal, "limit": READ_BATCH_ROWS})
+                rows = await connection.execute(
+                    _FILES, {"version_id": version_id, "after": ordinal, "limit": READ_BATCH_ROWS}
+                )
                 batch = rows.all()
                 files.extend(FileReference(row.id, row.relative_path) for row in batch)
                 if len(batch) < READ_BATCH_ROWS:

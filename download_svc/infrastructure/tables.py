@@ -59,6 +59,7 @@ download_items = Table(
     Column("id", Uuid, primary_key=True),
     Column("download_session_id", Uuid),
     Column("file_metadata_id", Uuid),
+    Column("ordinal", Integer),
     Column("relative_path", Text),
     Column("status", Text),
     Column("downloaded_bytes", BigInteger),

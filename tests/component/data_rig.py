@@ -1,4 +1,4 @@
-"""What the tests of the data chassis share: a service's database with an orders table, waiting on conditions, a TCP proxy to cut."""
+"""What the tests of the data chassis share: a service's database with an orders table, waiting on conditions, a proxy to cut."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -99,7 +99,8 @@ async def kill_backends(dsn: str, application_name_pattern: str) -> int:
     """Ends the server's side of connections, as a restart or a failover does; returns how many."""
     connection = await asyncpg.connect(dsn)
     try:
-        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE $1 AND datname = current_database()"
+        ours = "application_name LIKE $1 AND datname = current_database()"
+        query = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {ours}"
         return int(await connection.fetchval(query, application_name_pattern))
     finally:
         await connection.close()

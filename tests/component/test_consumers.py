@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from sqlalchemy import text
 
 from chassis.consumers import Consumer, RetryPolicy, Subscription
-from chassis.database import Database
+from chassis.database import Database, open_database
 from chassis.errors import DomainError, Kind
 from chassis.event_bus import BusRecord, EventBus
-from chassis.event_log import open_event_log
+from chassis.event_log import PostgresEventLog, open_event_log
 from chassis.events import CloudEvent, new_event, to_wire
 from chassis.inbox import first_time
 from chassis.memory_bus import MemoryEventBus
@@ -343,8 +344,6 @@ async def test_a_consumer_that_dies_after_its_effect_takes_effect_once(database:
 
 
 async def test_a_database_that_is_away_only_delays_the_consumer(database: Database):
-    from chassis.database import open_database
-
     bus = MemoryEventBus()
     async with proxied(database.dsn) as proxy, open_database(proxy.dsn) as behind:
 
@@ -392,11 +391,14 @@ async def test_a_log_that_is_down_at_the_start_is_waited_for(new_database: NewDa
 
 async def test_two_processes_of_one_group_share_the_events(new_database: NewDatabase):
     dsn, one, two = await new_database("events"), Seen(), Seen()
-    async with open_event_log(dsn) as first, open_event_log(dsn) as second:
-        async with running(consumer(first, one).run, consumer(second, two).run):
-            for number in range(200):
-                await first.publish([cloud_event(number, f"user-{number % 16}")])
-            await until(lambda: len(one.numbers) + len(two.numbers) >= 200)
+    async with (
+        open_event_log(dsn) as first,
+        open_event_log(dsn) as second,
+        running(consumer(first, one).run, consumer(second, two).run),
+    ):
+        for number in range(200):
+            await first.publish([cloud_event(number, f"user-{number % 16}")])
+        await until(lambda: len(one.numbers) + len(two.numbers) >= 200)
     assert sorted(one.numbers + two.numbers) == list(range(200))
 
 
@@ -422,10 +424,6 @@ async def test_from_a_commit_to_the_other_services_effect_it_takes_tens_of_milli
 
 
 async def test_old_records_are_deleted_and_young_ones_stay(new_database: NewDatabase):
-    from datetime import timedelta
-
-    from chassis.event_log import PostgresEventLog
-
     dsn = await new_database("events")
     log = PostgresEventLog(dsn, retention=timedelta(hours=1))
     try:

@@ -50,10 +50,13 @@ async def test_leaving_without_commit_changes_nothing(database: Database):
 
 
 async def test_an_error_rolls_back_and_passes_through(database: Database):
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with database.begin() as tx:
             await insert_order(tx, 1, "a")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     assert await count(database, "SELECT count(*) FROM orders") == 0
 
 
@@ -85,19 +88,22 @@ async def test_an_event_that_no_bus_takes_is_refused_and_nothing_is_committed(da
     huge = NewEvent(
         small.id, small.topic, "user-1", small.type, None, small.time, None, {"text": "x" * MAX_EVENT_BYTES}
     )
-    with pytest.raises(ValueError, match="larger"):
-        async with database.begin() as tx:
-            await insert_order(tx, 1, "a")
-            tx.record(huge)
+    async with database.begin() as tx:
+        await insert_order(tx, 1, "a")
+        tx.record(huge)
+        with pytest.raises(ValueError, match="larger"):
             await tx.commit()
     assert await count(database, "SELECT count(*) FROM orders") == 0
 
 
 async def test_a_broken_rule_of_the_schema_stays_the_callers_business(database: Database):
-    with pytest.raises(IntegrityError):
+    async def insert_twice() -> None:
         async with database.begin() as tx:
             await insert_order(tx, 1, "a")
             await insert_order(tx, 2, "a")
+
+    with pytest.raises(IntegrityError):
+        await insert_twice()
     with pytest.raises(ProgrammingError):
         async with database.connect() as connection:
             await connection.execute(text("SELECT nothing_like_that"))
@@ -139,11 +145,14 @@ async def test_a_database_that_is_not_there_is_unavailable(postgres_url: str):
 
 
 async def test_a_connection_lost_in_the_middle_is_unavailable_and_the_next_call_works(database: Database):
-    with pytest.raises(DomainError) as caught:
+    async def lose_the_connection() -> None:
         async with database.begin() as tx:
             await insert_order(tx, 1, "a")
             assert await kill_backends(database.dsn, "sample-service") >= 1
             await insert_order(tx, 2, "b")
+
+    with pytest.raises(DomainError) as caught:
+        await lose_the_connection()
     assert caught.value.reason == "SERVICE_UNAVAILABLE"
     assert await count(database, "SELECT count(*) FROM orders") == 0
 

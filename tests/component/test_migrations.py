@@ -134,7 +134,8 @@ async def test_audit_entries_land_in_their_month_and_none_is_refused(new_databas
     write_package(folder, "service_g", {"first": MIGRATION})
     dsn = await new_database("migrations")
     await upgrade(dsn, "service_g")
-    insert = "INSERT INTO audit_log (at, actor_kind, action, resource, outcome) VALUES ({}, 'user', 'a', 'r', 'ok') RETURNING tableoid::regclass"
+    columns = "INSERT INTO audit_log (at, actor_kind, action, resource, outcome)"
+    insert = columns + " VALUES ({}, 'user', 'a', 'r', 'ok') RETURNING tableoid::regclass"
     assert (await query(dsn, insert.format("now()")))[0].startswith("audit_log_2")
     assert await query(dsn, insert.format("'2001-01-01'")) == ["audit_log_rest"]
 

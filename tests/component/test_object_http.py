@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 import uvloop
 from aiohttp import web
+from yarl import URL
 
 from chassis.directory_store import DirectoryStore
 from chassis.object_http import add_object_routes
@@ -198,8 +199,6 @@ async def test_an_absent_object_is_404_also_where_only_its_folder_is(site: Site)
 
 @pytest.mark.parametrize("key", ["a//b", ".incoming/x", "%2e%2e/%2e%2e/etc/passwd", "a%00b", "a%5Cb"])
 async def test_a_signed_link_of_what_is_no_key_is_404(site: Site, key: str):
-    from yarl import URL
-
     async with site.http.get(URL(site.link(key), encoded=True)) as answer:
         assert answer.status == 404
 
@@ -233,7 +232,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(site: Site, tmp_path: Pa
         "new", size_bytes=10, sha256=hashlib.sha256(b"0123456789").hexdigest(), expires_in_seconds=60
     )
     host, port = site.cdn.split("/")[2].split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    _, writer = await asyncio.open_connection(host, int(port))
     path = upload.url.split(f":{port}", 1)[1]
     headers = "".join(f"{name}: {value}\r\n" for name, value in upload.headers.items())
     writer.write(f"PUT {path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n01234".encode())

@@ -206,15 +206,18 @@ async def test_a_log_behind_a_cut_network_gets_everything_once_it_is_mended(
     database: Database, new_database: NewDatabase
 ):
     events_dsn = await new_database("events")
-    async with proxied(events_dsn) as proxy, open_event_log(proxy.dsn) as bus:
-        async with running(OutboxRelay(database, bus, SOURCE).run):
-            await record(database, game_added(0))
-            await until(lambda: _is_zero(database, UNPUBLISHED))
-            proxy.cut()
-            for number in range(1, 4):
-                await record(database, game_added(number))
-            proxy.mend()
-            await until(lambda: _is_zero(database, UNPUBLISHED))
+    async with (
+        proxied(events_dsn) as proxy,
+        open_event_log(proxy.dsn) as bus,
+        running(OutboxRelay(database, bus, SOURCE).run),
+    ):
+        await record(database, game_added(0))
+        await until(lambda: _is_zero(database, UNPUBLISHED))
+        proxy.cut()
+        for number in range(1, 4):
+            await record(database, game_added(number))
+        proxy.mend()
+        await until(lambda: _is_zero(database, UNPUBLISHED))
     assert await _logged(events_dsn) == [0, 1, 2, 3]
 
 

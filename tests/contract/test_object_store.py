@@ -228,5 +228,5 @@ async def test_a_presigned_put_expires(store: ObjectStore, http: aiohttp.ClientS
 
 @pytest.mark.parametrize("sha256", ["", "00", "zz" * 32])
 async def test_an_upload_that_is_bound_to_nothing_is_not_signed(store: ObjectStore, sha256: str):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="SHA-256"):
         store.presign_put("a", size_bytes=1, sha256=sha256, expires_in_seconds=60)

@@ -103,8 +103,8 @@ def test_times_are_utc_with_z(text: str, written: str):
         relative_path=st.text(),
         new_status=st.sampled_from(sorted(downloads_pb2.DownloadItemStatus.values())),
         downloaded_bytes=st.integers(-(2**63), 2**63 - 1),
-        timestamp=st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(
-            lambda time: moment(time.isoformat(timespec="microseconds") + "Z")
+        timestamp=st.datetimes(timezones=st.just(UTC)).map(
+            lambda time: moment(time.isoformat(timespec="microseconds").replace("+00:00", "Z"))
         ),
         error_details=st.none() | st.builds(download_events.StatusDetails, error_code=st.text()),
     )

@@ -1,7 +1,7 @@
 """chassis.signed_urls: only what was signed, only until it expires."""
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import pytest
 from hypothesis import given
@@ -27,7 +27,8 @@ def is_allowed(url: str, *, method: str = "GET", key: str = KEY, now: datetime =
     try:
         verify(method, path, query, key=key, now=now)
     except DomainError as error:
-        assert (error.kind, error.reason) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
+        if error.reason != "PERMISSION_DENIED":
+            raise
         return False
     return True
 
@@ -93,8 +94,6 @@ def test_an_unsigned_url_is_closed():
     query=st.dictionaries(st.text("ab &=%я", min_size=1, max_size=5), st.text("ab &=%я+", max_size=5), max_size=3),
 )
 def test_every_path_and_query_can_be_signed(path: str, query: dict[str, str]):
-    from urllib.parse import quote, urlencode
-
     url = sign(f"http://cdn.test/{quote(path)}?{urlencode(query)}", key=KEY, expires_at=LATER)
     assert is_allowed(url)
     assert not is_allowed(url, method="PUT")

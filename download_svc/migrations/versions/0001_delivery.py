@@ -112,13 +112,14 @@ _TABLES = [
         WHERE status IN ('queued', 'initializing', 'downloading', 'paused', 'verifying')
     """,
     # No foreign key to file_metadata: items are made from its rows, and checking 100,000 of them again is what a start would
-    # spend its time on.
+    # spend its time on. `ordinal` is the entry's place in the manifest, which is ordered by path: the order of every list.
     """
     CREATE TABLE download_items (
         user_id uuid NOT NULL,
         id uuid NOT NULL,
         download_session_id uuid NOT NULL,
         file_metadata_id uuid NOT NULL,
+        ordinal integer NOT NULL CHECK (ordinal >= 0),
         relative_path text COLLATE "C" NOT NULL,
         status text NOT NULL DEFAULT 'pending' CHECK (status IN
             ('pending', 'downloading', 'verifying', 'completed', 'error')),
@@ -134,6 +135,7 @@ _TABLES = [
         FOREIGN KEY (user_id, download_session_id) REFERENCES download_sessions (user_id, id) ON DELETE CASCADE
     )
     """,
+    "CREATE INDEX download_items_ordered ON download_items (user_id, download_session_id, ordinal)",
     # device_id may be absent, and then counts as one device: that is what a client without a device id installs on.
     """
     CREATE TABLE installations (

@@ -67,7 +67,10 @@ def file_entry(path: str, size_bytes: int) -> content.Entry:
     sizes = [CHUNK_BYTES] * (size_bytes // CHUNK_BYTES) + [size_bytes % CHUNK_BYTES]
     chunks = [
         content.Chunk(
-            sha256=sha256(path, number), size_bytes=size, stored_sha256=sha256("stored", path, number), stored_size_bytes=size
+            sha256=sha256(path, number),
+            size_bytes=size,
+            stored_sha256=sha256("stored", path, number),
+            stored_size_bytes=size,
         )
         for number, size in enumerate(filter(None, sizes))
     ]
@@ -189,7 +192,9 @@ class User:
         return (await self.call("GetDownload", downloads.GetDownloadRequest(download_id=download_id))).session
 
     async def items(self, download_id: str, **request: Any) -> downloads.ListDownloadItemsResponse:
-        return await self.call("ListDownloadItems", downloads.ListDownloadItemsRequest(download_id=download_id, **request))
+        return await self.call(
+            "ListDownloadItems", downloads.ListDownloadItemsRequest(download_id=download_id, **request)
+        )
 
     async def report(
         self, download_id: str, sequence: int, items: Sequence[downloads.ItemReport] = ()
@@ -305,7 +310,9 @@ class Rig:
 
     async def log(self, topic: str, containing: str) -> Sequence[Any]:
         """Records of the event log that mention a text, oldest first."""
-        query = "SELECT id, value, headers FROM log WHERE topic = $1 AND convert_from(value, 'UTF8') LIKE $2 ORDER BY id"
+        query = (
+            "SELECT id, value, headers FROM log WHERE topic = $1 AND convert_from(value, 'UTF8') LIKE $2 ORDER BY id"
+        )
         return await self.event_rows(query, topic, f"%{containing}%")
 
     async def event_rows(self, query: str, *values: object) -> Sequence[Any]:
@@ -359,7 +366,9 @@ def make_settings(auth: AuthServer, folder: Path, signer: Ed25519PrivateKey, **o
 
 
 @asynccontextmanager
-async def rig(folder: Path, *, postgres_dsn: str, events_dsn: str, redis_addr: str, **others: Any) -> AsyncIterator[Rig]:
+async def rig(
+    folder: Path, *, postgres_dsn: str, events_dsn: str, redis_addr: str, **others: Any
+) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         opened = stack.enter_async_context
         auth = await opened(auth_server())

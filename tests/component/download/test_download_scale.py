@@ -42,7 +42,5 @@ async def test_a_hundred_thousand_files_work(service: Rig):
     paths = sorted(files)
     assert [item.relative_path for item in last.items] == paths[-100:]
     done = downloads.DOWNLOAD_ITEM_STATUS_COMPLETED
-    reports = [
-        downloads.ItemReport(item_id=str(uuid5(UUID(started.id), path)), status=done) for path in paths[:1000]
-    ]
+    reports = [downloads.ItemReport(item_id=str(uuid5(UUID(started.id), path)), status=done) for path in paths[:1000]]
     assert (await user.report(started.id, 1, reports)).downloaded_bytes == 64_000

@@ -62,7 +62,9 @@ async def test_a_published_version_is_started_fetched_reported_and_installed(ser
     assert [item.relative_path for item in items] == ["a.bin", "b.pak", "c.empty"]
     assert [item.id for item in items] == [str(uuid5(UUID(started.id), path)) for path in sorted(release.files)]
     pending = downloads.DOWNLOAD_ITEM_STATUS_DOWNLOADING
-    moving = await user.report(started.id, 1, [downloads.ItemReport(item_id=items[1].id, status=pending, downloaded_bytes=1400)])
+    moving = await user.report(
+        started.id, 1, [downloads.ItemReport(item_id=items[1].id, status=pending, downloaded_bytes=1400)]
+    )
     assert (moving.status, moving.downloaded_bytes, moving.progress_percentage) == (_status("DOWNLOADING"), 1400, 50.0)
     done = await user.complete(started.id, 2)
     assert (done.status, done.downloaded_bytes, done.progress_percentage) == (_status("COMPLETED"), 2800, 100.0)
@@ -197,7 +199,10 @@ async def test_pause_resume_fail_and_retry(service: Rig):
     assert (await user.resume(started.id)).status == _status("INITIALIZING")
     item = (await user.items(started.id)).items[0]
     failed_item = downloads.ItemReport(
-        item_id=item.id, status=downloads.DOWNLOAD_ITEM_STATUS_ERROR, error_code="FILE_HASH_MISMATCH", cdn_provider="origin"
+        item_id=item.id,
+        status=downloads.DOWNLOAD_ITEM_STATUS_ERROR,
+        error_code="FILE_HASH_MISMATCH",
+        cdn_provider="origin",
     )
     failed = await user.report(started.id, 1, [failed_item])
     assert (failed.status, failed.error.code) == (_status("ERROR"), "FILE_HASH_MISMATCH")
@@ -359,7 +364,8 @@ async def test_a_report_of_a_thousand_files_is_taken_and_of_more_refused(service
     started = await user.start(release)
     done = downloads.DOWNLOAD_ITEM_STATUS_COMPLETED
     reports = [
-        downloads.ItemReport(item_id=str(uuid5(UUID(started.id), path)), status=done, downloaded_bytes=10) for path in files
+        downloads.ItemReport(item_id=str(uuid5(UUID(started.id), path)), status=done, downloaded_bytes=10)
+        for path in files
     ]
     assert await refused(user.report(started.id, 1, reports)) == "VALIDATION_ERROR"
     assert (await user.report(started.id, 1, reports[:1000])).downloaded_bytes == 10_000

@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from download.v1 import downloads_pb2 as downloads
+from redis.asyncio import Redis
 
+from tests.component.data_rig import proxied
 from tests.component.download.rig import Release, rig, until
-from tests.conftest import free_port, valkey_server
-
 
 TOPIC = "com.platform.download.events.v1"
 
@@ -103,19 +103,32 @@ async def _waiting(service, user) -> int:
     return int(row["waiting"])
 
 
-async def test_losing_the_hot_state_loses_no_commit_and_no_status_event(tmp_path: Path, download_dsns):
-    postgres_dsn, events_dsn = download_dsns
-    port = free_port()
-    async with rig(
-        tmp_path / "objects", postgres_dsn=postgres_dsn, events_dsn=events_dsn, redis_addr=f"127.0.0.1:{port}"
-    ) as service:
-        user = service.user()
-        with valkey_server(port):
-            started = await user.start(await service.publish(Release(files={"a": 10})))
-            async with user.watch() as stream:
-                await user.pause(started.id)
-                seen = await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_PAUSED)
+async def _forget(valkey_url: str, user) -> None:
+    """Loses the user's streams, as a Valkey without persistence does when it restarts."""
+    async with Redis.from_url(valkey_url) as client:
+        keys = [key async for key in client.scan_iter(match=f"*{user.id}*")]
+        assert keys
+        await client.delete(*keys)
 
+
+async def test_losing_the_hot_state_loses_no_commit_and_no_status_event(tmp_path: Path, download_dsns, valkey_url: str):
+    postgres_dsn, events_dsn = download_dsns
+    async with (
+        proxied(valkey_url) as valkey,
+        rig(
+            tmp_path / "objects",
+            postgres_dsn=postgres_dsn,
+            events_dsn=events_dsn,
+            redis_addr=valkey.dsn.removeprefix("redis://").partition("/")[0],
+        ) as service,
+    ):
+        user = service.user()
+        started = await user.start(await service.publish(Release(files={"a": 10})))
+        async with user.watch() as stream:
+            await user.pause(started.id)
+            seen = await _until(stream, "status_changed", status=downloads.DOWNLOAD_STATUS_PAUSED)
+
+        valkey.cut()
         await user.resume(started.id)
         done = await user.complete(started.id)
         assert done.status == downloads.DOWNLOAD_STATUS_COMPLETED
@@ -127,13 +140,14 @@ async def test_losing_the_hot_state_loses_no_commit_and_no_status_event(tmp_path
         await until(told, "the bus has the completion")
         assert await _waiting(service, user) > 0
 
-        with valkey_server(port):
+        await _forget(valkey_url, user)
+        valkey.mend()
 
-            async def caught_up() -> bool:
-                return await _waiting(service, user) == 0
+        async def caught_up() -> bool:
+            return await _waiting(service, user) == 0
 
-            await until(caught_up, "the stream has everything")
-            assert await service.log(f"{TOPIC}.dlq", str(user.id)) == []
-            # The restarted Valkey knows nothing of the stream's earlier life: the reader is told to read everything again.
-            async with user.watch(seen.event_id) as stream:
-                assert (await anext(aiter(stream))).WhichOneof("payload") == "resync_required"
+        await until(caught_up, "the stream has everything")
+        assert await service.log(f"{TOPIC}.dlq", str(user.id)) == []
+        # What is back knows nothing of the stream's earlier life: the reader is told to read everything again.
+        async with user.watch(seen.event_id) as stream:
+            assert (await anext(aiter(stream))).WhichOneof("payload") == "resync_required"

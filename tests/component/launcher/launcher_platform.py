@@ -155,6 +155,7 @@ class FakePlatform:
     starts: list[dict[str, Any]] = field(default_factory=list)
     authorized_cdn_requests: int = 0
     chunk_times: list[float] = field(default_factory=list)
+    hung: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     next_failures: list[int] = field(default_factory=list)
     """Statuses that the next REST requests are answered with."""
@@ -413,6 +414,9 @@ class FakePlatform:
     async def _spoilt(self, request: web.Request, stored: bytes, fault: str) -> web.StreamResponse:
         if fault.isdigit():
             return web.Response(status=int(fault))
+        if fault == "hang":
+            await self.hung.wait()
+            return web.Response(body=stored)
         if fault == "redirect":
             return web.Response(status=302, headers={"Location": f"{self.url}/elsewhere"})
         if fault == "flip":
@@ -470,6 +474,7 @@ async def run_platform(game: Game, **settings: Any) -> AsyncIterator[FakePlatfor
     try:
         yield platform
     finally:
+        platform.hung.set()
         await runner.cleanup()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from blockbuster import blockbuster_ctx
 from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from launcher_platform import FakePlatform, assert_installed, make_account, make_game, run_platform
@@ -61,6 +62,15 @@ async def test_a_game_arrives_byte_for_byte_with_modes_links_and_empty_folders(t
         assert platform.authorized_cdn_requests == 0, "the token goes to the gateway only"
 
 
+async def test_nothing_of_it_blocks_the_event_loop(tmp_path: Path) -> None:
+    game = make_game(KEY, tree(), links={"latest": "data"})
+    async with run_platform(game) as platform:
+        with blockbuster_ctx():
+            result = await install_into(platform, tmp_path)
+        assert_installed(tmp_path, game)
+        assert result.status == "completed"
+
+
 async def test_the_server_hears_how_every_file_gets_on_in_reports_of_growing_sequence(tmp_path: Path) -> None:
     game = make_game(KEY, tree())
     async with run_platform(game) as platform:
@@ -95,6 +105,17 @@ async def test_what_a_cdn_spoils_is_never_accepted_and_had_from_the_other(tmp_pa
         assert_installed(tmp_path, game)
         errors = sum(c["errors"] for r in platform.reports for c in r["cdn"] if c["provider"] == "north")
         assert errors == sum(times for (provider, _), times in platform.asked.items() if provider == "north") > 0
+
+
+async def test_a_cdn_that_falls_silent_is_left_within_two_seconds(tmp_path: Path) -> None:
+    game = make_game(KEY, tree(12), chunk_bytes=10_000)
+    async with run_platform(game) as platform:
+        platform.fault = lambda provider, _chunk, _times: "hang" if provider == "north" else None
+        result = await install_into(platform, tmp_path, parallel=4)
+        assert_installed(tmp_path, game)
+        waited_seconds = platform.chunk_times[4] - platform.chunk_times[0]
+        assert waited_seconds < 2.5, "the four first chunks hang; then the other CDN is asked"
+        assert result.seconds < 10
 
 
 @pytest.mark.parametrize(
@@ -169,10 +190,11 @@ async def test_a_refused_token_is_exit_3_and_a_game_not_owned_exit_4(tmp_path: P
     game = make_game(KEY, tree())
     async with run_platform(game) as platform:
         account = make_account(platform, KEY)
-        wanted = InstallRequest(product_id=uuid4(), directory=tmp_path)
+        wanted = InstallRequest(product_id=uuid4(), directory=tmp_path / "game")
         with pytest.raises(LauncherError) as refused:
             await install(account, wanted, patience=QUICK)
         assert (refused.value.code, refused.value.exit_code) == ("PRODUCT_ACCESS_DENIED", ExitCode.DENIED)
+        assert not (tmp_path / "game").exists(), "what was refused leaves no folder"
         platform.token = "another"
         with pytest.raises(LauncherError) as refused:
             await install(account, InstallRequest(game.product_id, tmp_path), patience=QUICK)

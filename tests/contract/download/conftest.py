@@ -44,6 +44,7 @@ class Ports:
 @pytest.fixture(scope="session")
 def migrated(new_database, postgres_url) -> str:
     """DSN of a migrated database that the tests of this folder share; their users and products are their own."""
+
     async def prepare() -> str:
         dsn = await new_database("download")
         await upgrade(dsn, "download_svc")
@@ -54,12 +55,16 @@ def migrated(new_database, postgres_url) -> str:
 
 
 @pytest.fixture(params=["memory", "postgres"])
-async def ports(request: pytest.FixtureRequest) -> AsyncIterator[Ports]:
-    if request.param == "memory":
+def adapter_dsn(request: pytest.FixtureRequest) -> str | None:
+    """Asked for outside of any event loop: the database is migrated in one of its own."""
+    return request.getfixturevalue("migrated") if request.param == "postgres" else None
+
+
+@pytest.fixture
+async def ports(adapter_dsn: str | None) -> AsyncIterator[Ports]:
+    if adapter_dsn is None:
         store = MemoryStore()
         yield Ports(store.begin, MemorySessionReader(store), MemoryVersionReader(store), None)
         return
-    async with open_database(request.getfixturevalue("migrated")) as database:
-        yield Ports(
-            units_of_work(database), PostgresSessionReader(database), PostgresVersionReader(database), database
-        )
+    async with open_database(adapter_dsn) as database:
+        yield Ports(units_of_work(database), PostgresSessionReader(database), PostgresVersionReader(database), database)

@@ -4,11 +4,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from chassis.database import open_database
 from chassis.migrations import downgrade, upgrade
+from download_svc.application.ports import PageRequest
+from download_svc.domain.sessions import ItemStatus
 from download_svc.infrastructure import tables
+from download_svc.infrastructure.postgres import units_of_work
+from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
+from tests.unit.download.rig import file_references, make_items, make_manifest, make_session, make_version
 
 
 async def test_the_code_knows_the_columns_that_there_are(migrated: str):
@@ -67,3 +72,35 @@ async def test_the_schema_refuses_what_no_session_can_be(migrated: str, change: 
             await connection.execute(f"UPDATE download_sessions SET {change} WHERE user_id = $1", user_id)
     finally:
         await connection.close()
+
+
+async def _statements(dsn: str, read) -> int:
+    """How many statements a read takes."""
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    async with open_database(dsn) as database:
+        event.listen(database._engine.sync_engine, "before_cursor_execute", counted)
+        await read(PostgresSessionReader(database))
+    return count
+
+
+@pytest.mark.parametrize("sessions", [1, 30])
+async def test_lists_take_a_fixed_number_of_statements(migrated: str, sessions: int):
+    manifest = make_manifest(uuid4(), uuid4())
+    version, user_id = make_version(manifest), uuid4()
+    made = [make_session(version, user_id=user_id, device_id=uuid4()) for _ in range(sessions)]
+    async with open_database(migrated) as database, units_of_work(database)() as work:
+        await work.versions.add(version, manifest)
+        for session in made:
+            await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+        await work.commit()
+    page = PageRequest(1, 100)
+    assert await _statements(migrated, lambda reader: reader.page(user_id, page)) == 2
+    assert await _statements(migrated, lambda reader: reader.get(user_id, made[0].id)) == 1
+    assert await _statements(migrated, lambda reader: reader.items(made[0], page)) == 1
+    assert await _statements(migrated, lambda reader: reader.items(made[0], page, status=ItemStatus.PENDING)) == 2
+    assert await _statements(migrated, lambda reader: reader.queue(user_id)) == 1

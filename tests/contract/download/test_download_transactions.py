@@ -278,7 +278,9 @@ async def test_the_queue_is_ordered_as_its_positions_say(ports: Ports):
     version = await ports.publish(manifest)
     user_id = uuid4()
     sessions = [
-        make_session(version, user_id=user_id, device_id=uuid4(), priority=priority, now=NOW + timedelta(seconds=second))
+        make_session(
+            version, user_id=user_id, device_id=uuid4(), priority=priority, now=NOW + timedelta(seconds=second)
+        )
         for second, priority in enumerate([5, 5, 9, 5, 5])
     ]
     sessions[4].queue_rank = 1

@@ -4,9 +4,10 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 
-import contract_compiler
 import pytest
-from contract_compiler import EXAMPLE, EXAMPLE_FILES, Example
+
+from tests.unit.codegen import contract_compiler
+from tests.unit.codegen.contract_compiler import EXAMPLE, EXAMPLE_FILES, Example
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,21 @@ from typing import Any
 
 import orjson
 import pytest
-from contract_compiler import Example
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_messages import expected, filled
 from rest.routes import ROUTES, STREAMS
 from samovar.options.v1 import options_pb2
 
 from gateway.contract import Problem, Route, StreamRoute
 from gateway.transcoding import read_json
+from tests.unit.codegen.contract_compiler import Example
+from tests.unit.codegen.random_messages import expected, filled
 
+FLT_MAX = 3.4028234663852886e38
 _EXAMPLES = settings(max_examples=100, deadline=None)
 
 
@@ -155,5 +156,7 @@ def test_what_a_transcoder_takes_json_format_takes_alike(example: Example, name:
     problems: list[Problem] = []
     ours = example.things_pb2.Scalars()
     example.things.fill_scalars(ours, {name: value}, "/data/attributes", problems)
-    if not problems:
+    # json_format cannot read the largest float that it writes itself: the rounding takes it past its own limit.
+    is_past_limit = name == "float" and isinstance(value, int | float) and abs(value) > FLT_MAX
+    if not problems and not is_past_limit:
         assert ours == json_format.ParseDict({name: value}, example.things_pb2.Scalars())

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from contract_compiler import Example
 
 from gateway.contract import Page, Problem, Query
+from tests.unit.codegen.contract_compiler import Example
 
 
 def _problems(problems: list[Problem]) -> list[tuple[str, str | None]]:

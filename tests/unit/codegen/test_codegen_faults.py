@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-import contract_compiler
 import pytest
 
 from codegen import plugin
+from tests.unit.codegen import contract_compiler
 
 HEAD = """syntax = "proto3";
 package broken.v1;

@@ -4,10 +4,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import contract_compiler
-from contract_compiler import EXAMPLE, EXAMPLE_FILES
-
 from codegen import plugin
+from tests.unit.codegen import contract_compiler
+from tests.unit.codegen.contract_compiler import EXAMPLE, EXAMPLE_FILES
 
 GOLDEN = Path(__file__).parent / "example" / "golden"
 

@@ -33,7 +33,8 @@ from download_svc.presentation import messages
 from tests.unit.download.rig import NOW, make_manifest, make_session, make_version
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
-TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))
+# Hypothesis wants its bounds without a zone.
+TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 FAILURES = st.none() | st.builds(Failure, TEXT, TEXT)
 SESSIONS = st.builds(
     Session,
