@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import DBAPIError
 
 from chassis.database import is_transient
@@ -29,6 +29,7 @@ BATCH_RECORDS = 50
 POLL_SECONDS = 1.0
 """How late a record is whose notification was lost."""
 
+LAG_INTERVAL_SECONDS = 15.0
 FIRST_DELAY_SECONDS = 0.1
 LAST_DELAY_SECONDS = 10.0
 
@@ -37,6 +38,8 @@ _tracer = trace.get_tracer(__name__)
 _propagator = TraceContextTextMapPropagator()
 
 _handled = Counter("consumer_events", "Events read from the bus, by what became of them.", ["group", "type", "outcome"])
+
+_lag = Gauge("consumer_lag_events", "Records of its topics that the group has not dealt with yet.", ["group"])
 
 Handler = Callable[[Any, CloudEvent], Awaitable[None]]
 
@@ -106,6 +109,7 @@ class Consumer:
     async def _consume(self, reader: EventReader) -> None:
         self._busy.clear()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._report_lag(), name=f"{self._group} lag")
             while True:
                 held = frozenset(self._busy)
                 records = await reader.poll(held=held, max_records=self._batch_records, wait_seconds=POLL_SECONDS)
@@ -122,6 +126,11 @@ class Consumer:
         await reader.commit(batch[-1])
         self._busy.discard(source)
         reader.wake()
+
+    async def _report_lag(self) -> None:
+        while True:
+            _lag.labels(self._group).set(await self._bus.lag(self._group))
+            await asyncio.sleep(LAG_INTERVAL_SECONDS)
 
     async def _deal_with(self, record: BusRecord) -> None:
         attempt = 0

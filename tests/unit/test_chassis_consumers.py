@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from chassis.advisory_locks import lock_key
 from chassis.consumers import RetryPolicy, is_retryable
+from chassis.database import engine_url
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.event_bus import PARTITIONS, open_event_bus, partition_of
 from chassis.memory_bus import MemoryEventBus
@@ -77,3 +78,15 @@ async def test_a_bus_that_is_not_configured_names_the_setting(backend: str, name
     with pytest.raises(ValueError, match=named):
         async with open_event_bus(backend):
             pass
+
+
+@pytest.mark.parametrize(
+    ("dsn", "expected"),
+    [
+        ("postgresql://u:p@h:5432/d", "postgresql+asyncpg://u:p@h:5432/d"),
+        ("postgres://u@h/d", "postgresql+asyncpg://u@h/d"),
+        ("postgresql://u:p%40ss@h/d?sslmode=require", "postgresql+asyncpg://u:p%40ss@h/d?ssl=require"),
+    ],
+)
+def test_every_usual_dsn_is_understood_by_the_pool(dsn: str, expected: str):
+    assert engine_url(dsn) == expected
