@@ -9,10 +9,10 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from logging import getLogger
 from typing import Any
 
 import asyncpg
-import structlog
 from google.protobuf.message import Message
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
@@ -33,7 +33,7 @@ LAG_INTERVAL_SECONDS = 15.0
 FIRST_DELAY_SECONDS = 0.1
 LAST_DELAY_SECONDS = 10.0
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 _tracer = trace.get_tracer(__name__)
 _propagator = TraceContextTextMapPropagator()
 
@@ -103,7 +103,7 @@ class Consumer:
                 if asyncio.get_running_loop().time() - started > self._retry.last_delay_seconds:
                     failures = 0
                 failures += 1
-                _log.warning("consumer interrupted", group=self._group, error=_describe(error))
+                _log.warning("consumer interrupted", extra={"group": self._group, "error": _describe(error)})
             await asyncio.sleep(self._retry.delay_seconds(failures))
 
     async def _consume(self, reader: EventReader) -> None:
@@ -145,12 +145,14 @@ class Consumer:
                 delay_seconds = self._retry.delay_seconds(attempt)
                 _log.warning(
                     "event will be tried again",
-                    group=self._group,
-                    topic=record.topic,
-                    position=record.position,
-                    attempt=attempt,
-                    delay_seconds=round(delay_seconds, 3),
-                    error=_describe(error),
+                    extra={
+                        "group": self._group,
+                        "topic": record.topic,
+                        "position": record.position,
+                        "attempt": attempt,
+                        "delay_seconds": round(delay_seconds, 3),
+                        "error": _describe(error),
+                    },
                 )
                 await asyncio.sleep(delay_seconds)
             else:
@@ -177,13 +179,15 @@ class Consumer:
         description = error.details.get("description", "") if isinstance(error, DomainError) else type(error).__name__
         _log.error(
             "event is a dead letter",
-            group=self._group,
-            topic=record.topic,
-            partition=record.partition,
-            position=record.position,
-            reason=reason,
-            description=description,
             exc_info=None if isinstance(error, DomainError) else error,
+            extra={
+                "group": self._group,
+                "topic": record.topic,
+                "partition": record.partition,
+                "position": record.position,
+                "reason": reason,
+                "description": description,
+            },
         )
         await self._bus.dead_letter(record, group=self._group, reason=reason, description=description)
         _handled.labels(self._group, _type_of(record), "dead_letter").inc()

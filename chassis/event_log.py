@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from logging import getLogger
 from typing import Any
 
 import asyncpg
 import orjson
-import structlog
 
 from chassis.advisory_locks import lock_key
 from chassis.background import background
@@ -31,7 +31,7 @@ HOUSEKEEPING_INTERVAL_SECONDS = 600.0
 DELETE_BATCH_ROWS = 5_000
 PUBLISH_CONNECTIONS = 4
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 
 Row = tuple[str, int, str, bytes, str]
 

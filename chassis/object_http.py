@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from logging import getLogger
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
-import structlog
 from aiohttp import web
 
 from chassis.directory_store import (
@@ -39,7 +39,7 @@ READ_BYTES = 1 << 20
 
 _RANGE = re.compile(r"bytes=\s*(?:(\d{1,19})-(\d{1,19})?|-(\d{1,19}))\s*", re.ASCII | re.IGNORECASE)
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

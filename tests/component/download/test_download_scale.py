@@ -1,32 +1,34 @@
-"""A version of 100,000 files: published from its signed manifest, started, listed, reported, without holding others up."""
+"""Versions of very many files: published from its signed manifest, started, listed, reported, without holding others up."""
 
 import asyncio
 from uuid import UUID, uuid5
 
+import pytest
 from download.v1 import downloads_pb2 as downloads
 
 from tests.component.download.rig import Release, Rig
 
-FILES = 100_000
-# Far above what was measured (publishing 8 s, a first start 3 s on 2 busy cores): what is guarded against is a slope, not a second.
-START_SECONDS = 15
+PUBLISH_SECONDS = 100
+# Far above what was measured for 100,000 files (4 s on 2 busy cores): what is guarded against is a slope, not a second.
+START_SECONDS = 20
 LONGEST_HOLD_SECONDS = 2.0
-PUBLISH_SECONDS = 90
+LOOK_SECONDS = 0.005
 
 
 async def _longest_hold(stop: asyncio.Event) -> float:
-    """The longest time that the event loop did not come round."""
+    """The longest time that the event loop let others wait."""
     loop = asyncio.get_running_loop()
     longest = 0.0
     while not stop.is_set():
         before = loop.time()
-        await asyncio.sleep(0)
-        longest = max(longest, loop.time() - before)
+        await asyncio.sleep(LOOK_SECONDS)
+        longest = max(longest, loop.time() - before - LOOK_SECONDS)
     return longest
 
 
-async def test_a_hundred_thousand_files_work(service: Rig):
-    files = {f"data-{number // 1000:03}-{number:06}.bin": 64 for number in range(FILES)}
+@pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=pytest.mark.soak)])
+async def test_very_many_files_work(service: Rig, count: int):
+    files = {f"data-{number // 1000:03}-{number:06}.bin": 64 for number in range(count)}
     release = await service.publish(Release(files=files), seconds=PUBLISH_SECONDS)
     user = service.user()
     loop = asyncio.get_running_loop()
@@ -37,8 +39,8 @@ async def test_a_hundred_thousand_files_work(service: Rig):
     assert loop.time() - before < START_SECONDS
     stop.set()
     assert await holding < LONGEST_HOLD_SECONDS
-    last = await user.items(started.id, page=FILES // 100, limit=100)
-    assert last.page.total_items == FILES
+    last = await user.items(started.id, page=count // 100, limit=100)
+    assert last.page.total_items == count
     paths = sorted(files)
     assert [item.relative_path for item in last.items] == paths[-100:]
     done = downloads.DOWNLOAD_ITEM_STATUS_COMPLETED
