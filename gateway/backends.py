@@ -48,10 +48,11 @@ def call_metadata(context: RequestContext, token: str | None) -> Metadata:
 
 
 class Backends:
-    """The channels by backend (`library`, `download`)."""
+    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`."""
 
-    def __init__(self, channels: Mapping[str, grpc.aio.Channel]) -> None:
+    def __init__(self, channels: Mapping[str, grpc.aio.Channel], deadline_seconds: float) -> None:
         self._channels = channels
+        self.deadline_seconds = deadline_seconds
         self._unary: dict[str, Callable[..., Any]] = {}
         self._streams: dict[str, Callable[..., Any]] = {}
 
@@ -75,10 +76,16 @@ class Backends:
             response_deserializer=stream.response_type.FromString,
         )
 
-    async def call(self, rpc: str, request: Message, metadata: Metadata) -> Message:
-        """One unary call. Raises: DomainError, whatever the service or the way to it came up with."""
+    async def call(
+        self, rpc: str, request: Message, metadata: Metadata, *, timeout_seconds: float | None = None
+    ) -> Message:
+        """One unary call, within `timeout_seconds` when that is less than what calls have anyway.
+
+        Raises:
+            DomainError: whatever the service or the way to it came up with.
+        """
         try:
-            response: Message = await self._unary[rpc](request, metadata=metadata)
+            response: Message = await self._unary[rpc](request, metadata=metadata, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from failure
         return response
@@ -136,4 +143,4 @@ async def open_backends(
                 tls=tls,
             )
             channels[backend] = await stack.enter_async_context(channel)
-        yield Backends(channels)
+        yield Backends(channels, deadline_seconds)

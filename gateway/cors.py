@@ -13,7 +13,7 @@ METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 MAX_AGE_SECONDS = 86_400
 REQUEST_HEADERS = (
     "Accept, Accept-Language, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
-    ", traceparent"
+    ", X-Request-Timeout, traceparent, tracestate"
 )
 EXPOSED_HEADERS = (
     "Allow, Content-Language, ETag, Location, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"

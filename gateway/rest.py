@@ -10,6 +10,7 @@ from gateway.auth import Verifier, authenticate, bearer_token
 from gateway.backends import Backends, call_metadata
 from gateway.context import CONTEXT, RequestContext
 from gateway.contract import JsonValue, Problem, Route
+from gateway.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
 from gateway.documents import answer_document, parse_json, read_attributes, self_link
 from gateway.errors import Refused, ServiceRefused
 from gateway.limits import Limits
@@ -35,9 +36,16 @@ class RestEndpoint:
         Raises:
             Refused, ServiceRefused, DomainError: turned into JSON:API errors by the middleware.
         """
-        route, context = self._route, request[CONTEXT]
+        context = request[CONTEXT]
         if not context.acceptable:
             raise Refused(Problem("NOT_ACCEPTABLE", header=hdrs.ACCEPT))
+        timeouts = request.headers.getall(TIMEOUT_HEADER, ())
+        deadline = read_deadline(timeouts, cap_seconds=self._backends.deadline_seconds)
+        async with deadline.enforced():
+            return await self._answer(request, context, deadline)
+
+    async def _answer(self, request: web.Request, context: RequestContext, deadline: Deadline) -> web.Response:
+        route = self._route
         token = await self._authenticate(request, context)
         document = await self._read_document(request)
         path = dict(request.match_info)
@@ -49,7 +57,9 @@ class RestEndpoint:
         if problems:
             raise Refused(*problems)
         try:
-            response = await self._backends.call(route.rpc, message, call_metadata(context, token))
+            response = await self._backends.call(
+                route.rpc, message, call_metadata(context, token), timeout_seconds=deadline.call_seconds
+            )
         except DomainError as error:
             raise ServiceRefused(error, route.pointers, document) from error
         if route.no_content:

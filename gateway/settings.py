@@ -35,7 +35,7 @@ class GatewaySettings(ProgramSettings):
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks whose X-Forwarded-For is believed."""
     grpc_deadline_seconds: float = Field(5.0, gt=0, le=60)
-    """How long a call to a service may take."""
+    """How long a call to a service may take; also the most that a client gets by X-Request-Timeout."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod

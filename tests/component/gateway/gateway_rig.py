@@ -65,10 +65,13 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         self.error: Exception | None = None
         self.total_items = 45
         self.hangs: asyncio.Event | None = None
+        self.remaining_seconds: list[float] = []
+        """What each call had left of its deadline when it came in."""
 
     async def _see(self, request: Any, context: grpc.aio.ServicerContext) -> None:
         self.requests.append(request)
         self.callers.append(current_caller())
+        self.remaining_seconds.append(context.time_remaining())
         self.metadata.append({key: str(value) for key, value in context.invocation_metadata() or ()})
         if self.hangs is not None:
             await self.hangs.wait()
