@@ -16,6 +16,7 @@ from gateway.cors import make_prepare_hook
 from gateway.limits import Limits
 from gateway.middleware import answering_errors, observing
 from gateway.ops import HEALTH_PATH, READY_PATH, Probes
+from gateway.representations import representing
 from gateway.rest import RestEndpoint
 from gateway.settings import Network
 from gateway.sockets import Sockets
@@ -46,7 +47,7 @@ def make_app(parts: AppParts) -> web.Application:
     limits = parts.limits
     app = web.Application(
         client_max_size=limits.body_bytes,
-        middlewares=(observing(limits, parts.trusted_proxies), answering_errors(limits)),
+        middlewares=(observing(limits, parts.trusted_proxies), representing(), answering_errors(limits)),
     )
     sockets = Sockets(limits)
     _add_routes(app, parts)

@@ -122,6 +122,10 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
         self.requests.append(request)
         return downloads_pb2.CancelDownloadResponse()
 
+    async def GetDownloadManifest(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return downloads_pb2.GetDownloadManifestResponse(manifest=downloads_pb2.ManifestReference())
+
     async def CreateDownloadLinks(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         return downloads_pb2.CreateDownloadLinksResponse(links=[downloads_pb2.DownloadLink(id=request.ids[0])])
