@@ -16,6 +16,7 @@ from gateway.errors import Refused, ServiceRefused
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
 from gateway.pages import ascii_url, parse_query
+from gateway.representations import NO_STORE, NO_TRANSFORM
 
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
@@ -102,10 +103,15 @@ class RestEndpoint:
         return parse_json(raw)
 
     def _headers(self, request: web.Request, context: RequestContext) -> dict[str, str]:
-        """What every success says. Signed URLs and answers to writes are kept by nobody, reads by the user's own client."""
-        kept = request.method in READS and not self._route.signed_urls
+        """What every success says. Answers to writes are kept by nobody, reads by the user's own client; signed URLs are kept by
+        nobody and must reach the client as they are.
+        """
+        if self._route.signed_urls:
+            kept = f"{NO_STORE}, {NO_TRANSFORM}"
+        else:
+            kept = "private, no-cache" if request.method in READS else NO_STORE
         return {
             hdrs.VARY: "Accept, Accept-Language",
             hdrs.CONTENT_LANGUAGE: context.language,
-            hdrs.CACHE_CONTROL: "private, no-cache" if kept else "no-store",
+            hdrs.CACHE_CONTROL: kept,
         }

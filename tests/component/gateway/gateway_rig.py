@@ -64,6 +64,7 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         self.metadata: list[dict[str, str]] = []
         self.error: Exception | None = None
         self.total_items = 45
+        self.items_on_a_page = 1
         self.hangs: asyncio.Event | None = None
         self.remaining_seconds: list[float] = []
         """What each call had left of its deadline when it came in."""
@@ -83,7 +84,7 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         page = page_pb2.PageInfo(
             total_items=self.total_items, current_page=request.page or 1, per_page=request.limit or 20
         )
-        return items_pb2.ListItemsResponse(items=[self._item(ITEM)], page=page)
+        return items_pb2.ListItemsResponse(items=[self._item(ITEM)] * self.items_on_a_page, page=page)
 
     async def GetItem(self, request: Any, context: Any) -> Any:
         await self._see(request, context)
@@ -107,6 +108,7 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self.opened: asyncio.Queue[Any] = asyncio.Queue()
         self.left: asyncio.Queue[Any] = asyncio.Queue()
+        self.link_url = ""
 
     async def StartDownload(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -128,7 +130,13 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
 
     async def CreateDownloadLinks(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
-        return downloads_pb2.CreateDownloadLinksResponse(links=[downloads_pb2.DownloadLink(id=request.ids[0])])
+        return downloads_pb2.CreateDownloadLinksResponse(
+            links=[
+                downloads_pb2.DownloadLink(
+                    id=request.ids[0], candidates=[downloads_pb2.LinkCandidate(url=self.link_url)]
+                )
+            ]
+        )
 
     async def WatchDownloads(self, request: Any, context: Any) -> Any:
         self.opened.put_nowait(request)

@@ -1,7 +1,15 @@
 """Entity tags and content codings through the gateway. Contract: section 1; RFC 9110."""
 
-import pytest
+import asyncio
+import gzip
+import json
 
+import brotli
+import pytest
+import zstandard
+from multidict import CIMultiDict
+
+from gateway.representations import OFFLOADED_BYTES
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     ITEM,
@@ -11,6 +19,7 @@ from tests.component.gateway.gateway_rig import (
     GatewayRig,
     gateway_rig,
     not_found,
+    soon,
 )
 
 
@@ -83,3 +92,88 @@ async def test_errors_writes_and_signed_urls_have_no_tag(rig: GatewayRig):
     missing = await rig.call("GET", ITEM_PATH, If_None_Match="*")
     assert missing.status == 404
     assert "ETag" not in missing.headers
+
+
+# --- content codings ---
+
+READERS = {
+    "zstd": lambda sent: zstandard.ZstdDecompressor().decompress(sent),
+    "br": brotli.decompress,
+    "gzip": gzip.decompress,
+}
+
+
+async def raw_get(rig: GatewayRig, path: str, accept_encoding: str, method: str = "GET"):
+    """Status, headers and bytes as they were sent. aiohttp's own client would decompress, or ask for codings by itself."""
+    host, port = rig.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    lines = (
+        f"{method} {path} HTTP/1.1",
+        "Host: a",
+        "Connection: close",
+        f"Authorization: Bearer {rig.token}",
+        f"Accept-Encoding: {accept_encoding}",
+    )
+    writer.write("\r\n".join((*lines, "", "")).encode())
+    head, _, body = (await soon(reader.read())).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    status_line, *rest = head.decode().split("\r\n")
+    return int(status_line.split(" ")[1]), CIMultiDict(line.split(": ", 1) for line in rest), body
+
+
+@pytest.mark.parametrize("coding", ["zstd", "br", "gzip"])
+async def test_an_answer_above_a_kibibyte_is_compressed_as_the_client_likes_it(rig: GatewayRig, coding):
+    rig.library.items_on_a_page = 20
+    _, plain_headers, plain = await raw_get(rig, ITEMS_PATH, "identity")
+    assert "Content-Encoding" not in plain_headers
+    status, headers, body = await raw_get(rig, ITEMS_PATH, f"deflate, {coding}")
+    assert (status, headers["Content-Encoding"]) == (200, coding)
+    assert int(headers["Content-Length"]) == len(body) < len(plain) / 4
+    assert READERS[coding](body) == plain
+    assert headers["Vary"].startswith("Accept, Accept-Language, Accept-Encoding")
+    assert headers["Vary"] == plain_headers["Vary"]
+    assert headers["ETag"] != plain_headers["ETag"]
+    _, head_headers, nothing = await raw_get(rig, ITEMS_PATH, coding, "HEAD")
+    assert nothing == b""
+    assert head_headers["Content-Length"] == headers["Content-Length"]
+
+
+async def test_the_tag_of_a_compressed_answer_is_its_own(rig: GatewayRig):
+    rig.library.items_on_a_page = 20
+    first = await rig.call("GET", ITEMS_PATH, Accept_Encoding="gzip")
+    tag = first.headers["ETag"]
+    assert (await rig.call("GET", ITEMS_PATH, Accept_Encoding="gzip", If_None_Match=tag)).status == 304
+    assert (await rig.call("GET", ITEMS_PATH, Accept_Encoding="identity", If_None_Match=tag)).status == 200
+
+
+async def test_big_answers_are_compressed_beside_the_loop(rig: GatewayRig):
+    rig.library.items_on_a_page = 400
+    _, _, plain = await raw_get(rig, ITEMS_PATH, "identity")
+    assert len(plain) > OFFLOADED_BYTES
+    _, _, body = await raw_get(rig, ITEMS_PATH, "br")
+    assert brotli.decompress(body) == plain
+
+
+async def test_small_answers_are_sent_as_they_are_but_say_that_this_may_change(rig: GatewayRig):
+    _, headers, body = await raw_get(rig, ITEM_PATH, "gzip")
+    assert len(body) <= 1024
+    assert "Content-Encoding" not in headers
+    assert "Accept-Encoding" in headers["Vary"]
+
+
+async def test_errors_are_compressed_too(rig: GatewayRig):
+    query = "&".join(f"unknown{number}=1" for number in range(20))
+    status, headers, body = await raw_get(rig, f"{ITEMS_PATH}?{query}", "gzip")
+    assert (status, headers["Content-Encoding"]) == (400, "gzip")
+    assert len(json.loads(gzip.decompress(body))["errors"]) == 20
+
+
+async def test_answers_with_signed_urls_are_never_compressed_by_anyone(rig: GatewayRig):
+    body = {"data": {"type": "linkRequest", "attributes": {"ids": ["0" * 64] * 1}}}
+    rig.download.link_url = "http://127.0.0.1/cdn/" + "a" * 4000
+    answer = await rig.call("POST", f"{DOWNLOAD_PATH}/links", body=body, Accept_Encoding="gzip, br, zstd")
+    assert answer.status == 200
+    assert "Content-Encoding" not in answer.headers
+    assert int(answer.headers["Content-Length"]) > 4000
+    assert answer.headers["Cache-Control"] == "no-store, no-transform"
