@@ -207,7 +207,14 @@ def _connecting() -> Iterator[None]:
     """Whatever goes wrong before there is a connection means that there is no database for us now."""
     try:
         yield
-    except (OSError, TimeoutError, PoolTimeoutError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (
+        OSError,
+        TimeoutError,
+        PoolTimeoutError,
+        DBAPIError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+    ) as error:
         raise unavailable() from error
 
 

@@ -16,6 +16,7 @@ from gateway.cors import make_prepare_hook
 from gateway.limits import Limits
 from gateway.middleware import answering_errors, observing
 from gateway.ops import HEALTH_PATH, READY_PATH, Probes
+from gateway.rate_limits import RateLimiter
 from gateway.representations import representing
 from gateway.rest import RestEndpoint
 from gateway.settings import Network
@@ -39,6 +40,7 @@ class AppParts:
     cors_origins: Collection[str] = ()
     trusted_proxies: Collection[Network] = ()
     limits: Limits = field(default_factory=Limits)
+    rate_limiter: RateLimiter | None = None
     now: Callable[[], datetime] = utc_now
 
 
@@ -74,7 +76,7 @@ async def send_continue(request: web.Request) -> None:
 def _add_routes(app: web.Application, parts: AppParts) -> None:
     # Where two templates fit an address, the one with fewer placeholders is meant.
     for route in sorted(parts.routes, key=lambda each: each.path.count("{")):
-        endpoint = RestEndpoint(route, parts.backends, parts.verifier, parts.limits)
+        endpoint = RestEndpoint(route, parts.backends, parts.verifier, parts.limits, parts.rate_limiter)
         app.router.add_route(route.method, route.path, endpoint.handle, expect_handler=send_continue)
         if route.method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, route.path, endpoint.handle)
@@ -86,6 +88,7 @@ def _add_streams(app: web.Application, parts: AppParts, sockets: Sockets) -> Non
         verifier=parts.verifier,
         sockets=sockets,
         limits=parts.limits,
+        rate_limiter=parts.rate_limiter,
         allowed_origins=frozenset(parts.cors_origins),
         now=parts.now,
     )

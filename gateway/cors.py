@@ -58,6 +58,7 @@ def make_prepare_hook(origins: Collection[str]) -> PrepareHook:
         context = request.get(CONTEXT)
         if context is not None:
             response.headers[REQUEST_ID_HEADER] = context.request_id
+            response.headers.update(context.headers)
         if origins:
             _add_cors(request, response, origins)
 

@@ -16,6 +16,7 @@ from gateway.errors import Refused, ServiceRefused
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
 from gateway.pages import ascii_url, parse_query
+from gateway.rate_limits import RateLimiter
 from gateway.representations import NO_STORE, NO_TRANSFORM
 
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
@@ -24,11 +25,19 @@ READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 class RestEndpoint:
     """Serves one route."""
 
-    def __init__(self, route: Route, backends: Backends, verifier: Verifier, limits: Limits) -> None:
+    def __init__(
+        self,
+        route: Route,
+        backends: Backends,
+        verifier: Verifier,
+        limits: Limits,
+        rate_limiter: RateLimiter | None,
+    ) -> None:
         self._route = route
         self._backends = backends
         self._verifier = verifier
         self._limits = limits
+        self._rate_limiter = rate_limiter
         backends.add(route)
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -48,6 +57,8 @@ class RestEndpoint:
     async def _answer(self, request: web.Request, context: RequestContext, deadline: Deadline) -> web.Response:
         route = self._route
         token = await self._authenticate(request, context)
+        if self._rate_limiter is not None:
+            await self._rate_limiter.count(context, route.access.rate_class)
         document = await self._read_document(request)
         path = dict(request.match_info)
         raw_query = ascii_url(request.rel_url.raw_query_string)

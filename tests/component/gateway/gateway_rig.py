@@ -30,6 +30,7 @@ from gateway.app import AppParts, make_app, utc_now
 from gateway.backends import open_backends
 from gateway.limits import Limits
 from gateway.ops import Probes
+from gateway.rate_limits import RateLimiter
 from gateway.server import serve_http
 from tests.component.rpc_rig import AUDIENCE, ISSUER, AuthServer, auth_server, user_token
 
@@ -268,6 +269,7 @@ async def gateway_rig(
     limits: Limits = SMALL_LIMITS,
     deadline_seconds: float = 5.0,
     now: Callable[[], datetime] = utc_now,
+    rate_limiter: RateLimiter | None = None,
 ) -> AsyncIterator[GatewayRig]:
     library, download = FakeLibrary(), FakeDownload()
     async with AsyncExitStack() as stack:
@@ -327,6 +329,7 @@ async def gateway_rig(
                 trusted_proxies=(ip_network("127.0.0.0/8"),),
                 limits=limits,
                 now=now,
+                rate_limiter=rate_limiter,
             )
         )
         port = await stack.enter_async_context(
