@@ -13,12 +13,13 @@ from gateway.auth import Verifier
 from gateway.backends import Backends
 from gateway.contract import Route, StreamRoute
 from gateway.cors import make_prepare_hook
+from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.middleware import answering_errors, observing
 from gateway.ops import HEALTH_PATH, READY_PATH, Probes
 from gateway.rate_limits import RateLimiter
 from gateway.representations import representing
-from gateway.rest import RestEndpoint
+from gateway.rest import RestEndpoint, RestServices
 from gateway.settings import Network
 from gateway.sockets import Sockets
 from gateway.streams import StreamEndpoint, StreamServices
@@ -41,6 +42,7 @@ class AppParts:
     trusted_proxies: Collection[Network] = ()
     limits: Limits = field(default_factory=Limits)
     rate_limiter: RateLimiter | None = None
+    idempotency: Idempotency | None = None
     now: Callable[[], datetime] = utc_now
 
 
@@ -74,9 +76,10 @@ async def send_continue(request: web.Request) -> None:
 
 
 def _add_routes(app: web.Application, parts: AppParts) -> None:
+    services = RestServices(parts.backends, parts.verifier, parts.limits, parts.rate_limiter, parts.idempotency)
     # Where two templates fit an address, the one with fewer placeholders is meant.
     for route in sorted(parts.routes, key=lambda each: each.path.count("{")):
-        endpoint = RestEndpoint(route, parts.backends, parts.verifier, parts.limits, parts.rate_limiter)
+        endpoint = RestEndpoint(route, services)
         app.router.add_route(route.method, route.path, endpoint.handle, expect_handler=send_continue)
         if route.method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, route.path, endpoint.handle)

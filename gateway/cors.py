@@ -16,8 +16,8 @@ REQUEST_HEADERS = (
     ", X-Request-Timeout, traceparent, tracestate"
 )
 EXPOSED_HEADERS = (
-    "Allow, Content-Language, ETag, Location, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
-    ", X-Request-ID"
+    "Allow, Content-Language, ETag, Idempotency-Replayed, Location, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining"
+    ", X-RateLimit-Reset, X-Request-ID"
 )
 
 SECURITY_HEADERS = {

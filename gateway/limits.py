@@ -30,6 +30,8 @@ class Limits:
     close_seconds: float = 5.0
     """How long a client has to take the farewell and the close frame before the connection is cut."""
 
+    kept_answer_bytes: int = 256 * 1024
+    """The longest answer that is kept under an Idempotency-Key."""
     rate_leases: int = 20_000
     """Users' leases of permits that a process remembers."""
 

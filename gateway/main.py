@@ -17,9 +17,11 @@ from chassis.settings import load_settings
 from chassis.tls import read_tls
 from gateway.app import AppParts, make_app
 from gateway.backends import open_backends
+from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.ops import Probes
 from gateway.rate_limits import RateLimiter
+from gateway.redis_answers import RedisAnswers
 from gateway.redis_permits import RedisPermits
 from gateway.redis_store import RedisStore, open_redis_store
 from gateway.server import serve_http
@@ -88,6 +90,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
                 trusted_proxies=settings.trusted_proxies,
                 limits=limits,
                 rate_limiter=None if store is None else _rate_limiter(store, settings, limits),
+                idempotency=None if store is None else _idempotency(store, limits),
             ),
         )
         async with serve_http(
@@ -121,6 +124,10 @@ async def _open_store(settings: GatewaySettings) -> AsyncIterator[RedisStore | N
 def _rate_limiter(store: RedisStore, settings: GatewaySettings, limits: Limits) -> RateLimiter:
     budgets = {"read": settings.rate_limit_reads, "write": settings.rate_limit_writes}
     return RateLimiter(RedisPermits(store), budgets, max_leases=limits.rate_leases)
+
+
+def _idempotency(store: RedisStore, limits: Limits) -> Idempotency:
+    return Idempotency(RedisAnswers(store), max_answer_bytes=limits.kept_answer_bytes)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from chassis.telemetry import DURATION_BUCKETS_SECONDS, current_trace_id, extrac
 from gateway.context import CONTEXT, RequestContext, make_context
 from gateway.contract import Problem
 from gateway.cors import is_preflight, preflight_response
-from gateway.errors import Refused, ServiceRefused, error_response, of_error, of_problem
+from gateway.errors import Refused, ServiceRefused, refusal_response
 from gateway.handshakes import TOKEN_PARAMETER
 from gateway.limits import Limits
 from gateway.ops import HEALTH_PATH, READY_PATH
@@ -109,23 +109,14 @@ def answering_errors(limits: Limits) -> Middleware:
 
 
 def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
-    language = context.language
-    if isinstance(raised, ServiceRefused):
-        errors = of_error(raised.error, language, pointers=raised.pointers, document=raised.document)
-        return error_response(errors, context, retry_after_seconds=raised.error.retry_after_seconds)
-    if isinstance(raised, DomainError):
-        return error_response(of_error(raised, language), context, retry_after_seconds=raised.retry_after_seconds)
-    headers: Mapping[str, str] = {}
-    if isinstance(raised, Refused):
-        problems, headers = raised.problems, raised.headers
-    elif isinstance(raised, web.HTTPException):
-        problems, headers = (_problem_of_http(raised),), _kept_headers(raised)
-    elif isinstance(raised, web.RequestPayloadError):
-        problems = (Problem("MALFORMED_JSON"),)
-    else:
-        _log.error("request failed", exc_info=raised)
-        problems = (Problem("INTERNAL_ERROR"),)
-    return error_response([of_problem(problem, language) for problem in problems], context, headers=headers)
+    if isinstance(raised, Refused | ServiceRefused | DomainError):
+        return refusal_response(raised, context)
+    if isinstance(raised, web.HTTPException):
+        return refusal_response(Refused(_problem_of_http(raised), headers=_kept_headers(raised)), context)
+    if isinstance(raised, web.RequestPayloadError):
+        return refusal_response(Refused(Problem("MALFORMED_JSON")), context)
+    _log.error("request failed", exc_info=raised)
+    return refusal_response(Refused(Problem("INTERNAL_ERROR")), context)
 
 
 def _check_size(request: web.Request, limits: Limits) -> None:

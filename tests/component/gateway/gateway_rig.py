@@ -28,6 +28,7 @@ from chassis.service_tokens import ServiceTokenSource
 from chassis.tokens import open_key_set, service_tokens, user_tokens
 from gateway.app import AppParts, make_app, utc_now
 from gateway.backends import open_backends
+from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.ops import Probes
 from gateway.rate_limits import RateLimiter
@@ -110,9 +111,15 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
         self.opened: asyncio.Queue[Any] = asyncio.Queue()
         self.left: asyncio.Queue[Any] = asyncio.Queue()
         self.link_url = ""
+        self.error: Exception | None = None
+        self.hangs: asyncio.Event | None = None
 
     async def StartDownload(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        if self.hangs is not None:
+            await self.hangs.wait()
+        if self.error is not None:
+            raise self.error
         return downloads_pb2.StartDownloadResponse(
             session=downloads_pb2.DownloadSession(id=SESSION, product_id=request.product_id)
         )
@@ -270,6 +277,7 @@ async def gateway_rig(
     deadline_seconds: float = 5.0,
     now: Callable[[], datetime] = utc_now,
     rate_limiter: RateLimiter | None = None,
+    idempotency: Idempotency | None = None,
 ) -> AsyncIterator[GatewayRig]:
     library, download = FakeLibrary(), FakeDownload()
     async with AsyncExitStack() as stack:
@@ -330,6 +338,7 @@ async def gateway_rig(
                 limits=limits,
                 now=now,
                 rate_limiter=rate_limiter,
+                idempotency=idempotency,
             )
         )
         port = await stack.enter_async_context(
