@@ -77,13 +77,13 @@ def observing(limits: Limits, trusted_proxies: Collection[Network]) -> Middlewar
             )
             request[CONTEXT] = context
             caller = Caller(client_ip=context.client_ip, request_id=context.request_id, language=context.language)
-            status = STATUS_CLIENT_LEFT
+            status, size_bytes = STATUS_CLIENT_LEFT, 0
             with caller_scope(caller):
                 try:
                     response = await handler(request)
-                    status = response.status
+                    status, size_bytes = response.status, response.content_length or 0
                 finally:
-                    _record(request, context, route, status, time.perf_counter() - started)
+                    _record(request, context, route, status, size_bytes, time.perf_counter() - started)
                     span.set_attribute("http.response.status_code", status)
             return response
 
@@ -179,7 +179,9 @@ def _redact(part: str) -> str:
     return part if is_plain and name.lower() not in SECRET_PARAMETERS else f"{quote(name, safe='%[]')}=***"
 
 
-def _record(request: web.Request, context: RequestContext, route: str, status: int, seconds: float) -> None:
+def _record(
+    request: web.Request, context: RequestContext, route: str, status: int, size_bytes: int, seconds: float
+) -> None:
     method = request.method if request.method in _METHODS else "OTHER"
     REQUESTS.labels(method, route, str(status)).inc()
     SECONDS.labels(method, route).observe(seconds)
@@ -191,6 +193,7 @@ def _record(request: web.Request, context: RequestContext, route: str, status: i
         "query": redacted_query(request),
         "route": route,
         "status": status,
+        "response_bytes": size_bytes,
         "duration_ms": round(seconds * 1000, 3),
         "client_ip": context.client_ip,
         "request_id": context.request_id,
