@@ -132,15 +132,27 @@ async def open_redis_state(address: str, *, password: str = "", database: int = 
         await client.aclose()
 
 
-def _client(address: str, password: str, database: int) -> "Redis":
+@asynccontextmanager
+async def open_redis(
+    address: str, *, password: str = "", database: int = 0, answer_seconds: float = ANSWER_TIMEOUT_SECONDS
+) -> AsyncIterator["Redis"]:
+    """A bare client for who needs nothing of the live state; it waits `answer_seconds` for anything. Connects when first used."""
+    client = _client(address, password, database, answer_seconds)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def _client(address: str, password: str, database: int, answer_seconds: float = ANSWER_TIMEOUT_SECONDS) -> "Redis":
     url = address if "://" in address else f"redis://{address}/{database}"
     pool = BlockingConnectionPool.from_url(
         url,
         password=password or None,
         max_connections=MAX_CONNECTIONS,
-        timeout=POOL_TIMEOUT_SECONDS,
-        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        socket_timeout=ANSWER_TIMEOUT_SECONDS,
+        timeout=min(answer_seconds, POOL_TIMEOUT_SECONDS),
+        socket_connect_timeout=min(answer_seconds, CONNECT_TIMEOUT_SECONDS),
+        socket_timeout=answer_seconds,
         health_check_interval=HEALTH_CHECK_SECONDS,
         protocol=2,
         # One more try at once: a pooled connection may be stale after a restart of the server.

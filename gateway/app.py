@@ -13,10 +13,13 @@ from gateway.auth import Verifier
 from gateway.backends import Backends
 from gateway.contract import Route, StreamRoute
 from gateway.cors import make_prepare_hook
+from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.middleware import answering_errors, observing
 from gateway.ops import HEALTH_PATH, READY_PATH, Probes
-from gateway.rest import RestEndpoint
+from gateway.rate_limits import RateLimiter
+from gateway.representations import representing
+from gateway.rest import RestEndpoint, RestServices
 from gateway.settings import Network
 from gateway.sockets import Sockets
 from gateway.streams import StreamEndpoint, StreamServices
@@ -38,6 +41,8 @@ class AppParts:
     cors_origins: Collection[str] = ()
     trusted_proxies: Collection[Network] = ()
     limits: Limits = field(default_factory=Limits)
+    rate_limiter: RateLimiter | None = None
+    idempotency: Idempotency | None = None
     now: Callable[[], datetime] = utc_now
 
 
@@ -46,7 +51,7 @@ def make_app(parts: AppParts) -> web.Application:
     limits = parts.limits
     app = web.Application(
         client_max_size=limits.body_bytes,
-        middlewares=(observing(limits, parts.trusted_proxies), answering_errors(limits)),
+        middlewares=(observing(limits, parts.trusted_proxies), representing(), answering_errors(limits)),
     )
     sockets = Sockets(limits)
     _add_routes(app, parts)
@@ -71,9 +76,10 @@ async def send_continue(request: web.Request) -> None:
 
 
 def _add_routes(app: web.Application, parts: AppParts) -> None:
+    services = RestServices(parts.backends, parts.verifier, parts.limits, parts.rate_limiter, parts.idempotency)
     # Where two templates fit an address, the one with fewer placeholders is meant.
     for route in sorted(parts.routes, key=lambda each: each.path.count("{")):
-        endpoint = RestEndpoint(route, parts.backends, parts.verifier, parts.limits)
+        endpoint = RestEndpoint(route, services)
         app.router.add_route(route.method, route.path, endpoint.handle, expect_handler=send_continue)
         if route.method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, route.path, endpoint.handle)
@@ -85,6 +91,7 @@ def _add_streams(app: web.Application, parts: AppParts, sockets: Sockets) -> Non
         verifier=parts.verifier,
         sockets=sockets,
         limits=parts.limits,
+        rate_limiter=parts.rate_limiter,
         allowed_origins=frozenset(parts.cors_origins),
         now=parts.now,
     )

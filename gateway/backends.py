@@ -16,6 +16,7 @@ from chassis.errors import DomainError, Kind
 from chassis.rpc_client import open_channel
 from chassis.service_tokens import ServiceTokenSource
 from chassis.tls import Tls
+from gateway.breaker import Breaker
 from gateway.context import RequestContext
 from gateway.contract import Route, StreamRoute
 
@@ -47,11 +48,21 @@ def call_metadata(context: RequestContext, token: str | None) -> Metadata:
     return tuple(pairs)
 
 
-class Backends:
-    """The channels by backend (`library`, `download`)."""
+def _is_always_telling(_: DomainError) -> bool:
+    return True
 
-    def __init__(self, channels: Mapping[str, grpc.aio.Channel]) -> None:
+
+def _is_no_timeout(error: DomainError) -> bool:
+    return error.kind is not Kind.DEADLINE_EXCEEDED
+
+
+class Backends:
+    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`."""
+
+    def __init__(self, channels: Mapping[str, grpc.aio.Channel], deadline_seconds: float) -> None:
         self._channels = channels
+        self.deadline_seconds = deadline_seconds
+        self._breakers = {name: Breaker(name) for name in channels}
         self._unary: dict[str, Callable[..., Any]] = {}
         self._streams: dict[str, Callable[..., Any]] = {}
 
@@ -75,16 +86,26 @@ class Backends:
             response_deserializer=stream.response_type.FromString,
         )
 
-    async def call(self, rpc: str, request: Message, metadata: Metadata) -> Message:
-        """One unary call. Raises: DomainError, whatever the service or the way to it came up with."""
-        try:
-            response: Message = await self._unary[rpc](request, metadata=metadata)
-        except grpc.aio.AioRpcError as failure:
-            raise from_rpc_error(failure) from failure
+    async def call(
+        self, rpc: str, request: Message, metadata: Metadata, *, timeout_seconds: float | None = None
+    ) -> Message:
+        """One unary call, within `timeout_seconds` when that is less than what calls have anyway.
+
+        Raises:
+            DomainError: whatever the service or the way to it came up with.
+        """
+        # That a client gave it too little time says nothing about a service.
+        is_telling = _is_always_telling if timeout_seconds is None else _is_no_timeout
+        with self._breakers[backend_of(rpc)].watch(is_telling=is_telling):
+            try:
+                response: Message = await self._unary[rpc](request, metadata=metadata, timeout=timeout_seconds)
+            except grpc.aio.AioRpcError as failure:
+                raise from_rpc_error(failure) from failure
         return response
 
     async def follow(self, rpc: str, request: Message, metadata: Metadata) -> AsyncGenerator[Message, None]:
         """The messages of a server stream. Closing the iterator cancels the call. Raises: DomainError."""
+        self._breakers[backend_of(rpc)].check()
         call = self._streams[rpc](request, metadata=metadata)
         try:
             async for message in call:
@@ -136,4 +157,4 @@ async def open_backends(
                 tls=tls,
             )
             channels[backend] = await stack.enter_async_context(channel)
-        yield Backends(channels)
+        yield Backends(channels, deadline_seconds)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=@-]+$")
 class RequestContext:
     """`media_type` is the answer's, `acceptable` is False when nothing that the client accepts can be given.
 
-    `user_id` is filled in once the user is known.
+    `user_id` is filled in once the user is known, `headers` by whoever has something to say with every answer to the request.
     """
 
     request_id: str
@@ -31,6 +31,7 @@ class RequestContext:
     media_type: str
     acceptable: bool
     user_id: UUID | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("context", RequestContext)

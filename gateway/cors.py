@@ -13,11 +13,11 @@ METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 MAX_AGE_SECONDS = 86_400
 REQUEST_HEADERS = (
     "Accept, Accept-Language, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
-    ", traceparent"
+    ", X-Request-Timeout, traceparent, tracestate"
 )
 EXPOSED_HEADERS = (
-    "Allow, Content-Language, ETag, Location, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
-    ", X-Request-ID"
+    "Allow, Content-Language, ETag, Idempotency-Replayed, Location, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining"
+    ", X-RateLimit-Reset, X-Request-ID"
 )
 
 SECURITY_HEADERS = {
@@ -58,6 +58,7 @@ def make_prepare_hook(origins: Collection[str]) -> PrepareHook:
         context = request.get(CONTEXT)
         if context is not None:
             response.headers[REQUEST_ID_HEADER] = context.request_id
+            response.headers.update(context.headers)
         if origins:
             _add_cors(request, response, origins)
 

@@ -16,6 +16,11 @@ SENTENCES_RU = tuple(
         ("the query has too many parameters", "слишком много параметров"),
         ("this address is a WebSocket", "по этому адресу находится WebSocket"),
         ("the HTTP message is malformed", "сообщение HTTP составлено неверно"),
+        ("must be a number of seconds greater than 0", "значение должно быть числом секунд больше 0"),
+        (
+            "must be one of 1 to (.+) printable ASCII characters",
+            r"должен быть один, длиной от 1 до \1 печатных символов ASCII",
+        ),
         # The transcoders'.
         ("is not known here", "здесь такого нет"),
         ("must not be given twice", "значение дано дважды"),

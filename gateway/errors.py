@@ -168,5 +168,17 @@ def error_response(
     )
 
 
+def refusal_response(raised: Refused | ServiceRefused | DomainError, context: RequestContext) -> web.Response:
+    """The answer to a request that is refused, whoever refuses it."""
+    language = context.language
+    if isinstance(raised, Refused):
+        problems = [of_problem(problem, language) for problem in raised.problems]
+        return error_response(problems, context, headers=raised.headers)
+    if isinstance(raised, ServiceRefused):
+        errors = of_error(raised.error, language, pointers=raised.pointers, document=raised.document)
+        return error_response(errors, context, retry_after_seconds=raised.error.retry_after_seconds)
+    return error_response(of_error(raised, language), context, retry_after_seconds=raised.retry_after_seconds)
+
+
 def error_document(errors: Sequence[ErrorObject], trace_id: str) -> bytes:
     return orjson.dumps({"errors": [error.as_json() for error in errors], "meta": {"trace_id": trace_id}})

@@ -30,6 +30,11 @@ class Limits:
     close_seconds: float = 5.0
     """How long a client has to take the farewell and the close frame before the connection is cut."""
 
+    kept_answer_bytes: int = 256 * 1024
+    """The longest answer that is kept under an Idempotency-Key."""
+    rate_leases: int = 20_000
+    """Users' leases of permits that a process remembers."""
+
 
 PARSER_LINE_BYTES = 64 * 1024
 PARSER_FIELD_BYTES = 32 * 1024

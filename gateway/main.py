@@ -17,8 +17,13 @@ from chassis.settings import load_settings
 from chassis.tls import read_tls
 from gateway.app import AppParts, make_app
 from gateway.backends import open_backends
+from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.ops import Probes
+from gateway.rate_limits import RateLimiter
+from gateway.redis_answers import RedisAnswers
+from gateway.redis_permits import RedisPermits
+from gateway.redis_store import RedisStore, open_redis_store
 from gateway.server import serve_http
 from gateway.settings import GatewaySettings
 
@@ -67,6 +72,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
             deadline_seconds=settings.grpc_deadline_seconds,
             tls=tls,
         ) as backends,
+        _open_store(settings) as store,
     ):
         assert identity.keys is not None  # noqa: S101  the settings require AUTH_JWKS_URL
         assert identity.verifier is not None  # noqa: S101
@@ -83,6 +89,8 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
                 cors_origins=settings.cors_origins,
                 trusted_proxies=settings.trusted_proxies,
                 limits=limits,
+                rate_limiter=None if store is None else _rate_limiter(store, settings, limits),
+                idempotency=None if store is None else _idempotency(store, limits),
             ),
         )
         async with serve_http(
@@ -100,6 +108,26 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
                 probes.draining = True
                 await asyncio.sleep(min(NOTICE_MAX_SECONDS, settings.drain_seconds * NOTICE_SHARE))
         _log.info("stopped", extra={"port": port})
+
+
+@asynccontextmanager
+async def _open_store(settings: GatewaySettings) -> AsyncIterator[RedisStore | None]:
+    """None when there is no Redis to use."""
+    if not settings.redis_addr:
+        yield None
+        return
+    password = settings.redis_password.get_secret_value()
+    async with open_redis_store(settings.redis_addr, password=password, database=settings.redis_db) as store:
+        yield store
+
+
+def _rate_limiter(store: RedisStore, settings: GatewaySettings, limits: Limits) -> RateLimiter:
+    budgets = {"read": settings.rate_limit_reads, "write": settings.rate_limit_writes}
+    return RateLimiter(RedisPermits(store), budgets, max_leases=limits.rate_leases)
+
+
+def _idempotency(store: RedisStore, limits: Limits) -> Idempotency:
+    return Idempotency(RedisAnswers(store), max_answer_bytes=limits.kept_answer_bytes)
 
 
 def main() -> None:

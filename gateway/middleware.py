@@ -24,7 +24,7 @@ from chassis.telemetry import DURATION_BUCKETS_SECONDS, current_trace_id, extrac
 from gateway.context import CONTEXT, RequestContext, make_context
 from gateway.contract import Problem
 from gateway.cors import is_preflight, preflight_response
-from gateway.errors import Refused, ServiceRefused, error_response, of_error, of_problem
+from gateway.errors import Refused, ServiceRefused, refusal_response
 from gateway.handshakes import TOKEN_PARAMETER
 from gateway.limits import Limits
 from gateway.ops import HEALTH_PATH, READY_PATH
@@ -77,13 +77,13 @@ def observing(limits: Limits, trusted_proxies: Collection[Network]) -> Middlewar
             )
             request[CONTEXT] = context
             caller = Caller(client_ip=context.client_ip, request_id=context.request_id, language=context.language)
-            status = STATUS_CLIENT_LEFT
+            status, size_bytes = STATUS_CLIENT_LEFT, 0
             with caller_scope(caller):
                 try:
                     response = await handler(request)
-                    status = response.status
+                    status, size_bytes = response.status, response.content_length or 0
                 finally:
-                    _record(request, context, route, status, time.perf_counter() - started)
+                    _record(request, context, route, status, size_bytes, time.perf_counter() - started)
                     span.set_attribute("http.response.status_code", status)
             return response
 
@@ -109,23 +109,14 @@ def answering_errors(limits: Limits) -> Middleware:
 
 
 def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
-    language = context.language
-    if isinstance(raised, ServiceRefused):
-        errors = of_error(raised.error, language, pointers=raised.pointers, document=raised.document)
-        return error_response(errors, context, retry_after_seconds=raised.error.retry_after_seconds)
-    if isinstance(raised, DomainError):
-        return error_response(of_error(raised, language), context, retry_after_seconds=raised.retry_after_seconds)
-    headers: Mapping[str, str] = {}
-    if isinstance(raised, Refused):
-        problems, headers = raised.problems, raised.headers
-    elif isinstance(raised, web.HTTPException):
-        problems, headers = (_problem_of_http(raised),), _kept_headers(raised)
-    elif isinstance(raised, web.RequestPayloadError):
-        problems = (Problem("MALFORMED_JSON"),)
-    else:
-        _log.error("request failed", exc_info=raised)
-        problems = (Problem("INTERNAL_ERROR"),)
-    return error_response([of_problem(problem, language) for problem in problems], context, headers=headers)
+    if isinstance(raised, Refused | ServiceRefused | DomainError):
+        return refusal_response(raised, context)
+    if isinstance(raised, web.HTTPException):
+        return refusal_response(Refused(_problem_of_http(raised), headers=_kept_headers(raised)), context)
+    if isinstance(raised, web.RequestPayloadError):
+        return refusal_response(Refused(Problem("MALFORMED_JSON")), context)
+    _log.error("request failed", exc_info=raised)
+    return refusal_response(Refused(Problem("INTERNAL_ERROR")), context)
 
 
 def _check_size(request: web.Request, limits: Limits) -> None:
@@ -188,7 +179,9 @@ def _redact(part: str) -> str:
     return part if is_plain and name.lower() not in SECRET_PARAMETERS else f"{quote(name, safe='%[]')}=***"
 
 
-def _record(request: web.Request, context: RequestContext, route: str, status: int, seconds: float) -> None:
+def _record(
+    request: web.Request, context: RequestContext, route: str, status: int, size_bytes: int, seconds: float
+) -> None:
     method = request.method if request.method in _METHODS else "OTHER"
     REQUESTS.labels(method, route, str(status)).inc()
     SECONDS.labels(method, route).observe(seconds)
@@ -200,6 +193,7 @@ def _record(request: web.Request, context: RequestContext, route: str, status: i
         "query": redacted_query(request),
         "route": route,
         "status": status,
+        "response_bytes": size_bytes,
         "duration_ms": round(seconds * 1000, 3),
         "client_ip": context.client_ip,
         "request_id": context.request_id,

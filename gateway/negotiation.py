@@ -47,6 +47,14 @@ def _quality(text: str) -> float:
     return value if 0.0 <= value <= 1.0 else 0.0
 
 
+def qualities_of(headers: Iterable[str]) -> Mapping[str, float]:
+    """The members of an Accept-… header by their names in lower case; of two of one name the higher quality counts."""
+    found: dict[str, float] = {}
+    for instance in _instances(headers):
+        found[instance.name] = max(found.get(instance.name, 0.0), instance.quality)
+    return found
+
+
 def choose_media_type(accept: Iterable[str], content_type: str | None) -> str | None:
     """What the answer is written as: JSON:API, or plain JSON when that is preferred or, all else equal, was sent.
 

@@ -2,6 +2,9 @@
 particular to one is in its Route, which is generated from the proto.
 """
 
+from dataclasses import dataclass
+from functools import partial
+
 import orjson
 from aiohttp import hdrs, web
 
@@ -9,25 +12,44 @@ from chassis.errors import DomainError
 from gateway.auth import Verifier, authenticate, bearer_token
 from gateway.backends import Backends, call_metadata
 from gateway.context import CONTEXT, RequestContext
-from gateway.contract import JsonValue, Problem, Route
+from gateway.contract import Problem, Route
+from gateway.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
 from gateway.documents import answer_document, parse_json, read_attributes, self_link
 from gateway.errors import Refused, ServiceRefused
+from gateway.idempotency import KEY_HEADER, Idempotency, make_claim, read_key
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
 from gateway.pages import ascii_url, parse_query
+from gateway.rate_limits import RateLimiter
+from gateway.representations import NO_STORE, NO_TRANSFORM
 
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+
+
+@dataclass(frozen=True, slots=True)
+class RestServices:
+    """What all endpoints share."""
+
+    backends: Backends
+    verifier: Verifier
+    limits: Limits
+    rate_limiter: RateLimiter | None
+    idempotency: Idempotency | None
 
 
 class RestEndpoint:
     """Serves one route."""
 
-    def __init__(self, route: Route, backends: Backends, verifier: Verifier, limits: Limits) -> None:
+    def __init__(self, route: Route, services: RestServices) -> None:
         self._route = route
-        self._backends = backends
-        self._verifier = verifier
-        self._limits = limits
-        backends.add(route)
+        self._backends = services.backends
+        self._verifier = services.verifier
+        self._limits = services.limits
+        self._rate_limiter = services.rate_limiter
+        # Signed links age: who repeats the request wants new ones.
+        takes_key = route.method == hdrs.METH_POST and not route.signed_urls and not route.access.public
+        self._idempotency = services.idempotency if takes_key else None
+        services.backends.add(route)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answers the request.
@@ -35,11 +57,39 @@ class RestEndpoint:
         Raises:
             Refused, ServiceRefused, DomainError: turned into JSON:API errors by the middleware.
         """
-        route, context = self._route, request[CONTEXT]
+        context = request[CONTEXT]
         if not context.acceptable:
             raise Refused(Problem("NOT_ACCEPTABLE", header=hdrs.ACCEPT))
+        timeouts = request.headers.getall(TIMEOUT_HEADER, ())
+        deadline = read_deadline(timeouts, cap_seconds=self._backends.deadline_seconds)
+        async with deadline.enforced():
+            return await self._answer(request, context, deadline)
+
+    async def _answer(self, request: web.Request, context: RequestContext, deadline: Deadline) -> web.Response:
         token = await self._authenticate(request, context)
-        document = await self._read_document(request)
+        if self._rate_limiter is not None:
+            await self._rate_limiter.count(context, self._route.access.rate_class)
+        key = read_key(request.headers.getall(KEY_HEADER, ())) if self._idempotency is not None else None
+        body = await self._read_body(request)
+        perform = partial(self._perform, request, context, deadline, token, body)
+        if self._idempotency is None or key is None or context.user_id is None:
+            return await perform()
+        claim = make_claim(
+            user_id=context.user_id,
+            route=self._route.path,
+            key=key,
+            target=ascii_url(str(request.rel_url)),
+            body=body,
+        )
+        running_seconds = self._backends.deadline_seconds if deadline.call_seconds is None else deadline.call_seconds
+        return await self._idempotency.once(claim, perform, context, running_seconds=running_seconds)
+
+    async def _perform(
+        self, request: web.Request, context: RequestContext, deadline: Deadline, token: str | None, body: bytes
+    ) -> web.Response:
+        """Asks the service and answers with what it says."""
+        route = self._route
+        document = parse_json(body) if route.has_body else None
         path = dict(request.match_info)
         raw_query = ascii_url(request.rel_url.raw_query_string)
         query = parse_query(raw_query, limit=self._limits.query_parameters)
@@ -49,7 +99,9 @@ class RestEndpoint:
         if problems:
             raise Refused(*problems)
         try:
-            response = await self._backends.call(route.rpc, message, call_metadata(context, token))
+            response = await self._backends.call(
+                route.rpc, message, call_metadata(context, token), timeout_seconds=deadline.call_seconds
+            )
         except DomainError as error:
             raise ServiceRefused(error, route.pointers, document) from error
         if route.no_content:
@@ -80,22 +132,27 @@ class RestEndpoint:
         await authenticate(self._verifier, token, self._route.access, context)
         return token
 
-    async def _read_document(self, request: web.Request) -> JsonValue:
-        """The request's document; None for a method that takes none, whatever was sent."""
+    async def _read_body(self, request: web.Request) -> bytes:
+        """The request's body; nothing for a method that takes none, whatever was sent."""
         if not self._route.has_body:
-            return None
+            return b""
         if (request.content_length or 0) > self._limits.body_bytes:
             raise Refused(Problem("PAYLOAD_TOO_LARGE"))
         raw = await request.read()
         if raw and not is_supported_content_type(request.headers.get(hdrs.CONTENT_TYPE)):
             raise Refused(Problem("UNSUPPORTED_MEDIA_TYPE", header=hdrs.CONTENT_TYPE))
-        return parse_json(raw)
+        return raw
 
     def _headers(self, request: web.Request, context: RequestContext) -> dict[str, str]:
-        """What every success says. Signed URLs and answers to writes are kept by nobody, reads by the user's own client."""
-        kept = request.method in READS and not self._route.signed_urls
+        """What every success says. Answers to writes are kept by nobody, reads by the user's own client; signed URLs are kept by
+        nobody and must reach the client as they are.
+        """
+        if self._route.signed_urls:
+            kept = f"{NO_STORE}, {NO_TRANSFORM}"
+        else:
+            kept = "private, no-cache" if request.method in READS else NO_STORE
         return {
             hdrs.VARY: "Accept, Accept-Language",
             hdrs.CONTENT_LANGUAGE: context.language,
-            hdrs.CACHE_CONTROL: "private, no-cache" if kept else "no-store",
+            hdrs.CACHE_CONTROL: kept,
         }

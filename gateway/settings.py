@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from chassis.settings import ProgramSettings
@@ -34,8 +34,15 @@ class GatewaySettings(ProgramSettings):
     """Origins of web pages that may call the gateway, for REST and WebSockets. None = no other origin may."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks whose X-Forwarded-For is believed."""
+    redis_addr: str = Field("", pattern=r"^([^:/\s]+:\d+)?$")
+    """Empty = no rate limits and no Idempotency-Key."""
+    redis_password: SecretStr = SecretStr("")
+    redis_db: int = Field(0, ge=0)
+    rate_limit_reads: int = Field(600, ge=1, le=1_000_000)
+    rate_limit_writes: int = Field(120, ge=1, le=1_000_000)
+    """Per user and minute."""
     grpc_deadline_seconds: float = Field(5.0, gt=0, le=60)
-    """How long a call to a service may take."""
+    """How long a call to a service may take; also the most that a client gets by X-Request-Timeout."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod

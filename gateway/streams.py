@@ -32,6 +32,7 @@ from gateway.endings import (
 )
 from gateway.handshakes import Handshake, read_handshake, upgrade
 from gateway.limits import Limits
+from gateway.rate_limits import RateLimiter
 from gateway.sockets import Sockets
 from gateway.stream_buffer import BufferFull, StreamBuffer
 from gateway.transcoding import UNKNOWN_EVENT
@@ -51,6 +52,7 @@ class StreamServices:
     verifier: Verifier
     sockets: Sockets
     limits: Limits
+    rate_limiter: RateLimiter | None
     allowed_origins: frozenset[str]
     now: Callable[[], datetime]
 
@@ -195,6 +197,9 @@ class StreamSession:
         """Finds out who it is, then sends them their events until the stream, the token or the client ends."""
         try:
             token, claims, last_event_id = await self._authenticate()
+            if self._services.rate_limiter is not None:
+                # A socket counts once, when it is opened.
+                await self._services.rate_limiter.count(self._context, self._stream.access.rate_class)
             if claims is None or claims.user_id is None:
                 await self._send_events(token, claims, last_event_id)
                 return

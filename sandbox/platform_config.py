@@ -198,6 +198,7 @@ def environments(
         },
         "gateway": {
             **common,
+            **redis,
             **addresses,
             "GATEWAY_HTTP_PORT": str(ports.gateway),
             "SERVICE_CLIENT_SECRET": kept["gateway"],

@@ -28,8 +28,10 @@ from chassis.service_tokens import ServiceTokenSource
 from chassis.tokens import open_key_set, service_tokens, user_tokens
 from gateway.app import AppParts, make_app, utc_now
 from gateway.backends import open_backends
+from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.ops import Probes
+from gateway.rate_limits import RateLimiter
 from gateway.server import serve_http
 from tests.component.rpc_rig import AUDIENCE, ISSUER, AuthServer, auth_server, user_token
 
@@ -64,11 +66,15 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         self.metadata: list[dict[str, str]] = []
         self.error: Exception | None = None
         self.total_items = 45
+        self.items_on_a_page = 1
         self.hangs: asyncio.Event | None = None
+        self.remaining_seconds: list[float] = []
+        """What each call had left of its deadline when it came in."""
 
     async def _see(self, request: Any, context: grpc.aio.ServicerContext) -> None:
         self.requests.append(request)
         self.callers.append(current_caller())
+        self.remaining_seconds.append(context.time_remaining())
         self.metadata.append({key: str(value) for key, value in context.invocation_metadata() or ()})
         if self.hangs is not None:
             await self.hangs.wait()
@@ -80,7 +86,7 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         page = page_pb2.PageInfo(
             total_items=self.total_items, current_page=request.page or 1, per_page=request.limit or 20
         )
-        return items_pb2.ListItemsResponse(items=[self._item(ITEM)], page=page)
+        return items_pb2.ListItemsResponse(items=[self._item(ITEM)] * self.items_on_a_page, page=page)
 
     async def GetItem(self, request: Any, context: Any) -> Any:
         await self._see(request, context)
@@ -104,9 +110,16 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self.opened: asyncio.Queue[Any] = asyncio.Queue()
         self.left: asyncio.Queue[Any] = asyncio.Queue()
+        self.link_url = ""
+        self.error: Exception | None = None
+        self.hangs: asyncio.Event | None = None
 
     async def StartDownload(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        if self.hangs is not None:
+            await self.hangs.wait()
+        if self.error is not None:
+            raise self.error
         return downloads_pb2.StartDownloadResponse(
             session=downloads_pb2.DownloadSession(id=SESSION, product_id=request.product_id)
         )
@@ -119,9 +132,19 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
         self.requests.append(request)
         return downloads_pb2.CancelDownloadResponse()
 
+    async def GetDownloadManifest(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return downloads_pb2.GetDownloadManifestResponse(manifest=downloads_pb2.ManifestReference())
+
     async def CreateDownloadLinks(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
-        return downloads_pb2.CreateDownloadLinksResponse(links=[downloads_pb2.DownloadLink(id=request.ids[0])])
+        return downloads_pb2.CreateDownloadLinksResponse(
+            links=[
+                downloads_pb2.DownloadLink(
+                    id=request.ids[0], candidates=[downloads_pb2.LinkCandidate(url=self.link_url)]
+                )
+            ]
+        )
 
     async def WatchDownloads(self, request: Any, context: Any) -> Any:
         self.opened.put_nowait(request)
@@ -253,6 +276,8 @@ async def gateway_rig(
     limits: Limits = SMALL_LIMITS,
     deadline_seconds: float = 5.0,
     now: Callable[[], datetime] = utc_now,
+    rate_limiter: RateLimiter | None = None,
+    idempotency: Idempotency | None = None,
 ) -> AsyncIterator[GatewayRig]:
     library, download = FakeLibrary(), FakeDownload()
     async with AsyncExitStack() as stack:
@@ -312,6 +337,8 @@ async def gateway_rig(
                 trusted_proxies=(ip_network("127.0.0.0/8"),),
                 limits=limits,
                 now=now,
+                rate_limiter=rate_limiter,
+                idempotency=idempotency,
             )
         )
         port = await stack.enter_async_context(

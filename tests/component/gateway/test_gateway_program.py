@@ -36,7 +36,7 @@ def environment(auth, library_port: int) -> dict[str, str]:
     }
 
 
-async def test_build_serves_with_a_service_token_of_its_own_and_says_what_is_away(monkeypatch):
+async def test_build_serves_with_a_service_token_of_its_own_and_says_what_is_away(monkeypatch, valkey_url):
     library = FakeLibrary()
     async with (
         auth_server() as auth,
@@ -54,11 +54,13 @@ async def test_build_serves_with_a_service_token_of_its_own_and_says_what_is_awa
     ):
         for name, value in environment(auth, server.port).items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setenv("REDIS_ADDR", valkey_url.removeprefix("redis://").removesuffix("/0"))
         async with build(GatewaySettings()) as gateway, aiohttp.ClientSession() as http:
             url = f"http://127.0.0.1:{gateway.port}"
             headers = {"Authorization": f"Bearer {user_token()}"}
             async with http.get(url + ITEM_PATH, headers=headers) as answer:
                 assert answer.status == 200
+                assert answer.headers["X-RateLimit-Limit"] == "600"
             assert library.callers[-1].service == "gateway"
             assert auth.token_requests[-1]["client_id"] == "gateway"
             async with http.get(f"{url}/readyz") as ready:

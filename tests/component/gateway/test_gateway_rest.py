@@ -9,6 +9,7 @@ import pytest
 from aiohttp import hdrs
 
 from chassis.errors import DomainError, Kind
+from gateway.breaker import FAILURES_TO_OPEN
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,
@@ -501,3 +502,30 @@ async def test_probes_tell_life_from_readiness(rig: GatewayRig):
     assert unready.document["checks"]["library-service"] == "DomainError"
     assert (await rig.call("GET", "/healthz", token=None)).status == 200
     assert rig.access_lines() == []
+
+
+# --- the breaker ---
+
+
+async def test_a_backend_that_mostly_fails_is_refused_at_once_and_others_are_not(rig: GatewayRig):
+    rig.library.error = DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+    for _ in range(FAILURES_TO_OPEN):
+        assert (await rig.call("GET", ITEM_PATH)).status == 503
+    called = len(rig.library.requests)
+    rig.library.error = None
+    refused = await rig.call("GET", ITEM_PATH)
+    assert (refused.status, refused.codes) == (503, ["SERVICE_UNAVAILABLE"])
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert len(rig.library.requests) == called
+    assert (await rig.call("POST", f"{DOWNLOAD_PATH}/pause")).status == 200
+    async with asyncio.timeout(10):
+        while (await rig.call("GET", ITEM_PATH)).status != 200:
+            await asyncio.sleep(0.1)
+
+
+async def test_clients_that_give_too_little_time_do_not_open_the_breaker(rig: GatewayRig):
+    rig.library.hangs = asyncio.Event()
+    answers = [rig.call("GET", ITEM_PATH, X_Request_Timeout="0.05") for _ in range(FAILURES_TO_OPEN * 2)]
+    assert {answer.status for answer in await asyncio.gather(*answers)} == {504}
+    rig.library.hangs = None
+    assert (await rig.call("GET", ITEM_PATH)).status == 200

@@ -28,6 +28,11 @@ def test_lists_are_written_with_commas(environment):
     assert settings.gateway_http_port == 8080
 
 
+def test_limits_are_the_contracts_and_off_without_redis(environment):
+    settings = read_settings(GatewaySettings)
+    assert (settings.rate_limit_reads, settings.rate_limit_writes, settings.redis_addr) == (600, 120, "")
+
+
 def test_lists_may_be_left_out(environment):
     settings = read_settings(GatewaySettings)
     assert (settings.cors_origins, settings.trusted_proxies) == ((), ())
@@ -42,6 +47,9 @@ def test_lists_may_be_left_out(environment):
         ("GATEWAY_HTTP_PORT", "70000"),
         ("LIBRARY_SERVICE_GRPC_ADDR", "a b"),
         ("GRPC_DEADLINE_SECONDS", "0"),
+        ("REDIS_ADDR", "somewhere"),
+        ("RATE_LIMIT_READS", "0"),
+        ("RATE_LIMIT_WRITES", "many"),
     ],
 )
 def test_a_bad_setting_is_named(environment, name, value):

@@ -202,6 +202,16 @@ class ErrorReason(betterproto2.Enum):
     Insufficient disk space.
     """
 
+    IDEMPOTENCY_KEY_REUSED = 50
+    """
+    Idempotency key reused.
+    """
+
+    IDEMPOTENCY_KEY_IN_USE = 51
+    """
+    Idempotency key in use.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -242,6 +252,8 @@ class ErrorReason(betterproto2.Enum):
             34: "ERROR_REASON_SERVICE_UNAVAILABLE",
             35: "ERROR_REASON_DEADLINE_EXCEEDED",
             36: "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE",
+            50: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
+            51: "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE",
         }
 
     @classmethod
@@ -284,4 +296,6 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_SERVICE_UNAVAILABLE": 34,
             "ERROR_REASON_DEADLINE_EXCEEDED": 35,
             "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE": 36,
+            "ERROR_REASON_IDEMPOTENCY_KEY_REUSED": 50,
+            "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE": 51,
         }

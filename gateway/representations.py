@@ -1,0 +1,103 @@
+"""How an answer's body is sent: with a strong entity tag, not at all when the client has it already, compressed where that is
+worth it and safe. A middleware, so that it holds for whatever is served. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
+
+Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must tell nothing. They are
+bearer secrets beside members that the request chose, which is what guessing by compressed length (BREACH) needs. Nothing else
+we send is secret to who asked for it; our own tokens travel in headers.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.compression import CODINGS, choose_coding
+
+ETAG_HEX_DIGITS = 32
+COMPRESSED_ABOVE_BYTES = 1024
+OFFLOADED_BYTES = 64 * 1024
+"""From here on hashing and compressing take a thread: the loop has others to serve."""
+NO_STORE = "no-store"
+NO_TRANSFORM = "no-transform"
+
+_READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+_KEPT_IN_304 = (hdrs.ETAG, hdrs.VARY, hdrs.CACHE_CONTROL, hdrs.CONTENT_LANGUAGE)
+_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_COMPRESSIBLE = re.compile(r"text/.+|application/(?:.+\+)?(?:json|javascript|xml)|image/svg\+xml")
+
+
+def representing() -> Middleware:
+    """The middleware; it wraps the one that turns errors into answers."""
+
+    @web.middleware
+    async def represent(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+            return response
+        body = response.body
+        coding = _coding_of(request, response, body)
+        if _is_tagged(request, response):
+            tag = await _tag_of(response, body, coding)
+            response.headers[hdrs.ETAG] = tag
+            if is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH, ())):
+                return _not_modified(response)
+        if coding is not None:
+            response.body = await _compressed(coding, body)
+            response.headers[hdrs.CONTENT_ENCODING] = coding
+        return response
+
+    return represent
+
+
+def _coding_of(request: web.Request, response: web.Response, body: bytes) -> str | None:
+    """What the body is to be compressed with. Small bodies say too that this depends on Accept-Encoding: the next may be large."""
+    if not _COMPRESSIBLE.fullmatch(response.content_type) or hdrs.CONTENT_ENCODING in response.headers:
+        return None
+    if NO_TRANSFORM in response.headers.get(hdrs.CACHE_CONTROL, ""):
+        return None
+    vary = response.headers.get(hdrs.VARY)
+    response.headers[hdrs.VARY] = f"{vary}, {hdrs.ACCEPT_ENCODING}" if vary else hdrs.ACCEPT_ENCODING
+    if len(body) <= COMPRESSED_ABOVE_BYTES:
+        return None
+    return choose_coding(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
+
+
+async def _compressed(coding: str, body: bytes) -> bytes:
+    compress = CODINGS[coding]
+    return await asyncio.to_thread(compress, body) if len(body) >= OFFLOADED_BYTES else compress(body)
+
+
+def _is_tagged(request: web.Request, response: web.Response) -> bool:
+    """Reads that somebody may keep. What carries signed URLs is kept by nobody and is never twice the same."""
+    return (
+        request.method in _READS
+        and response.status == HTTPStatus.OK
+        and NO_STORE not in response.headers.get(hdrs.CACHE_CONTROL, "")
+    )
+
+
+async def _tag_of(response: web.Response, body: bytes, coding: str | None) -> str:
+    # The same bytes are another representation under another media type or language, and compressed they are other bytes.
+    about = (
+        f"{response.headers.get(hdrs.CONTENT_TYPE, '')}\0{response.headers.get(hdrs.CONTENT_LANGUAGE, '')}\0".encode()
+    )
+    digest = await asyncio.to_thread(_digest, about, body) if len(body) >= OFFLOADED_BYTES else _digest(about, body)
+    return f'"{digest}"' if coding is None else f'"{digest}-{coding}"'
+
+
+def _digest(about: bytes, body: bytes) -> str:
+    return sha256(about + body).hexdigest()[:ETAG_HEX_DIGITS]
+
+
+def is_among(tag: str, if_none_match: Iterable[str]) -> bool:
+    """True when the client has what `tag` stands for: weak comparison, as If-None-Match wants it."""
+    return any(value.strip() == "*" or tag in _TAG.findall(value) for value in if_none_match)
+
+
+def _not_modified(response: web.Response) -> web.Response:
+    headers = {name: response.headers[name] for name in _KEPT_IN_304 if name in response.headers}
+    return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)

@@ -1,0 +1,231 @@
+"""Idempotency-Key through the gateway with a real store. Contract: section 1."""
+
+import asyncio
+import uuid
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chassis.errors import DomainError, Kind
+from gateway.idempotency import UNKEPT, Answer, Idempotency, make_claim
+from gateway.redis_answers import RedisAnswers
+from gateway.redis_store import open_redis_store
+from tests.component.gateway.gateway_rig import (
+    DOWNLOAD_PATH,
+    DOWNLOADS_PATH,
+    ITEM,
+    ITEM_PATH,
+    PRODUCT,
+    GatewayRig,
+    gateway_rig,
+    soon,
+)
+from tests.component.rpc_rig import user_token
+from tests.conftest import valkey_server
+
+MAX_ANSWER_BYTES = 2048
+
+
+@asynccontextmanager
+async def keeping(valkey_url: str, max_answer_bytes: int = MAX_ANSWER_BYTES):
+    async with open_redis_store(valkey_url) as store:
+        idempotency = Idempotency(RedisAnswers(store), max_answer_bytes=max_answer_bytes)
+        async with gateway_rig(idempotency=idempotency) as rig:
+            # A user of the test's own: tests share the Valkey.
+            rig.token = user_token(sub=str(uuid.uuid4()))
+            yield rig
+
+
+@pytest.fixture
+async def rig(valkey_url):
+    async with keeping(valkey_url) as made:
+        yield made
+
+
+def start(**attributes):
+    return {"data": {"type": "downloadRequest", "attributes": {"product_id": PRODUCT, **attributes}}}
+
+
+async def post(rig: GatewayRig, key: str | None = "k-1", body=None, path=DOWNLOADS_PATH, **headers):
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    return await rig.call("POST", path, body=start() if body is None else body, **headers)
+
+
+async def test_a_repeated_request_gets_the_first_answer_and_reaches_no_service(rig: GatewayRig):
+    first, second = await post(rig), await post(rig)
+    assert (first.status, second.status) == (202, 202)
+    assert second.document == first.document
+    for name in ("Location", "Content-Type", "Content-Language", "Cache-Control", "Vary"):
+        assert second.headers[name] == first.headers[name]
+    assert "Idempotency-Replayed" not in first.headers
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.headers["X-Request-ID"] != first.headers["X-Request-ID"]
+    assert len(rig.download.requests) == 1
+
+
+async def test_another_request_with_the_same_key_is_refused(rig: GatewayRig):
+    await post(rig)
+    for answer in (
+        await post(rig, body=start(priority=7), Accept_Language="en"),
+        await rig.call("POST", DOWNLOADS_PATH, raw=b"{}", Idempotency_Key="k-1", Accept_Language="en"),
+    ):
+        assert (answer.status, answer.codes) == (422, ["IDEMPOTENCY_KEY_REUSED"])
+        assert answer.sources == [{"header": "Idempotency-Key"}]
+        assert answer.errors[0]["title"] == "Idempotency key reused"
+    assert len(rig.download.requests) == 1
+
+
+async def test_keys_count_per_user_and_route(rig: GatewayRig):
+    await post(rig)
+    assert (await post(rig, token=user_token(sub=str(uuid.uuid4())))).status == 202
+    assert (await post(rig, key="k-2")).status == 202
+    assert (await post(rig, key=None)).status == 202
+    assert (await rig.call("POST", f"{DOWNLOAD_PATH}/pause", Idempotency_Key="k-1")).status == 200
+    assert len(rig.download.requests) == 5
+    other = await rig.call("POST", f"{DOWNLOADS_PATH}/{ITEM}/pause", Idempotency_Key="k-1")
+    assert (other.status, other.codes) == (422, ["IDEMPOTENCY_KEY_REUSED"])
+
+
+async def test_while_the_first_request_runs_the_second_is_told_to_wait(rig: GatewayRig):
+    rig.download.hangs = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(post(rig))
+        while not rig.download.requests:
+            await asyncio.sleep(0.01)
+        second = await post(rig)
+        other = await post(rig, body=start(priority=7))
+        rig.download.hangs.set()
+    assert (second.status, second.codes) == (409, ["IDEMPOTENCY_KEY_IN_USE"])
+    assert int(second.headers["Retry-After"]) >= 1
+    assert other.codes == ["IDEMPOTENCY_KEY_REUSED"]
+    assert first.result().status == 202
+    assert (await post(rig)).headers["Idempotency-Replayed"] == "true"
+
+
+async def test_a_key_is_free_again_when_the_first_requests_deadline_is_over(rig: GatewayRig):
+    rig.download.hangs = asyncio.Event()
+    assert (await soon(post(rig, X_Request_Timeout="0.3"))).status == 504
+    rig.download.hangs = None
+    async with asyncio.timeout(5):
+        while (await post(rig)).status != 202:
+            await asyncio.sleep(0.05)
+    assert len(rig.download.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "status", "kept"),
+    [
+        (Kind.ALREADY_EXISTS, "DOWNLOAD_ALREADY_ACTIVE", 409, True),
+        (Kind.NOT_FOUND, "PRODUCT_NOT_FOUND", 404, True),
+        (Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", 400, True),
+        (Kind.UNAUTHENTICATED, "TOKEN_EXPIRED", 401, False),
+        (Kind.PERMISSION_DENIED, "PRODUCT_ACCESS_DENIED", 403, False),
+        (Kind.RESOURCE_EXHAUSTED, "DOWNLOAD_QUEUE_FULL", 429, False),
+        (Kind.INTERNAL, "INTERNAL_ERROR", 500, False),
+        (Kind.UNAVAILABLE, "CDN_ERROR", 502, False),
+        (Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", 504, False),
+    ],
+)
+async def test_what_may_be_different_next_time_is_not_kept(rig: GatewayRig, kind, reason, status, kept):
+    rig.download.error = DomainError(kind, reason)
+    first = await post(rig)
+    assert (first.status, first.codes) == (status, [reason])
+    rig.download.error = None
+    second = await post(rig)
+    assert second.status == (status if kept else 202)
+    assert ("Idempotency-Replayed" in second.headers) == kept
+    if kept:
+        assert second.document == first.document
+
+
+async def test_what_the_gateway_refuses_is_kept_like_any_answer(rig: GatewayRig):
+    first = await post(rig, body={"data": {"type": "other"}})
+    second = await post(rig, body={"data": {"type": "other"}})
+    assert (first.status, second.status) == (409, 409)
+    assert second.headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("key", ["", " ", "a" * 129, "ключ", "a\tb"])
+async def test_a_key_that_is_none_is_refused_by_the_headers_name(rig: GatewayRig, key):
+    answer = await post(rig, key=key)
+    assert (answer.status, answer.codes) == (400, ["INVALID_ARGUMENT"])
+    assert answer.sources == [{"header": "Idempotency-Key"}]
+    assert (await post(rig, key="a" * 128)).status == 202
+
+
+async def test_signed_links_are_made_anew_and_other_methods_mind_no_key(rig: GatewayRig):
+    links = {"data": {"type": "linkRequest", "attributes": {"ids": ["0" * 64]}}}
+    for _ in range(2):
+        assert (await post(rig, body=links, path=f"{DOWNLOAD_PATH}/links")).status == 200
+    assert len(rig.download.requests) == 2
+    change = {"data": {"type": "libraryItem", "id": ITEM, "attributes": {"is_hidden": True}}}
+    for key in ("k-1", "k-1", "a" * 500):
+        assert (await rig.call("PATCH", ITEM_PATH, body=change, Idempotency_Key=key)).status == 200
+    assert len(rig.library.requests) == 3
+
+
+async def test_who_may_not_ask_learns_nothing_from_a_key(rig: GatewayRig):
+    await post(rig)
+    assert (await post(rig, token=None)).status == 401
+
+
+async def test_answers_that_are_too_long_are_not_kept(valkey_url):
+    async with keeping(valkey_url, max_answer_bytes=100) as rig:
+        assert [(await post(rig)).status for _ in range(2)] == [202, 202]
+        assert len(rig.download.requests) == 2
+
+
+async def test_without_the_store_requests_are_just_served():
+    before = UNKEPT._value.get()
+    with valkey_server() as url:
+        pass
+    async with keeping(url) as rig:
+        assert [(await post(rig)).status for _ in range(2)] == [202, 202]
+        assert len(rig.download.requests) == 2
+    assert UNKEPT._value.get() == before + 2
+
+
+# --- the store ---
+
+
+def claim_of(user: uuid.UUID, body: bytes = b"1"):
+    return make_claim(user_id=user, route="/r", key="k", target="/r?a=1", body=body)
+
+
+async def test_answers_are_kept_for_the_time_asked_and_running_requests_for_theirs(valkey_url):
+    async with open_redis_store(valkey_url) as store:
+        answers, claim = RedisAnswers(store), claim_of(uuid.uuid4())
+        assert await answers.claim(claim, running_seconds=5) is None
+        key = f"idempotency:{claim.slot}"
+        assert 4_000 < await store.client.pttl(key) <= 5_000
+        answer = Answer(201, {"Location": "/x"}, b'{"data":null}')
+        await answers.keep(claim, answer, kept_seconds=86_400)
+        assert 86_390_000 < await store.client.pttl(key) <= 86_400_000
+        again = await answers.claim(claim_of(uuid.uuid4()), running_seconds=5)
+        assert again is None
+        earlier = await answers.claim(claim, running_seconds=5)
+        assert earlier is not None
+        assert (earlier.fingerprint, earlier.answer) == (claim.fingerprint, answer)
+
+
+async def test_who_has_lost_the_slot_neither_fills_nor_frees_it(valkey_url):
+    async with open_redis_store(valkey_url) as store:
+        answers, user = RedisAnswers(store), uuid.uuid4()
+        slow, quick = claim_of(user), claim_of(user)
+        assert await answers.claim(quick, running_seconds=5) is None
+        await answers.release(slow)
+        await answers.keep(slow, Answer(500, {}, b"slow"), kept_seconds=10)
+        earlier = await answers.claim(slow, running_seconds=5)
+        assert earlier is not None
+        assert earlier.answer is None
+        await answers.release(quick)
+        assert await answers.claim(slow, running_seconds=5) is None
+
+
+async def test_of_many_at_once_exactly_one_gets_the_slot(valkey_url):
+    user = uuid.uuid4()
+    async with open_redis_store(valkey_url) as store:
+        answers = RedisAnswers(store)
+        found = await asyncio.gather(*(answers.claim(claim_of(user), running_seconds=5) for _ in range(20)))
+    assert found.count(None) == 1
