@@ -11,6 +11,7 @@ from typing import Final
 
 import grpc.aio
 from catalog.v1 import product_pb2
+from library.v1.categories_pb2_grpc import add_CategoryServiceServicer_to_server
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
 
@@ -30,8 +31,10 @@ from chassis.tls import read_tls
 from library_svc.application.catalog import ProductFiller
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.presentation import query_servicer, servicer
+from library_svc.presentation import categories, query_servicer, servicer
+from library_svc.presentation.categories import CategoryServicer
 from library_svc.presentation.consumers import Consumers
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
@@ -43,7 +46,7 @@ NAME: Final = "library-service"
 EVENT_SOURCE: Final = "platform.library-service"
 CATALOG_NAME: Final = "catalog-service"
 CATALOG_SERVICES: Final = (product_pb2.DESCRIPTOR.services_by_name["ProductService"].full_name,)
-SERVICES: Final = (servicer.SERVICE_NAME, query_servicer.SERVICE_NAME)
+SERVICES: Final = (servicer.SERVICE_NAME, query_servicer.SERVICE_NAME, categories.SERVICE_NAME)
 
 
 @asynccontextmanager
@@ -79,6 +82,9 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
 
         def register(server: grpc.aio.Server) -> None:
             add_LibraryServiceServicer_to_server(LibraryServicer(library.begin, reader, filler), server)
+            add_CategoryServiceServicer_to_server(
+                CategoryServicer(library.begin, PostgresCategoryReader(database)), server
+            )
             add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader), server)
 
         readiness = Readiness()

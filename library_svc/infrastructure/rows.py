@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Column, RowMapping
 
 from library_svc.domain.catalog import Product, folded
+from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.installations import Download, DownloadStatus, Installation
@@ -25,6 +26,20 @@ def item_of(row: RowMapping) -> Item:
     values["acquisition_type"] = AcquisitionType(values["acquisition_type"])
     values["installation_status"] = InstallationStatus(values["installation_status"])
     return Item(**values)
+
+
+def category_row(category: Category) -> dict[str, Any]:
+    return {
+        "user_id": category.user_id,
+        "id": category.id,
+        "name": category.name,
+        "folded_name": folded(category.name),
+        "display_order": category.display_order,
+    }
+
+
+def category_of(row: RowMapping) -> Category:
+    return Category(row["id"], row["user_id"], row["name"], row["display_order"])
 
 
 def grant_row(grant: Grant) -> dict[str, Any]:

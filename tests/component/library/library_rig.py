@@ -16,6 +16,7 @@ import grpc.aio
 from catalog.v1 import product_pb2, product_pb2_grpc
 from google.protobuf.message import Message
 from library.v1 import items_pb2 as pb
+from library.v1.categories_pb2_grpc import CategoryServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
@@ -31,7 +32,15 @@ from library_svc.settings import LibrarySettings
 from tests.component.rpc_rig import AUDIENCE, ISSUER, as_user, auth_server, user_token
 
 WAIT_SECONDS = 20.0
-BUSINESS_TABLES = ("user_library_items", "entitlements", "item_downloads", "item_installations", "catalog_products")
+BUSINESS_TABLES = (
+    "user_library_items",
+    "entitlements",
+    "item_downloads",
+    "item_installations",
+    "catalog_products",
+    "user_game_categories",
+    "user_library_item_to_categories",
+)
 
 
 class SmallCatalog(product_pb2_grpc.ProductServiceServicer):
@@ -67,6 +76,7 @@ class Rig:
 
     items: LibraryServiceStub
     query: LibraryQueryServiceStub
+    categories: CategoryServiceStub
     catalog: SmallCatalog
     bus: EventBus
     postgres_dsn: str
@@ -195,6 +205,7 @@ async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncItera
         yield Rig(
             items=LibraryServiceStub(channel),
             query=LibraryQueryServiceStub(channel),
+            categories=CategoryServiceStub(channel),
             catalog=catalog,
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),

@@ -72,6 +72,11 @@ class ErrorReason(betterproto2.Enum):
     Library item not found.
     """
 
+    CATEGORY_NOT_FOUND = 60
+    """
+    Category not found.
+    """
+
     PRODUCT_NOT_FOUND = 11
     """
     Product not found.
@@ -125,6 +130,11 @@ class ErrorReason(betterproto2.Enum):
     PAYLOAD_TOO_LARGE = 21
     """
     Payload too large.
+    """
+
+    CATEGORY_ALREADY_EXISTS = 61
+    """
+    Category already exists.
     """
 
     DOWNLOAD_ALREADY_ACTIVE = 22
@@ -216,6 +226,7 @@ class ErrorReason(betterproto2.Enum):
             8: "ERROR_REASON_PRODUCT_ACCESS_DENIED",
             9: "ERROR_REASON_CLIENT_ID_NOT_SUPPORTED",
             10: "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND",
+            60: "ERROR_REASON_CATEGORY_NOT_FOUND",
             11: "ERROR_REASON_PRODUCT_NOT_FOUND",
             12: "ERROR_REASON_VERSION_NOT_FOUND",
             13: "ERROR_REASON_FILE_NOT_FOUND",
@@ -227,6 +238,7 @@ class ErrorReason(betterproto2.Enum):
             19: "ERROR_REASON_URI_TOO_LONG",
             20: "ERROR_REASON_HEADERS_TOO_LARGE",
             21: "ERROR_REASON_PAYLOAD_TOO_LARGE",
+            61: "ERROR_REASON_CATEGORY_ALREADY_EXISTS",
             22: "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE",
             23: "ERROR_REASON_INVALID_STATE_TRANSITION",
             24: "ERROR_REASON_RESOURCE_TYPE_CONFLICT",
@@ -258,6 +270,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_PRODUCT_ACCESS_DENIED": 8,
             "ERROR_REASON_CLIENT_ID_NOT_SUPPORTED": 9,
             "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND": 10,
+            "ERROR_REASON_CATEGORY_NOT_FOUND": 60,
             "ERROR_REASON_PRODUCT_NOT_FOUND": 11,
             "ERROR_REASON_VERSION_NOT_FOUND": 12,
             "ERROR_REASON_FILE_NOT_FOUND": 13,
@@ -269,6 +282,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_URI_TOO_LONG": 19,
             "ERROR_REASON_HEADERS_TOO_LARGE": 20,
             "ERROR_REASON_PAYLOAD_TOO_LARGE": 21,
+            "ERROR_REASON_CATEGORY_ALREADY_EXISTS": 61,
             "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE": 22,
             "ERROR_REASON_INVALID_STATE_TRANSITION": 23,
             "ERROR_REASON_RESOURCE_TYPE_CONFLICT": 24,
