@@ -12,6 +12,7 @@ from typing import Final
 import grpc.aio
 from catalog.v1 import product_pb2
 from library.v1.categories_pb2_grpc import add_CategoryServiceServicer_to_server
+from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_server
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
 
@@ -33,9 +34,10 @@ from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.presentation import categories, query_servicer, servicer
+from library_svc.presentation import categories, internal_servicer, query_servicer, servicer
 from library_svc.presentation.categories import CategoryServicer
 from library_svc.presentation.consumers import Consumers
+from library_svc.presentation.internal_servicer import LibraryInternalServicer
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
@@ -46,7 +48,12 @@ NAME: Final = "library-service"
 EVENT_SOURCE: Final = "platform.library-service"
 CATALOG_NAME: Final = "catalog-service"
 CATALOG_SERVICES: Final = (product_pb2.DESCRIPTOR.services_by_name["ProductService"].full_name,)
-SERVICES: Final = (servicer.SERVICE_NAME, query_servicer.SERVICE_NAME, categories.SERVICE_NAME)
+SERVICES: Final = (
+    servicer.SERVICE_NAME,
+    query_servicer.SERVICE_NAME,
+    internal_servicer.SERVICE_NAME,
+    categories.SERVICE_NAME,
+)
 
 
 @asynccontextmanager
@@ -77,7 +84,8 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
 
         library = PostgresLibrary(database, consumer=NAME)
         reader, products = PostgresReader(database), PostgresProducts(database)
-        filler = ProductFiller(GrpcCatalog(catalog), products, now=partial(datetime.now, UTC))
+        now = partial(datetime.now, UTC)
+        filler = ProductFiller(GrpcCatalog(catalog), products, now=now)
         consumers = Consumers(library.begin, products)
 
         def register(server: grpc.aio.Server) -> None:
@@ -86,6 +94,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 CategoryServicer(library.begin, PostgresCategoryReader(database)), server
             )
             add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader), server)
+            add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(library.begin, now=now), server)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)

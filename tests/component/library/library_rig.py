@@ -17,6 +17,7 @@ from catalog.v1 import product_pb2, product_pb2_grpc
 from google.protobuf.message import Message
 from library.v1 import items_pb2 as pb
 from library.v1.categories_pb2_grpc import CategoryServiceStub
+from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
@@ -76,6 +77,7 @@ class Rig:
 
     items: LibraryServiceStub
     query: LibraryQueryServiceStub
+    internal: LibraryInternalServiceStub
     categories: CategoryServiceStub
     catalog: SmallCatalog
     bus: EventBus
@@ -205,6 +207,7 @@ async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncItera
         yield Rig(
             items=LibraryServiceStub(channel),
             query=LibraryQueryServiceStub(channel),
+            internal=LibraryInternalServiceStub(channel),
             categories=CategoryServiceStub(channel),
             catalog=catalog,
             bus=bus,
