@@ -16,6 +16,7 @@ SENTENCES_RU = tuple(
         ("the query has too many parameters", "слишком много параметров"),
         ("this address is a WebSocket", "по этому адресу находится WebSocket"),
         ("the HTTP message is malformed", "сообщение HTTP составлено неверно"),
+        (r"must be entity tags or \*", "значение должно быть тегами сущности или *"),
         # The transcoders'.
         ("is not known here", "здесь такого нет"),
         ("must not be given twice", "значение дано дважды"),

@@ -15,6 +15,7 @@ from gateway.errors import Refused, ServiceRefused
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
 from gateway.pages import ascii_url, parse_query
+from gateway.preconditions import if_match_tags
 
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
@@ -46,6 +47,9 @@ class RestEndpoint:
         attributes = read_attributes(document, route, path) if route.has_body else None
         problems: list[Problem] = []
         message = route.decode(path, query, attributes, problems)
+        if route.if_match_field is not None:
+            tags = if_match_tags(request.headers.getall(hdrs.IF_MATCH, ()), problems)
+            getattr(message, route.if_match_field).extend(tags)
         if problems:
             raise Refused(*problems)
         try:
@@ -65,6 +69,8 @@ class RestEndpoint:
         location = self_link(encoded.data) if route.location else None
         if location is not None:
             headers[hdrs.LOCATION] = location
+        if encoded.tag:
+            headers[hdrs.ETAG] = f'"{encoded.tag}"'
         return web.Response(
             status=route.success_status,
             body=orjson.dumps(answer),
