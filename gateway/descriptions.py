@@ -17,6 +17,12 @@ SENTENCES_RU = tuple(
         ("this address is a WebSocket", "по этому адресу находится WebSocket"),
         ("the HTTP message is malformed", "сообщение HTTP составлено неверно"),
         (r"must be entity tags or \*", "значение должно быть тегами сущности или *"),
+        # The services'.
+        ("does not match the current version", "значение не соответствует текущей версии"),
+        (
+            r"must have no character U\+0000 and only finite numbers",
+            "не должно быть символа U+0000 и чисел, которые не конечны",
+        ),
         # The transcoders'.
         ("is not known here", "здесь такого нет"),
         ("must not be given twice", "значение дано дважды"),

@@ -12,6 +12,7 @@ from typing import Final
 import grpc.aio
 from catalog.v1 import product_pb2
 from library.v1.categories_pb2_grpc import add_CategoryServiceServicer_to_server
+from library.v1.game_settings_pb2_grpc import add_GameSettingsSyncServiceServicer_to_server
 from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_server
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
@@ -33,10 +34,12 @@ from library_svc.application.catalog import ProductFiller
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
+from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.presentation import categories, internal_servicer, query_servicer, servicer
+from library_svc.presentation import categories, game_settings, internal_servicer, query_servicer, servicer
 from library_svc.presentation.categories import CategoryServicer
 from library_svc.presentation.consumers import Consumers
+from library_svc.presentation.game_settings import GameSettingsServicer
 from library_svc.presentation.internal_servicer import LibraryInternalServicer
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
@@ -53,6 +56,7 @@ SERVICES: Final = (
     query_servicer.SERVICE_NAME,
     internal_servicer.SERVICE_NAME,
     categories.SERVICE_NAME,
+    game_settings.SERVICE_NAME,
 )
 
 
@@ -92,6 +96,9 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
             add_LibraryServiceServicer_to_server(LibraryServicer(library.begin, reader, filler), server)
             add_CategoryServiceServicer_to_server(
                 CategoryServicer(library.begin, PostgresCategoryReader(database)), server
+            )
+            add_GameSettingsSyncServiceServicer_to_server(
+                GameSettingsServicer(library.begin, PostgresGameSettingsReader(database), now=now), server
             )
             add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader), server)
             add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(library.begin, now=now), server)

@@ -1,9 +1,17 @@
 """Every route and stream of the gateway. Generated from proto/ by `./taskw gen`; do not edit."""
 
 from download.v1 import downloads_pb2 as download_v1_downloads_pb2
-from library.v1 import categories_pb2 as library_v1_categories_pb2, items_pb2 as library_v1_items_pb2
+from library.v1 import (
+    categories_pb2 as library_v1_categories_pb2,
+    game_settings_pb2 as library_v1_game_settings_pb2,
+    items_pb2 as library_v1_items_pb2,
+)
 from rest.download.v1 import downloads as download_v1_downloads
-from rest.library.v1 import categories as library_v1_categories, items as library_v1_items
+from rest.library.v1 import (
+    categories as library_v1_categories,
+    game_settings as library_v1_game_settings,
+    items as library_v1_items,
+)
 
 from gateway.contract import AccessRule, Route, StreamRoute
 
@@ -362,6 +370,82 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/library/game-settings/{product_id}",
+        rpc="/library.v1.GameSettingsSyncService/GetGameSettings",
+        request_type=library_v1_game_settings_pb2.GetGameSettingsRequest,
+        response_type=library_v1_game_settings_pb2.GetGameSettingsResponse,
+        decode=library_v1_game_settings.decode_get_game_settings,
+        encode=library_v1_game_settings.encode_get_game_settings,
+        pointers={"product_id": "{product_id}"},
+        access=AccessRule(False, ("user",), (), "read"),
+        has_body=False,
+        resource_type="gameSettings",
+        request_types=(),
+        document_id_parameter=None,
+        is_collection=False,
+        success_status=200,
+        no_content=False,
+        location=False,
+        signed_urls=False,
+        idempotent=True,
+    ),
+    Route(
+        method="PATCH",
+        path="/api/v1/library/game-settings/{product_id}",
+        rpc="/library.v1.GameSettingsSyncService/PatchGameSettings",
+        request_type=library_v1_game_settings_pb2.PatchGameSettingsRequest,
+        response_type=library_v1_game_settings_pb2.PatchGameSettingsResponse,
+        decode=library_v1_game_settings.decode_patch_game_settings,
+        encode=library_v1_game_settings.encode_patch_game_settings,
+        pointers={
+            "product_id": "{product_id}",
+            "settings": "/data/attributes",
+            "settings.settings_payload": "/data/attributes/settings_payload",
+            "update_mask": "/data/attributes",
+            "if_match": ":If-Match",
+        },
+        access=AccessRule(False, ("user",), (), "write"),
+        has_body=True,
+        resource_type="gameSettings",
+        request_types=(),
+        document_id_parameter="product_id",
+        is_collection=False,
+        success_status=200,
+        no_content=False,
+        location=False,
+        signed_urls=False,
+        idempotent=False,
+        if_match_field="if_match",
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/library/game-settings/{product_id}",
+        rpc="/library.v1.GameSettingsSyncService/PutGameSettings",
+        request_type=library_v1_game_settings_pb2.PutGameSettingsRequest,
+        response_type=library_v1_game_settings_pb2.PutGameSettingsResponse,
+        decode=library_v1_game_settings.decode_put_game_settings,
+        encode=library_v1_game_settings.encode_put_game_settings,
+        pointers={
+            "product_id": "{product_id}",
+            "settings": "/data/attributes",
+            "settings.settings_payload": "/data/attributes/settings_payload",
+            "if_match": ":If-Match",
+        },
+        access=AccessRule(False, ("user",), (), "write"),
+        has_body=True,
+        resource_type="gameSettings",
+        request_types=(),
+        document_id_parameter="product_id",
+        is_collection=False,
+        success_status=200,
+        no_content=False,
+        location=False,
+        signed_urls=False,
+        idempotent=False,
+        if_match_field="if_match",
     ),
     Route(
         method="GET",

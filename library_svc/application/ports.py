@@ -13,9 +13,11 @@ from typing import Protocol
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant
+from library_svc.domain.events import LibraryEvent
+from library_svc.domain.game_settings import GameSettings
 from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.domain.installations import Download, Installation, InstallationState
-from library_svc.domain.items import InstallationStatus, Item, LibraryEvent
+from library_svc.domain.items import InstallationStatus, Item
 
 CATALOG_BATCH_LIMIT = 500
 """Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
@@ -76,6 +78,16 @@ class Categories(Protocol):
         """Has the item be in these and in no others."""
 
 
+class GameSettingsStore(Protocol):
+    """The game settings of a transaction."""
+
+    async def find(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
+        """Locks what it finds until the transaction ends."""
+
+    async def save(self, settings: GameSettings) -> None:
+        """Adds the settings, or replaces those of the same user and product."""
+
+
 class Transaction(Protocol):
     """All or nothing: left without `commit()` it leaves no trace."""
 
@@ -90,6 +102,9 @@ class Transaction(Protocol):
 
     @property
     def categories(self) -> Categories: ...
+
+    @property
+    def game_settings(self) -> GameSettingsStore: ...
 
     async def is_first(self, event_id: str) -> bool:
         """Whether the incoming event is seen for the first time; remembers it with the transaction.
@@ -197,6 +212,12 @@ class CategoryReader(Protocol):
     async def list_categories(self, user_id: UserId, *, page: int, limit: int) -> CategoryPage: ...
 
     async def get_category(self, user_id: UserId, category_id: CategoryId) -> Category | None: ...
+
+
+class GameSettingsReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def get_settings(self, user_id: UserId, product_id: ProductId) -> GameSettings | None: ...
 
 
 class Products(Protocol):

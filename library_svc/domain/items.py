@@ -108,10 +108,6 @@ class GameRemoved:
     removed_at: datetime
 
 
-LibraryEvent = GameAdded | GameRemoved
-"""What the library tells the platform."""
-
-
 class ItemNotFound(DomainError):
     """There is no such item in the caller's library. Another user's item answers the same."""
 

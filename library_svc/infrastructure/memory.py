@@ -20,9 +20,11 @@ from library_svc.application.ports import (
 from library_svc.domain.catalog import Product, folded
 from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, foundation
+from library_svc.domain.events import LibraryEvent
+from library_svc.domain.game_settings import GameSettings
 from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.domain.installations import Download, Installation, InstallationState
-from library_svc.domain.items import Item, LibraryEvent
+from library_svc.domain.items import Item
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class _Rows:
     states: dict[tuple[UserId, ProductId], InstallationState] = field(default_factory=dict)
     categories: dict[tuple[UserId, CategoryId], Category] = field(default_factory=dict)
     category_ids: dict[tuple[UserId, ItemId], AbstractSet[CategoryId]] = field(default_factory=dict)
+    settings: dict[tuple[UserId, ProductId], GameSettings] = field(default_factory=dict)
     events: list[LibraryEvent] = field(default_factory=list)
     handled: set[str] = field(default_factory=set)
 
@@ -90,6 +93,9 @@ class MemoryLibrary:
     async def get_category(self, user_id: UserId, category_id: CategoryId) -> Category | None:
         return self._rows.categories.get((user_id, category_id))
 
+    async def get_settings(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
+        return self._rows.settings.get((user_id, product_id))
+
     def _items(self, user_id: UserId) -> Sequence[Item]:
         return [item for item in self._rows.items.values() if item.user_id == user_id]
 
@@ -108,6 +114,7 @@ class MemoryTransaction:
         self.entitlements = MemoryEntitlements(rows)
         self.installations = MemoryInstallations(rows)
         self.categories = MemoryCategories(rows)
+        self.game_settings = MemoryGameSettings(rows)
 
     async def is_first(self, event_id: str) -> bool:
         is_first = event_id not in self.rows.handled
@@ -196,6 +203,17 @@ class MemoryCategories:
 
     async def put(self, item: Item, category_ids: AbstractSet[CategoryId]) -> None:
         self._rows.category_ids[item.user_id, item.id] = frozenset(category_ids)
+
+
+class MemoryGameSettings:
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    async def find(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
+        return self._rows.settings.get((user_id, product_id))
+
+    async def save(self, settings: GameSettings) -> None:
+        self._rows.settings[settings.user_id, settings.product_id] = settings
 
 
 class MemoryProducts:

@@ -5,6 +5,7 @@ tables; a test holds the two together. Source: tables.md, "library".
 from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, SmallInteger, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.database import shared_tables
 
@@ -65,6 +66,19 @@ user_library_item_to_categories: Final = Table(
     Column("library_item_id", Uuid, primary_key=True),
     Column("category_id", Uuid, primary_key=True),
     Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+game_specific_settings: Final = Table(
+    "game_specific_settings",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("product_id", Uuid, primary_key=True),
+    Column("settings_payload", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("last_updated_at", DateTime(timezone=True), nullable=False),
+    Column("last_synced_with_cloud_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
 item_downloads: Final = Table(

@@ -17,6 +17,7 @@ from catalog.v1 import product_pb2, product_pb2_grpc
 from google.protobuf.message import Message
 from library.v1 import items_pb2 as pb
 from library.v1.categories_pb2_grpc import CategoryServiceStub
+from library.v1.game_settings_pb2_grpc import GameSettingsSyncServiceStub
 from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
@@ -41,6 +42,7 @@ BUSINESS_TABLES = (
     "catalog_products",
     "user_game_categories",
     "user_library_item_to_categories",
+    "game_specific_settings",
 )
 
 
@@ -79,6 +81,7 @@ class Rig:
     query: LibraryQueryServiceStub
     internal: LibraryInternalServiceStub
     categories: CategoryServiceStub
+    settings: GameSettingsSyncServiceStub
     catalog: SmallCatalog
     bus: EventBus
     postgres_dsn: str
@@ -209,6 +212,7 @@ async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncItera
             query=LibraryQueryServiceStub(channel),
             internal=LibraryInternalServiceStub(channel),
             categories=CategoryServiceStub(channel),
+            settings=GameSettingsSyncServiceStub(channel),
             catalog=catalog,
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),

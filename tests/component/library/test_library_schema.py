@@ -21,6 +21,7 @@ USER_TABLES = [
     "item_installations",
     "user_game_categories",
     "user_library_item_to_categories",
+    "game_specific_settings",
 ]
 ITEM = {"user_id": USER, "product_id": uuid4(), "acquisition_type": "purchase"}
 GRANT = {
@@ -107,7 +108,7 @@ async def test_every_key_of_a_users_table_begins_with_the_user(dsn: str):
         )
     finally:
         await connection.close()
-    assert len(rows) == 9
+    assert len(rows) == 10
     assert {row["first"] for row in rows} == {"user_id"}
 
 

@@ -11,12 +11,14 @@ from sqlalchemy import select
 
 from chassis.database import open_database
 from chassis.migrations import upgrade
-from library_svc.application.ports import Begin, CategoryReader, LibraryReader, Products
+from library_svc.application.ports import Begin, CategoryReader, GameSettingsReader, LibraryReader, Products
+from library_svc.domain.events import LibraryEvent
 from library_svc.domain.ids import UserId
-from library_svc.domain.items import GameAdded, LibraryEvent
+from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
+from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.tables import shared
 
@@ -32,6 +34,7 @@ class Adapters:
     reader: LibraryReader
     products: Products
     categories: CategoryReader
+    settings: GameSettingsReader
     told: Callable[[UserId], Awaitable[Sequence[Told]]]
 
 
@@ -50,7 +53,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
         async def told_in_memory(user_id: UserId) -> Sequence[Told]:
             return [_told(event) for event in library.events if event.user_id == user_id]
 
-        yield Adapters(library.begin, library, products, library, told_in_memory)
+        yield Adapters(library.begin, library, products, library, library, told_in_memory)
         return
 
     if not migrated_databases:
@@ -72,10 +75,11 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
             reader=PostgresReader(database),
             products=PostgresProducts(database),
             categories=PostgresCategoryReader(database),
+            settings=PostgresGameSettingsReader(database),
             told=told_in_outbox,
         )
 
 
 def _told(event: LibraryEvent) -> Told:
-    kind = "game.added.v1" if isinstance(event, GameAdded) else "game.removed.v1"
-    return kind, str(event.product_id)
+    new = outgoing(event)
+    return new.type.removeprefix("com.platform.library."), new.data["productId"]

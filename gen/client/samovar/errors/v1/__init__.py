@@ -77,6 +77,11 @@ class ErrorReason(betterproto2.Enum):
     Category not found.
     """
 
+    GAME_SETTINGS_NOT_FOUND = 62
+    """
+    Game settings not found.
+    """
+
     PRODUCT_NOT_FOUND = 11
     """
     Product not found.
@@ -157,6 +162,16 @@ class ErrorReason(betterproto2.Enum):
     Version not available.
     """
 
+    SETTINGS_VERSION_CONFLICT = 63
+    """
+    Settings version conflict.
+    """
+
+    PRECONDITION_REQUIRED = 64
+    """
+    Precondition required.
+    """
+
     FILE_HASH_MISMATCH = 26
     """
     File hash mismatch.
@@ -227,6 +242,7 @@ class ErrorReason(betterproto2.Enum):
             9: "ERROR_REASON_CLIENT_ID_NOT_SUPPORTED",
             10: "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND",
             60: "ERROR_REASON_CATEGORY_NOT_FOUND",
+            62: "ERROR_REASON_GAME_SETTINGS_NOT_FOUND",
             11: "ERROR_REASON_PRODUCT_NOT_FOUND",
             12: "ERROR_REASON_VERSION_NOT_FOUND",
             13: "ERROR_REASON_FILE_NOT_FOUND",
@@ -243,6 +259,8 @@ class ErrorReason(betterproto2.Enum):
             23: "ERROR_REASON_INVALID_STATE_TRANSITION",
             24: "ERROR_REASON_RESOURCE_TYPE_CONFLICT",
             25: "ERROR_REASON_VERSION_NOT_AVAILABLE",
+            63: "ERROR_REASON_SETTINGS_VERSION_CONFLICT",
+            64: "ERROR_REASON_PRECONDITION_REQUIRED",
             26: "ERROR_REASON_FILE_HASH_MISMATCH",
             27: "ERROR_REASON_MANIFEST_SIGNATURE_INVALID",
             28: "ERROR_REASON_MANIFEST_INVALID",
@@ -271,6 +289,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_CLIENT_ID_NOT_SUPPORTED": 9,
             "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND": 10,
             "ERROR_REASON_CATEGORY_NOT_FOUND": 60,
+            "ERROR_REASON_GAME_SETTINGS_NOT_FOUND": 62,
             "ERROR_REASON_PRODUCT_NOT_FOUND": 11,
             "ERROR_REASON_VERSION_NOT_FOUND": 12,
             "ERROR_REASON_FILE_NOT_FOUND": 13,
@@ -287,6 +306,8 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_INVALID_STATE_TRANSITION": 23,
             "ERROR_REASON_RESOURCE_TYPE_CONFLICT": 24,
             "ERROR_REASON_VERSION_NOT_AVAILABLE": 25,
+            "ERROR_REASON_SETTINGS_VERSION_CONFLICT": 63,
+            "ERROR_REASON_PRECONDITION_REQUIRED": 64,
             "ERROR_REASON_FILE_HASH_MISMATCH": 26,
             "ERROR_REASON_MANIFEST_SIGNATURE_INVALID": 27,
             "ERROR_REASON_MANIFEST_INVALID": 28,
