@@ -59,12 +59,22 @@ def emit_encode(endpoint: Endpoint, names: ModuleNames) -> list[str]:
     head = f"def encode_{endpoint.name}(message: {response}) -> {encoded}:"
     resource = names.resource_writer(data.resource)
     if data.field is None:
-        return [head, f"    return {encoded}({resource}(message))"]
+        return [head, f"    return {encoded}({resource}(message){_tag(endpoint, 'message')})"]
     value = attribute("message", data.field.name)
     if not data.is_collection:
-        return [head, f'    return {encoded}({resource}({value}) if message.HasField("{data.field.name}") else None)']
+        resource_or_none = f'{resource}({value}) if message.HasField("{data.field.name}") else None'
+        return [head, f"    return {encoded}({resource_or_none}{_tag(endpoint, value)})"]
     page = f", {names.runtime('page_of')}({attribute('message', data.page.name)})" if data.page else ""
     return [head, f"    return {encoded}([{resource}(one) for one in {value}]{page})"]
+
+
+def _tag(endpoint: Endpoint, resource: str) -> str:
+    """The argument that carries the answer's entity tag, if the contract names one."""
+    one = endpoint.etag_field
+    if one is None:
+        return ""
+    value = attribute(resource, one.name)
+    return f", tag={value if one.kind is Kind.STRING else f'str({value})'}"
 
 
 def emit_stream_request(stream: StreamEndpoint, names: ModuleNames) -> list[str]:

@@ -65,6 +65,8 @@ def _pointers(endpoint: Endpoint) -> Iterator[str]:
         yield f'"{body.name + "." if body else ""}{one.name}": "/data/attributes/{one.name}"'
     if endpoint.mask_field is not None:
         yield f'"{endpoint.mask_field.name}": "/data/attributes"'
+    if endpoint.if_match_field is not None:
+        yield f'"{endpoint.if_match_field.name}": ":If-Match"'
 
 
 def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
@@ -92,6 +94,7 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
         f"    location={rest is not None and rest.location},",
         f"    signed_urls={rest is not None and rest.signed_urls},",
         f"    idempotent={method.idempotent},",
+        *([f"    if_match_field={text(endpoint.if_match_field.name)},"] if endpoint.if_match_field else []),
         "),",
     ]
 

@@ -65,7 +65,10 @@ class Endpoint:
     """The fields that attributes are named by: of the request itself, or of `body_field`."""
     has_body: bool
     mask_field: Field | None
+    if_match_field: Field | None
     data: Data | None
+    etag_field: Field | None
+    """A field of the resource in `data`."""
     document_id_parameter: str | None
     success_status: int
 

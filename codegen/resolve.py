@@ -81,7 +81,8 @@ class _Resolver:
         path_fields = tuple(self._path_fields(binding))
         body_field, body_fields = self._body(binding, path_fields)
         mask_field = self._mask_field(binding)
-        taken = {one.name for one in (*path_fields, body_field, mask_field) if one}
+        if_match_field = self._if_match_field(binding)
+        taken = {one.name for one in (*path_fields, body_field, mask_field, if_match_field) if one}
         if binding.body == "*":
             query_fields: tuple[Field, ...] = ()
             body_fields = tuple(one for one in self._request.fields if one.name not in taken)
@@ -90,6 +91,7 @@ class _Resolver:
         self._check_query(query_fields)
         data = self._data()
         self._check_page(data, query_fields)
+        etag_field = self._etag_field(data)
         status = self._success_status(data)
         if len(self._faults.found) > before:
             return None
@@ -106,7 +108,9 @@ class _Resolver:
             body_fields=body_fields,
             has_body=bool(binding.body),
             mask_field=mask_field,
+            if_match_field=if_match_field,
             data=None if rest is not None and rest.no_content else data,
+            etag_field=etag_field,
             document_id_parameter=self._document_id_parameter(binding, data),
             success_status=status,
         )
@@ -162,6 +166,28 @@ class _Resolver:
             self._fault("update-mask", f"rest.update_mask_field {name!r} is not a field of {self._request.path}")
         elif found.type_name != FIELD_MASK or found.repeated:
             self._fault("update-mask", f"rest.update_mask_field {name!r} is not a {FIELD_MASK}", found.location)
+            return None
+        return found
+
+    def _if_match_field(self, binding: Binding) -> Field | None:
+        name = self._method.rest.if_match_field if self._method.rest else ""
+        if not name:
+            return None
+        found = self._request.field(name)
+        if binding.verb == "GET":
+            self._fault("if-match", "rest.if_match_field means nothing on a GET")
+        if found is None or found.kind is not Kind.STRING or not found.repeated:
+            self._fault("if-match", f"rest.if_match_field {name!r} is not a repeated string of {self._request.path}")
+            return None
+        return found
+
+    def _etag_field(self, data: Data | None) -> Field | None:
+        name = self._method.rest.etag_field if self._method.rest else ""
+        if not name:
+            return None
+        found = data.resource.field(name) if data is not None and not data.is_collection else None
+        if found is None or found.repeated or found.has_presence or found.kind not in PATH_KINDS:
+            self._fault("etag", f"rest.etag_field {name!r} is not a plain string or integer of the resource in data")
             return None
         return found
 

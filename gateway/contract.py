@@ -35,10 +35,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A response as JSON:API: primary data (one resource object, a list of them, or nothing) and its page."""
+    """A response as JSON:API: primary data (one resource object, a list of them, or nothing), its page, and the entity tag that
+    the service gave it, without quotes.
+    """
 
     data: JsonValue
     page: Page | None = None
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Route:
     `decode(path, query, attributes, problems)` makes the request message of path parameters, query and `data.attributes` (None
     when the method takes no body), and appends what is wrong to `problems` instead of raising; with problems the message is not
     to be used. `pointers` maps a request field's path (`item.user_rating`) to where it came from: a JSON pointer, or `?name` for
-    a query parameter, or `{name}` for a path parameter.
+    a query parameter, `{name}` for a path parameter, or `:Name` for a header.
     """
 
     method: str
@@ -96,6 +99,8 @@ class Route:
     location: bool
     signed_urls: bool
     idempotent: bool
+    if_match_field: str | None = None
+    """The request field (a repeated string) that receives the tags of If-Match."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,13 @@ SENTENCES_RU = tuple(
             "must be one of 1 to (.+) printable ASCII characters",
             r"должен быть один, длиной от 1 до \1 печатных символов ASCII",
         ),
+        (r"must be entity tags or \*", "значение должно быть тегами сущности или *"),
+        # The services'.
+        ("does not match the current version", "значение не соответствует текущей версии"),
+        (
+            r"must have no character U\+0000 and only finite numbers",
+            "не должно быть символа U+0000 и чисел, которые не конечны",
+        ),
         # The transcoders'.
         ("is not known here", "здесь такого нет"),
         ("must not be given twice", "значение дано дважды"),

@@ -57,6 +57,8 @@ def _source(place: str, rest: list[str]) -> Source:
         return Source("parameter", place[1:])
     if place.startswith("{"):
         return Source("parameter", place.strip("{}"))
+    if place.startswith(":"):
+        return Source("header", place[1:])
     return Source("pointer", place + "".join("/" + _escape(part) for part in rest))
 
 

@@ -20,6 +20,7 @@ from gateway.idempotency import KEY_HEADER, Idempotency, make_claim, read_key
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
 from gateway.pages import ascii_url, parse_query
+from gateway.preconditions import if_match_tags
 from gateway.rate_limits import RateLimiter
 from gateway.representations import NO_STORE, NO_TRANSFORM
 
@@ -96,6 +97,9 @@ class RestEndpoint:
         attributes = read_attributes(document, route, path) if route.has_body else None
         problems: list[Problem] = []
         message = route.decode(path, query, attributes, problems)
+        if route.if_match_field is not None:
+            tags = if_match_tags(request.headers.getall(hdrs.IF_MATCH, ()), problems)
+            getattr(message, route.if_match_field).extend(tags)
         if problems:
             raise Refused(*problems)
         try:
@@ -117,6 +121,8 @@ class RestEndpoint:
         location = self_link(encoded.data) if route.location else None
         if location is not None:
             headers[hdrs.LOCATION] = location
+        if encoded.tag:
+            headers[hdrs.ETAG] = f'"{encoded.tag}"'
         return web.Response(
             status=route.success_status,
             body=orjson.dumps(answer),

@@ -11,6 +11,9 @@ from typing import Final
 
 import grpc.aio
 from catalog.v1 import product_pb2
+from library.v1.categories_pb2_grpc import add_CategoryServiceServicer_to_server
+from library.v1.game_settings_pb2_grpc import add_GameSettingsSyncServiceServicer_to_server
+from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_server
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
 
@@ -30,9 +33,14 @@ from chassis.tls import read_tls
 from library_svc.application.catalog import ProductFiller
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
+from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.presentation import query_servicer, servicer
+from library_svc.presentation import categories, game_settings, internal_servicer, query_servicer, servicer
+from library_svc.presentation.categories import CategoryServicer
 from library_svc.presentation.consumers import Consumers
+from library_svc.presentation.game_settings import GameSettingsServicer
+from library_svc.presentation.internal_servicer import LibraryInternalServicer
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
@@ -43,7 +51,13 @@ NAME: Final = "library-service"
 EVENT_SOURCE: Final = "platform.library-service"
 CATALOG_NAME: Final = "catalog-service"
 CATALOG_SERVICES: Final = (product_pb2.DESCRIPTOR.services_by_name["ProductService"].full_name,)
-SERVICES: Final = (servicer.SERVICE_NAME, query_servicer.SERVICE_NAME)
+SERVICES: Final = (
+    servicer.SERVICE_NAME,
+    query_servicer.SERVICE_NAME,
+    internal_servicer.SERVICE_NAME,
+    categories.SERVICE_NAME,
+    game_settings.SERVICE_NAME,
+)
 
 
 @asynccontextmanager
@@ -74,12 +88,20 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
 
         library = PostgresLibrary(database, consumer=NAME)
         reader, products = PostgresReader(database), PostgresProducts(database)
-        filler = ProductFiller(GrpcCatalog(catalog), products, now=partial(datetime.now, UTC))
+        now = partial(datetime.now, UTC)
+        filler = ProductFiller(GrpcCatalog(catalog), products, now=now)
         consumers = Consumers(library.begin, products)
 
         def register(server: grpc.aio.Server) -> None:
             add_LibraryServiceServicer_to_server(LibraryServicer(library.begin, reader, filler), server)
+            add_CategoryServiceServicer_to_server(
+                CategoryServicer(library.begin, PostgresCategoryReader(database)), server
+            )
+            add_GameSettingsSyncServiceServicer_to_server(
+                GameSettingsServicer(library.begin, PostgresGameSettingsReader(database), now=now), server
+            )
             add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader), server)
+            add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(library.begin, now=now), server)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)

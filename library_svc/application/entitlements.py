@@ -1,8 +1,13 @@
-"""Granting and revoking the right to products; the item in the library follows. Called by the consumers of Payment's events."""
+"""Granting and revoking the right to products; the item in the library follows. Called by the consumers of Payment's events and
+by LibraryInternalService.
+
+`event_id` is the event's that told of it, remembered in the same transaction; None when it was asked for directly. Both ways are
+idempotent by source and product.
+"""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -15,46 +20,75 @@ from library_svc.domain.items import GameAdded, GameRemoved, Item, RemovalReason
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A grant after a use case, and whether it stood before."""
+
+    grant: Grant
+    was_known: bool
+    stood: bool
+
+
 async def grant(
-    begin: Begin, *, event_id: str, user_id: UserId, product_ids: Sequence[ProductId], source: Source, at: datetime
-) -> None:
-    """Gives the user the products, in one transaction. A grant of this source that was heard of before stays as it is."""
+    begin: Begin,
+    *,
+    event_id: str | None,
+    user_id: UserId,
+    product_ids: Sequence[ProductId],
+    source: Source,
+    at: datetime,
+) -> Sequence[Settled]:
+    """Gives the user the products, in one transaction. A grant of this source that was heard of before stays as it is.
+
+    Returns:
+        The source's grant of each product; nothing for an event that was handled before.
+    """
+    settled = []
     async with begin() as tx:
-        if not await tx.is_first(event_id):
-            return
+        if event_id is not None and not await tx.is_first(event_id):
+            return ()
         await tx.lock_user(user_id)
         for product_id in dict.fromkeys(product_ids):
             grants = await tx.entitlements.of_product(user_id, product_id)
-            if any(known.source == source for known in grants):
+            if known := next((known for known in grants if known.source == source), None):
+                settled.append(Settled(known, was_known=True, stood=known.stands))
                 continue
             new = Grant(user_id, product_id, source, granted_at=at)
             await tx.entitlements.save(new)
             await _keep_item(tx, foundation([*grants, new]) or new)
+            settled.append(Settled(new, was_known=False, stood=False))
         await tx.commit()
     logger.info("granted", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
+    return settled
 
 
 async def revoke(
     begin: Begin,
     *,
-    event_id: str,
+    event_id: str | None,
     user_id: UserId,
     product_ids: Sequence[ProductId],
     source: Source,
     reason: RemovalReason,
     at: datetime,
-) -> None:
+) -> Sequence[Settled]:
     """Ends the source's grants of the products, in one transaction; items that rest on nothing else go.
 
     A grant that was not heard of yet is recorded as ended, so that it changes nothing when it comes late.
+
+    Returns:
+        The source's grant of each product; nothing for an event that was handled before.
     """
+    settled = []
     async with begin() as tx:
-        if not await tx.is_first(event_id):
-            return
+        if event_id is not None and not await tx.is_first(event_id):
+            return ()
         await tx.lock_user(user_id)
         for product_id in dict.fromkeys(product_ids):
             grants = {known.source: known for known in await tx.entitlements.of_product(user_id, product_id)}
-            ended = grants.get(source, Grant(user_id, product_id, source, granted_at=at)).revoked(at)
+            known = grants.get(source)
+            ended = (known or Grant(user_id, product_id, source, granted_at=at)).revoked(at)
+            settled.append(Settled(ended, was_known=known is not None, stood=known is not None and known.stands))
             await tx.entitlements.save(ended)
             if base := foundation({**grants, source: ended}.values()):
                 await _keep_item(tx, base)
@@ -62,6 +96,7 @@ async def revoke(
                 await _remove_item(tx, user_id, product_id, reason, at)
         await tx.commit()
     logger.info("revoked", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
+    return settled
 
 
 async def _keep_item(tx: Transaction, base: Grant) -> None:

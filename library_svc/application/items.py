@@ -1,8 +1,10 @@
 """Showing a user their items, and changing what the user may change of them. Called by LibraryService."""
 
 from library_svc.application.catalog import ProductFiller
-from library_svc.application.ports import Begin, ItemPage, ItemQuery, LibraryReader, ShownItem
-from library_svc.domain.ids import ItemId, UserId
+from library_svc.application.ports import Begin, ItemPage, ItemQuery, LibraryReader, ShownItem, Transaction
+from library_svc.domain.categories import CategoryNotFound
+from library_svc.domain.changes import UNCHANGED
+from library_svc.domain.ids import CategoryId, ItemId, UserId
 from library_svc.domain.items import Item, ItemChanges, ItemNotFound
 
 
@@ -28,10 +30,11 @@ async def get_item(reader: LibraryReader, filler: ProductFiller, *, user_id: Use
 
 
 async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes: ItemChanges) -> Item:
-    """Changes an item in one transaction; doing it again changes nothing more.
+    """Changes an item in one transaction, all or nothing; doing it again changes nothing more.
 
     Raises:
         ItemNotFound: the user has no such item.
+        CategoryNotFound: the user has no such category.
     """
     async with begin() as tx:
         item = await tx.items.find(user_id, item_id)
@@ -39,8 +42,17 @@ async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes
             raise ItemNotFound(item_id)
         item = item.changed(changes)
         await tx.items.save(item)
+        if changes.category_ids is not UNCHANGED:
+            await _put(tx, item, changes.category_ids)
         await tx.commit()
     return item
+
+
+async def _put(tx: Transaction, item: Item, category_ids: frozenset[CategoryId]) -> None:
+    missing = category_ids - await tx.categories.existing(item.user_id, category_ids)
+    if missing:
+        raise CategoryNotFound(min(missing))
+    await tx.categories.put(item, category_ids)
 
 
 async def _find(reader: LibraryReader, user_id: UserId, item_id: ItemId) -> ShownItem:

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +11,13 @@ from enum import StrEnum
 from typing import Protocol
 
 from library_svc.domain.catalog import Language, Product
+from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant
-from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.events import LibraryEvent
+from library_svc.domain.game_settings import GameSettings
+from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.domain.installations import Download, Installation, InstallationState
-from library_svc.domain.items import InstallationStatus, Item, LibraryEvent
+from library_svc.domain.items import InstallationStatus, Item
 
 CATALOG_BATCH_LIMIT = 500
 """Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
@@ -52,6 +56,38 @@ class Installations(Protocol):
         """Replaces what was known of that session or device."""
 
 
+class Categories(Protocol):
+    """The categories of a transaction, and what is in them."""
+
+    async def find(self, user_id: UserId, category_id: CategoryId) -> Category | None:
+        """Locks what it finds until the transaction ends."""
+
+    async def named(self, user_id: UserId, name: str) -> Category | None: ...
+
+    async def existing(self, user_id: UserId, category_ids: AbstractSet[CategoryId]) -> AbstractSet[CategoryId]:
+        """Those of the categories that the user has. They stay until the transaction ends."""
+
+    async def add(self, category: Category) -> None: ...
+
+    async def save(self, category: Category) -> None: ...
+
+    async def remove(self, category: Category) -> None:
+        """Takes everything out of it too."""
+
+    async def put(self, item: Item, category_ids: AbstractSet[CategoryId]) -> None:
+        """Has the item be in these and in no others."""
+
+
+class GameSettingsStore(Protocol):
+    """The game settings of a transaction."""
+
+    async def find(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
+        """Locks what it finds until the transaction ends."""
+
+    async def save(self, settings: GameSettings) -> None:
+        """Adds the settings, or replaces those of the same user and product."""
+
+
 class Transaction(Protocol):
     """All or nothing: left without `commit()` it leaves no trace."""
 
@@ -63,6 +99,12 @@ class Transaction(Protocol):
 
     @property
     def installations(self) -> Installations: ...
+
+    @property
+    def categories(self) -> Categories: ...
+
+    @property
+    def game_settings(self) -> GameSettingsStore: ...
 
     async def is_first(self, event_id: str) -> bool:
         """Whether the incoming event is seen for the first time; remembers it with the transaction.
@@ -108,6 +150,7 @@ class ItemQuery:
     search: str | None = None
     include_hidden: bool = False
     is_favorite: bool | None = None
+    category_id: CategoryId | None = None
     sort: ItemSort = ItemSort.ADDED_AT_DESC
     page: int = 1
     limit: int = 20
@@ -120,10 +163,11 @@ class ItemQuery:
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """An item with what is known of its product."""
+    """An item with what is known of its product, and the ids of its categories in their order."""
 
     item: Item
     product: Product | None
+    category_ids: Sequence[CategoryId] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +196,28 @@ class LibraryReader(Protocol):
 
     async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
         """Since when the user may use the product; None: they may not."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryPage:
+    """One page of a user's categories, by `display_order`, then by name; `total_items` on all pages."""
+
+    categories: Sequence[Category]
+    total_items: int
+
+
+class CategoryReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def list_categories(self, user_id: UserId, *, page: int, limit: int) -> CategoryPage: ...
+
+    async def get_category(self, user_id: UserId, category_id: CategoryId) -> Category | None: ...
+
+
+class GameSettingsReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def get_settings(self, user_id: UserId, product_id: ProductId) -> GameSettings | None: ...
 
 
 class Products(Protocol):

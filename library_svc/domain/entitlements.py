@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from chassis.errors import DomainError, Kind
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.items import AcquisitionType
 
@@ -59,6 +60,13 @@ class Grant:
     def revoked(self, at: datetime) -> "Grant":
         """The grant, ended; the first end counts."""
         return self if self.revoked_at else replace(self, revoked_at=at)
+
+
+class ProductAccessDenied(DomainError):
+    """The user has no right to the product."""
+
+    def __init__(self, product_id: ProductId) -> None:
+        super().__init__(Kind.PERMISSION_DENIED, "PRODUCT_ACCESS_DENIED", details={"product_id": str(product_id)})
 
 
 def foundation(grants: Iterable[Grant]) -> Grant | None:

@@ -4,13 +4,13 @@ An item exists while something entitles its user to the product (entitlements.py
 (installations.py). Contract section 2.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum
-from typing import Final
+from enum import StrEnum
 
 from chassis.errors import DomainError, Kind
-from library_svc.domain.ids import ItemId, ProductId, UserId, VersionId
+from library_svc.domain.changes import UNCHANGED, Unchanged, changed
+from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId, VersionId
 
 
 class AcquisitionType(StrEnum):
@@ -42,23 +42,19 @@ class RemovalReason(StrEnum):
     ADMIN = "admin"
 
 
-class Unchanged(Enum):
-    """The type of UNCHANGED, which is no value of any attribute (None is one: it clears)."""
-
-    UNCHANGED = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
-
-
 @dataclass(frozen=True, slots=True)
 class ItemChanges:
-    """What a user may change of an item. None clears; what is UNCHANGED stays."""
+    """What a user may change of an item. None clears; what is UNCHANGED stays.
+
+    Attributes:
+        category_ids: all that the item shall be in. They are kept beside the item, not in it.
+    """
 
     is_hidden: bool | Unchanged = UNCHANGED
     is_favorite: bool | Unchanged = UNCHANGED
     user_rating: int | Unchanged | None = UNCHANGED
     notes: str | Unchanged | None = UNCHANGED
+    category_ids: frozenset[CategoryId] | Unchanged = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +85,7 @@ class Item:
 
     def changed(self, changes: ItemChanges) -> "Item":
         """The item with the user's changes."""
-        values = {field.name: getattr(changes, field.name) for field in fields(changes)}
-        return replace(self, **{name: value for name, value in values.items() if value is not UNCHANGED})
+        return changed(self, changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +106,6 @@ class GameRemoved:
     product_id: ProductId
     reason: RemovalReason
     removed_at: datetime
-
-
-LibraryEvent = GameAdded | GameRemoved
-"""What the library tells the platform."""
 
 
 class ItemNotFound(DomainError):

@@ -3,9 +3,12 @@
 from google.protobuf.message import Message
 from library.v1.events_pb2 import GameAdded as GameAddedMessage
 from library.v1.events_pb2 import GameRemoved as GameRemovedMessage
+from library.v1.events_pb2 import GameSettingsUpdated as GameSettingsUpdatedMessage
 
 from chassis.events import NewEvent, new_event
-from library_svc.domain.items import GameAdded, GameRemoved, LibraryEvent
+from library_svc.domain.events import LibraryEvent
+from library_svc.domain.game_settings import GameSettingsUpdated
+from library_svc.domain.items import GameAdded, GameRemoved
 
 
 def outgoing(event: LibraryEvent) -> NewEvent:
@@ -28,4 +31,8 @@ def _message(event: LibraryEvent) -> Message:
                 product_id=str(event.product_id),
                 reason=f"REMOVAL_REASON_{event.reason.name}",
                 removed_at=event.removed_at,
+            )
+        case GameSettingsUpdated():
+            return GameSettingsUpdatedMessage(
+                user_id=str(event.user_id), product_id=str(event.product_id), updated_at=event.updated_at
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -10,16 +11,20 @@ from datetime import datetime
 from chassis.errors import DomainError, Kind
 from library_svc.application.ports import (
     CATALOG_BATCH_LIMIT,
+    CategoryPage,
     ItemPage,
     ItemQuery,
     ItemSort,
     ShownItem,
 )
 from library_svc.domain.catalog import Product, folded
+from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, foundation
-from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.events import LibraryEvent
+from library_svc.domain.game_settings import GameSettings
+from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.domain.installations import Download, Installation, InstallationState
-from library_svc.domain.items import Item, LibraryEvent
+from library_svc.domain.items import Item
 
 
 @dataclass(slots=True)
@@ -27,6 +32,9 @@ class _Rows:
     items: dict[tuple[UserId, ItemId], Item] = field(default_factory=dict)
     grants: dict[tuple[UserId, ProductId, Source], Grant] = field(default_factory=dict)
     states: dict[tuple[UserId, ProductId], InstallationState] = field(default_factory=dict)
+    categories: dict[tuple[UserId, CategoryId], Category] = field(default_factory=dict)
+    category_ids: dict[tuple[UserId, ItemId], AbstractSet[CategoryId]] = field(default_factory=dict)
+    settings: dict[tuple[UserId, ProductId], GameSettings] = field(default_factory=dict)
     events: list[LibraryEvent] = field(default_factory=list)
     handled: set[str] = field(default_factory=set)
 
@@ -52,7 +60,8 @@ class MemoryLibrary:
                 self._rows = tx.rows
 
     async def list_items(self, query: ItemQuery) -> ItemPage:
-        candidates = [self._shown(item) for item in self._items(query.user_id) if _passes_filters(item, query)]
+        shown = map(self._shown, self._items(query.user_id))
+        candidates = [each for each in shown if _passes_filters(each, query)]
         found = [shown for shown in candidates if _passes_search(shown.product, query)]
         found.sort(key=lambda shown: shown.item.id)
         _sort(found, query)
@@ -76,11 +85,23 @@ class MemoryLibrary:
         base = foundation(grant for grant in grants if (grant.user_id, grant.product_id) == (user_id, product_id))
         return base.granted_at if base else None
 
+    async def list_categories(self, user_id: UserId, *, page: int, limit: int) -> CategoryPage:
+        own = [category for category in self._rows.categories.values() if category.user_id == user_id]
+        own.sort(key=lambda each: (each.display_order, folded(each.name), each.name, each.id))
+        return CategoryPage(own[(page - 1) * limit : page * limit], len(own))
+
+    async def get_category(self, user_id: UserId, category_id: CategoryId) -> Category | None:
+        return self._rows.categories.get((user_id, category_id))
+
+    async def get_settings(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
+        return self._rows.settings.get((user_id, product_id))
+
     def _items(self, user_id: UserId) -> Sequence[Item]:
         return [item for item in self._rows.items.values() if item.user_id == user_id]
 
     def _shown(self, item: Item) -> ShownItem:
-        return ShownItem(item, self._products.known.get(item.product_id))
+        category_ids = sorted(self._rows.category_ids.get((item.user_id, item.id), ()))
+        return ShownItem(item, self._products.known.get(item.product_id), category_ids)
 
 
 class MemoryTransaction:
@@ -92,6 +113,8 @@ class MemoryTransaction:
         self.items = MemoryItems(rows)
         self.entitlements = MemoryEntitlements(rows)
         self.installations = MemoryInstallations(rows)
+        self.categories = MemoryCategories(rows)
+        self.game_settings = MemoryGameSettings(rows)
 
     async def is_first(self, event_id: str) -> bool:
         is_first = event_id not in self.rows.handled
@@ -127,6 +150,7 @@ class MemoryItems:
 
     async def remove(self, item: Item) -> None:
         del self._rows.items[item.user_id, item.id]
+        self._rows.category_ids.pop((item.user_id, item.id), None)
 
 
 class MemoryEntitlements:
@@ -150,6 +174,46 @@ class MemoryInstallations:
 
     async def save(self, user_id: UserId, product_id: ProductId, news: Download | Installation) -> None:
         self._rows.states[user_id, product_id] = (await self.of_product(user_id, product_id)).after(news)
+
+
+class MemoryCategories:
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    async def find(self, user_id: UserId, category_id: CategoryId) -> Category | None:
+        return self._rows.categories.get((user_id, category_id))
+
+    async def named(self, user_id: UserId, name: str) -> Category | None:
+        own = (category for category in self._rows.categories.values() if category.user_id == user_id)
+        return next((category for category in own if category.name == name), None)
+
+    async def existing(self, user_id: UserId, category_ids: AbstractSet[CategoryId]) -> AbstractSet[CategoryId]:
+        return {category_id for category_id in category_ids if (user_id, category_id) in self._rows.categories}
+
+    async def add(self, category: Category) -> None:
+        await self.save(category)
+
+    async def save(self, category: Category) -> None:
+        self._rows.categories[category.user_id, category.id] = category
+
+    async def remove(self, category: Category) -> None:
+        del self._rows.categories[category.user_id, category.id]
+        for (user_id, item_id), category_ids in self._rows.category_ids.items():
+            self._rows.category_ids[user_id, item_id] = category_ids - {category.id}
+
+    async def put(self, item: Item, category_ids: AbstractSet[CategoryId]) -> None:
+        self._rows.category_ids[item.user_id, item.id] = frozenset(category_ids)
+
+
+class MemoryGameSettings:
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    async def find(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
+        return self._rows.settings.get((user_id, product_id))
+
+    async def save(self, settings: GameSettings) -> None:
+        self._rows.settings[settings.user_id, settings.product_id] = settings
 
 
 class MemoryProducts:
@@ -180,11 +244,13 @@ class MemoryCatalog:
         return [replace(product, as_of=as_of) for product in known]
 
 
-def _passes_filters(item: Item, query: ItemQuery) -> bool:
+def _passes_filters(shown: ShownItem, query: ItemQuery) -> bool:
+    item = shown.item
     return (
         (query.include_hidden or not item.is_hidden)
         and (query.status is None or item.installation_status is query.status)
         and (query.is_favorite is None or item.is_favorite is query.is_favorite)
+        and (query.category_id is None or query.category_id in shown.category_ids)
     )
 
 

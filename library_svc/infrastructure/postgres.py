@@ -1,4 +1,6 @@
-"""The library in PostgreSQL: transactions and the rows behind them. Reads for pages are in postgres_reader.py."""
+"""The library in PostgreSQL: transactions and the rows behind them. Reads for pages are in postgres_reader.py;
+nouns with a file of their own bring both.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,10 +14,13 @@ from chassis.database import Database
 from chassis.database import Transaction as ChassisTransaction
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Grant
+from library_svc.domain.events import LibraryEvent
 from library_svc.domain.ids import ItemId, ProductId, UserId
 from library_svc.domain.installations import Download, Installation, InstallationState
-from library_svc.domain.items import Item, LibraryEvent
+from library_svc.domain.items import Item
 from library_svc.infrastructure.events import outgoing
+from library_svc.infrastructure.postgres_categories import PostgresCategories
+from library_svc.infrastructure.postgres_game_settings import PostgresGameSettings
 from library_svc.infrastructure.rows import (
     ITEM_COLUMNS,
     download_of,
@@ -59,6 +64,8 @@ class PostgresTransaction:
         self.items = PostgresItems(tx.connection)
         self.entitlements = PostgresEntitlements(tx.connection)
         self.installations = PostgresInstallations(tx.connection)
+        self.categories = PostgresCategories(tx.connection)
+        self.game_settings = PostgresGameSettings(tx.connection)
 
     async def is_first(self, event_id: str) -> bool:
         return await inbox.first_time(self._tx, self._consumer, event_id)

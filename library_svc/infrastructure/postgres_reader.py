@@ -4,7 +4,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, RowMapping, Select, Uuid, any_, func, literal, or_, select, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    RowMapping,
+    Select,
+    Uuid,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from chassis.database import Database
@@ -13,7 +27,12 @@ from library_svc.domain.catalog import Language, folded
 from library_svc.domain.ids import ItemId, ProductId, UserId
 from library_svc.domain.items import Item
 from library_svc.infrastructure.rows import ITEM_COLUMNS, item_of, product_of
-from library_svc.infrastructure.tables import catalog_products, entitlements, user_library_items
+from library_svc.infrastructure.tables import (
+    catalog_products,
+    entitlements,
+    user_library_item_to_categories,
+    user_library_items,
+)
 
 PRODUCT_COLUMNS = tuple(
     column for column in catalog_products.c if column.name not in {"product_id", "created_at", "updated_at"}
@@ -35,7 +54,9 @@ class PostgresReader:
         return ItemPage(items, total_items=rows[0]["total_items"], unknown_products=rows[0]["unknown_products"] or ())
 
     async def get_item(self, user_id: UserId, item_id: ItemId) -> ShownItem | None:
-        rows = await self._rows(_shown_items(user_id).where(user_library_items.c.id == item_id))
+        items = user_library_items
+        statement = _shown_items(user_id).add_columns(_category_ids(user_id, items)).where(items.c.id == item_id)
+        rows = await self._rows(statement)
         return _shown(rows[0]) if rows else None
 
     async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
@@ -82,7 +103,12 @@ def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
     unknown_products = select(func.array_agg(unknown.c.product_id)).scalar_subquery()
     always = select(literal(1)).subquery("always")
     return (
-        select(total.label("total_items"), unknown_products.label("unknown_products"), page)
+        select(
+            total.label("total_items"),
+            unknown_products.label("unknown_products"),
+            page,
+            _category_ids(query.user_id, page),
+        )
         .select_from(always.outerjoin(page, true()))
         .order_by(*_order(page.c, query))
     )
@@ -97,6 +123,18 @@ def _shown_items(user_id: UserId) -> Select[*tuple[Any, ...]]:
     )
 
 
+def _category_ids(user_id: UserId, source: FromClause) -> ColumnElement[Any]:
+    """The column `category_ids` beside a row whose `id` is the item's: null when it is in none."""
+    links = user_library_item_to_categories.c
+    return (
+        select(func.array_agg(aggregate_order_by(links.category_id, links.category_id)))
+        .where(links.user_id == user_id, links.library_item_id == source.c.id)
+        .correlate(source)
+        .scalar_subquery()
+        .label("category_ids")
+    )
+
+
 def _filters(query: ItemQuery) -> Sequence[ColumnElement[bool]]:
     columns = user_library_items.c
     filters: list[ColumnElement[bool]] = []
@@ -106,6 +144,10 @@ def _filters(query: ItemQuery) -> Sequence[ColumnElement[bool]]:
         filters.append(columns.is_hidden.is_(False))
     if query.is_favorite is not None:
         filters.append(columns.is_favorite.is_(query.is_favorite))
+    if query.category_id is not None:
+        links = user_library_item_to_categories.c
+        is_in_it = (links.user_id == query.user_id) & (links.category_id == query.category_id)
+        filters.append(columns.id.in_(select(links.library_item_id).where(is_in_it)))
     return filters
 
 
@@ -135,4 +177,4 @@ def _order(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[Any]]:
 
 
 def _shown(row: RowMapping) -> ShownItem:
-    return ShownItem(item_of(row), product_of(row))
+    return ShownItem(item_of(row), product_of(row), row["category_ids"] or ())

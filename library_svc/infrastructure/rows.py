@@ -6,11 +6,13 @@ from typing import Any, Final
 from sqlalchemy import Column, RowMapping
 
 from library_svc.domain.catalog import Product, folded
+from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, SourceKind
+from library_svc.domain.game_settings import GameSettings, normalised
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.installations import Download, DownloadStatus, Installation
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
-from library_svc.infrastructure.tables import user_library_items
+from library_svc.infrastructure.tables import game_specific_settings, user_library_items
 
 ITEM_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(user_library_items.c[field.name] for field in fields(Item))
 """The columns of an item are the attributes of the entity."""
@@ -25,6 +27,36 @@ def item_of(row: RowMapping) -> Item:
     values["acquisition_type"] = AcquisitionType(values["acquisition_type"])
     values["installation_status"] = InstallationStatus(values["installation_status"])
     return Item(**values)
+
+
+def category_row(category: Category) -> dict[str, Any]:
+    return {
+        "user_id": category.user_id,
+        "id": category.id,
+        "name": category.name,
+        "folded_name": folded(category.name),
+        "display_order": category.display_order,
+    }
+
+
+def category_of(row: RowMapping) -> Category:
+    return Category(row["id"], row["user_id"], row["name"], row["display_order"])
+
+
+SETTINGS_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(
+    game_specific_settings.c[field.name] for field in fields(GameSettings)
+)
+"""The columns of game settings are the attributes of the entity."""
+
+
+def settings_row(settings: GameSettings) -> dict[str, Any]:
+    return {column.name: getattr(settings, column.name) for column in SETTINGS_COLUMNS}
+
+
+def settings_of(row: RowMapping) -> GameSettings:
+    """The numbers of a payload come back from the database in another form than they went in."""
+    values = {column.name: row[column.name] for column in SETTINGS_COLUMNS}
+    return GameSettings(**{**values, "settings_payload": normalised(values["settings_payload"])})
 
 
 def grant_row(grant: Grant) -> dict[str, Any]:

@@ -4,7 +4,8 @@ tables; a test holds the two together. Source: tables.md, "library".
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, SmallInteger, Table, Text, Uuid, text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, SmallInteger, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.database import shared_tables
 
@@ -42,6 +43,40 @@ entitlements: Final = Table(
     Column("acquisition_type", Text, nullable=False),
     Column("granted_at", DateTime(timezone=True), nullable=False),
     Column("revoked_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+user_game_categories: Final = Table(
+    "user_game_categories",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("name", Text(collation="C"), nullable=False),
+    Column("folded_name", Text(collation="C"), nullable=False),
+    Column("display_order", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+user_library_item_to_categories: Final = Table(
+    "user_library_item_to_categories",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("library_item_id", Uuid, primary_key=True),
+    Column("category_id", Uuid, primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+game_specific_settings: Final = Table(
+    "game_specific_settings",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("product_id", Uuid, primary_key=True),
+    Column("settings_payload", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("last_updated_at", DateTime(timezone=True), nullable=False),
+    Column("last_synced_with_cloud_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )

@@ -1,17 +1,17 @@
-"""Messages of the gRPC contract ↔ the library's own values. The shape of requests was checked by the proto's rules before."""
+"""Messages of items ↔ the library's own values. The shape of requests was checked by the proto's rules before."""
 
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from library.v1 import items_pb2 as pb
 from library.v1.query_pb2 import OwnedItem
 from samovar.types.v1.page_pb2 import PageInfo
 
-from chassis.errors import DomainError, FieldViolation, Kind
 from library_svc.application.ports import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language
-from library_svc.domain.ids import UserId
+from library_svc.domain.ids import CategoryId, UserId
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item, ItemChanges
+from library_svc.presentation.masks import masked
 
 DEFAULT_PAGE: Final = 1
 DEFAULT_LIMIT: Final = 20
@@ -34,6 +34,7 @@ def item_query(request: pb.ListItemsRequest, user_id: UserId, language: Language
         search=request.search if request.HasField("search") else None,
         include_hidden=request.include_hidden,
         is_favorite=request.is_favorite if request.HasField("is_favorite") else None,
+        category_id=CategoryId(UUID(request.category_id)) if request.HasField("category_id") else None,
         sort=_SORT_OF.get(request.sort_by, ItemSort.ADDED_AT_DESC),
         page=request.page or DEFAULT_PAGE,
         limit=request.limit or DEFAULT_LIMIT,
@@ -46,22 +47,9 @@ def item_changes(request: pb.UpdateItemRequest) -> ItemChanges:
     Raises:
         DomainError: INVALID_ARGUMENT, with every path that is unknown or needs a value.
     """
-    changes: dict[str, Any] = {}
-    violations = []
-    for path in dict.fromkeys(request.update_mask.paths):
-        if path not in pb.LibraryItemChanges.DESCRIPTOR.fields_by_name:
-            violations.append(FieldViolation("update_mask", f"unknown path {path!r}", "update_mask.unknown_path"))
-        elif request.item.HasField(path):
-            changes[path] = getattr(request.item, path)
-        elif path in CLEARABLE:
-            changes[path] = None
-        else:
-            violations.append(FieldViolation(f"item.{path}", "cannot be cleared", "update_mask.not_clearable"))
-    if violations:
-        description = ", ".join(f"{violation.field}: {violation.description}" for violation in violations)
-        raise DomainError(
-            Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": description}, violations=violations
-        )
+    changes = masked(request.item, request.update_mask, at="item", clearable=CLEARABLE)
+    if "category_ids" in changes:
+        changes["category_ids"] = frozenset(CategoryId(UUID(text)) for text in changes["category_ids"])
     return ItemChanges(**changes)
 
 
@@ -84,6 +72,7 @@ def item_message(shown: ShownItem, language: Language) -> pb.LibraryItem:
         is_favorite=item.is_favorite,
         user_rating=item.user_rating,
         notes=item.notes,
+        category_ids=map(str, shown.category_ids),
     )
 
 

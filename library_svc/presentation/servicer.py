@@ -7,13 +7,12 @@ import grpc.aio
 from library.v1 import items_pb2 as pb
 from library.v1.items_pb2_grpc import LibraryServiceServicer
 
-from chassis.access import current_caller
 from library_svc.application import items
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.ports import Begin, LibraryReader
-from library_svc.domain.catalog import Language
-from library_svc.domain.ids import ItemId, UserId
+from library_svc.domain.ids import ItemId
 from library_svc.presentation import messages
+from library_svc.presentation.callers import current_language, current_user
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["LibraryService"].full_name
 
@@ -27,26 +26,18 @@ class LibraryServicer(LibraryServiceServicer):
         self._filler = filler
 
     async def ListItems(self, request: pb.ListItemsRequest, _context: Context) -> pb.ListItemsResponse:
-        query = messages.item_query(request, _user(), _language())
+        query = messages.item_query(request, current_user(), current_language())
         page = await items.list_items(self._reader, self._filler, query)
         return messages.page_message(page, query)
 
     async def GetItem(self, request: pb.GetItemRequest, _context: Context) -> pb.GetItemResponse:
         item_id = ItemId(UUID(request.library_item_id))
-        shown = await items.get_item(self._reader, self._filler, user_id=_user(), item_id=item_id)
-        return pb.GetItemResponse(item=messages.item_message(shown, _language()))
+        shown = await items.get_item(self._reader, self._filler, user_id=current_user(), item_id=item_id)
+        return pb.GetItemResponse(item=messages.item_message(shown, current_language()))
 
     async def UpdateItem(self, request: pb.UpdateItemRequest, _context: Context) -> pb.UpdateItemResponse:
-        user_id, item_id = _user(), ItemId(UUID(request.library_item_id))
+        user_id, item_id = current_user(), ItemId(UUID(request.library_item_id))
         changes = messages.item_changes(request)
         await items.update_item(self._begin, user_id=user_id, item_id=item_id, changes=changes)
         shown = await items.get_item(self._reader, self._filler, user_id=user_id, item_id=item_id)
-        return pb.UpdateItemResponse(item=messages.item_message(shown, _language()))
-
-
-def _user() -> UserId:
-    return UserId(current_caller().require_user())
-
-
-def _language() -> Language:
-    return Language(current_caller().language)
+        return pb.UpdateItemResponse(item=messages.item_message(shown, current_language()))

@@ -45,3 +45,13 @@ class GameRemoved(_message.Message):
     reason: RemovalReason
     removed_at: _timestamp_pb2.Timestamp
     def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., reason: _Optional[_Union[RemovalReason, str]] = ..., removed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GameSettingsUpdated(_message.Message):
+    __slots__ = ("user_id", "product_id", "updated_at")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    updated_at: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

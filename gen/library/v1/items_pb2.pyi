@@ -63,7 +63,7 @@ ITEM_SORT_ADDED_AT_DESC: ItemSort
 ITEM_SORT_PLAYTIME_DESC: ItemSort
 
 class LibraryItem(_message.Message):
-    __slots__ = ("id", "product_id", "title", "cover_image_url", "added_at", "last_played_at", "total_playtime_seconds", "installation_status", "installed_version_id", "acquisition_type", "shared_from_user_id", "is_hidden", "is_favorite", "user_rating", "notes")
+    __slots__ = ("id", "product_id", "title", "cover_image_url", "added_at", "last_played_at", "total_playtime_seconds", "installation_status", "installed_version_id", "acquisition_type", "shared_from_user_id", "is_hidden", "is_favorite", "user_rating", "notes", "category_ids")
     ID_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +79,7 @@ class LibraryItem(_message.Message):
     IS_FAVORITE_FIELD_NUMBER: _ClassVar[int]
     USER_RATING_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_IDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     product_id: str
     title: str
@@ -94,22 +95,25 @@ class LibraryItem(_message.Message):
     is_favorite: bool
     user_rating: int
     notes: str
-    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., title: _Optional[str] = ..., cover_image_url: _Optional[str] = ..., added_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_played_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., total_playtime_seconds: _Optional[int] = ..., installation_status: _Optional[_Union[InstallationStatus, str]] = ..., installed_version_id: _Optional[str] = ..., acquisition_type: _Optional[_Union[AcquisitionType, str]] = ..., shared_from_user_id: _Optional[str] = ..., is_hidden: _Optional[bool] = ..., is_favorite: _Optional[bool] = ..., user_rating: _Optional[int] = ..., notes: _Optional[str] = ...) -> None: ...
+    category_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., title: _Optional[str] = ..., cover_image_url: _Optional[str] = ..., added_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_played_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., total_playtime_seconds: _Optional[int] = ..., installation_status: _Optional[_Union[InstallationStatus, str]] = ..., installed_version_id: _Optional[str] = ..., acquisition_type: _Optional[_Union[AcquisitionType, str]] = ..., shared_from_user_id: _Optional[str] = ..., is_hidden: _Optional[bool] = ..., is_favorite: _Optional[bool] = ..., user_rating: _Optional[int] = ..., notes: _Optional[str] = ..., category_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LibraryItemChanges(_message.Message):
-    __slots__ = ("is_hidden", "is_favorite", "user_rating", "notes")
+    __slots__ = ("is_hidden", "is_favorite", "user_rating", "notes", "category_ids")
     IS_HIDDEN_FIELD_NUMBER: _ClassVar[int]
     IS_FAVORITE_FIELD_NUMBER: _ClassVar[int]
     USER_RATING_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_IDS_FIELD_NUMBER: _ClassVar[int]
     is_hidden: bool
     is_favorite: bool
     user_rating: int
     notes: str
-    def __init__(self, is_hidden: _Optional[bool] = ..., is_favorite: _Optional[bool] = ..., user_rating: _Optional[int] = ..., notes: _Optional[str] = ...) -> None: ...
+    category_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, is_hidden: _Optional[bool] = ..., is_favorite: _Optional[bool] = ..., user_rating: _Optional[int] = ..., notes: _Optional[str] = ..., category_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListItemsRequest(_message.Message):
-    __slots__ = ("status", "search", "include_hidden", "is_favorite", "sort_by", "page", "limit")
+    __slots__ = ("status", "search", "include_hidden", "is_favorite", "sort_by", "page", "limit", "category_id")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_HIDDEN_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +121,7 @@ class ListItemsRequest(_message.Message):
     SORT_BY_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_ID_FIELD_NUMBER: _ClassVar[int]
     status: InstallationStatus
     search: str
     include_hidden: bool
@@ -124,7 +129,8 @@ class ListItemsRequest(_message.Message):
     sort_by: ItemSort
     page: int
     limit: int
-    def __init__(self, status: _Optional[_Union[InstallationStatus, str]] = ..., search: _Optional[str] = ..., include_hidden: _Optional[bool] = ..., is_favorite: _Optional[bool] = ..., sort_by: _Optional[_Union[ItemSort, str]] = ..., page: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    category_id: str
+    def __init__(self, status: _Optional[_Union[InstallationStatus, str]] = ..., search: _Optional[str] = ..., include_hidden: _Optional[bool] = ..., is_favorite: _Optional[bool] = ..., sort_by: _Optional[_Union[ItemSort, str]] = ..., page: _Optional[int] = ..., limit: _Optional[int] = ..., category_id: _Optional[str] = ...) -> None: ...
 
 class ListItemsResponse(_message.Message):
     __slots__ = ("items", "page")

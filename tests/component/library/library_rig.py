@@ -16,6 +16,9 @@ import grpc.aio
 from catalog.v1 import product_pb2, product_pb2_grpc
 from google.protobuf.message import Message
 from library.v1 import items_pb2 as pb
+from library.v1.categories_pb2_grpc import CategoryServiceStub
+from library.v1.game_settings_pb2_grpc import GameSettingsSyncServiceStub
+from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
@@ -31,7 +34,16 @@ from library_svc.settings import LibrarySettings
 from tests.component.rpc_rig import AUDIENCE, ISSUER, as_user, auth_server, user_token
 
 WAIT_SECONDS = 20.0
-BUSINESS_TABLES = ("user_library_items", "entitlements", "item_downloads", "item_installations", "catalog_products")
+BUSINESS_TABLES = (
+    "user_library_items",
+    "entitlements",
+    "item_downloads",
+    "item_installations",
+    "catalog_products",
+    "user_game_categories",
+    "user_library_item_to_categories",
+    "game_specific_settings",
+)
 
 
 class SmallCatalog(product_pb2_grpc.ProductServiceServicer):
@@ -67,6 +79,9 @@ class Rig:
 
     items: LibraryServiceStub
     query: LibraryQueryServiceStub
+    internal: LibraryInternalServiceStub
+    categories: CategoryServiceStub
+    settings: GameSettingsSyncServiceStub
     catalog: SmallCatalog
     bus: EventBus
     postgres_dsn: str
@@ -195,6 +210,9 @@ async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncItera
         yield Rig(
             items=LibraryServiceStub(channel),
             query=LibraryQueryServiceStub(channel),
+            internal=LibraryInternalServiceStub(channel),
+            categories=CategoryServiceStub(channel),
+            settings=GameSettingsSyncServiceStub(channel),
             catalog=catalog,
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),

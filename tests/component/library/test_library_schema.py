@@ -14,6 +14,15 @@ from chassis.migrations import downgrade, upgrade
 from library_svc.infrastructure.tables import metadata
 
 USER = uuid4()
+USER_TABLES = [
+    "user_library_items",
+    "entitlements",
+    "item_downloads",
+    "item_installations",
+    "user_game_categories",
+    "user_library_item_to_categories",
+    "game_specific_settings",
+]
 ITEM = {"user_id": USER, "product_id": uuid4(), "acquisition_type": "purchase"}
 GRANT = {
     "user_id": USER,
@@ -65,8 +74,8 @@ async def test_the_code_knows_exactly_the_columns_of_the_database(dsn: str):
             found = await connection.run_sync(differences)
     finally:
         await engine.dispose()
-    # Indexes and unique keys are the migrations' alone.
-    known_to_the_database_only = {"remove_index", "remove_constraint"}
+    # Indexes, unique and foreign keys are the migrations' alone.
+    known_to_the_database_only = {"remove_index", "remove_constraint", "remove_fk"}
     assert [each for each in found if each[0] not in known_to_the_database_only] == []
 
 
@@ -93,12 +102,13 @@ async def test_every_key_of_a_users_table_begins_with_the_user(dsn: str):
             SELECT i.indexrelid::regclass::text AS name,
                    (SELECT attname FROM pg_attribute WHERE attrelid = i.indrelid AND attnum = i.indkey[0]) AS first
             FROM pg_index i WHERE i.indisunique AND i.indrelid::regclass::text
-                IN ('user_library_items', 'entitlements', 'item_downloads', 'item_installations')
-            """
+                = ANY($1)
+            """,
+            USER_TABLES,
         )
     finally:
         await connection.close()
-    assert len(rows) == 6
+    assert len(rows) == 10
     assert {row["first"] for row in rows} == {"user_id"}
 
 
@@ -140,3 +150,21 @@ async def test_there_is_one_item_per_user_and_product_and_one_grant_per_source(d
         await insert(dsn, "user_library_items", "added_at", ITEM)
     with pytest.raises(asyncpg.UniqueViolationError):
         await insert(dsn, "entitlements", "granted_at", GRANT)
+
+
+async def test_a_category_that_cannot_be_is_refused_by_the_schema(dsn: str):
+    category = {"user_id": USER, "name": "RPG", "folded_name": "rpg"}
+    await insert(dsn, "user_game_categories", "created_at", category)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await insert(dsn, "user_game_categories", "created_at", category)
+    for name in ("", "x" * 101):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await insert(dsn, "user_game_categories", "created_at", {**category, "name": name})
+
+
+async def test_what_is_not_the_users_is_in_none_of_their_categories(dsn: str):
+    link = {"user_id": USER, "library_item_id": uuid4(), "category_id": uuid4()}
+
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await insert(dsn, "user_library_item_to_categories", "created_at", link)

@@ -11,11 +11,14 @@ from sqlalchemy import select
 
 from chassis.database import open_database
 from chassis.migrations import upgrade
-from library_svc.application.ports import Begin, LibraryReader, Products
+from library_svc.application.ports import Begin, CategoryReader, GameSettingsReader, LibraryReader, Products
+from library_svc.domain.events import LibraryEvent
 from library_svc.domain.ids import UserId
-from library_svc.domain.items import GameAdded, LibraryEvent
+from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
+from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.tables import shared
 
@@ -30,6 +33,8 @@ class Adapters:
     begin: Begin
     reader: LibraryReader
     products: Products
+    categories: CategoryReader
+    settings: GameSettingsReader
     told: Callable[[UserId], Awaitable[Sequence[Told]]]
 
 
@@ -48,7 +53,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
         async def told_in_memory(user_id: UserId) -> Sequence[Told]:
             return [_told(event) for event in library.events if event.user_id == user_id]
 
-        yield Adapters(library.begin, library, products, told_in_memory)
+        yield Adapters(library.begin, library, products, library, library, told_in_memory)
         return
 
     if not migrated_databases:
@@ -65,9 +70,16 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
             return [(row.type.removeprefix("com.platform.library."), row.payload["productId"]) for row in rows]
 
         library = PostgresLibrary(database, consumer="tests")
-        yield Adapters(library.begin, PostgresReader(database), PostgresProducts(database), told_in_outbox)
+        yield Adapters(
+            begin=library.begin,
+            reader=PostgresReader(database),
+            products=PostgresProducts(database),
+            categories=PostgresCategoryReader(database),
+            settings=PostgresGameSettingsReader(database),
+            told=told_in_outbox,
+        )
 
 
 def _told(event: LibraryEvent) -> Told:
-    kind = "game.added.v1" if isinstance(event, GameAdded) else "game.removed.v1"
-    return kind, str(event.product_id)
+    new = outgoing(event)
+    return new.type.removeprefix("com.platform.library."), new.data["productId"]

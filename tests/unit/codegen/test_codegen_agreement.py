@@ -63,17 +63,15 @@ def test_an_example_survives_the_way_out_and_in(example: Example, seed: int) -> 
     assert request.thing == body
 
 
-def _data_field(route: Route) -> FieldDescriptor | None:
-    """The response field that a route shows, found by its resource type."""
+def _data_field(route: Route) -> tuple[FieldDescriptor, str]:
+    """The response field that a route shows, found by its resource type, and the name of its id."""
     for field in route.response_type.DESCRIPTOR.fields:
         if field.message_type is not None:
             options = field.message_type.GetOptions()
-            if (
-                options.HasExtension(options_pb2.resource)
-                and options.Extensions[options_pb2.resource].type == route.resource_type
-            ):
-                return field
-    return None
+            resource = options.Extensions[options_pb2.resource]
+            if options.HasExtension(options_pb2.resource) and resource.type == route.resource_type:
+                return field, resource.id_field or "id"
+    raise AssertionError(f"{route.rpc} shows nothing of type {route.resource_type}")
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.no_content], ids=lambda route: route.rpc)
@@ -82,15 +80,14 @@ def _data_field(route: Route) -> FieldDescriptor | None:
 def test_a_real_response_means_what_json_format_writes(route: Route, seed: int) -> None:
     response = filled(route.response_type, seed)
     encoded = route.encode(response)
-    field = _data_field(route)
-    assert field is not None
+    field, id_name = _data_field(route)
     if route.is_collection:
         messages = getattr(response, field.name)
         assert len(encoded.data) == len(messages)
         for resource, message in zip(encoded.data, messages, strict=True):
-            _check_written(resource, message, "id")
+            _check_written(resource, message, id_name)
     elif response.HasField(field.name):
-        _check_written(encoded.data, getattr(response, field.name), "id")
+        _check_written(encoded.data, getattr(response, field.name), id_name)
     else:
         assert encoded.data is None
 

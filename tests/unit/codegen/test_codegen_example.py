@@ -384,7 +384,7 @@ def test_stream_events_carry_type_id_time_and_key(example: Example) -> None:
     message.noted.key = "k"
     event = example.things.event_watch_things(message)
     assert (event.event_type, event.id, event.timestamp) == ("thing.noted", "e-1", "2026-01-02T03:04:05Z")
-    assert (event.payload, event.supersedes) == ({"key": "k", "text": None}, "thing.noted:k")
+    assert (event.payload, event.supersedes) == ({"key": "k", "text": None, "revision": 0}, "thing.noted:k")
     message.moved.SetInParent()
     assert example.things.event_watch_things(message).supersedes is None
     message.ClearField("moved")

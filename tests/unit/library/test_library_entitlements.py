@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from library_svc.application.entitlements import grant, revoke
+from library_svc.application.entitlements import Settled, grant, revoke
 from library_svc.application.installations import follow
 from library_svc.domain.entitlements import Grant, Source, SourceKind, foundation
 from library_svc.domain.ids import DeviceId, ProductId, UserId, VersionId
@@ -167,3 +167,63 @@ def test_the_first_end_of_a_grant_counts():
 )
 def test_how_a_product_was_acquired_follows_from_the_source(kind: SourceKind, acquisition_type: AcquisitionType):
     assert Source(kind, "1").acquisition_type is acquisition_type
+
+
+class TestAskedForDirectly:
+    async def grants(self, shop: Shop, source: Source, at: datetime = NOON) -> Settled:
+        (settled,) = await grant(
+            shop.library.begin, event_id=None, user_id=USER, product_ids=[GAME], source=source, at=at
+        )
+        return settled
+
+    async def revokes(self, shop: Shop, source: Source, at: datetime = NOON) -> Settled:
+        (settled,) = await revoke(
+            shop.library.begin,
+            event_id=None,
+            user_id=USER,
+            product_ids=[GAME],
+            source=source,
+            reason=RemovalReason.ADMIN,
+            at=at,
+        )
+        return settled
+
+    @pytest.mark.parametrize(
+        ("kind", "acquired"),
+        [
+            (SourceKind.GIFT, AcquisitionType.GIFT),
+            (SourceKind.KEY, AcquisitionType.KEY_ACTIVATION),
+            (SourceKind.FREE, AcquisitionType.FREE_TO_PLAY),
+        ],
+    )
+    async def test_the_item_says_how_it_was_come_by(self, shop: Shop, kind: SourceKind, acquired: AcquisitionType):
+        settled = await self.grants(shop, Source(kind, "1"))
+
+        assert settled == Settled(Grant(USER, GAME, Source(kind, "1"), NOON), was_known=False, stood=False)
+        assert (await shop.items())[GAME].acquisition_type is acquired
+        assert shop.library.events == (GameAdded(USER, GAME, acquired, NOON),)
+
+    async def test_the_same_again_tells_of_the_first(self, shop: Shop):
+        first = await self.grants(shop, KEY)
+        again = await self.grants(shop, KEY, at=NOON + timedelta(days=1))
+
+        assert (again.grant, again.was_known, again.stood) == (first.grant, True, True)
+        assert len(shop.library.events) == 1
+
+    async def test_what_was_taken_back_stays_so(self, shop: Shop):
+        await self.grants(shop, KEY)
+        ended = await self.revokes(shop, KEY)
+        again = await self.revokes(shop, KEY, at=NOON + timedelta(days=1))
+        granted = await self.grants(shop, KEY)
+
+        assert (ended.stood, again.stood, granted.stood) == (True, False, False)
+        assert ended.grant == again.grant == granted.grant == Grant(USER, GAME, KEY, NOON, revoked_at=NOON)
+        assert [type(event) for event in shop.library.events] == [GameAdded, GameRemoved]
+        assert await shop.items() == {}
+
+    async def test_what_never_was_is_remembered_as_taken_back(self, shop: Shop):
+        ended = await self.revokes(shop, KEY)
+        granted = await self.grants(shop, KEY)
+
+        assert (ended.was_known, ended.stood, granted.grant.stands) == (False, False, False)
+        assert shop.library.events == ()

@@ -14,10 +14,12 @@ from library.v1 import items_pb2 as pb
 from chassis.errors import DomainError, Kind
 from library_svc.application.ports import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language, Product
+from library_svc.domain.categories import Category
+from library_svc.domain.changes import UNCHANGED
 from library_svc.domain.entitlements import Grant, Source, SourceKind
 from library_svc.domain.ids import UserId
 from library_svc.domain.installations import Download, DownloadStatus, Installation
-from library_svc.domain.items import UNCHANGED, AcquisitionType, InstallationStatus, Item, ItemChanges
+from library_svc.domain.items import AcquisitionType, InstallationStatus, Item, ItemChanges
 from library_svc.infrastructure import rows
 from library_svc.presentation import messages
 
@@ -53,6 +55,7 @@ products = st.builds(
     cover_image_url=st.none() | texts,
     product_type=st.none() | texts,
 )
+categories = st.builds(Category, id=st.uuids(), user_id=st.uuids(), name=texts, display_order=st.integers(0, 10**6))
 grants = st.builds(
     Grant,
     user_id=st.uuids(),
@@ -69,6 +72,10 @@ class TestRows:
     @given(items)
     def test_an_item_comes_back_from_its_row(self, item: Item):
         assert rows.item_of(rows.item_row(item)) == item
+
+    @given(categories)
+    def test_a_category_comes_back_from_its_row(self, category: Category):
+        assert rows.category_of(rows.category_row(category)) == category
 
     @given(grants)
     def test_a_grant_comes_back_from_its_row(self, grant: Grant):
@@ -140,6 +147,10 @@ class TestItemMessages:
         assert item_of(message, item.user_id) == item
         assert _optional(message, "title") == product.title(language)
         assert _optional(message, "cover_image_url") == product.cover_image_url
+
+    @given(items, st.lists(st.uuids(), max_size=3))
+    def test_an_item_names_its_categories(self, item: Item, ids: list[UUID]):
+        assert list(messages.item_message(ShownItem(item, None, ids), Language.RU).category_ids) == list(map(str, ids))
 
     @given(items)
     def test_without_a_product_there_is_no_title(self, item: Item):
@@ -227,6 +238,16 @@ class TestMasks:
 
         expected = {name: values.get(name) for name in named}
         assert item.changed(messages.item_changes(request)) == replace(item, **expected)
+
+    @given(st.lists(st.uuids(), max_size=5))
+    def test_categories_are_replaced_by_those_that_are_named(self, ids: list[UUID]):
+        sent = pb.LibraryItemChanges(category_ids=map(str, ids))
+
+        named = messages.item_changes(pb.UpdateItemRequest(item=sent, update_mask=FieldMask(paths=["category_ids"])))
+        unnamed = messages.item_changes(pb.UpdateItemRequest(item=sent, update_mask=FieldMask(paths=["notes"])))
+
+        assert named.category_ids == frozenset(ids)
+        assert unnamed.category_ids is UNCHANGED
 
     def test_an_empty_mask_changes_nothing(self):
         request = pb.UpdateItemRequest(item=pb.LibraryItemChanges(notes="x"), update_mask=FieldMask())

@@ -11,6 +11,7 @@ from gateway.transcoding import (
     MIN_INT32,
     EnumTexts,
     Parameters,
+    array,
     boolean,
     int32,
     mask_paths,
@@ -19,6 +20,7 @@ from gateway.transcoding import (
     path_string,
     string,
     timestamp_text,
+    to_many,
 )
 
 INSTALLATION_STATUS_TEXTS = EnumTexts({
@@ -80,15 +82,17 @@ def library_item_resource(message: pb.LibraryItem) -> JsonValue:
             "is_favorite": message.is_favorite,
             "user_rating": message.user_rating if has("user_rating") else None,
             "notes": message.notes if has("notes") else None,
+            "category_ids": list(message.category_ids),
         },
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
+            "categories": to_many("userCategory", message.category_ids),
         },
         "links": {"self": f"/api/v1/library/items/{its_id}"},
     }
 
 
-LIBRARY_ITEM_CHANGES_MEMBERS = frozenset({"is_hidden", "is_favorite", "user_rating", "notes"})
+LIBRARY_ITEM_CHANGES_MEMBERS = frozenset({"is_hidden", "is_favorite", "user_rating", "notes", "category_ids"})
 
 
 def fill_library_item_changes(
@@ -106,9 +110,22 @@ def fill_library_item_changes(
         message.user_rating = int32(value, at, "user_rating", problems)
     if (value := members.get("notes")) is not None:
         message.notes = string(value, at, "notes", problems)
+    if (value := members.get("category_ids")) is not None:
+        here = f"{at}/category_ids"
+        for index, element in enumerate(array(value, at, "category_ids", problems)):
+            message.category_ids.append(string(element, here, index, problems))
 
 
-LIST_ITEMS_QUERY = frozenset({"status", "search", "include_hidden", "is_favorite", "sort_by", "page", "limit"})
+LIST_ITEMS_QUERY = frozenset({
+    "status",
+    "search",
+    "include_hidden",
+    "is_favorite",
+    "sort_by",
+    "page",
+    "limit",
+    "category_id",
+})
 
 
 def decode_list_items(
@@ -135,6 +152,8 @@ def decode_list_items(
             message.page = given.integer("page", MIN_INT32, MAX_INT32)
         if "limit" in given:
             message.limit = given.integer("limit", MIN_INT32, MAX_INT32)
+        if "category_id" in given:
+            message.category_id = given.string("category_id")
     return message
 
 

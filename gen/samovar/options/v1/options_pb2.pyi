@@ -57,7 +57,7 @@ class Access(_message.Message):
     def __init__(self, public: _Optional[bool] = ..., roles: _Optional[_Iterable[str]] = ..., services: _Optional[_Iterable[str]] = ..., rate_class: _Optional[_Union[RateClass, str]] = ...) -> None: ...
 
 class Rest(_message.Message):
-    __slots__ = ("request_types", "success_status", "no_content", "data_field", "update_mask_field", "location", "signed_urls")
+    __slots__ = ("request_types", "success_status", "no_content", "data_field", "update_mask_field", "location", "signed_urls", "if_match_field", "etag_field")
     REQUEST_TYPES_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_STATUS_FIELD_NUMBER: _ClassVar[int]
     NO_CONTENT_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,8 @@ class Rest(_message.Message):
     UPDATE_MASK_FIELD_FIELD_NUMBER: _ClassVar[int]
     LOCATION_FIELD_NUMBER: _ClassVar[int]
     SIGNED_URLS_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_FIELD_NUMBER: _ClassVar[int]
     request_types: _containers.RepeatedScalarFieldContainer[str]
     success_status: int
     no_content: bool
@@ -72,7 +74,9 @@ class Rest(_message.Message):
     update_mask_field: str
     location: bool
     signed_urls: bool
-    def __init__(self, request_types: _Optional[_Iterable[str]] = ..., success_status: _Optional[int] = ..., no_content: _Optional[bool] = ..., data_field: _Optional[str] = ..., update_mask_field: _Optional[str] = ..., location: _Optional[bool] = ..., signed_urls: _Optional[bool] = ...) -> None: ...
+    if_match_field: str
+    etag_field: str
+    def __init__(self, request_types: _Optional[_Iterable[str]] = ..., success_status: _Optional[int] = ..., no_content: _Optional[bool] = ..., data_field: _Optional[str] = ..., update_mask_field: _Optional[str] = ..., location: _Optional[bool] = ..., signed_urls: _Optional[bool] = ..., if_match_field: _Optional[str] = ..., etag_field: _Optional[str] = ...) -> None: ...
 
 class Stream(_message.Message):
     __slots__ = ("path", "resume_field", "id_field", "time_field")

@@ -72,6 +72,16 @@ class ErrorReason(betterproto2.Enum):
     Library item not found.
     """
 
+    CATEGORY_NOT_FOUND = 60
+    """
+    Category not found.
+    """
+
+    GAME_SETTINGS_NOT_FOUND = 62
+    """
+    Game settings not found.
+    """
+
     PRODUCT_NOT_FOUND = 11
     """
     Product not found.
@@ -127,6 +137,11 @@ class ErrorReason(betterproto2.Enum):
     Payload too large.
     """
 
+    CATEGORY_ALREADY_EXISTS = 61
+    """
+    Category already exists.
+    """
+
     DOWNLOAD_ALREADY_ACTIVE = 22
     """
     Download already active.
@@ -145,6 +160,16 @@ class ErrorReason(betterproto2.Enum):
     VERSION_NOT_AVAILABLE = 25
     """
     Version not available.
+    """
+
+    SETTINGS_VERSION_CONFLICT = 63
+    """
+    Settings version conflict.
+    """
+
+    PRECONDITION_REQUIRED = 64
+    """
+    Precondition required.
     """
 
     FILE_HASH_MISMATCH = 26
@@ -226,6 +251,8 @@ class ErrorReason(betterproto2.Enum):
             8: "ERROR_REASON_PRODUCT_ACCESS_DENIED",
             9: "ERROR_REASON_CLIENT_ID_NOT_SUPPORTED",
             10: "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND",
+            60: "ERROR_REASON_CATEGORY_NOT_FOUND",
+            62: "ERROR_REASON_GAME_SETTINGS_NOT_FOUND",
             11: "ERROR_REASON_PRODUCT_NOT_FOUND",
             12: "ERROR_REASON_VERSION_NOT_FOUND",
             13: "ERROR_REASON_FILE_NOT_FOUND",
@@ -237,10 +264,13 @@ class ErrorReason(betterproto2.Enum):
             19: "ERROR_REASON_URI_TOO_LONG",
             20: "ERROR_REASON_HEADERS_TOO_LARGE",
             21: "ERROR_REASON_PAYLOAD_TOO_LARGE",
+            61: "ERROR_REASON_CATEGORY_ALREADY_EXISTS",
             22: "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE",
             23: "ERROR_REASON_INVALID_STATE_TRANSITION",
             24: "ERROR_REASON_RESOURCE_TYPE_CONFLICT",
             25: "ERROR_REASON_VERSION_NOT_AVAILABLE",
+            63: "ERROR_REASON_SETTINGS_VERSION_CONFLICT",
+            64: "ERROR_REASON_PRECONDITION_REQUIRED",
             26: "ERROR_REASON_FILE_HASH_MISMATCH",
             27: "ERROR_REASON_MANIFEST_SIGNATURE_INVALID",
             28: "ERROR_REASON_MANIFEST_INVALID",
@@ -270,6 +300,8 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_PRODUCT_ACCESS_DENIED": 8,
             "ERROR_REASON_CLIENT_ID_NOT_SUPPORTED": 9,
             "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND": 10,
+            "ERROR_REASON_CATEGORY_NOT_FOUND": 60,
+            "ERROR_REASON_GAME_SETTINGS_NOT_FOUND": 62,
             "ERROR_REASON_PRODUCT_NOT_FOUND": 11,
             "ERROR_REASON_VERSION_NOT_FOUND": 12,
             "ERROR_REASON_FILE_NOT_FOUND": 13,
@@ -281,10 +313,13 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_URI_TOO_LONG": 19,
             "ERROR_REASON_HEADERS_TOO_LARGE": 20,
             "ERROR_REASON_PAYLOAD_TOO_LARGE": 21,
+            "ERROR_REASON_CATEGORY_ALREADY_EXISTS": 61,
             "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE": 22,
             "ERROR_REASON_INVALID_STATE_TRANSITION": 23,
             "ERROR_REASON_RESOURCE_TYPE_CONFLICT": 24,
             "ERROR_REASON_VERSION_NOT_AVAILABLE": 25,
+            "ERROR_REASON_SETTINGS_VERSION_CONFLICT": 63,
+            "ERROR_REASON_PRECONDITION_REQUIRED": 64,
             "ERROR_REASON_FILE_HASH_MISMATCH": 26,
             "ERROR_REASON_MANIFEST_SIGNATURE_INVALID": 27,
             "ERROR_REASON_MANIFEST_INVALID": 28,

@@ -248,6 +248,18 @@ class Rest(betterproto2.Message):
     The answer carries signed URLs: never kept under an Idempotency-Key, never cached.
     """
 
+    if_match_field: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
+    """
+    The request field (a repeated string) that receives the entity tags of If-Match: each without its quotes, `*` for any, none
+    when the header is absent. A weak tag comes as it was sent, because it matches nothing (RFC 9110, section 13.1.1).
+    """
+
+    etag_field: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
+    """
+    The field of the resource in `data` (a string or an integer) whose value is the answer's entity tag. Empty = the gateway makes
+    one of the bytes of a GET.
+    """
+
 
 default_message_pool.register_message("samovar.options.v1", "Rest", Rest)
 

@@ -1,0 +1,50 @@
+"""A category: a shelf of the user's own making, on which any of their items can stand. Contract section 2, "categories"."""
+
+from dataclasses import dataclass
+
+from chassis.errors import DomainError, Kind
+from library_svc.domain.changes import UNCHANGED, Unchanged, changed
+from library_svc.domain.ids import CategoryId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryChanges:
+    """What a user may change of a category. What is UNCHANGED stays."""
+
+    name: str | Unchanged = UNCHANGED
+    display_order: int | Unchanged = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category of a user's. No two of a user's have one name; spaces around a name don't count.
+
+    Attributes:
+        display_order: the lowest is shown first; equals are ordered by name.
+    """
+
+    id: CategoryId
+    user_id: UserId
+    name: str
+    display_order: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name.strip())
+
+    def changed(self, changes: CategoryChanges) -> "Category":
+        """The category with the user's changes."""
+        return changed(self, changes)
+
+
+class CategoryNotFound(DomainError):
+    """The user has no such category. Another user's answers the same."""
+
+    def __init__(self, category_id: CategoryId) -> None:
+        super().__init__(Kind.NOT_FOUND, "CATEGORY_NOT_FOUND", details={"category_id": str(category_id)})
+
+
+class CategoryAlreadyExists(DomainError):
+    """The user has another category of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Kind.ALREADY_EXISTS, "CATEGORY_ALREADY_EXISTS", details={"name": name})

@@ -1,0 +1,6 @@
+"""Everything that the library tells the platform; each event is defined with its noun."""
+
+from library_svc.domain.game_settings import GameSettingsUpdated
+from library_svc.domain.items import GameAdded, GameRemoved
+
+LibraryEvent = GameAdded | GameRemoved | GameSettingsUpdated

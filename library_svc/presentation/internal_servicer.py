@@ -1,0 +1,59 @@
+"""LibraryInternalService: what other services change in a user's library. Called by the services that the proto names."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import grpc.aio
+from library.v1 import internal_pb2 as pb
+from library.v1.events_pb2 import RemovalReason as RemovalReasonMessage
+from library.v1.internal_pb2_grpc import LibraryInternalServiceServicer
+
+from library_svc.application import entitlements
+from library_svc.application.ports import Begin
+from library_svc.domain.entitlements import Source, SourceKind
+from library_svc.domain.ids import ProductId, UserId
+from library_svc.domain.items import RemovalReason
+
+SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["LibraryInternalService"].full_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_KIND_OF: Final = {pb.EntitlementSource.Value(f"ENTITLEMENT_SOURCE_{kind.name}"): kind for kind in SourceKind}
+_REASON_OF: Final = {RemovalReasonMessage.Value(f"REMOVAL_REASON_{reason.name}"): reason for reason in RemovalReason}
+
+
+class LibraryInternalServicer(LibraryInternalServiceServicer):
+    def __init__(self, begin: Begin, *, now: Callable[[], datetime]) -> None:
+        self._begin = begin
+        self._now = now
+
+    async def GrantEntitlement(
+        self, request: pb.GrantEntitlementRequest, _context: Context
+    ) -> pb.GrantEntitlementResponse:
+        (settled,) = await entitlements.grant(
+            self._begin,
+            event_id=None,
+            user_id=UserId(UUID(request.user_id)),
+            product_ids=[ProductId(UUID(request.product_id))],
+            source=Source(_KIND_OF[request.source], request.source_id),
+            at=self._now(),
+        )
+        return pb.GrantEntitlementResponse(
+            is_new=not settled.was_known, is_active=settled.grant.stands, granted_at=settled.grant.granted_at
+        )
+
+    async def RevokeEntitlement(
+        self, request: pb.RevokeEntitlementRequest, _context: Context
+    ) -> pb.RevokeEntitlementResponse:
+        (settled,) = await entitlements.revoke(
+            self._begin,
+            event_id=None,
+            user_id=UserId(UUID(request.user_id)),
+            product_ids=[ProductId(UUID(request.product_id))],
+            source=Source(_KIND_OF[request.source], request.source_id),
+            reason=_REASON_OF[request.reason],
+            at=self._now(),
+        )
+        return pb.RevokeEntitlementResponse(was_active=settled.stood, revoked_at=settled.grant.revoked_at)

@@ -1,0 +1,145 @@
+"""Categories through the gateway, as any client sees them: contract section 2."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.e2e.clients import ITEMS, Answer, Api, Shop
+from tests.e2e.conftest import Platform
+
+CATEGORIES = "/api/v1/library/categories"
+
+
+def assert_error(answer: Answer, status: int, code: str) -> None:
+    assert answer.status == status, answer.document
+    assert answer.codes[0] == code
+    assert answer.document["errors"][0]["title"]
+    assert answer.document["errors"][0]["detail"]
+
+
+async def make(api: Api, **attributes: Any) -> dict[str, Any]:
+    attributes.setdefault("name", uuid.uuid4().hex)
+    made = await api.post(CATEGORIES, "userCategory", **attributes)
+    assert made.status == 201, made.document
+    return made.data
+
+
+async def patch(api: Api, path: str, kind: str, **attributes: Any) -> Answer:
+    return await api.call("PATCH", path, body={"data": {"type": kind, "attributes": attributes}})
+
+
+@pytest.fixture
+async def item(platform: Platform, shop: Shop, anna: Api) -> dict[str, Any]:
+    """An item of anna's."""
+    product_id = await shop.new_product()
+    await shop.buy(platform.user("anna")["user_id"], product_id)
+    return await anna.owns(product_id)
+
+
+async def test_a_category_is_made_shown_renamed_listed_and_removed(anna: Api) -> None:
+    name = f"Ролевые {uuid.uuid4().hex}"
+    made = await anna.post(CATEGORIES, "userCategory", name=name, display_order=3)
+    assert made.status == 201
+    path = f"{CATEGORIES}/{made.data['id']}"
+    assert made.headers["Location"] == made.data["links"]["self"] == path
+    assert made.data["attributes"] == {"name": name, "display_order": 3}
+
+    renamed = await patch(anna, path, "userCategory", name=f"{name}!")
+    assert (renamed.status, renamed.data["attributes"]) == (200, {"name": f"{name}!", "display_order": 3})
+    assert (await anna.get(path)).data == renamed.data
+    listed = await anna.get(f"{CATEGORIES}?limit=100")
+    assert renamed.data in listed.data
+    assert listed.document["meta"]["total_items"] == len(listed.data)
+    places = [category["attributes"]["display_order"] for category in listed.data]
+    assert places == sorted(places)
+
+    removed = await anna.call("DELETE", path)
+    assert (removed.status, removed.document) == (204, None)
+    assert_error(await anna.get(path), 404, "CATEGORY_NOT_FOUND")
+    assert_error(await anna.call("DELETE", path), 404, "CATEGORY_NOT_FOUND")
+    assert_error(await patch(anna, path, "userCategory", name="x"), 404, "CATEGORY_NOT_FOUND")
+
+
+async def test_an_item_is_in_several_categories_and_found_by_each(anna: Api, item: dict[str, Any]) -> None:
+    first, second = (await make(anna))["id"], (await make(anna))["id"]
+    path = f"{ITEMS}/{item['id']}"
+
+    changed = await patch(anna, path, "libraryItemUpdate", category_ids=[first, second])
+    assert changed.status == 200, changed.document
+    assert changed.data["attributes"]["category_ids"] == sorted([first, second])
+    related = changed.data["relationships"]["categories"]["data"]
+    assert related == [{"type": "userCategory", "id": each} for each in sorted([first, second])]
+    found = await anna.get(f"{ITEMS}?category_id={second}")
+    assert [each["id"] for each in found.data] == [item["id"]]
+    assert found.document["meta"]["total_items"] == 1
+
+    await anna.call("DELETE", f"{CATEGORIES}/{second}")
+    assert (await anna.get(path)).data["attributes"]["category_ids"] == [first]
+    assert (await anna.get(f"{ITEMS}?category_id={second}")).data == []
+    for nothing in ([], None):
+        assert (await patch(anna, path, "libraryItem", category_ids=[first])).status == 200
+        cleared = await patch(anna, path, "libraryItem", category_ids=nothing)
+        assert cleared.data["attributes"]["category_ids"] == []
+
+
+async def test_an_unknown_category_is_404_and_nothing_changes(anna: Api, boris: Api, item: dict[str, Any]) -> None:
+    mine, theirs = (await make(anna))["id"], (await make(boris))["id"]
+    path = f"{ITEMS}/{item['id']}"
+
+    for other in (theirs, str(uuid.uuid4())):
+        refused = await patch(anna, path, "libraryItem", category_ids=[mine, other], notes="lost")
+        assert_error(refused, 404, "CATEGORY_NOT_FOUND")
+    shown = (await anna.get(path)).data["attributes"]
+    assert (shown["category_ids"], shown["notes"]) == ([], None)
+
+
+async def test_a_name_is_a_users_own_once(anna: Api, boris: Api) -> None:
+    name = uuid.uuid4().hex
+    await make(anna, name=name)
+    other = await make(anna)
+
+    assert_error(await anna.post(CATEGORIES, "userCategory", name=f" {name} "), 409, "CATEGORY_ALREADY_EXISTS")
+    path = f"{CATEGORIES}/{other['id']}"
+    assert_error(await patch(anna, path, "userCategory", name=name), 409, "CATEGORY_ALREADY_EXISTS")
+    assert (await make(boris, name=name))["attributes"]["name"] == name
+
+
+async def test_of_twenty_that_make_one_name_at_once_one_succeeds(anna: Api) -> None:
+    name = uuid.uuid4().hex
+
+    answers = await asyncio.gather(*(anna.post(CATEGORIES, "userCategory", name=name) for _ in range(20)))
+
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 19
+
+
+async def test_another_users_category_is_404_and_is_not_listed(anna: Api, boris: Api) -> None:
+    category = await make(anna)
+    path = f"{CATEGORIES}/{category['id']}"
+
+    assert_error(await boris.get(path), 404, "CATEGORY_NOT_FOUND")
+    assert_error(await patch(boris, path, "userCategory", name="mine"), 404, "CATEGORY_NOT_FOUND")
+    assert_error(await boris.call("DELETE", path), 404, "CATEGORY_NOT_FOUND")
+    assert category not in (await boris.get(f"{CATEGORIES}?limit=100")).data
+    assert (await anna.get(path)).data == category
+
+
+async def test_bad_input_is_400_and_a_document_that_does_not_fit_is_refused(anna: Api, item: dict[str, Any]) -> None:
+    for attributes in ({}, {"name": ""}, {"name": "\u00a0 \t"}, {"name": "x" * 101}, {"name": "a\0b"}, {"name": 7}):
+        assert_error(await anna.post(CATEGORIES, "userCategory", **attributes), 400, "VALIDATION_ERROR")
+    both = await anna.post(CATEGORIES, "userCategory", name="", display_order=-1)
+    pointers = {error["source"]["pointer"] for error in both.document["errors"]}
+    assert pointers == {"/data/attributes/name", "/data/attributes/display_order"}
+    assert_error(await anna.get(f"{CATEGORIES}/not-a-uuid"), 400, "VALIDATION_ERROR")
+    assert_error(await anna.get(f"{CATEGORIES}?limit=101"), 400, "VALIDATION_ERROR")
+    assert_error(await anna.get(f"{ITEMS}?category_id=not-a-uuid"), 400, "VALIDATION_ERROR")
+    assert_error(await anna.post(CATEGORIES, "libraryItem", name="x"), 409, "RESOURCE_TYPE_CONFLICT")
+    own_id = {"data": {"type": "userCategory", "id": str(uuid.uuid4()), "attributes": {"name": "x"}}}
+    assert_error(await anna.call("POST", CATEGORIES, body=own_id), 403, "CLIENT_ID_NOT_SUPPORTED")
+    assert_error(await anna.with_token(None).get(CATEGORIES), 401, "UNAUTHENTICATED")
+    path = f"{CATEGORIES}/{(await make(anna))['id']}"
+    assert_error(await patch(anna, path, "userCategory", name=None), 400, "INVALID_ARGUMENT")
+    wrong = await patch(anna, f"{ITEMS}/{item['id']}", "libraryItem", category_ids=["not-a-uuid"])
+    assert_error(wrong, 400, "VALIDATION_ERROR")
+    assert wrong.document["errors"][0]["source"]["pointer"] == "/data/attributes/category_ids/0"
