@@ -1,0 +1,193 @@
+"""The OpenAPI document that the generator writes: valid by its standard, true to the proto, its examples true to its schemas."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from buf.validate import validate_pb2
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+from rest.routes import ROUTES
+
+from chassis.reasons import REASONS
+from codegen.constraints import is_required, keywords
+from codegen.generate import GEN
+from codegen.model import Field, Kind, Location
+
+REAL = GEN / "rest" / "openapi.json"
+
+
+@pytest.fixture(scope="module")
+def real() -> Any:
+    return json.loads(REAL.read_text())
+
+
+@pytest.fixture(scope="module")
+def made(example_sources: Mapping[str, str]) -> Any:
+    """The document of the example contract."""
+    return json.loads(example_sources["example_rest/openapi.json"])
+
+
+def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
+    for path, item in document["paths"].items():
+        for verb, operation in item.items():
+            yield verb.upper(), path, operation
+
+
+def validator(document: Any, schema: Any) -> Draft202012Validator:
+    """For a schema that stands in the document."""
+    resource = Resource.from_contents(document, default_specification=DRAFT202012)
+    registry: Registry[Any] = Registry().with_resource("urn:document", resource)
+    rebased = json.loads(json.dumps(schema).replace('"#/', '"urn:document#/'))
+    return Draft202012Validator(rebased, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def test_the_documents_are_valid_openapi(real: Any, made: Any) -> None:
+    for document in (real, made):
+        assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_every_route_is_an_operation_and_nothing_else_is(real: Any) -> None:
+    documented = {(verb, path) for verb, path, _ in operations(real)}
+    assert documented == {(route.method, route.path) for route in ROUTES}
+    names = [operation["operationId"] for _, _, operation in operations(real)]
+    assert len(set(names)) == len(names)
+
+
+def test_every_operation_says_who_may_call_it(real: Any) -> None:
+    rules = {(route.method, route.path): route.access for route in ROUTES}
+    for verb, path, operation in operations(real):
+        access = rules[verb, path]
+        assert operation["security"] == ([] if access.public else [{"bearer": [role]} for role in access.roles])
+
+
+def test_examples_keep_their_schemas(real: Any, made: Any) -> None:
+    checked = 0
+    for document in (real, made):
+        for verb, path, operation in operations(document):
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for content in (media for body in bodies for media in body.get("content", {}).values()):
+                if "example" in content:
+                    errors = list(validator(document, content["schema"]).iter_errors(content["example"]))
+                    assert errors == [], (verb, path)
+                    checked += 1
+    assert checked > 40
+
+
+def test_examples_of_errors_keep_their_schemas(real: Any) -> None:
+    for response in real["components"]["responses"].values():
+        for content in response["content"].values():
+            for code in content["examples"]:
+                value = real["components"]["examples"][code]["value"]
+                assert list(validator(real, content["schema"]).iter_errors(value)) == []
+
+
+def test_an_operation_lists_the_errors_of_its_own(real: Any) -> None:
+    start = real["paths"]["/api/v1/download-client/downloads"]["post"]
+    assert {"403", "404", "409", "429", "507"} <= start["responses"].keys()
+    refused = real["components"]["responses"][start["responses"]["403"]["$ref"].rpartition("/")[2]]
+    assert "PRODUCT_ACCESS_DENIED" in refused["description"]
+    listed = real["paths"]["/api/v1/library/items"]["get"]["responses"]
+    assert {"409", "413", "415"}.isdisjoint(listed)
+
+
+def test_every_code_of_the_document_is_in_the_registry(real: Any) -> None:
+    codes = set(real["components"]["examples"])
+    assert codes <= REASONS.keys()
+    assert {"VALIDATION_ERROR", "DOWNLOAD_QUEUE_FULL", "LIBRARY_ITEM_NOT_FOUND"} <= codes
+
+
+def test_members_of_answers_are_all_there_and_null_only_where_the_proto_says_optional(real: Any) -> None:
+    attributes = real["components"]["schemas"]["libraryItem"]["properties"]["attributes"]
+    assert attributes["required"] == list(attributes["properties"])
+    assert attributes["properties"]["title"]["type"] == ["string", "null"]
+    assert attributes["properties"]["is_hidden"]["type"] == "boolean"
+    assert attributes["properties"]["added_at"]["format"] == "date-time"
+    assert attributes["properties"]["total_playtime_seconds"] == {
+        "description": "Time played, over all devices.",
+        "type": "integer",
+        "format": "int64",
+    }
+
+
+def test_members_of_requests_carry_the_rules_of_the_proto(real: Any) -> None:
+    changes = real["components"]["schemas"]["library.v1.LibraryItemChanges.input"]
+    assert changes["additionalProperties"] is False
+    assert "required" not in changes
+    rating = changes["properties"]["user_rating"]
+    assert (rating["minimum"], rating["maximum"], rating["type"]) == (1, 5, ["integer", "null"])
+    start = real["components"]["schemas"]["download.v1.StartDownloadRequest.attributes"]
+    assert start["required"] == ["product_id"]
+    assert start["properties"]["product_id"]["format"] == "uuid"
+    item = real["components"]["schemas"]["download.v1.ItemReport.input"]
+    assert item["required"] == ["item_id", "status"]
+
+
+def test_both_spellings_of_pages_are_documented(real: Any) -> None:
+    parameters = real["paths"]["/api/v1/library/items"]["get"]["parameters"]
+    by_name = {one["name"]: one["schema"] for one in parameters}
+    assert by_name["page"] == by_name["page[number]"]
+    assert by_name["limit"] == by_name["page[size]"]
+    assert (by_name["limit"]["minimum"], by_name["limit"]["maximum"]) == (1, 100)
+
+
+def test_enums_say_what_their_values_mean(real: Any) -> None:
+    status = real["components"]["schemas"]["library.v1.InstallationStatus"]
+    assert status["enum"][:2] == ["not_installed", "installing"]
+    assert "* `installing`: A first download is live." in status["description"]
+
+
+def field(kind: Kind, rules: validate_pb2.FieldRules, *, repeated: bool = False, has_presence: bool = False) -> Field:
+    return Field("f", kind, "", repeated, has_presence, "", False, rules, "f", None, None, Location("", 0), "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rules", "expected"),
+    [
+        (Kind.STRING, {"string": {"min_len": 2, "max_len": 5}}, {"minLength": 2, "maxLength": 5}),
+        (Kind.STRING, {"string": {"len": 3}}, {"minLength": 3, "maxLength": 3}),
+        (Kind.STRING, {"string": {"email": True}}, {"format": "email"}),
+        (
+            Kind.STRING,
+            {"string": {"prefix": "a.", "suffix": "z"}},
+            {"allOf": [{"pattern": "^a\\."}, {"pattern": "z$"}]},
+        ),
+        (Kind.STRING, {"string": {"in": ["a", "b"]}}, {"enum": ["a", "b"]}),
+        (Kind.STRING, {"string": {"const": "a"}}, {"enum": ["a"]}),
+        (Kind.STRING, {"string": {"not_in": ["a"]}}, {"not": {"enum": ["a"]}}),
+        (Kind.DOUBLE, {"double": {"gt": 0, "lt": 1.5}}, {"exclusiveMinimum": 0.0, "exclusiveMaximum": 1.5}),
+        (Kind.DOUBLE, {"double": {"const": 2}}, {"const": 2.0}),
+        (Kind.UINT32, {"uint32": {"lte": 7}}, {"minimum": 0, "maximum": 7}),
+        (Kind.BOOL, {"bool": {"const": True}}, {"const": True}),
+    ],
+)
+def test_rules_become_keywords(kind: Kind, rules: dict[str, Any], expected: dict[str, Any]) -> None:
+    made = validate_pb2.FieldRules(**rules)
+    assert keywords(field(kind, made), made) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "rules", "repeated", "has_presence", "expected"),
+    [
+        (Kind.STRING, {"string": {"uuid": True}}, False, False, True),
+        (Kind.STRING, {"string": {"uuid": True}}, False, True, False),
+        (Kind.STRING, {"string": {"max_len": 9}}, False, False, False),
+        (Kind.STRING, {"string": {"pattern": "^[a-z]+$"}}, False, False, True),
+        (Kind.STRING, {"string": {"min_len": 1}, "ignore": validate_pb2.IGNORE_IF_ZERO_VALUE}, False, False, False),
+        (Kind.STRING, {"required": True}, False, True, True),
+        (Kind.INT32, {"int32": {"gte": 0}}, False, False, False),
+        (Kind.INT32, {"int32": {"gt": 0}}, False, False, True),
+        (Kind.ENUM, {"enum": {"not_in": [0]}}, False, False, True),
+        (Kind.ENUM, {"enum": {"defined_only": True}}, False, False, False),
+        (Kind.STRING, {"repeated": {"min_items": 1}}, True, False, True),
+        (Kind.STRING, {"repeated": {"max_items": 1}}, True, False, False),
+    ],
+)
+def test_what_must_be_sent_follows_from_the_rules(
+    *, kind: Kind, rules: dict[str, Any], repeated: bool, has_presence: bool, expected: bool
+) -> None:
+    made = validate_pb2.FieldRules(**rules)
+    assert is_required(field(kind, made, repeated=repeated, has_presence=has_presence)) is expected
