@@ -1,48 +1,36 @@
 """The OpenAPI document that the generator writes: valid by its standard, true to the proto, its examples true to its schemas."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pytest
 from buf.validate import validate_pb2
-from jsonschema import Draft202012Validator
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 from rest.routes import ROUTES
+from samovar.types.v1 import page_pb2
 
 from chassis.reasons import REASONS
 from codegen.constraints import is_required, keywords
-from codegen.generate import GEN
 from codegen.model import Field, Kind, Location
-
-REAL = GEN / "rest" / "openapi.json"
+from gateway.contract import Problem, Route
+from gateway.documents import answer_document
+from tests.unit.codegen.contract_compiler import Example
+from tests.unit.codegen.documents import OPENAPI, as_services_send, faults, operations, read, validator
 
 
 @pytest.fixture(scope="module")
 def real() -> Any:
-    return json.loads(REAL.read_text())
+    return read(OPENAPI.read_text())
 
 
 @pytest.fixture(scope="module")
 def made(example_sources: Mapping[str, str]) -> Any:
     """The document of the example contract."""
-    return json.loads(example_sources["example_rest/openapi.json"])
-
-
-def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
-    for path, item in document["paths"].items():
-        for verb, operation in item.items():
-            yield verb.upper(), path, operation
-
-
-def validator(document: Any, schema: Any) -> Draft202012Validator:
-    """For a schema that stands in the document."""
-    resource = Resource.from_contents(document, default_specification=DRAFT202012)
-    registry: Registry[Any] = Registry().with_resource("urn:document", resource)
-    rebased = json.loads(json.dumps(schema).replace('"#/', '"urn:document#/'))
-    return Draft202012Validator(rebased, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return read(example_sources["example_rest/openapi.json"])
 
 
 def test_the_documents_are_valid_openapi(real: Any, made: Any) -> None:
@@ -138,6 +126,51 @@ def test_enums_say_what_their_values_mean(real: Any) -> None:
     status = real["components"]["schemas"]["library.v1.InstallationStatus"]
     assert status["enum"][:2] == ["not_installed", "installing"]
     assert "* `installing`: A first download is live." in status["description"]
+
+
+def _over_the_wire(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value))
+
+
+def _answer(route: Route, seed: int) -> Any:
+    """What the gateway answers when the service sends a random message."""
+    message: Any = as_services_send(route.response_type, seed)
+    for one in message.DESCRIPTOR.fields:
+        if one.message_type is not None and not one.is_repeated:
+            getattr(message, one.name).CopyFrom(as_services_send(GetMessageClass(one.message_type), seed))
+    if route.is_collection and "page" in message.DESCRIPTOR.fields_by_name:
+        message.page.CopyFrom(page_pb2.PageInfo(total_items=seed, current_page=2, per_page=20))
+    encoded = route.encode(message)
+    return _over_the_wire(
+        answer_document(encoded, path=route.path, raw_query="", is_read=route.method == "GET"),
+    )
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if not route.no_content], ids=lambda route: route.rpc)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None)
+def test_whatever_a_service_sends_becomes_a_documented_answer(real: Any, route: Route, seed: int) -> None:
+    operation = real["paths"][route.path][route.method.lower()]
+    content = operation["responses"][str(route.success_status)]["content"]["application/vnd.api+json"]
+    assert faults(real, content["schema"], _answer(route, seed)) == []
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.has_body], ids=lambda route: route.rpc)
+def test_the_example_of_a_request_is_one_that_the_gateway_reads(real: Any, route: Route) -> None:
+    operation = real["paths"][route.path][route.method.lower()]
+    example = operation["requestBody"]["content"]["application/vnd.api+json"]["example"]
+    problems: list[Problem] = []
+    path = {place.strip("{}"): "x" for place in route.pointers.values() if place.startswith("{")}
+    route.decode(path, (), example["data"]["attributes"], problems)
+    assert problems == []
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_every_kind_of_field_is_documented_as_it_is_written(made: Any, example: Example, seed: int) -> None:
+    thing = as_services_send(example.things_pb2.Thing, seed)
+    written = _over_the_wire(example.things.thing_resource(thing))
+    assert faults(made, {"$ref": "#/components/schemas/thing"}, written) == []
 
 
 def field(kind: Kind, rules: validate_pb2.FieldRules, *, repeated: bool = False, has_presence: bool = False) -> Field:
