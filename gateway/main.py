@@ -17,6 +17,7 @@ from chassis.settings import load_settings
 from chassis.tls import read_tls
 from gateway.app import AppParts, make_app
 from gateway.backends import open_backends
+from gateway.documentation import read_documentation
 from gateway.limits import Limits
 from gateway.ops import Probes
 from gateway.server import serve_http
@@ -58,6 +59,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
     }
     rpcs = [route.rpc for route in ROUTES] + [stream.rpc for stream in STREAMS]
     tls = await read_tls(settings)
+    documentation = await asyncio.to_thread(read_documentation)
     async with (
         open_identity(settings, name=NAME) as identity,
         open_backends(
@@ -80,6 +82,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
                 backends=backends,
                 verifier=identity.verifier,
                 probes=probes,
+                documentation=documentation,
                 cors_origins=settings.cors_origins,
                 trusted_proxies=settings.trusted_proxies,
                 limits=limits,
