@@ -1,6 +1,7 @@
-"""Runs protoc and every plugin over proto/ and lays the result down as gen/. Called by `./taskw gen` and `./taskw gen:check`.
+"""Runs protoc and every plugin over proto/ and lays the result down as gen/, and docs/errors.md beside it. Called by
+`./taskw gen` and `./taskw gen:check`.
 
-`python -m codegen.generate` replaces gen/; with `--check` it leaves gen/ alone and fails when a fresh one would differ.
+`python -m codegen.generate` replaces them; with `--check` it leaves them alone and fails when fresh ones would differ.
 """
 
 import filecmp
@@ -14,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 GEN = ROOT / "gen"
+ERRORS = ROOT / "docs" / "errors.md"
 OWN = ("samovar", "library", "download", "catalog", "content", "payment", "account")
 GENERATED_THIRD_PARTY = ("buf/validate/validate.proto",)
 HEADER = "Generated from proto/ by `./taskw gen`. Do not edit.\n"
@@ -76,6 +78,16 @@ def generate(into: Path) -> None:
     (into / "README.md").write_text(HEADER)
 
 
+def errors_page(gen: Path) -> str:
+    """The text of docs/errors.md, by the registry of a generated tree."""
+    command = (sys.executable, "-m", "codegen.emit_errors")
+    environment = {**os.environ, "PYTHONPATH": str(gen), "PYTHONIOENCODING": "utf-8"}
+    result = subprocess.run(  # noqa: S603  # our own module
+        command, cwd=ROOT, check=True, capture_output=True, env=environment
+    )
+    return result.stdout.decode()
+
+
 def _files(base: Path) -> set[str]:
     return {
         str(path.relative_to(base)) for path in base.rglob("*") if path.is_file() and "__pycache__" not in path.parts
@@ -107,10 +119,17 @@ def main() -> None:
         fresh = Path(folder) / "gen"
         fresh.mkdir()
         generate(fresh)
+        page = errors_page(fresh)
+        is_page_stale = not ERRORS.exists() or ERRORS.read_text(encoding="utf-8") != page
         if "--check" not in sys.argv[1:]:
             _replace(GEN, fresh)
-        elif stale := _differences(GEN, fresh):
-            sys.exit("gen/ is not what proto/ says; run `./taskw gen`:\n  " + "\n  ".join(stale))
+            if is_page_stale:
+                ERRORS.write_text(page, encoding="utf-8")
+            return
+        stale = [f"gen/{name}" for name in _differences(GEN, fresh)]
+        stale += [str(ERRORS.relative_to(ROOT))] if is_page_stale else []
+        if stale:
+            sys.exit("not what proto/ says; run `./taskw gen`:\n  " + "\n  ".join(stale))
 
 
 if __name__ == "__main__":

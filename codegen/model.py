@@ -15,11 +15,13 @@ from google.protobuf.compiler import plugin_pb2
 from samovar.options.v1 import options_pb2
 
 _FieldProto = descriptor_pb2.FieldDescriptorProto
+_ERRORS: Any = options_pb2.errors
 
 # Numbers of the members that make up a source path (google/protobuf/descriptor.proto, SourceCodeInfo.Location.path).
 _FILE_MESSAGES, _FILE_ENUMS, _FILE_SERVICES = 4, 5, 6
 _MESSAGE_FIELDS, _MESSAGE_NESTED, _MESSAGE_ENUMS = 2, 3, 4
 _SERVICE_METHODS = 2
+_ENUM_VALUES = 2
 
 
 class Kind(StrEnum):
@@ -75,7 +77,7 @@ class Location:
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field. `type_name` is the full name of its message or enum. `oneof` names the oneof it stands in, if it is a real one.
-    `is_uuid`: its rules (buf.validate) let nothing else through.
+    `rules` are those of buf.validate; `is_uuid`: they let nothing else through. `json_name` is the field's name in events.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Field:
     has_presence: bool
     oneof: str
     is_uuid: bool
+    rules: validate_pb2.FieldRules | None
+    json_name: str
     relationship: options_pb2.Relationship | None
     stream_event: options_pb2.StreamEvent | None
     location: Location
@@ -93,7 +97,7 @@ class Field:
 
 def scalar(kind: Kind) -> Field:
     """The `value` of a wrapper message."""
-    return Field("value", kind, "", False, False, "", False, None, None, Location("", 0), "")
+    return Field("value", kind, "", False, False, "", False, None, "value", None, None, Location("", 0), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class MessageType:
     is_map_entry: bool
     fields: tuple[Field, ...]
     resource: options_pb2.Resource | None
+    event: options_pb2.Event | None
     location: Location
     comment: str
 
@@ -120,13 +125,17 @@ class MessageType:
 
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """An enum; `texts` are its values as JSON spells them (lower case, without the enum's name), None for the unspecified one."""
+    """An enum; `texts` are its values as JSON spells them (lower case, without the enum's name), None for the unspecified one;
+    `comments` are what is said of them, in the same order.
+    """
 
     full_name: str
     path: str
     file: str
     texts: tuple[tuple[int, str | None], ...]
+    comments: tuple[str, ...]
     location: Location
+    comment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +164,8 @@ class Method:
     access: options_pb2.Access | None
     rest: options_pb2.Rest | None
     stream: options_pb2.Stream | None
+    errors: tuple[str, ...]
+    """Reasons of its own, as the option lists them."""
     location: Location
     comment: str
 
@@ -173,6 +184,8 @@ class Contract:
     messages: Mapping[str, MessageType]
     enums: Mapping[str, EnumType]
     methods: tuple[Method, ...]
+    services: Mapping[str, str]
+    """What is said of each service of the files to generate, by full name."""
 
 
 class _Lines:
@@ -212,6 +225,8 @@ def _fields(message: descriptor_pb2.DescriptorProto, lines: _Lines, path: Sequen
             has_presence=not repeated and (field.proto3_optional or in_oneof or kind is Kind.MESSAGE),
             oneof=message.oneof_decl[field.oneof_index].name if in_oneof else "",
             is_uuid=rules is not None and rules.string.uuid,
+            rules=rules,
+            json_name=field.json_name,
             relationship=_option(options, options_pb2.relationship),
             stream_event=_option(options, options_pb2.stream_event),
             location=lines.location(*here),
@@ -219,13 +234,17 @@ def _fields(message: descriptor_pb2.DescriptorProto, lines: _Lines, path: Sequen
         )
 
 
-def _enum(full_name: str, path: str, enum: descriptor_pb2.EnumDescriptorProto, location: Location) -> EnumType:
+def _enum(
+    full_name: str, path: str, enum: descriptor_pb2.EnumDescriptorProto, lines: _Lines, place: Sequence[int]
+) -> EnumType:
     prefix = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", enum.name).upper() + "_"
     texts: list[tuple[int, str | None]] = []
     for value in enum.value:
         text = value.name.removeprefix(prefix).lower()
         texts.append((value.number, None if value.number == 0 and text == "unspecified" else text))
-    return EnumType(full_name, path, location.file, tuple(texts), location)
+    comments = tuple(lines.comment(*place, _ENUM_VALUES, index) for index in range(len(enum.value)))
+    location = lines.location(*place)
+    return EnumType(full_name, path, location.file, tuple(texts), comments, location, lines.comment(*place))
 
 
 class _Types:
@@ -238,7 +257,7 @@ class _Types:
     def add_file(self, file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> None:
         for index, enum in enumerate(file.enum_type):
             full_name = f"{file.package}.{enum.name}"
-            self.enums[full_name] = _enum(full_name, enum.name, enum, lines.location(_FILE_ENUMS, index))
+            self.enums[full_name] = _enum(full_name, enum.name, enum, lines, (_FILE_ENUMS, index))
         for index, message in enumerate(file.message_type):
             self._add_message(file, message, lines, message.name, (_FILE_MESSAGES, index))
 
@@ -259,14 +278,13 @@ class _Types:
             is_map_entry=options.map_entry,
             fields=tuple(_fields(message, lines, path)),
             resource=_option(options, options_pb2.resource),
+            event=_option(options, options_pb2.event),
             location=lines.location(*path),
             comment=lines.comment(*path),
         )
         for index, enum in enumerate(message.enum_type):
             nested = f"{full_name}.{enum.name}"
-            self.enums[nested] = _enum(
-                nested, f"{name}.{enum.name}", enum, lines.location(*path, _MESSAGE_ENUMS, index)
-            )
+            self.enums[nested] = _enum(nested, f"{name}.{enum.name}", enum, lines, (*path, _MESSAGE_ENUMS, index))
         for index, inner in enumerate(message.nested_type):
             self._add_message(file, inner, lines, f"{name}.{inner.name}", (*path, _MESSAGE_NESTED, index))
 
@@ -299,6 +317,7 @@ def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterato
                 access=_option(options, options_pb2.access),
                 rest=_option(options, options_pb2.rest),
                 stream=_option(options, options_pb2.stream),
+                errors=tuple(options.Extensions[_ERRORS].reasons),
                 location=lines.location(*path),
                 comment=lines.comment(*path),
             )
@@ -308,16 +327,22 @@ def read(request: plugin_pb2.CodeGeneratorRequest) -> Contract:
     """Makes the model of what protoc passes to a plugin."""
     types = _Types()
     methods: list[Method] = []
+    services: dict[str, str] = {}
     own = frozenset(request.file_to_generate)
     for file in request.proto_file:
         lines = _Lines(file)
         types.add_file(file, lines)
         if file.name in own:
             methods.extend(_methods(file, lines))
+            services |= {
+                f"{file.package}.{service.name}": lines.comment(_FILE_SERVICES, index)
+                for index, service in enumerate(file.service)
+            }
     return Contract(
         own_files=tuple(sorted(own)),
         proto2_files=frozenset(file.name for file in request.proto_file if file.syntax != "proto3"),
         messages=types.messages,
         enums=types.enums,
         methods=tuple(methods),
+        services=services,
     )

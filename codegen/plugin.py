@@ -7,6 +7,8 @@ import sys
 from google.protobuf.compiler import plugin_pb2
 
 from codegen import model
+from codegen.emit_asyncapi import emit_asyncapi
+from codegen.emit_openapi import emit_openapi
 from codegen.emit_routes import emit_routes
 from codegen.emit_transcoders import emit_transcoders
 from codegen.faults import Faults
@@ -32,8 +34,12 @@ def answer(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGenerator
     if faults.found:
         response.error = "the contract contradicts itself\n" + "\n".join(map(str, sorted(set(faults.found))))
         return response
-    name, content = emit_routes(endpoints, streams, root)
-    files[name] = content
+    whole = (
+        emit_routes(endpoints, streams, root),
+        emit_openapi(contract, endpoints, root),
+        emit_asyncapi(contract, endpoints, streams, root),
+    )
+    files |= dict(whole)
     for name in sorted(files):
         response.file.add(name=name, content=files[name])
     return response

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from samovar.options.v1 import options_pb2
 
+from chassis.reasons import REASONS
 from codegen.endpoints import PATH_KINDS, Endpoint, StreamEndpoint, path_parameters, path_shape
 from codegen.faults import Faults
 from codegen.model import Contract, Field, Kind, MessageType, Method
@@ -25,6 +26,9 @@ def check_method(method: Method, faults: Faults) -> None:
             "http-on-stream",
             f"{name} answers with a stream and has a google.api.http option; use the stream option",
         )
+    for reason in method.errors:
+        if reason not in REASONS:
+            faults.add(at, "error-reason", f"{name}: {reason!r} is no reason of samovar.errors.v1.ErrorReason")
     if method.rest is not None and not method.bindings:
         faults.add(at, "rest-without-http", f"{name} has a rest option and no google.api.http binding")
 

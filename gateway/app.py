@@ -3,7 +3,7 @@
 An address that an RPC brings with it is served without a change here.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from gateway.auth import Verifier
 from gateway.backends import Backends
 from gateway.contract import Route, StreamRoute
 from gateway.cors import make_prepare_hook
+from gateway.documentation import Published, add_documentation
 from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.middleware import answering_errors, observing
@@ -38,6 +39,7 @@ class AppParts:
     backends: Backends
     verifier: Verifier
     probes: Probes
+    documentation: Mapping[str, Published] = field(default_factory=dict)
     cors_origins: Collection[str] = ()
     trusted_proxies: Collection[Network] = ()
     limits: Limits = field(default_factory=Limits)
@@ -59,6 +61,7 @@ def make_app(parts: AppParts) -> web.Application:
     app.router.add_get(HEALTH_PATH, parts.probes.health)
     app.router.add_get(READY_PATH, parts.probes.ready)
     app.on_response_prepare.append(make_prepare_hook(frozenset(parts.cors_origins)))
+    add_documentation(app, parts.documentation)
 
     async def close_sockets(_: web.Application) -> None:
         await sockets.close_all()

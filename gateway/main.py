@@ -17,6 +17,7 @@ from chassis.settings import load_settings
 from chassis.tls import read_tls
 from gateway.app import AppParts, make_app
 from gateway.backends import open_backends
+from gateway.documentation import read_documentation
 from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.ops import Probes
@@ -63,6 +64,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
     }
     rpcs = [route.rpc for route in ROUTES] + [stream.rpc for stream in STREAMS]
     tls = await read_tls(settings)
+    documentation = await asyncio.to_thread(read_documentation)
     async with (
         open_identity(settings, name=NAME) as identity,
         open_backends(
@@ -86,6 +88,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
                 backends=backends,
                 verifier=identity.verifier,
                 probes=probes,
+                documentation=documentation,
                 cors_origins=settings.cors_origins,
                 trusted_proxies=settings.trusted_proxies,
                 limits=limits,

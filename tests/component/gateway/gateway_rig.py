@@ -28,6 +28,7 @@ from chassis.service_tokens import ServiceTokenSource
 from chassis.tokens import open_key_set, service_tokens, user_tokens
 from gateway.app import AppParts, make_app, utc_now
 from gateway.backends import open_backends
+from gateway.documentation import read_documentation
 from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.ops import Probes
@@ -333,6 +334,7 @@ async def gateway_rig(
                 backends=backends,
                 verifier=verifier,
                 probes=probes,
+                documentation=await asyncio.to_thread(read_documentation),
                 cors_origins=(ORIGIN,),
                 trusted_proxies=(ip_network("127.0.0.0/8"),),
                 limits=limits,

@@ -94,6 +94,7 @@ CASES = {
     "stream-on-unary": (UNARY, _stream('path: "/api/v1/ws/@", id_field: "id", time_field: "time"')),
     "http-on-stream": ("(Request) returns (stream Response)", _http('get: "/api/v1/@/{id}"')),
     "rest-without-http": (UNARY, ACCESS + " option (samovar.options.v1.rest) = {location: true};"),
+    "error-reason": (UNARY, ACCESS + ' option (samovar.options.v1.errors) = {reasons: ["NO_SUCH_REASON"]};'),
     "http-path": (UNARY, _http('get: "/api/v1/{id=things/*}"')),
     "http-response-body": (UNARY, _http('get: "/api/v1/@/{id}", response_body: "thing"')),
     "path-parameter": (UNARY, _http('get: "/api/v1/@/{other}"')),

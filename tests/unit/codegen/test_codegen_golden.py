@@ -41,5 +41,11 @@ def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
 
 def test_generated_code_has_short_lines(example_sources: Mapping[str, str]) -> None:
     """Generated code is meant to be read."""
-    long = [(name, line) for name, text in example_sources.items() for line in text.splitlines() if len(line) > 140]
+    long = [
+        (name, line)
+        for name, text in example_sources.items()
+        if name.endswith(".py")
+        for line in text.splitlines()
+        if len(line) > 140
+    ]
     assert long == []

@@ -25,6 +25,8 @@ REST_FIELD_NUMBER: _ClassVar[int]
 rest: _descriptor.FieldDescriptor
 STREAM_FIELD_NUMBER: _ClassVar[int]
 stream: _descriptor.FieldDescriptor
+ERRORS_FIELD_NUMBER: _ClassVar[int]
+errors: _descriptor.FieldDescriptor
 RESOURCE_FIELD_NUMBER: _ClassVar[int]
 resource: _descriptor.FieldDescriptor
 EVENT_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +79,12 @@ class Rest(_message.Message):
     if_match_field: str
     etag_field: str
     def __init__(self, request_types: _Optional[_Iterable[str]] = ..., success_status: _Optional[int] = ..., no_content: _Optional[bool] = ..., data_field: _Optional[str] = ..., update_mask_field: _Optional[str] = ..., location: _Optional[bool] = ..., signed_urls: _Optional[bool] = ..., if_match_field: _Optional[str] = ..., etag_field: _Optional[str] = ...) -> None: ...
+
+class Errors(_message.Message):
+    __slots__ = ("reasons",)
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Stream(_message.Message):
     __slots__ = ("path", "resume_field", "id_field", "time_field")

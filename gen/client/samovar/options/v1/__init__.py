@@ -6,6 +6,7 @@
 __all__ = (
     "Access",
     "ErrorSpec",
+    "Errors",
     "Event",
     "RateClass",
     "Relationship",
@@ -98,6 +99,21 @@ class Access(betterproto2.Message):
 
 
 default_message_pool.register_message("samovar.options.v1", "Access", Access)
+
+
+@dataclass(eq=False, repr=False)
+class Errors(betterproto2.Message):
+    """
+    What a method answers beside what every method may: refused tokens, broken rules of its request, a dependency away.
+    """
+
+    reasons: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Reasons, without the enum's prefix: `LIBRARY_ITEM_NOT_FOUND`.
+    """
+
+
+default_message_pool.register_message("samovar.options.v1", "Errors", Errors)
 
 
 @dataclass(eq=False, repr=False)

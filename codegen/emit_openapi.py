@@ -1,0 +1,195 @@
+"""Writes the OpenAPI 3.1 document of every REST endpoint: what a client can send, what it can get, with the proto's comments, rules
+and error codes. The gateway serves it at /api/v1/openapi.json.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from samovar.options.v1 import options_pb2
+
+from codegen import openapi_parts as parts
+from codegen.constraints import is_required
+from codegen.endpoints import Endpoint, snake
+from codegen.examples import UUID, Examples, NoExample
+from codegen.json_schemas import Form, Json, Schemas
+from codegen.model import Contract, Field
+from codegen.operation_errors import codes_by_status
+
+_PAGE_SPELLINGS = {"page": "page[number]", "limit": "page[size]"}
+
+
+def emit_openapi(contract: Contract, endpoints: Sequence[Endpoint], root: str) -> tuple[str, str]:
+    """Path and text of the document."""
+    document = _Document(contract).of(endpoints)
+    return f"{root.replace('.', '/')}/openapi.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+class _Document:
+    """Collects operations and the components they share."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._schemas = Schemas(contract)
+        self._examples = Examples(contract)
+        self._responses: dict[str, Json] = {}
+        self._codes: set[str] = set()
+
+    def of(self, endpoints: Sequence[Endpoint]) -> Json:
+        paths: dict[str, Json] = {}
+        for endpoint in endpoints:
+            paths.setdefault(endpoint.path, {})[endpoint.verb.lower()] = self._operation(endpoint)
+        self._schemas.keep("errors", parts.ERRORS)
+        services = dict.fromkeys(endpoint.method.service for endpoint in endpoints)
+        return {
+            "openapi": "3.1.0",
+            "info": parts.INFO,
+            "servers": [{"url": "/"}],
+            "tags": [_described({"name": name}, self._contract.services.get(name, "")) for name in sorted(services)],
+            "paths": dict(sorted(paths.items())),
+            "components": {
+                "schemas": dict(sorted(self._schemas.components.items())),
+                "responses": dict(sorted(self._responses.items())),
+                "examples": {code: parts.error_example(code) for code in sorted(self._codes)},
+                "headers": parts.HEADERS,
+                "securitySchemes": parts.SECURITY_SCHEMES,
+            },
+        }
+
+    def _operation(self, endpoint: Endpoint) -> Json:
+        method, access = endpoint.method, endpoint.method.access or options_pb2.Access()
+        # The endpoint of an additional binding has its number at the end.
+        name = f"{method.service.rpartition('.')[2]}_{method.name}{endpoint.name.removeprefix(snake(method.name))}"
+        summary, _, rest = method.comment.partition(". ")
+        operation: Json = {"operationId": name, "tags": [method.service], "summary": summary.removesuffix(".") or name}
+        if rest:
+            operation["description"] = rest
+        operation["security"] = [] if access.public else [{"bearer": [role]} for role in access.roles]
+        parameters = [*self._path_parameters(endpoint), *self._query_parameters(endpoint), *parts.HEADER_PARAMETERS]
+        operation["parameters"] = parameters
+        if endpoint.has_body:
+            operation["requestBody"] = self._request_body(endpoint, name)
+        operation["responses"] = {
+            str(endpoint.success_status): self._success(endpoint),
+            **{str(status): self._failure(status, codes) for status, codes in codes_by_status(endpoint).items()},
+        }
+        return operation
+
+    def _path_parameters(self, endpoint: Endpoint) -> Iterator[Json]:
+        for one in endpoint.path_fields:
+            parameter = _described({"name": one.name, "in": "path", "required": True}, one.comment)
+            yield {**parameter, "schema": self._schemas.value(one, Form.REQUEST)}
+
+    def _query_parameters(self, endpoint: Endpoint) -> Iterator[Json]:
+        for one in endpoint.query_fields:
+            schema = self._schemas.value(one, Form.REQUEST)
+            comment = self._schemas.described(one)
+            parameter = _described({"name": one.name, "in": "query"}, comment)
+            if one.repeated:
+                parameter |= {"style": "form", "explode": True}
+            yield {**parameter, "schema": schema}
+            if endpoint.is_paged and one.name in _PAGE_SPELLINGS:
+                said = f"JSON:API's spelling of `{one.name}`; a request keeps to one spelling."
+                yield {"name": _PAGE_SPELLINGS[one.name], "in": "query", "description": said, "schema": schema}
+
+    def _request_body(self, endpoint: Endpoint, name: str) -> Json:
+        fields = endpoint.body_fields
+        body = endpoint.body_field
+        if body is not None:
+            attributes = self._schemas.message(self._contract.messages[body.type_name], Form.REQUEST)
+        else:
+            said = endpoint.request.comment
+            schema = self._schemas.members(fields, Form.REQUEST, said)
+            attributes = self._schemas.keep(f"{endpoint.request.full_name}.attributes", schema)
+        types = self._request_types(endpoint)
+        needs_attributes = any(is_required(one) for one in fields)
+        data: Json = {
+            "type": "object",
+            "required": ["type", "attributes"] if needs_attributes else ["type"],
+            "properties": {"type": {"type": "string", "enum": types}},
+        }
+        if endpoint.document_id_parameter is not None:
+            said = f"Equal to `{endpoint.document_id_parameter}` of the address."
+            data["properties"]["id"] = {"type": "string", "description": said}
+        data["properties"]["attributes"] = attributes
+        document = {"type": "object", "required": ["data"], "properties": {"data": data}}
+        content: Json = {"schema": self._schemas.keep(f"{name}.request", document)}
+        example = self._attributes_example(fields)
+        if example is not None:
+            content["example"] = {"data": {"type": types[0], "attributes": example}}
+        return {"required": True, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+
+    def _attributes_example(self, fields: Sequence[Field]) -> Any:
+        try:
+            return self._examples.members(fields, Form.REQUEST)
+        except NoExample:
+            return None
+
+    def _request_types(self, endpoint: Endpoint) -> list[str]:
+        types = [*endpoint.method.rest.request_types] if endpoint.method.rest is not None else []
+        data = endpoint.data
+        if data is not None and data.resource.resource is not None:
+            types.append(data.resource.resource.type)
+        return list(dict.fromkeys(types))
+
+    def _success(self, endpoint: Endpoint) -> Json:
+        rest = endpoint.method.rest
+        headers = dict(parts.header_references("X-Request-ID"))
+        if endpoint.data is None:
+            return {"description": "Done.", "headers": headers}
+        headers |= parts.header_references("Content-Language")
+        if rest is not None and rest.location:
+            headers |= parts.header_references("Location")
+        if endpoint.verb == "GET" and not (rest is not None and rest.signed_urls):
+            headers |= parts.header_references("ETag")
+        content: Json = {"schema": self._answer(endpoint)}
+        with suppress(NoExample):
+            content["example"] = self._answer_example(endpoint)
+        said = endpoint.response.comment or HTTPStatus(endpoint.success_status).phrase
+        return {"description": said, "headers": headers, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+
+    def _answer(self, endpoint: Endpoint) -> Json:
+        """A reference to the document of a success: what gateway.documents.answer_document makes."""
+        data = endpoint.data
+        assert data is not None  # noqa: S101  asked before
+        resource = self._schemas.resource(data.resource)
+        name = resource["$ref"].rpartition("/")[2]
+        primary: Json = {"type": "array", "items": resource} if data.is_collection else resource
+        properties: Json = {"data": primary}
+        if endpoint.is_paged:
+            name += ".page"
+            properties |= {"links": parts.PAGE_LINKS, "meta": parts.PAGE_META}
+        else:
+            name += ".list" if data.is_collection else ".document"
+            if endpoint.verb == "GET":
+                properties["links"] = parts.SELF_LINK
+            else:
+                name += ".changed"
+        return self._schemas.keep(name, {"type": "object", "required": list(properties), "properties": properties})
+
+    def _answer_example(self, endpoint: Endpoint) -> Json:
+        data = endpoint.data
+        assert data is not None  # noqa: S101  asked before
+        resource = self._examples.resource(data.resource)
+        example: Json = {"data": [resource] if data.is_collection else resource}
+        path = endpoint.path
+        for one in endpoint.path_fields:
+            value = UUID if one.is_uuid else self._examples.value(one, Form.REQUEST)
+            path = path.replace(f"{{{one.name}}}", str(value))
+        if endpoint.is_paged:
+            return example | parts.page_example(path)
+        return example | ({"links": {"self": path}} if endpoint.verb == "GET" else {})
+
+    def _failure(self, status: int, codes: Sequence[str]) -> Json:
+        """A reference to the answer with these codes."""
+        name = f"{status}-{'-'.join(codes)}"
+        self._codes.update(codes)
+        if name not in self._responses:
+            self._responses[name] = parts.error_response(status, codes)
+        return {"$ref": f"#/components/responses/{name}"}
+
+
+def _described(what: Json, comment: str) -> Json:
+    return {**what, "description": comment} if comment else what

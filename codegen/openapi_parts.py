@@ -1,0 +1,177 @@
+"""What every OpenAPI document of ours has in common: the parts that follow from the gateway and not from any one method."""
+
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from chassis.reasons import REASONS
+from codegen.examples import UUID
+from codegen.json_schemas import Json
+
+MEDIA_TYPES = ("application/vnd.api+json", "application/json")
+"""JSON:API, and the same document as plain JSON."""
+
+INFO: Json = {
+    "title": "Samovar",
+    "version": "v1",
+    "description": (
+        "REST by [JSON:API 1.1](https://jsonapi.org/format/1.1/), generated from the protos. Answers are "
+        "`application/vnd.api+json`, or `application/json` when that is preferred or was sent. Wherever there is GET, there is "
+        "HEAD. Texts of errors are Russian, English when `Accept-Language` prefers it. WebSockets and events are described in "
+        "`/api/v1/asyncapi.json`."
+    ),
+}
+
+SECURITY_SCHEMES: Json = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The user's access token; an operation names the role that the token must carry.",
+    }
+}
+
+HEADERS: Json = {
+    "X-Request-ID": {
+        "description": "The request's id: the client's own, or a new one.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Content-Language": {
+        "description": "Language of the texts.",
+        "required": True,
+        "schema": {"type": "string", "enum": ["ru", "en"]},
+    },
+    "Location": {
+        "description": "Where the new resource is; equal to `data.links.self`.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "ETag": {"description": "Version of the answer.", "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds to wait before the next try.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"description": "How to authenticate.", "required": True, "schema": {"type": "string"}},
+}
+
+HEADER_PARAMETERS: Sequence[Json] = (
+    {
+        "name": "Accept-Language",
+        "in": "header",
+        "description": "Preferred languages of texts, `ru` or `en`.",
+        "schema": {"type": "string"},
+        "example": "en",
+    },
+)
+
+_TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+ERRORS: Json = {
+    "type": "object",
+    "description": "Everything that is wrong, at once.",
+    "required": ["errors", "meta"],
+    "properties": {
+        "errors": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["id", "status", "code", "title", "detail"],
+                "properties": {
+                    "id": {"type": "string", "format": "uuid", "description": "Of this one occurrence."},
+                    "status": {"type": "string", "pattern": "^[45][0-9]{2}$", "description": "HTTP status."},
+                    "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$", "description": "What programs go by."},
+                    "title": {"type": "string", "description": "Short text for people."},
+                    "detail": {"type": "string", "description": "Whole text for people."},
+                    "source": {
+                        "type": "object",
+                        "description": "Where in the request.",
+                        "properties": {
+                            "pointer": {"type": "string", "format": "json-pointer"},
+                            "parameter": {"type": "string"},
+                            "header": {"type": "string"},
+                        },
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                    },
+                    "meta": {"type": "object", "description": "The values that the texts name."},
+                },
+            },
+        },
+        "meta": {
+            "type": "object",
+            "required": ["trace_id"],
+            "properties": {"trace_id": {"type": "string", "description": "For whoever reads the logs."}},
+        },
+    },
+}
+
+_LINK: Json = {"type": "string", "format": "uri-reference"}
+SELF_LINK: Json = {"type": "object", "required": ["self"], "properties": {"self": _LINK}}
+_LINK_OR_NONE: Json = {"type": ["string", "null"], "format": "uri-reference"}
+PAGE_LINKS: Json = {
+    "type": "object",
+    "required": ["self", "first", "prev", "next", "last"],
+    "properties": {
+        "self": _LINK,
+        "first": _LINK,
+        "prev": _LINK_OR_NONE,
+        "next": _LINK_OR_NONE,
+        "last": _LINK,
+    },
+}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+PAGE_META: Json = {
+    "type": "object",
+    "required": ["total_items", "current_page", "per_page", "total_pages"],
+    "properties": {"total_items": _COUNT, "current_page": _COUNT, "per_page": _COUNT, "total_pages": _COUNT},
+}
+
+
+def header_references(*names: str) -> Iterator[tuple[str, Json]]:
+    for name in names:
+        yield name, {"$ref": f"#/components/headers/{name}"}
+
+
+def page_example(path: str) -> Json:
+    """Links and meta of a page that is the only one."""
+    only = f"{path}?page=1"
+    return {
+        "links": {"self": path, "first": only, "prev": None, "next": None, "last": only},
+        "meta": {"total_items": 1, "current_page": 1, "per_page": 20, "total_pages": 1},
+    }
+
+
+def error_example(code: str) -> Json:
+    """One error as a document; `{name}` in its text stands for what a real one says."""
+    reason = REASONS[code]
+    error = {
+        "id": UUID,
+        "status": str(reason.http),
+        "code": code,
+        "title": reason.title["en"],
+        "detail": reason.detail["en"],
+    }
+    return {"summary": reason.title["en"], "value": {"errors": [error], "meta": {"trace_id": _TRACE_ID}}}
+
+
+def error_response(status: int, codes: Sequence[str]) -> Json:
+    """The answer that carries errors with these codes."""
+    listed = "\n".join(f"* `{code}`: {REASONS[code].title['en']}" for code in codes)
+    headers = dict(header_references("X-Request-ID", "Content-Language"))
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        headers |= header_references("Retry-After")
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers |= header_references("WWW-Authenticate")
+    named = {"properties": {"errors": {"items": {"properties": {"code": {"enum": list(codes)}}}}}}
+    content: dict[str, Any] = {
+        "schema": {"allOf": [{"$ref": "#/components/schemas/errors"}, named]},
+        "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
+    }
+    return {
+        "description": f"{HTTPStatus(status).phrase}.\n\n{listed}",
+        "headers": headers,
+        "content": dict.fromkeys(MEDIA_TYPES, content),
+    }

@@ -1,0 +1,226 @@
+"""The OpenAPI document that the generator writes: valid by its standard, true to the proto, its examples true to its schemas."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+from buf.validate import validate_pb2
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from rest.routes import ROUTES
+from samovar.types.v1 import page_pb2
+
+from chassis.reasons import REASONS
+from codegen.constraints import is_required, keywords
+from codegen.model import Field, Kind, Location
+from gateway.contract import Problem, Route
+from gateway.documents import answer_document
+from tests.unit.codegen.contract_compiler import Example
+from tests.unit.codegen.documents import OPENAPI, as_services_send, faults, operations, read, validator
+
+
+@pytest.fixture(scope="module")
+def real() -> Any:
+    return read(OPENAPI.read_text())
+
+
+@pytest.fixture(scope="module")
+def made(example_sources: Mapping[str, str]) -> Any:
+    """The document of the example contract."""
+    return read(example_sources["example_rest/openapi.json"])
+
+
+def test_the_documents_are_valid_openapi(real: Any, made: Any) -> None:
+    for document in (real, made):
+        assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_every_route_is_an_operation_and_nothing_else_is(real: Any) -> None:
+    documented = {(verb, path) for verb, path, _ in operations(real)}
+    assert documented == {(route.method, route.path) for route in ROUTES}
+    names = [operation["operationId"] for _, _, operation in operations(real)]
+    assert len(set(names)) == len(names)
+
+
+def test_every_operation_says_who_may_call_it(real: Any) -> None:
+    rules = {(route.method, route.path): route.access for route in ROUTES}
+    for verb, path, operation in operations(real):
+        access = rules[verb, path]
+        assert operation["security"] == ([] if access.public else [{"bearer": [role]} for role in access.roles])
+
+
+def test_examples_keep_their_schemas(real: Any, made: Any) -> None:
+    checked = 0
+    for document in (real, made):
+        for verb, path, operation in operations(document):
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for content in (media for body in bodies for media in body.get("content", {}).values()):
+                if "example" in content:
+                    errors = list(validator(document, content["schema"]).iter_errors(content["example"]))
+                    assert errors == [], (verb, path)
+                    checked += 1
+    assert checked > 40
+
+
+def test_examples_of_errors_keep_their_schemas(real: Any) -> None:
+    for response in real["components"]["responses"].values():
+        for content in response["content"].values():
+            for code in content["examples"]:
+                value = real["components"]["examples"][code]["value"]
+                assert list(validator(real, content["schema"]).iter_errors(value)) == []
+
+
+def test_an_operation_lists_the_errors_of_its_own(real: Any) -> None:
+    start = real["paths"]["/api/v1/download-client/downloads"]["post"]
+    assert {"403", "404", "409", "429", "507"} <= start["responses"].keys()
+    refused = real["components"]["responses"][start["responses"]["403"]["$ref"].rpartition("/")[2]]
+    assert "PRODUCT_ACCESS_DENIED" in refused["description"]
+    listed = real["paths"]["/api/v1/library/items"]["get"]["responses"]
+    assert {"409", "413", "415"}.isdisjoint(listed)
+
+
+def test_every_code_of_the_document_is_in_the_registry(real: Any) -> None:
+    codes = set(real["components"]["examples"])
+    assert codes <= REASONS.keys()
+    assert {"VALIDATION_ERROR", "DOWNLOAD_QUEUE_FULL", "LIBRARY_ITEM_NOT_FOUND"} <= codes
+
+
+def test_members_of_answers_are_all_there_and_null_only_where_the_proto_says_optional(real: Any) -> None:
+    attributes = real["components"]["schemas"]["libraryItem"]["properties"]["attributes"]
+    assert attributes["required"] == list(attributes["properties"])
+    assert attributes["properties"]["title"]["type"] == ["string", "null"]
+    assert attributes["properties"]["is_hidden"]["type"] == "boolean"
+    assert attributes["properties"]["added_at"]["format"] == "date-time"
+    assert attributes["properties"]["total_playtime_seconds"] == {
+        "description": "Time played, over all devices.",
+        "type": "integer",
+        "format": "int64",
+    }
+
+
+def test_members_of_requests_carry_the_rules_of_the_proto(real: Any) -> None:
+    changes = real["components"]["schemas"]["library.v1.LibraryItemChanges.input"]
+    assert changes["additionalProperties"] is False
+    assert "required" not in changes
+    rating = changes["properties"]["user_rating"]
+    assert (rating["minimum"], rating["maximum"], rating["type"]) == (1, 5, ["integer", "null"])
+    start = real["components"]["schemas"]["download.v1.StartDownloadRequest.attributes"]
+    assert start["required"] == ["product_id"]
+    assert start["properties"]["product_id"]["format"] == "uuid"
+    item = real["components"]["schemas"]["download.v1.ItemReport.input"]
+    assert item["required"] == ["item_id", "status"]
+
+
+def test_both_spellings_of_pages_are_documented(real: Any) -> None:
+    parameters = real["paths"]["/api/v1/library/items"]["get"]["parameters"]
+    by_name = {one["name"]: one["schema"] for one in parameters}
+    assert by_name["page"] == by_name["page[number]"]
+    assert by_name["limit"] == by_name["page[size]"]
+    assert (by_name["limit"]["minimum"], by_name["limit"]["maximum"]) == (1, 100)
+
+
+def test_enums_say_what_their_values_mean(real: Any) -> None:
+    status = real["components"]["schemas"]["library.v1.InstallationStatus"]
+    assert status["enum"][:2] == ["not_installed", "installing"]
+    assert "* `installing`: A first download is live." in status["description"]
+
+
+def _over_the_wire(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value))
+
+
+def _answer(route: Route, seed: int) -> Any:
+    """What the gateway answers when the service sends a random message."""
+    message: Any = as_services_send(route.response_type, seed)
+    for one in message.DESCRIPTOR.fields:
+        if one.message_type is not None and not one.is_repeated:
+            getattr(message, one.name).CopyFrom(as_services_send(GetMessageClass(one.message_type), seed))
+    if route.is_collection and "page" in message.DESCRIPTOR.fields_by_name:
+        message.page.CopyFrom(page_pb2.PageInfo(total_items=seed, current_page=2, per_page=20))
+    encoded = route.encode(message)
+    return _over_the_wire(
+        answer_document(encoded, path=route.path, raw_query="", is_read=route.method == "GET"),
+    )
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if not route.no_content], ids=lambda route: route.rpc)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None)
+def test_whatever_a_service_sends_becomes_a_documented_answer(real: Any, route: Route, seed: int) -> None:
+    operation = real["paths"][route.path][route.method.lower()]
+    content = operation["responses"][str(route.success_status)]["content"]["application/vnd.api+json"]
+    assert faults(real, content["schema"], _answer(route, seed)) == []
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.has_body], ids=lambda route: route.rpc)
+def test_the_example_of_a_request_is_one_that_the_gateway_reads(real: Any, route: Route) -> None:
+    operation = real["paths"][route.path][route.method.lower()]
+    example = operation["requestBody"]["content"]["application/vnd.api+json"]["example"]
+    problems: list[Problem] = []
+    path = {place.strip("{}"): "x" for place in route.pointers.values() if place.startswith("{")}
+    route.decode(path, (), example["data"]["attributes"], problems)
+    assert problems == []
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_every_kind_of_field_is_documented_as_it_is_written(made: Any, example: Example, seed: int) -> None:
+    thing = as_services_send(example.things_pb2.Thing, seed)
+    written = _over_the_wire(example.things.thing_resource(thing))
+    assert faults(made, {"$ref": "#/components/schemas/thing"}, written) == []
+
+
+def field(kind: Kind, rules: validate_pb2.FieldRules, *, repeated: bool = False, has_presence: bool = False) -> Field:
+    return Field("f", kind, "", repeated, has_presence, "", False, rules, "f", None, None, Location("", 0), "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rules", "expected"),
+    [
+        (Kind.STRING, {"string": {"min_len": 2, "max_len": 5}}, {"minLength": 2, "maxLength": 5}),
+        (Kind.STRING, {"string": {"len": 3}}, {"minLength": 3, "maxLength": 3}),
+        (Kind.STRING, {"string": {"email": True}}, {"format": "email"}),
+        (
+            Kind.STRING,
+            {"string": {"prefix": "a.", "suffix": "z"}},
+            {"allOf": [{"pattern": "^a\\."}, {"pattern": "z$"}]},
+        ),
+        (Kind.STRING, {"string": {"in": ["a", "b"]}}, {"enum": ["a", "b"]}),
+        (Kind.STRING, {"string": {"const": "a"}}, {"enum": ["a"]}),
+        (Kind.STRING, {"string": {"not_in": ["a"]}}, {"not": {"enum": ["a"]}}),
+        (Kind.DOUBLE, {"double": {"gt": 0, "lt": 1.5}}, {"exclusiveMinimum": 0.0, "exclusiveMaximum": 1.5}),
+        (Kind.DOUBLE, {"double": {"const": 2}}, {"const": 2.0}),
+        (Kind.UINT32, {"uint32": {"lte": 7}}, {"minimum": 0, "maximum": 7}),
+        (Kind.BOOL, {"bool": {"const": True}}, {"const": True}),
+    ],
+)
+def test_rules_become_keywords(kind: Kind, rules: dict[str, Any], expected: dict[str, Any]) -> None:
+    made = validate_pb2.FieldRules(**rules)
+    assert keywords(field(kind, made), made) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "rules", "repeated", "has_presence", "expected"),
+    [
+        (Kind.STRING, {"string": {"uuid": True}}, False, False, True),
+        (Kind.STRING, {"string": {"uuid": True}}, False, True, False),
+        (Kind.STRING, {"string": {"max_len": 9}}, False, False, False),
+        (Kind.STRING, {"string": {"pattern": "^[a-z]+$"}}, False, False, True),
+        (Kind.STRING, {"string": {"min_len": 1}, "ignore": validate_pb2.IGNORE_IF_ZERO_VALUE}, False, False, False),
+        (Kind.STRING, {"required": True}, False, True, True),
+        (Kind.INT32, {"int32": {"gte": 0}}, False, False, False),
+        (Kind.INT32, {"int32": {"gt": 0}}, False, False, True),
+        (Kind.ENUM, {"enum": {"not_in": [0]}}, False, False, True),
+        (Kind.ENUM, {"enum": {"defined_only": True}}, False, False, False),
+        (Kind.STRING, {"repeated": {"min_items": 1}}, True, False, True),
+        (Kind.STRING, {"repeated": {"max_items": 1}}, True, False, False),
+    ],
+)
+def test_what_must_be_sent_follows_from_the_rules(
+    *, kind: Kind, rules: dict[str, Any], repeated: bool, has_presence: bool, expected: bool
+) -> None:
+    made = validate_pb2.FieldRules(**rules)
+    assert is_required(field(kind, made, repeated=repeated, has_presence=has_presence)) is expected
