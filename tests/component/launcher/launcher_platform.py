@@ -62,6 +62,7 @@ def make_game(
     directories: tuple[str, ...] = (),
     change: Callable[[content.Manifest], None] | None = None,
     key_id: str = "test",
+    product_id: UUID | None = None,
 ) -> Game:
     """Publishes a tree. `change` spoils the manifest before it is signed."""
     links = dict(links or {})
@@ -70,7 +71,7 @@ def make_game(
         parts = path.split("/")[:-1]
         folders |= {"/".join(parts[: depth + 1]) for depth in range(len(parts))}
     manifest = content.Manifest(
-        format=1, product_id=str(uuid4()), version_id=str(uuid4()), platform=content.PLATFORM_LINUX
+        format=1, product_id=str(product_id or uuid4()), version_id=str(uuid4()), platform=content.PLATFORM_LINUX
     )
     manifest.created_at.FromDatetime(datetime.now(UTC))
     chunks: dict[str, bytes] = {}
