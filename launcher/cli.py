@@ -150,7 +150,8 @@ def repair(
 def uninstall(folder: GameFolder, *, as_json: AsJson = False) -> None:
     """Remove an installed game; what you added to its folder stays."""
     try:
-        installed, removed = _run(_commands().uninstall_game(folder.absolute()))
+        owner = account(Environment.read())
+        installed, removed = _run(_commands().uninstall_game(owner, folder.absolute()))
     except LauncherError as failure:
         raise _exit(failure, as_json=as_json) from None
     _commands().show_uninstalled(installed, removed, as_json=as_json)

@@ -117,9 +117,9 @@ async def repair_game(
         return verification, await repair(owner, directory, verification, pace=pace, progress=progress)
 
 
-async def uninstall_game(directory: Path) -> tuple[Installed, int]:
-    """Removes the game from the folder."""
-    return await uninstall(directory)
+async def uninstall_game(owner: Account, directory: Path) -> tuple[Installed, int]:
+    """Removes the game from the folder and tells the server."""
+    return await uninstall(owner, directory)
 
 
 def show_verification(found: Verification, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from launcher.api import open_api
 from launcher.failures import ExitCode, LauncherError
 from launcher.install import InstallResult, Patience, install
 from launcher.ledger import Progress
@@ -119,13 +120,16 @@ async def repair(
     )
 
 
-async def uninstall(directory: Path) -> tuple[Installed, int]:
+async def uninstall(account: Account, directory: Path) -> tuple[Installed, int]:
     """Removes what was installed and the launcher's own folder; what the user added stays. Answers what it was, and how many files
-    and links went. An interrupted call is simply made again.
+    and links went. The server is told first: what is interrupted after that is simply called again.
 
     Raises:
-        LauncherError: NOT_INSTALLED, FOLDER_IN_USE, or the disk refuses.
+        LauncherError: NOT_INSTALLED, FOLDER_IN_USE, the server is away, or the disk refuses.
     """
+    installed = await _installed(directory)
+    async with open_api(account) as api:
+        await api.report_uninstalled(installed.product_id, account.device_id)
 
     def work() -> tuple[Installed, int]:
         workspace = Workspace.open(directory)

@@ -4,6 +4,7 @@ import json
 import os
 import random
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -23,6 +24,7 @@ from launcher_platform import (
 from launcher.failures import ExitCode, LauncherError
 from launcher.install import InstallRequest, InstallResult, Patience, install
 from launcher.maintenance import repair, uninstall, update, verify
+from launcher.settings import Account
 
 KEY = Ed25519PrivateKey.generate()
 QUICK = Patience(max_tries=3, first_delay_seconds=0.01)
@@ -121,7 +123,8 @@ async def test_a_repair_fetches_only_what_is_damaged_and_keeps_what_the_user_add
 
 
 async def test_a_folder_without_a_game_is_told_so_and_left_as_it_was(tmp_path: Path) -> None:
-    for work in (verify(tmp_path), uninstall(tmp_path)):
+    nobody = Account("http://127.0.0.1:9", "token", uuid4(), "")
+    for work in (verify(tmp_path), uninstall(nobody, tmp_path)):
         with pytest.raises(LauncherError) as refusal:
             await work
         assert (refusal.value.code, refusal.value.exit_code) == ("NOT_INSTALLED", ExitCode.USAGE)
@@ -154,3 +157,4 @@ async def test_the_commands_update_verify_repair_and_uninstall(tmp_path: Path) -
         assert (await samovar("repair", str(folder)))["status"] == "ok"
         assert (await samovar("uninstall", str(folder)))["removed_files"] == 5
         assert list(folder.iterdir()) == []
+        assert len(platform.uninstalled) == 1, "the server is told"

@@ -202,6 +202,11 @@ class ErrorReason(betterproto2.Enum):
     Insufficient disk space.
     """
 
+    INSTALLATION_NOT_FOUND = 60
+    """
+    Installation not found.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -242,6 +247,7 @@ class ErrorReason(betterproto2.Enum):
             34: "ERROR_REASON_SERVICE_UNAVAILABLE",
             35: "ERROR_REASON_DEADLINE_EXCEEDED",
             36: "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE",
+            60: "ERROR_REASON_INSTALLATION_NOT_FOUND",
         }
 
     @classmethod
@@ -284,4 +290,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_SERVICE_UNAVAILABLE": 34,
             "ERROR_REASON_DEADLINE_EXCEEDED": 35,
             "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE": 36,
+            "ERROR_REASON_INSTALLATION_NOT_FOUND": 60,
         }
