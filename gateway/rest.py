@@ -10,7 +10,7 @@ from gateway.auth import Verifier, authenticate, bearer_token
 from gateway.backends import Backends, call_metadata
 from gateway.context import CONTEXT, RequestContext
 from gateway.contract import JsonValue, Problem, Route
-from gateway.documents import answer_document, parse_json, read_attributes, self_link
+from gateway.documents import answer_document, parse_json, read_attributes, read_resources, self_link
 from gateway.errors import Refused, ServiceRefused
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
@@ -43,9 +43,11 @@ class RestEndpoint:
         path = dict(request.match_info)
         raw_query = ascii_url(request.rel_url.raw_query_string)
         query = parse_query(raw_query, limit=self._limits.query_parameters)
-        attributes = read_attributes(document, route, path) if route.has_body else None
+        taken: JsonValue = None
+        if route.has_body:
+            taken = read_resources(document, route) if route.takes_list else read_attributes(document, route, path)
         problems: list[Problem] = []
-        message = route.decode(path, query, attributes, problems)
+        message = route.decode(path, query, taken, problems)
         if problems:
             raise Refused(*problems)
         try:
