@@ -32,10 +32,13 @@ def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
     if endpoint.query_fields:
         yield emit_names(f"{name.upper()}_QUERY", [one for one in endpoint.query_fields if not one.repeated])
     json, mapping = names.shape("JsonValue"), names.imports.use("collections.abc", "Mapping")
+    taken = f"{'attributes' if endpoint.has_body else '_attributes'}: {mapping}[str, {json}] | None"
+    if endpoint.takes_list:
+        taken = f"resources: {names.shape('ResourceList')} | None"
     arguments = [
         f"{'path' if endpoint.path_fields else '_path'}: {mapping}[str, str]",
         f"query: {names.shape('Query')}",
-        f"{'attributes' if endpoint.has_body else '_attributes'}: {mapping}[str, {json}] | None",
+        taken,
         f"problems: list[{names.shape('Problem')}]",
     ]
     request = names.message_class(endpoint.request)
@@ -165,6 +168,8 @@ def _parameter(one: Field, names: ModuleNames) -> str:
 def _body(endpoint: Endpoint, names: ModuleNames) -> list[str]:
     if not endpoint.has_body:
         return []
+    if endpoint.takes_list:
+        return _resources(endpoint, names)
     at, body = names.runtime("ATTRIBUTES"), endpoint.body_field
     lines = ["if attributes is not None:"]
     if body is None:
@@ -183,3 +188,17 @@ def _body(endpoint: Endpoint, names: ModuleNames) -> list[str]:
             f"    {mask}.paths.extend({names.runtime('mask_paths')}(attributes, {known}))",
         ]
     return lines
+
+
+def _resources(endpoint: Endpoint, names: ModuleNames) -> list[str]:
+    """Reads a document whose data is a list: ids to ids, attributes to the rest."""
+    body = endpoint.body_field
+    assert body is not None  # noqa: S101  # what takes_list means
+    filler, target = names.filler(names.message(body.type_name)), attribute("message", body.name)
+    return [
+        "if resources is not None:",
+        "    for index, (resource_id, attributes) in enumerate(resources):",
+        f"        element = {target}.add()",
+        f'        {filler}(element, attributes, f"/data/{{index}}/attributes", problems)',
+        "        element.id = resource_id",
+    ]

@@ -59,6 +59,9 @@ def _pointers(endpoint: Endpoint) -> Iterator[str]:
     for one in endpoint.query_fields:
         yield f'"{one.name}": "?{one.name}"'
     body = endpoint.body_field
+    if endpoint.takes_list and body is not None:
+        yield f'"{body.name}": "/data/#"'
+        return
     if body is not None:
         yield f'"{body.name}": "/data/attributes"'
     for one in endpoint.body_fields:
@@ -73,6 +76,9 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
     method, rest, data = endpoint.method, endpoint.method.rest, endpoint.data
     parameter = endpoint.document_id_parameter if endpoint.has_body else None
     resource_type = data.resource.resource.type if data is not None and data.resource.resource is not None else ""
+    request_types = [*(rest.request_types if rest else ())]
+    if endpoint.element is not None and endpoint.element.resource is not None:
+        resource_type = endpoint.element.resource.type
     return [
         "Route(",
         f"    method={text(endpoint.verb)},",
@@ -85,8 +91,9 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
         *fit("pointers={", _pointers(endpoint), "},", " " * 4),
         f"    access={_access(method, endpoint.verb, imports)},",
         f"    has_body={endpoint.has_body},",
+        f"    takes_list={endpoint.takes_list},",
         f"    resource_type={text(resource_type)},",
-        f"    request_types={_strings(rest.request_types if rest else ())},",
+        f"    request_types={_strings(request_types)},",
         f"    document_id_parameter={text(parameter) if parameter else None},",
         f"    is_collection={data is not None and data.is_collection},",
         f"    success_status={endpoint.success_status},",

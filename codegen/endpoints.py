@@ -60,10 +60,13 @@ class Endpoint:
     path_fields: tuple[Field, ...]
     query_fields: tuple[Field, ...]
     body_field: Field | None
-    """The message field that receives the attributes; None with `body: "*"` and without a body."""
+    """The message field that receives the attributes; None with `body: "*"` and without a body. A repeated one receives a list of
+    resource objects."""
     body_fields: tuple[Field, ...]
     """The fields that attributes are named by: of the request itself, or of `body_field`."""
     has_body: bool
+    element: MessageType | None
+    """With a repeated `body_field`: the resource that it is a list of."""
     mask_field: Field | None
     if_match_field: Field | None
     data: Data | None
@@ -71,6 +74,11 @@ class Endpoint:
     """A field of the resource in `data`."""
     document_id_parameter: str | None
     success_status: int
+
+    @property
+    def takes_list(self) -> bool:
+        """The document's data is a list of resource objects, each with an id."""
+        return self.body_field is not None and self.body_field.repeated
 
     @property
     def is_paged(self) -> bool:

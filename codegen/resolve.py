@@ -107,6 +107,7 @@ class _Resolver:
             body_field=body_field,
             body_fields=body_fields,
             has_body=bool(binding.body),
+            element=self._contract.messages[body_field.type_name] if body_field and body_field.repeated else None,
             mask_field=mask_field,
             if_match_field=if_match_field,
             data=None if rest is not None and rest.no_content else data,
@@ -141,6 +142,8 @@ class _Resolver:
                 "http-body", f"the body {binding.body!r} is not a field of {self._request.path} that is free for it"
             )
             return None, ()
+        if found.repeated and found.kind is Kind.MESSAGE and found.type_name not in WELL_KNOWN:
+            return self._resource_list(found)
         if found.kind is not Kind.MESSAGE or found.repeated or found.type_name in WELL_KNOWN:
             self._fault(
                 "http-body",
@@ -149,6 +152,20 @@ class _Resolver:
             )
             return None, ()
         return found, self._contract.messages[found.type_name].fields
+
+    def _resource_list(self, found: Field) -> tuple[Field | None, tuple[Field, ...]]:
+        """A document whose data is a list: of resource objects with ids, so the element must say its type and have one."""
+        message = self._contract.messages[found.type_name]
+        id_field = message.field("id")
+        has_id = id_field is not None and id_field.kind is Kind.STRING and not id_field.repeated
+        if message.is_map_entry or message.resource is None or not message.resource.type or not has_id:
+            self._fault(
+                "http-body",
+                f"the body {found.name!r} is a list, so {message.path} needs a resource option with a type, and a string id",
+                found.location,
+            )
+            return None, ()
+        return found, tuple(one for one in message.fields if one.name != "id")
 
     def _mask_field(self, binding: Binding) -> Field | None:
         name = self._method.rest.update_mask_field if self._method.rest else ""
@@ -164,6 +181,9 @@ class _Resolver:
             self._fault("update-mask", f"rest.update_mask_field means nothing on a {binding.verb}")
         if found is None:
             self._fault("update-mask", f"rest.update_mask_field {name!r} is not a field of {self._request.path}")
+        elif any(one.name == binding.body and one.repeated for one in self._request.fields):
+            self._fault("update-mask", "a list of resource objects has no one set of members to make a mask of")
+            return None
         elif found.type_name != FIELD_MASK or found.repeated:
             self._fault("update-mask", f"rest.update_mask_field {name!r} is not a {FIELD_MASK}", found.location)
             return None

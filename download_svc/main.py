@@ -12,6 +12,7 @@ from typing import Final
 import aiohttp
 import grpc.aio
 from download.v1.downloads_pb2_grpc import add_DownloadServiceServicer_to_server
+from download.v1.installations_pb2_grpc import add_InstallationServiceServicer_to_server
 
 from chassis.background import background
 from chassis.consumers import Consumer
@@ -36,10 +37,12 @@ from download_svc.infrastructure.links import CdnLinkSigner, CdnProvider
 from download_svc.infrastructure.live import HotLiveBoard
 from download_svc.infrastructure.manifests import PublishedManifests, StoredManifestLinks
 from download_svc.infrastructure.postgres import units_of_work
+from download_svc.infrastructure.postgres_installations import PostgresInstallationReader
 from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
 from download_svc.infrastructure.postgres_versions import PostgresVersionReader
-from download_svc.presentation import servicer
+from download_svc.presentation import installation_servicer, servicer
 from download_svc.presentation.consumers import LIVE_GROUP, STATE_GROUP, live_subscriptions, state_subscriptions
+from download_svc.presentation.installation_servicer import InstallationPorts, InstallationServicer
 from download_svc.presentation.servicer import DownloadServicer, Ports
 from download_svc.settings import DownloadSettings, MigrateSettings
 
@@ -77,10 +80,12 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
         policy = Policy(settings.max_concurrent_downloads_per_user, settings.default_download_priority)
         sessions = PostgresSessionReader(resources.database)
         board = HotLiveBoard(resources.state.values, resources.state.streams)
+        versions = PostgresVersionReader(resources.database)
+        installations = InstallationPorts(begin, PostgresInstallationReader(resources.database), versions, now)
         ports = Ports(
             begin=begin,
             sessions=sessions,
-            versions=PostgresVersionReader(resources.database),
+            versions=versions,
             access=access,
             signer=_link_signer(settings),
             manifests=StoredManifestLinks(resources.objects),
@@ -106,8 +111,8 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
             serve(
                 name=NAME,
                 bind=f"{settings.bind_host}:{settings.download_service_grpc_port}",
-                register=partial(add_DownloadServiceServicer_to_server, DownloadServicer(ports)),
-                services=(servicer.SERVICE,),
+                register=partial(_register, ports, installations),
+                services=(servicer.SERVICE, installation_servicer.SERVICE),
                 verifier=resources.identity.verifier,
                 service_verifier=resources.identity.service_verifier,
                 readiness=readiness,
@@ -116,6 +121,11 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 workers=settings.workers,
             )
         )
+
+
+def _register(ports: Ports, installations: InstallationPorts, server: grpc.aio.Server) -> None:
+    add_DownloadServiceServicer_to_server(DownloadServicer(ports), server)
+    add_InstallationServiceServicer_to_server(InstallationServicer(installations), server)
 
 
 async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:

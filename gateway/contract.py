@@ -13,6 +13,10 @@ Query = Sequence[tuple[str, str]]
 """Decoded query parameters in order; a name may come more than once."""
 
 
+ResourceList = Sequence[tuple[str, Mapping[str, JsonValue]]]
+"""`id` and `attributes` of each resource object of a document whose data is a list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a request: an error code, where it is (one of the three), members for its texts."""
@@ -74,9 +78,10 @@ class Route:
     """One REST endpoint.
 
     `decode(path, query, attributes, problems)` makes the request message of path parameters, query and `data.attributes` (None
-    when the method takes no body), and appends what is wrong to `problems` instead of raising; with problems the message is not
-    to be used. `pointers` maps a request field's path (`item.user_rating`) to where it came from: a JSON pointer, or `?name` for
-    a query parameter, `{name}` for a path parameter, or `:Name` for a header.
+    when the method takes no body, a ResourceList where data is a list), and appends what is wrong to `problems` instead of
+    raising; with problems the message is not to be used. `pointers` maps a request field's path (`item.user_rating`) to where it
+    came from: a JSON pointer (`/data/#` = a list of resource objects), `?name` for a query parameter, `{name}` for a path
+    parameter, or `:Name` for a header.
     """
 
     method: str
@@ -84,11 +89,13 @@ class Route:
     rpc: str
     request_type: type[Message]
     response_type: type[Message]
-    decode: Callable[[Mapping[str, str], Query, Mapping[str, JsonValue] | None, list[Problem]], Message]
+    decode: Callable[[Mapping[str, str], Query, JsonValue, list[Problem]], Message]
     encode: Callable[[Message], Encoded]
     pointers: Mapping[str, str]
     access: AccessRule
     has_body: bool
+    takes_list: bool
+    """The document's data is a list of resource objects with ids (`resource_type` is theirs), not one object."""
     resource_type: str
     request_types: tuple[str, ...]
     document_id_parameter: str | None

@@ -6,7 +6,7 @@ JSON:API 1.1, sections 5 to 9; what the contract adds is in its section 1. Calle
 from collections.abc import Mapping
 from typing import cast
 
-from gateway.contract import Encoded, JsonValue, Problem, Route
+from gateway.contract import Encoded, JsonValue, Problem, ResourceList, Route
 from gateway.errors import Refused
 from gateway.pages import page_links, page_meta
 from gateway.transcoding import read_json
@@ -45,18 +45,53 @@ def read_attributes(document: JsonValue, route: Route, path: Mapping[str, str]) 
     return cast("Mapping[str, JsonValue]", attributes)
 
 
+def read_resources(document: JsonValue, route: Route) -> ResourceList:
+    """Ids and attributes of a request document whose data is a list of resource objects (absent attributes = none).
+
+    Raises:
+        Refused: with everything that is wrong with the envelope.
+    """
+    if not isinstance(document, dict):
+        raise Refused(_broken("", "the body must be a JSON object"))
+    data = document.get("data")
+    if not isinstance(data, list):
+        raise Refused(_broken("/data" if "data" in document else "", "the member data is required and must be a list"))
+    problems: list[Problem] = []
+    resources = []
+    for index, one in enumerate(data):
+        at = f"/data/{index}"
+        if not isinstance(one, dict):
+            problems.append(_broken(at, "must be an object"))
+            continue
+        attributes = one.get("attributes", {})
+        problems += _check_type(one, route, at)
+        if not isinstance(one.get("id"), str):
+            problems.append(
+                _broken(f"{at}/id" if "id" in one else at, "the member id is required and must be a string")
+            )
+        elif not isinstance(attributes, dict):
+            problems.append(_broken(f"{at}/attributes", "must be an object"))
+        elif "id" in attributes:
+            problems.append(_broken(f"{at}/attributes/id", "the id stands beside the attributes"))
+        else:
+            resources.append((one["id"], attributes))
+    if problems:
+        raise Refused(*problems)
+    return resources
+
+
 def _broken(pointer: str, sentence: str) -> Problem:
     return Problem("VALIDATION_ERROR", pointer=pointer, details={"description": sentence})
 
 
-def _check_type(data: Mapping[str, JsonValue], route: Route) -> list[Problem]:
+def _check_type(data: Mapping[str, JsonValue], route: Route, at: str = "/data") -> list[Problem]:
     if "type" not in data:
-        return [_broken("/data", "the member type is required")]
+        return [_broken(at, "the member type is required")]
     given = data["type"]
     if not isinstance(given, str):
-        return [_broken("/data/type", "must be a string")]
+        return [_broken(f"{at}/type", "must be a string")]
     if given != route.resource_type and given not in route.request_types:
-        return [Problem("RESOURCE_TYPE_CONFLICT", pointer="/data/type")]
+        return [Problem("RESOURCE_TYPE_CONFLICT", pointer=f"{at}/type")]
     return []
 
 

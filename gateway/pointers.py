@@ -11,6 +11,8 @@ from typing import Literal
 from gateway.contract import JsonValue
 
 ATTRIBUTES = "/data/attributes"
+_LIST = "/#"
+"""Ends a place that holds a list of resource objects."""
 
 _SEGMENT = re.compile(r'(?P<name>[A-Za-z_]\w*)|\[(?P<index>\d+)\]|\[(?P<key>"(?:[^"\\]|\\.)*"|[^\]]+)\]')
 
@@ -59,6 +61,10 @@ def _source(place: str, rest: list[str]) -> Source:
         return Source("parameter", place.strip("{}"))
     if place.startswith(":"):
         return Source("header", place[1:])
+    if place.endswith(_LIST):
+        place = place.removesuffix(_LIST)
+        # An element's id stands beside its attributes.
+        rest = [*rest[:1], *(["attributes"] if rest[1:] and rest[1:] != ["id"] else []), *rest[1:]]
     return Source("pointer", place + "".join("/" + _escape(part) for part in rest))
 
 

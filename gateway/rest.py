@@ -12,9 +12,9 @@ from chassis.errors import DomainError
 from gateway.auth import Verifier, authenticate, bearer_token
 from gateway.backends import Backends, call_metadata
 from gateway.context import CONTEXT, RequestContext
-from gateway.contract import Problem, Route
+from gateway.contract import JsonValue, Problem, Route
 from gateway.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
-from gateway.documents import answer_document, parse_json, read_attributes, self_link
+from gateway.documents import answer_document, parse_json, read_attributes, read_resources, self_link
 from gateway.errors import Refused, ServiceRefused
 from gateway.idempotency import KEY_HEADER, Idempotency, make_claim, read_key
 from gateway.limits import Limits
@@ -94,9 +94,11 @@ class RestEndpoint:
         path = dict(request.match_info)
         raw_query = ascii_url(request.rel_url.raw_query_string)
         query = parse_query(raw_query, limit=self._limits.query_parameters)
-        attributes = read_attributes(document, route, path) if route.has_body else None
+        taken: JsonValue = None
+        if route.has_body:
+            taken = read_resources(document, route) if route.takes_list else read_attributes(document, route, path)
         problems: list[Problem] = []
-        message = route.decode(path, query, attributes, problems)
+        message = route.decode(path, query, taken, problems)
         if route.if_match_field is not None:
             tags = if_match_tags(request.headers.getall(hdrs.IF_MATCH, ()), problems)
             getattr(message, route.if_match_field).extend(tags)

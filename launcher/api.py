@@ -22,6 +22,7 @@ from launcher.resources import (
     ManifestReference,
     Resource,
     Session,
+    installation_entry_of,
     library_entry_of,
     link_of,
     manifest_reference_of,
@@ -31,6 +32,7 @@ from launcher.settings import Account
 
 MEDIA_TYPE = "application/vnd.api+json"
 DOWNLOADS = "/api/v1/download-client/downloads"
+INSTALLATIONS = "/api/v1/download-client/installations"
 LIBRARY = "/api/v1/library/items"
 MAX_TRIES = 6
 FIRST_DELAY_SECONDS = 0.25
@@ -103,6 +105,18 @@ class Api:
 
     async def manifest(self, session_id: UUID) -> ManifestReference:
         return await self._one("GET", f"{DOWNLOADS}/{session_id}/manifest", manifest_reference_of)
+
+    async def report_uninstalled(self, product_id: UUID, device_id: UUID) -> bool:
+        """The product is gone from the device; False when the server knew of no installation there."""
+        query = {"product_id": str(product_id), "device_id": str(device_id)}
+        found = [entry async for entry in self._pages(INSTALLATIONS, query, installation_entry_of)]
+        for entry in found:
+            try:
+                await self._call("DELETE", f"{INSTALLATIONS}/{entry.id}")
+            except LauncherError as refusal:
+                if refusal.code != "INSTALLATION_NOT_FOUND":  # another client, or an earlier try, was quicker
+                    raise
+        return bool(found)
 
     async def links(self, session_id: UUID, ids: Sequence[str]) -> Sequence[Link]:
         """Signed links to chunks, at most MAX_LINK_IDS."""

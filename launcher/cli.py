@@ -1,5 +1,5 @@
-"""The launcher's own commands: login, library, install. Parses, calls, shows, and turns a failure into an exit code. Mounted by
-launcher.main.
+"""The launcher's own commands: login, library, install, update, verify, repair, uninstall. Parses, calls, shows, and turns
+a failure into an exit code. Mounted by launcher.main.
 """
 
 import asyncio
@@ -34,6 +34,10 @@ PLATFORM_NAMES = ("windows", "linux", "macos")
 MAX_PARALLEL = 64
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+GameFolder = Annotated[Path, typer.Argument(help="Folder of an installed game.", exists=True, file_okay=False)]
+Limit = Annotated[int, typer.Option(help="Limit in kilobits (1,000 bit) a second; 0 = none.", min=0)]
+Parallel = Annotated[int, typer.Option(help="Chunks fetched at a time.", min=1, max=MAX_PARALLEL)]
+Priority = Annotated[int | None, typer.Option(help="0 to 10, higher first.", min=0, max=10)]
 
 
 def login(
@@ -74,9 +78,9 @@ def install(
     to: Annotated[Path, typer.Option("--to", help="Folder for the game; made if it is missing.")],
     version: Annotated[str | None, typer.Option(help="Id of a version; default: the newest.")] = None,
     platform: Annotated[str | None, typer.Option(help="windows, linux or macos; default: the game's only one.")] = None,
-    limit: Annotated[int, typer.Option(help="Limit in kilobits (1,000 bit) a second; 0 = none.", min=0)] = 0,
-    parallel: Annotated[int, typer.Option(help="Chunks fetched at a time.", min=1, max=MAX_PARALLEL)] = 16,
-    priority: Annotated[int | None, typer.Option(help="0 to 10, higher first.", min=0, max=10)] = None,
+    limit: Limit = 0,
+    parallel: Parallel = 16,
+    priority: Priority = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +98,67 @@ def install(
     _commands().show_result(result, as_json=as_json)
 
 
-install.__doc__ = f"{install.__doc__}\n\n{EXIT_CODES_HELP}"
+def update(
+    folder: GameFolder,
+    version: Annotated[str | None, typer.Option(help="Id of a version; default: the newest.")] = None,
+    limit: Limit = 0,
+    parallel: Parallel = 16,
+    priority: Priority = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an installed game to another version, fetching only what its folder does not hold; the old one stays till then."""
+    try:
+        version_id = _uuid_of(version, "version") if version else None
+        pace = _commands().Pace(limit, parallel, priority)
+        owner = account(Environment.read())
+        result = _run(_commands().update_game(owner, folder.absolute(), version_id, pace, as_json=as_json))
+    except LauncherError as failure:
+        raise _exit(failure, as_json=as_json) from None
+    _commands().show_result(result, as_json=as_json)
+
+
+def verify(folder: GameFolder, *, as_json: AsJson = False) -> None:
+    """Compare every file of an installed game with what was published; ends with code 6 when something is damaged."""
+    try:
+        found = _run(_commands().verify_game(folder.absolute()))
+    except LauncherError as failure:
+        raise _exit(failure, as_json=as_json) from None
+    _commands().show_verification(found, as_json=as_json)
+    if found.damage:
+        raise typer.Exit(ExitCode.CORRUPT)
+
+
+def repair(
+    folder: GameFolder,
+    limit: Limit = 0,
+    parallel: Parallel = 16,
+    priority: Priority = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Verify an installed game and fetch what is damaged or missing; what you added stays."""
+    try:
+        pace = _commands().Pace(limit, parallel, priority)
+        owner = account(Environment.read())
+        found, result = _run(_commands().repair_game(owner, folder.absolute(), pace, as_json=as_json))
+    except LauncherError as failure:
+        raise _exit(failure, as_json=as_json) from None
+    _commands().show_repair(found, result, as_json=as_json)
+
+
+def uninstall(folder: GameFolder, *, as_json: AsJson = False) -> None:
+    """Remove an installed game; what you added to its folder stays."""
+    try:
+        owner = account(Environment.read())
+        installed, removed = _run(_commands().uninstall_game(owner, folder.absolute()))
+    except LauncherError as failure:
+        raise _exit(failure, as_json=as_json) from None
+    _commands().show_uninstalled(installed, removed, as_json=as_json)
+
+
+for _command in (install, update, verify, repair, uninstall):
+    _command.__doc__ = f"{_command.__doc__}\n\n{EXIT_CODES_HELP}"
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
@@ -18,8 +18,10 @@ from launcher.display import keep_showing, open_display, write_json
 from launcher.failures import ExitCode, LauncherError
 from launcher.install import InstallRequest, InstallResult, install
 from launcher.ledger import Progress
+from launcher.maintenance import Pace, Verification, repair, uninstall, update, verify
 from launcher.resources import LibraryEntry
 from launcher.settings import Account
+from launcher.workspace import Installed
 
 UUID_WIDTH = 36
 PIPE_COLUMNS = 200
@@ -87,11 +89,89 @@ async def install_game(owner: Account, wish: Wish, *, as_json: bool) -> InstallR
         limit_kbps=wish.limit_kbps,
         parallel=wish.parallel,
     )
+    async with _showing(title, as_json=as_json) as progress:
+        return await install(owner, request, progress=progress)
+
+
+async def update_game(
+    owner: Account, directory: Path, version_id: UUID | None, pace: Pace, *, as_json: bool
+) -> InstallResult:
+    """Updates and shows how it gets on."""
+    async with _showing(directory.name, as_json=as_json) as progress:
+        return await update(owner, directory, version_id=version_id, pace=pace, progress=progress)
+
+
+async def verify_game(directory: Path) -> Verification:
+    """Compares the folder with what was published."""
+    return await verify(directory)
+
+
+async def repair_game(
+    owner: Account, directory: Path, pace: Pace, *, as_json: bool
+) -> tuple[Verification, InstallResult | None]:
+    """Verifies, then repairs what is damaged and shows how it gets on."""
+    verification = await verify(directory)
+    if not verification.damage:
+        return verification, None
+    async with _showing(directory.name, as_json=as_json) as progress:
+        return verification, await repair(owner, directory, verification, pace=pace, progress=progress)
+
+
+async def uninstall_game(owner: Account, directory: Path) -> tuple[Installed, int]:
+    """Removes the game from the folder and tells the server."""
+    return await uninstall(owner, directory)
+
+
+def show_verification(found: Verification, *, as_json: bool) -> None:
+    """One JSON object, or a line per path that is not as published."""
+    if as_json:
+        write_json(_verification_document(found))
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    for issue in found.issues:
+        console.print(f"{issue.kind.value:>10} {issue.path}", markup=False)
+    console.print(f"{found.files} files checked, {len(found.damage)} damaged")
+
+
+def show_repair(found: Verification, result: InstallResult | None, *, as_json: bool) -> None:
+    """What was damaged, and what it took to mend it."""
+    if as_json:
+        fetched = result.fetched_bytes if result else 0
+        write_json(
+            _verification_document(found)
+            | {"status": "repaired" if result else "ok", "repaired": len(found.damage), "fetched_bytes": fetched}
+        )
+        return
+    text = f"{len(found.damage)} repaired, {result.fetched_bytes:,} bytes fetched" if result else "nothing is damaged"
+    Console(soft_wrap=True, highlight=False).print(text)
+
+
+def show_uninstalled(installed: Installed, removed: int, *, as_json: bool) -> None:
+    """The last line."""
+    if as_json:
+        write_json({"status": "uninstalled", "product_id": str(installed.product_id), "removed_files": removed})
+        return
+    Console(soft_wrap=True, highlight=False).print(f"uninstalled: {removed} files removed")
+
+
+def _verification_document(found: Verification) -> dict[str, object]:
+    return {
+        "status": "damaged" if found.damage else "ok",
+        "product_id": str(found.product_id),
+        "version_id": str(found.version_id),
+        "files": found.files,
+        "issues": [{"path": issue.path, "kind": issue.kind.value} for issue in found.issues],
+    }
+
+
+@asynccontextmanager
+async def _showing(title: str, *, as_json: bool) -> AsyncIterator[Progress]:
+    """A progress that is shown while somebody fills it."""
     progress = Progress()
     with open_display(title, as_json=as_json) as display:
         showing = asyncio.create_task(keep_showing(display, progress))
         try:
-            return await install(owner, request, progress=progress)
+            yield progress
         finally:
             showing.cancel()
             with suppress(asyncio.CancelledError):
@@ -105,7 +185,7 @@ def show_result(result: InstallResult, *, as_json: bool) -> None:
         return
     Console(soft_wrap=True, highlight=False).print(
         f"{result.status}: {result.files} files, {result.bytes:,} bytes in {result.seconds:.1f} s "
-        f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there)"
+        f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there, {result.reused_bytes:,} copied)"
     )
 
 

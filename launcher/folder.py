@@ -143,6 +143,11 @@ class Walker:
             self._way.pop()[1].close()
 
 
+def is_obstruction(error: OSError) -> bool:
+    """Something of another kind lies where a file or folder was expected."""
+    return error.errno in _OBSTRUCTED
+
+
 def disk_failure(error: OSError, path: str) -> LauncherError:
     """An error of the disk in words: what is in the way, or what the disk lacks."""
     if error.errno in _FULL:

@@ -1,5 +1,5 @@
-"""Installs a game: from the request to the last rename, resumable at any point. Called by the command `install`, by the demo and by
-tests.
+"""Installs, updates or repairs a game: from the request to the last rename, resumable at any point, from whatever is on the disk.
+Called by the commands, by the demo and by tests.
 """
 
 import asyncio
@@ -22,9 +22,11 @@ from launcher.ledger import Ledger, Phase, Progress
 from launcher.limiter import Limiter, limiter_of
 from launcher.links import LinkBook
 from launcher.pipeline import Patience, Pipeline, Threads, missing_chunks, open_threads
-from launcher.plan import Plan, PlannedChunk, read_manifest
+from launcher.placement import Placement
+from launcher.plan import Plan, PlannedChunk, outdated_by, read_manifest
 from launcher.reporter import Reporter
 from launcher.resources import ManifestReference, Session
+from launcher.reuse import reuse
 from launcher.sessions import InstallRequest, obtain_session, wait_for_slot
 from launcher.settings import Account
 from launcher.survey import Found, survey
@@ -48,7 +50,9 @@ _HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "DISK_ERROR"})
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
-    """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before."""
+    """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
+    of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
+    """
 
     status: str
     files: int
@@ -58,6 +62,10 @@ class InstallResult:
     resumed_bytes: int
     session_id: str
     version_id: str
+    previous_version_id: str | None = None
+    reused_bytes: int = 0
+    written_files: int = 0
+    removed_files: int = 0
 
 
 @dataclass(slots=True)
@@ -74,6 +82,8 @@ class _Installation:
     workspace: Workspace
     threads: Threads
     stop: threading.Event
+    previous: Sequence[Plan] = ()
+    """What is in the folder, as far as it is known."""
     session: Session | None = None
     is_cancelled: bool = False
 
@@ -138,11 +148,14 @@ async def _open(
 
 
 async def _install(work: _Installation, started: float) -> InstallResult:
+    installed = await work.threads.run(work.workspace.installed)
+    work.previous = await work.threads.run(work.workspace.kept_plans)
     session = await _start(work)
     work.progress.phase = Phase.CHECKING
     plan = await _plan(work, session)
+    outdated = outdated_by(plan, work.previous)
     journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
-    found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, work.stop))
+    found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
     writer = Writer(work.workspace, plan, journal, work.stop)
     reporter = Reporter(
         work.api,
@@ -151,7 +164,9 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         last_sequence=recorded.sequence if recorded else 0,
         record_sequence=lambda sequence: work.threads.run(lambda: writer.record_sequence(sequence)),
     )
-    session = await _bring(work, plan, found, writer, reporter)
+    placement = Placement(work.workspace, plan, outdated)
+    removed_files = await _bring(work, plan, found, writer, placement, reporter)
+    session = await reporter.finish()
     await work.threads.run(work.workspace.discard)
     work.progress.phase = Phase.COMPLETED
     return InstallResult(
@@ -163,6 +178,10 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         resumed_bytes=work.progress.resumed_bytes,
         session_id=str(session.id),
         version_id=str(plan.version_id),
+        previous_version_id=str(installed.version_id) if installed and installed.version_id else None,
+        reused_bytes=work.progress.reused_bytes,
+        written_files=len(plan.files) - len(found.in_place),
+        removed_files=removed_files,
     )
 
 
@@ -176,7 +195,8 @@ async def _start(work: _Installation) -> Session:
         work.request,
         device_id=work.account.device_id,
         known=state.session_id if state is not None and state.product_id == product_id else None,
-        free_bytes=await work.threads.run(workspace.free_bytes),
+        # The server knows what a whole version needs; over an earlier one it is less, which only this side can tell.
+        free_bytes=None if work.previous else await work.threads.run(workspace.free_bytes),
     )
     new_state = State(session.id, session.product_id, session.version_id)
     await work.threads.run(lambda: workspace.save_state(new_state))
@@ -231,16 +251,24 @@ async def _fetch_manifest(work: _Installation, session: Session, reference: Mani
     raise failure
 
 
-async def _bring(work: _Installation, plan: Plan, found: Found, writer: Writer, reporter: Reporter) -> Session:
-    """Fetches what is missing, puts everything in place, and returns the session that the server has completed."""
+async def _bring(
+    work: _Installation, plan: Plan, found: Found, writer: Writer, placement: Placement, reporter: Reporter
+) -> int:
+    """Copies what the disk has, fetches what is missing, puts everything in place; answers how many outdated files went.
+
+    Until the last chunk is checked and durable nothing of the game is touched: what fails before leaves it as it was.
+    """
     ledger = reporter.ledger
-    missing = missing_chunks(plan, found)
     try:
         async with asyncio.TaskGroup() as group:
             reporting = group.create_task(reporter.run())
             work.progress.phase = Phase.DOWNLOADING
             lacking_bytes = plan.total_bytes - work.progress.done_bytes
             await work.threads.run(lambda: work.workspace.need_bytes(lacking_bytes, len(plan.files)))
+            ledger.chunks_reused(
+                await work.threads.run(lambda: reuse(work.workspace, plan, work.previous, found, writer, work.stop))
+            )
+            missing = missing_chunks(plan, found)
             await Pipeline(
                 found=found,
                 missing=missing,
@@ -256,8 +284,9 @@ async def _bring(work: _Installation, plan: Plan, found: Found, writer: Writer, 
                 patience=work.patience,
             ).run()
             work.progress.phase = Phase.INSTALLING
-            await work.threads.run(lambda: writer.commit(found.in_place))
-            await work.threads.run(lambda: work.workspace.note_installed(plan))
+            removed_files = await work.threads.run(
+                lambda: _put_in_place(work.workspace, plan, found, writer, placement)
+            )
             reporting.cancel()
     except BaseExceptionGroup as group_of_failures:
         failure = first_failure(group_of_failures)
@@ -265,7 +294,15 @@ async def _bring(work: _Installation, plan: Plan, found: Found, writer: Writer, 
             await reporter.give_up(failure)
         raise
     ledger.all_in_place()
-    return await reporter.finish()
+    return removed_files
+
+
+def _put_in_place(workspace: Workspace, plan: Plan, found: Found, writer: Writer, placement: Placement) -> int:
+    writer.sync()
+    workspace.note_incoming(plan)
+    removed_files = placement.place(found.in_place)
+    workspace.note_installed(plan)
+    return removed_files
 
 
 def _batch_links(missing: Sequence[PlannedChunk], limiter: Limiter | None) -> int:

@@ -36,6 +36,8 @@ class Progress:
     done_bytes: int = 0
     fetched_bytes: int = 0
     resumed_bytes: int = 0
+    reused_bytes: int = 0
+    """Of the files, copied from what was on the disk."""
 
 
 @dataclass(slots=True)
@@ -88,15 +90,22 @@ class Ledger:
             and file.index not in found.ready
         ]
 
-    def chunk_stored(self, chunk: PlannedChunk, provider: str) -> list[PlannedFile]:
-        """A chunk lies in all its places. Answers the files that are whole now."""
+    def chunks_reused(self, chunks: Iterable[PlannedChunk]) -> None:
+        """These chunks were on the disk and lie in their places now."""
+        before = self.progress.done_bytes
+        for chunk in chunks:
+            self.chunk_stored(chunk, None)
+        self.progress.reused_bytes += self.progress.done_bytes - before
+
+    def chunk_stored(self, chunk: PlannedChunk, provider: str | None) -> list[PlannedFile]:
+        """A chunk lies in all its places; no provider = it was on the disk. Answers the files that are whole now."""
         whole = []
         for place in chunk.places:
             state = self._files[place.file]
             state.lacks_chunks -= 1
             state.present_bytes += chunk.size_bytes
             state.status = ItemStatus.DOWNLOADING
-            state.provider = provider
+            state.provider = provider or state.provider
             self._unreported[place.file] = None
             self.progress.done_bytes += chunk.size_bytes
             if state.lacks_chunks == 0:

@@ -26,6 +26,10 @@ app = typer.Typer(
 app.command()(cli.login)
 app.command()(cli.library)
 app.command()(cli.install)
+app.command()(cli.update)
+app.command()(cli.verify)
+app.command()(cli.repair)
+app.command()(cli.uninstall)
 
 
 def _mount(name: str, module: str, attribute: str, text: str) -> None:

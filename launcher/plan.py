@@ -3,6 +3,7 @@ goes. Pure; used by everything that works on an installation.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
@@ -92,6 +93,34 @@ class Plan:
     total_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """What earlier versions left that the plan has no more, or as another kind: paths of files and links, and of folders."""
+
+    leaves: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
+
+    def covers(self, path: str) -> bool:
+        """Whether the path, or a folder on the way to it, is outdated."""
+        names = path.split("/")
+        ways = ("/".join(names[: depth + 1]) for depth in range(len(names)))
+        return any(way in self.leaves or way in self.folders for way in ways)
+
+
+def outdated_by(plan: Plan, previous: Iterable[Plan]) -> Outdated:
+    """What of the previous trees must go for the plan's tree to stand."""
+    files = {file.path for file in plan.files.values()}
+    links = {link.path for link in plan.links}
+    leaves: set[str] = set()
+    folders: set[str] = set()
+    for tree in previous:
+        leaves |= {file.path for file in tree.files.values()} - files
+        leaves |= {link.path for link in tree.links} - links
+        folders |= set(tree.directories) - set(plan.directories)
+    # A file that takes a link's place, or the other way round, simply replaces it.
+    return Outdated(frozenset(leaves - files - links), frozenset(folders))
+
+
 def item_id(session_id: UUID, path: str) -> UUID:
     """The id that Download gives to a file of a session."""
     return uuid5(session_id, path)
@@ -115,6 +144,20 @@ def read_manifest(
     manifest = depot_manifest.parse(stored)
     expected = PLATFORMS.get(platform or "", manifest.platform)
     depot_manifest.check(manifest, product_id=product_id, version_id=version_id, platform=expected)
+    return plan_of(manifest, manifest_sha256=hashlib.sha256(stored).digest())
+
+
+def read_kept(stored: bytes) -> Plan:
+    """The plan of a manifest that this launcher once checked and kept. Every rule of the format is checked again: what it says is
+    a hint where bytes may be found, and a list of names that may be removed.
+
+    Raises:
+        ManifestInvalid: it is not what was kept.
+    """
+    manifest = depot_manifest.parse(stored)
+    depot_manifest.check(
+        manifest, product_id=manifest.product_id, version_id=manifest.version_id, platform=manifest.platform
+    )
     return plan_of(manifest, manifest_sha256=hashlib.sha256(stored).digest())
 
 

@@ -100,6 +100,16 @@ class LibraryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class InstallationEntry:
+    """An `installation`, as far as the launcher needs it."""
+
+    id: UUID
+    product_id: UUID
+    version_id: UUID
+    device_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class ItemReport:
     """Progress of one file."""
 
@@ -191,4 +201,15 @@ def library_entry_of(resource: Resource) -> LibraryEntry:
         acquisition_type=str(attributes.get("acquisition_type", "")),
         added_at=str(attributes.get("added_at", "")),
         total_playtime_seconds=int(attributes.get("total_playtime_seconds") or 0),
+    )
+
+
+def installation_entry_of(resource: Resource) -> InstallationEntry:
+    attributes = resource["attributes"]
+    device = attributes.get("device_id")
+    return InstallationEntry(
+        id=UUID(resource["id"]),
+        product_id=UUID(attributes["product_id"]),
+        version_id=UUID(attributes["version_id"]),
+        device_id=UUID(device) if device else None,
     )

@@ -33,7 +33,7 @@ class InstallRequest:
 
 
 async def obtain_session(
-    api: Api, request: InstallRequest, *, device_id: UUID, known: UUID | None, free_bytes: int
+    api: Api, request: InstallRequest, *, device_id: UUID, known: UUID | None, free_bytes: int | None
 ) -> Session:
     """The live session of this installation: `known` of an interrupted run, another live one of this device, or a new one.
 
@@ -47,8 +47,9 @@ async def obtain_session(
         "product_id": str(request.product_id),
         "installation_path": str(request.directory),
         "device_id": str(device_id),
-        "client_free_space_bytes": free_bytes,
     }
+    if free_bytes is not None:
+        attributes["client_free_space_bytes"] = free_bytes
     if request.version_id is not None:
         attributes["version_id"] = str(request.version_id)
     if request.platform is not None:

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from launcher.folder import Folder, Walker, disk_failure
+from launcher.folder import Folder, Walker, disk_failure, is_obstruction
 from launcher.journal import Recorded
-from launcher.plan import Plan, PlannedFile
+from launcher.plan import Outdated, Plan, PlannedFile
 from launcher.workspace import Workspace
 
 READ_BYTES = 1 << 20
@@ -38,8 +38,10 @@ class Stopped(BaseException):
     """The work was given up from outside. Like CancelledError no failure, and nothing on the way may catch it."""
 
 
-def survey(workspace: Workspace, plan: Plan, recorded: Recorded | None, stop: threading.Event) -> Found:
-    """Looks at every file of the plan, and removes what is staged and unknown.
+def survey(
+    workspace: Workspace, plan: Plan, recorded: Recorded | None, outdated: Outdated, stop: threading.Event
+) -> Found:
+    """Looks at every file of the plan, and removes what is staged and unknown. What is `outdated` is in nobody's way.
 
     Raises:
         LauncherError: something lies in the way of a file.
@@ -52,11 +54,12 @@ def survey(workspace: Workspace, plan: Plan, recorded: Recorded | None, stop: th
     staged = set(workspace.staged.names())
     try:
         for file in plan.files.values():
-            _check_stopped(stop)
+            check_stopped(stop)
             try:
                 _survey_file(workspace.staged, walker, file, recorded, staged, found, stop)
             except OSError as error:
-                raise disk_failure(error, file.path) from None
+                if not (is_obstruction(error) and outdated.covers(file.path)):
+                    raise disk_failure(error, file.path) from None
     finally:
         walker.close()
     kept = {str(index) for index in found.ready | found.chunks.keys()}
@@ -70,7 +73,7 @@ def hash_descriptor(descriptor: int, stop: threading.Event) -> bytes:
     digest = hashlib.sha256()
     position = 0
     while piece := os.pread(descriptor, READ_BYTES, position):
-        _check_stopped(stop)
+        check_stopped(stop)
         digest.update(piece)
         position += len(piece)
     return digest.digest()
@@ -129,7 +132,7 @@ def _right_chunks(staging: Folder, file: PlannedFile, claimed: set[int], stop: t
         return
     try:
         for number in sorted(claimed):
-            _check_stopped(stop)
+            check_stopped(stop)
             if number < len(file.chunks):
                 chunk = file.chunks[number]
                 data = os.pread(descriptor, chunk.size_bytes, chunk.offset)
@@ -139,6 +142,7 @@ def _right_chunks(staging: Folder, file: PlannedFile, claimed: set[int], stop: t
         os.close(descriptor)
 
 
-def _check_stopped(stop: threading.Event) -> None:
+def check_stopped(stop: threading.Event) -> None:
+    """Raises Stopped when the work was given up."""
     if stop.is_set():
         raise Stopped

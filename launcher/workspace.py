@@ -3,25 +3,30 @@ Everything here blocks: call it in a thread. Used by launcher.install.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+from depot.errors import ManifestInvalid
+from depot.manifest import MAX_STORED_BYTES
 from launcher import journal
 from launcher.failures import ExitCode, LauncherError
 from launcher.folder import Folder, disk_failure
 from launcher.journal import Journal, Recorded
-from launcher.plan import STAGING_FOLDER, Plan
+from launcher.plan import STAGING_FOLDER, Plan, read_kept
 
 STATE_FILE = "state.json"
 INSTALLED_FILE = "installed.json"
 MANIFEST_FILE = "manifest"
 STAGED_FOLDER = "staging"
 LOCK_FILE = "lock"
+_INCOMING = "incoming"
 MAX_STATE_BYTES = 64 * 1024
 SPARE_BYTES = 1 << 20
 """Left free beside what the files need: folders, journal, the file system's own."""
@@ -36,6 +41,14 @@ class State:
     session_id: UUID
     product_id: UUID
     version_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What a game's folder holds; the version is unknown while its first installation is not finished."""
+
+    product_id: UUID
+    version_id: UUID | None
 
 
 class Workspace:
@@ -161,42 +174,99 @@ class Workspace:
         for name in self.staged.names():
             self.staged.remove(name)
 
+    def installed(self) -> Installed | None:
+        """What the folder holds; None when nothing is known of it."""
+        value = self._installed_value()
+        try:
+            product_id = UUID(value["product_id"])
+            version_id = UUID(value["version_id"]) if "version_id" in value else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return Installed(product_id, version_id)
+
+    def kept_plans(self) -> Sequence[Plan]:
+        """The trees whose files may be in the game's folder: what is installed, and what was being put in place when a run was
+        interrupted. A kept manifest that is not whole any more is left out.
+        """
+        value = self._installed_value()
+        plans = []
+        for reference in (value, value.get(_INCOMING)):
+            stored = self._kept_manifest(reference)
+            if stored is not None:
+                with suppress(ManifestInvalid):
+                    plans.append(read_kept(stored))
+        return plans
+
+    def note_incoming(self, plan: Plan) -> None:
+        """Notes what is about to be put in place, so that whatever comes after a crash knows whose files lie there."""
+        value = self._installed_value()
+        value["product_id"] = str(plan.product_id)
+        value[_INCOMING] = _reference(plan)
+        self._replace(INSTALLED_FILE, json.dumps(value).encode())
+
     def note_installed(self, plan: Plan) -> None:
         """Notes what is in place now, for updates and verifications to come."""
-        value = {
-            "product_id": str(plan.product_id),
-            "version_id": str(plan.version_id),
-            "manifest_sha256": plan.manifest_sha256.hex(),
-            "manifest": manifest_name(plan.manifest_sha256),
-        }
+        value = {"product_id": str(plan.product_id), "version_id": str(plan.version_id), **_reference(plan)}
         self._replace(INSTALLED_FILE, json.dumps(value).encode())
+
+    def remove_own(self) -> None:
+        """Removes the launcher's folder from a game's folder that holds no game any more, and that folder if it is empty."""
+        self.clear_staged()
+        for name in self.own.names():
+            if name != STAGED_FOLDER:
+                self.own.remove(name)
+        with suppress(OSError):  # what is not the launcher's stays
+            os.rmdir(STAGED_FOLDER, dir_fd=self.own.descriptor)
+            os.rmdir(STAGING_FOLDER, dir_fd=self.root.descriptor)
 
     def discard(self) -> None:
         """Forgets the session and everything staged; what says what is installed stays."""
-        kept = self._installed_manifest()
+        value = self._installed_value()
+        kept = {_manifest_of(value), _manifest_of(value.get(_INCOMING))}
         try:
             self.own.remove(STATE_FILE)
             self.own.remove(journal.FILE_NAME)
             self.clear_staged()
             for name in self.own.names():
-                if name.startswith(f"{MANIFEST_FILE}-") and name != kept:
+                if name.startswith(f"{MANIFEST_FILE}-") and name not in kept:
                     self.own.remove(name)
             self.own.sync()
         except OSError as error:
             raise disk_failure(error, STAGING_FOLDER) from None
 
-    def _installed_manifest(self) -> str | None:
+    def _installed_value(self) -> dict[str, Any]:
+        """What was noted, unchecked; empty when there is nothing, or nothing that makes sense."""
         try:
             value = json.loads(self.own.read_file(INSTALLED_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
         except ValueError:
+            return {}
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{INSTALLED_FILE}") from None
+        return value if isinstance(value, dict) else {}
+
+    def _kept_manifest(self, reference: object) -> bytes | None:
+        if not isinstance(reference, dict):
             return None
-        return str(value.get("manifest")) if isinstance(value, dict) else None
+        try:
+            sha256 = bytes.fromhex(reference["manifest_sha256"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        stored = self.stored_manifest(sha256, max_bytes=MAX_STORED_BYTES)
+        return stored if stored is not None and hashlib.sha256(stored).digest() == sha256 else None
 
     def _replace(self, name: str, data: bytes) -> None:
         try:
             self.own.replace_file(name, data)
         except OSError as error:
             raise disk_failure(error, f"{STAGING_FOLDER}/{name}") from None
+
+
+def _reference(plan: Plan) -> dict[str, str]:
+    return {"manifest_sha256": plan.manifest_sha256.hex(), "manifest": manifest_name(plan.manifest_sha256)}
+
+
+def _manifest_of(reference: object) -> str | None:
+    return str(reference.get("manifest")) if isinstance(reference, dict) else None
 
 
 def manifest_name(sha256: bytes) -> str:

@@ -1,24 +1,21 @@
 """Puts content on the disk so that nothing wrong is ever in place and a crash at any moment costs little: chunks into staged files,
-each noted in the journal; whole files checked and made durable; then all of them renamed into place.
+each noted in the journal; whole files checked and made durable. launcher.placement renames them into place.
 
-Everything here blocks and may run in several threads at once; launcher.pipeline calls it in batches.
+Everything here blocks and may run in several threads at once; launcher.pipeline and launcher.reuse call it.
 """
 
 import os
-import stat
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from depot.chunks import decompress
 from depot.errors import ChunkCorrupt
 from launcher.failures import ExitCode, LauncherError
-from launcher.folder import Folder, Walker, disk_failure
+from launcher.folder import disk_failure
 from launcher.journal import Journal
-from launcher.plan import Plan, PlannedChunk, PlannedFile, PlannedLink
+from launcher.plan import Plan, PlannedChunk, PlannedFile
 from launcher.survey import hash_descriptor
 from launcher.workspace import Workspace
-
-_LINK_NAME = "link"
 
 
 class Writer:
@@ -45,7 +42,7 @@ class Writer:
             except ChunkCorrupt as corrupt:
                 outcome.append(corrupt)
                 continue
-            self._store_one(chunk, data)
+            self.keep(chunk, data)
             outcome.append(None)
         return outcome
 
@@ -63,35 +60,6 @@ class Writer:
                 raise disk_failure(error, file.path) from None
         self._note(lambda: self._journal.record_files(settled))
 
-    def commit(self, in_place: Iterable[int]) -> None:
-        """Makes the tree: folders, all files that are not in place yet, links; then makes the names durable. Repeatable.
-
-        Raises:
-            LauncherError: something lies in the way, or the disk refuses.
-        """
-        self.sync()
-        walker = Walker(self._workspace.root)
-        touched: dict[str, None] = {}
-        placed = set(in_place)
-        path = ""
-        try:
-            for path in self._plan.directories:
-                self._make_folder(walker, path, touched)
-            for file in self._plan.files.values():
-                path = file.path
-                self._place_file(walker, file, touched, is_in_place=file.index in placed)
-            for link in self._plan.links:
-                path = link.path
-                self._place_link(walker, link, touched)
-            for path in touched:
-                folder = walker.folder(path.split("/") if path else [])
-                if folder is not None:
-                    folder.sync()
-        except OSError as error:
-            raise disk_failure(error, path) from None
-        finally:
-            walker.close()
-
     def sync(self) -> None:
         """Makes the journal durable."""
         self._note(self._journal.sync)
@@ -101,7 +69,12 @@ class Writer:
         self._note(lambda: self._journal.record_sequence(sequence))
         self.sync()
 
-    def _store_one(self, chunk: PlannedChunk, data: bytes) -> None:
+    def keep(self, chunk: PlannedChunk, data: bytes) -> None:
+        """Writes the right bytes of a chunk to all its places.
+
+        Raises:
+            LauncherError: the disk refuses.
+        """
         written: list[tuple[int, int]] = []
         for place in chunk.places:
             file = self._plan.files[place.file]
@@ -133,65 +106,11 @@ class Writer:
         finally:
             os.close(descriptor)
 
-    def _make_folder(self, walker: Walker, path: str, touched: dict[str, None]) -> None:
-        parent, name = walker.parent_of(path, create=True)
-        assert parent is not None  # noqa: S101  # created
-        if parent.status(name) is None:
-            _touch(touched, path)
-        walker.folder(path.split("/"), create=True)
-
-    def _place_file(self, walker: Walker, file: PlannedFile, touched: dict[str, None], *, is_in_place: bool) -> None:
-        parent, name = walker.parent_of(file.path, create=True)
-        assert parent is not None  # noqa: S101  # created
-        if is_in_place:
-            _set_mode(parent, name, file.mode)
-            return
-        os.rename(file.staged_name, name, src_dir_fd=self._workspace.staged.descriptor, dst_dir_fd=parent.descriptor)
-        _touch(touched, file.path)
-
-    def _place_link(self, walker: Walker, link: PlannedLink, touched: dict[str, None]) -> None:
-        parent, name = walker.parent_of(link.path, create=True)
-        assert parent is not None  # noqa: S101  # created
-        if _leads_to(parent, name) == link.target:
-            return
-        staged = self._workspace.staged
-        staged.remove(_LINK_NAME)
-        os.symlink(link.target, _LINK_NAME, dir_fd=staged.descriptor)
-        os.rename(_LINK_NAME, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
-        _touch(touched, link.path)
-
     def _note(self, write: Callable[[], None]) -> None:
         try:
             write()
         except OSError as error:
             raise disk_failure(error, "the journal") from None
-
-
-def _touch(touched: dict[str, None], path: str) -> None:
-    """The folder that the path lies in has a new name in it, and so may each folder above."""
-    while path:
-        path = path.rpartition("/")[0]
-        if path in touched:
-            return
-        touched[path] = None
-
-
-def _leads_to(parent: Folder, name: str) -> str | None:
-    """Where the link of that name leads, if there is one."""
-    status = parent.status(name)
-    if status is None or not stat.S_ISLNK(status.st_mode):
-        return None
-    return os.readlink(name, dir_fd=parent.descriptor)
-
-
-def _set_mode(parent: Folder, name: str, mode: int) -> None:
-    descriptor = parent.open_file(name, os.O_RDONLY)
-    try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_at(descriptor: int, data: bytes, offset: int) -> None:

@@ -1,5 +1,6 @@
-"""`./taskw demo`: real game engines travel from a publisher through the services and the gateway to a disk, and every installed
-file is compared with its source. The last line of output is one JSON object; the exit code is 0 only if all of it held.
+"""`./taskw demo`: real game engines travel from a publisher through the services and the gateway to a disk, are updated to their
+next version by what is there already, damaged, verified and repaired; each time all files are compared with their sources. The
+last line of output is one JSON object; the exit code is 0 only if all of it held.
 """
 
 import asyncio
@@ -20,14 +21,16 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
+from depot import manifest as depot_manifest
 from sandbox import demo_content, platform
-from sandbox.demo_content import ContentMissing, Game
+from sandbox.demo_content import ContentMissing, Game, Release
 from sandbox.embedded import EmbeddedServerError
 from sandbox.platform_config import PlatformError, Ports
 
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.1
-DISK_MARGIN = 3
+DISK_MARGIN = 2
+DAMAGED_EXIT_CODE = 6
 
 
 class DemoFailed(Exception):
@@ -98,11 +101,11 @@ class CommandLine:
     def __init__(self, home: Path, config: Path) -> None:
         self._environment = {**os.environ, "SAMOVAR_HOME": str(home), "SAMOVAR_CONFIG_HOME": str(config)}
 
-    async def run(self, *words: str, token: str | None = None, show: bool = False) -> str:
+    async def run(self, *words: str, token: str | None = None, show: bool = False, code: int = 0) -> str:
         """Returns its standard output; with `show` the person sees it instead.
 
         Raises:
-            DemoFailed: it ended with another code than 0.
+            DemoFailed: it ended with another code than expected.
         """
         environment = {**self._environment, **({"SAMOVAR_TOKEN": token} if token else {})}
         process = await asyncio.create_subprocess_exec(
@@ -114,7 +117,7 @@ class CommandLine:
             stderr=None if show else asyncio.subprocess.PIPE,
         )
         out, err = await process.communicate()
-        if process.returncode != 0:
+        if process.returncode != code:
             raise DemoFailed(
                 f"samovar {words[0]} ended with code {process.returncode}: {(err or b'').decode()[-2000:]}"
             )
@@ -135,6 +138,57 @@ def digests(tree: Path) -> Mapping[str, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an update brought and cost."""
+
+    files: int
+    bytes: int
+    fetched_bytes: int
+    full_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where the demo plays: the platform as a client sees it, the command line, the disk."""
+
+    console: Console
+    gateway: Gateway
+    line: CommandLine
+    target: Path
+
+    def folder(self, game: Game) -> Path:
+        return self.target / game.slug
+
+    async def launch(self, *words: str) -> Mapping[str, Any]:
+        """Runs a launcher's command; returns its last JSON object."""
+        return _last_object(await self.line.run(*words, "--json"))
+
+    async def compare(self, game: Game, release: Release) -> tuple[int, int]:
+        """Files and bytes of the release.
+
+        Raises:
+            DemoFailed: the folder differs from what was published.
+        """
+        source, installed = await asyncio.gather(
+            asyncio.to_thread(digests, release.folder), asyncio.to_thread(digests, self.folder(game))
+        )
+        installed = {name: digest for name, digest in installed.items() if not name.startswith(".samovar")}
+        if source != installed:
+            odd = sorted(set(source.items()) ^ set(installed.items()))[:5]
+            raise DemoFailed(f"{game.title_en} on the disk is not what was published: {odd}")
+        return len(source), sum(path.stat().st_size for path in release.folder.rglob("*") if path.is_file())
+
+    async def downloadable(self, product_id: str, version_id: str) -> None:
+        """Waits until the Download Service has the version."""
+
+        async def known() -> bool:
+            versions = await self.gateway.get(f"/api/v1/download-client/versions?product_id={product_id}")
+            return version_id in [version["id"] for version in versions]
+
+        await until("the new version is not known to the Download Service", known)
+
+
 async def until(what: str, condition: Callable[[], Any]) -> Any:
     """Waits until an asynchronous condition gives something true."""
     deadline = time.monotonic() + WAIT_SECONDS
@@ -146,24 +200,20 @@ async def until(what: str, condition: Callable[[], Any]) -> Any:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def publish_and_buy(line: CommandLine, game: Game, user_id: str) -> str:
-    """Returns the product's id."""
+async def publish(line: CommandLine, game: Game, release: Release) -> Mapping[str, Any]:
+    """Returns what the publisher says of it: ids, sizes."""
     published = await line.run(
-        *("publish", str(game.folder), "--product", game.slug, "--version", game.version, "--platform", "linux"),
+        *("publish", str(release.folder), "--product", game.slug, "--version", release.version, "--platform", "linux"),
         *("--title-ru", game.title_ru, "--title-en", game.title_en, "--json"),
     )
-    product_id: str = json.loads(published.strip().splitlines()[-1])["product_id"]
-    await line.run("sandbox", "buy", user_id, product_id)
-    return product_id
+    return _last_object(published)
 
 
-async def install(line: CommandLine, product_id: str, folder: Path, console: Console) -> None:
-    """Installs with the launcher; the person watches its progress bars."""
-    words = ("install", product_id, "--to", str(folder))
-    if console.is_terminal:
-        await line.run(*words, show=True)
-    else:
-        await line.run(*words, "--json")
+async def publish_all(line: CommandLine, releases: Sequence[tuple[Game, Release]]) -> Sequence[Mapping[str, Any]]:
+    """All at once; answers in their order."""
+    async with asyncio.TaskGroup() as group:
+        publishing = [group.create_task(publish(line, game, release)) for game, release in releases]
+    return [task.result() for task in publishing]
 
 
 async def show(console: Console, games: Sequence[Game], work: Path) -> Mapping[str, Any]:
@@ -185,9 +235,10 @@ async def show(console: Console, games: Sequence[Game], work: Path) -> Mapping[s
         gateway = Gateway(up.ready["gateway_url"], user["token"], http)
         line = CommandLine(home, work / "config")
         products = {}
-        for game in games:
-            products[game.slug] = await publish_and_buy(line, game, user["user_id"])
-            console.print(f"published and bought {game.title_en} {game.version}")
+        for game, published in zip(games, await publish_all(line, [(game, game.first) for game in games]), strict=True):
+            products[game.slug] = published["product_id"]
+            await line.run("sandbox", "buy", user["user_id"], products[game.slug])
+            console.print(f"published and bought {game.title_en} {game.first.version}")
 
         async def all_owned() -> bool:
             return set(products.values()) <= set(await gateway.library())
@@ -195,68 +246,125 @@ async def show(console: Console, games: Sequence[Game], work: Path) -> Mapping[s
         await until("the purchases are not in the library", all_owned)
         await line.run("login", "--gateway", up.ready["gateway_url"], token=user["token"])
         await line.run("library", show=True)
-        summary = await _install_all(console, games, products, gateway, line, target)
+        scene = Scene(console, gateway, line, target)
+        async with gateway.watching() as events:
+            await install_all(scene, games, products)
+            updates = await update_all(scene, games, products)
+            await repair_all(scene, games)
+
+            async def all_told() -> bool:
+                return events.statuses.count("completed") == 3 * len(games)
+
+            await until(f"the WebSocket told only {events.counts}", all_told)
+        console.print(f"WebSocket events: {events.counts}; statuses: {' → '.join(events.statuses)}", markup=False)
+        summary = {
+            "files": sum(update.files for update in updates.values()),
+            "bytes": sum(update.bytes for update in updates.values()),
+            "verified": True,
+            "library_status": "installed",
+            "ws_events": events.total,
+            "update_bytes": sum(update.fetched_bytes for update in updates.values()),
+            "update_full_bytes": sum(update.full_bytes for update in updates.values()),
+            "updates": {
+                slug: {"update_bytes": update.fetched_bytes, "update_full_bytes": update.full_bytes}
+                for slug, update in updates.items()
+            },
+            "repaired": True,
+        }
     logs.close()
     return {**summary, "seconds": round(time.monotonic() - started, 1)}
 
 
-async def _install_all(
-    console: Console,
-    games: Sequence[Game],
-    products: Mapping[str, str],
-    gateway: Gateway,
-    line: CommandLine,
-    target: Path,
-) -> Mapping[str, Any]:
+async def install_all(scene: Scene, games: Sequence[Game], products: Mapping[str, str]) -> None:
+    """Installs the first version of each with the launcher; the person watches its progress bars."""
     table = Table("game", "version", "files", "MB", "seconds", "same as source", "library says")
-    files = size_bytes = 0
-    async with gateway.watching() as events:
-        for game in games:
-            began = time.monotonic()
-            folder = target / game.slug
-            await install(line, products[game.slug], folder, console)
-            took = time.monotonic() - began
-            source, installed = await asyncio.gather(
-                asyncio.to_thread(digests, game.folder), asyncio.to_thread(digests, folder)
-            )
-            installed = {name: digest for name, digest in installed.items() if not name.startswith(".samovar")}
-            if source != installed:
-                odd = sorted(set(source.items()) ^ set(installed.items()))[:5]
-                raise DemoFailed(f"{game.title_en} on the disk is not what was published: {odd}")
-            status = await _library_says_installed(gateway, products[game.slug])
-            game_bytes = sum(path.stat().st_size for path in game.folder.rglob("*") if path.is_file())
-            files, size_bytes = files + len(source), size_bytes + game_bytes
-            row = (
-                str(len(source)),
-                f"{game_bytes / 1e6:.1f}",
-                f"{took:.1f}",
-                f"{len(source)} of {len(source)}",
-                status,
-            )
-            table.add_row(game.title_en, game.version, *row)
-
-        async def all_told() -> bool:
-            return events.statuses.count("completed") == len(games)
-
-        await until(f"the WebSocket told only {events.counts}", all_told)
-    console.print(table)
-    console.print(f"WebSocket events: {events.counts}; statuses: {' → '.join(events.statuses)}", markup=False)
-    return {
-        "files": files,
-        "bytes": size_bytes,
-        "verified": True,
-        "library_status": "installed",
-        "ws_events": events.total,
-    }
+    for game in games:
+        began = time.monotonic()
+        await scene.launch("install", products[game.slug], "--to", str(scene.folder(game)))
+        took = time.monotonic() - began
+        files, size_bytes = await scene.compare(game, game.first)
+        status = await _library_says(scene.gateway, products[game.slug], None)
+        row = (str(files), f"{size_bytes / 1e6:.1f}", f"{took:.1f}", f"{files} of {files}", status)
+        table.add_row(game.title_en, game.first.version, *row)
+    scene.console.print(table)
 
 
-async def _library_says_installed(gateway: Gateway, product_id: str) -> str:
+async def update_all(scene: Scene, games: Sequence[Game], products: Mapping[str, str]) -> Mapping[str, Update]:
+    """Publishes the next version of each and updates to it, by what is on the disk. By slug."""
+    table = Table("update", "files", "MB", "seconds", "fetched MB", "whole version MB", "same as source")
+    updates = {}
+    for game, published in zip(
+        games, await publish_all(scene.line, [(game, game.next) for game in games]), strict=True
+    ):
+        version_id = published["version_id"]
+        await scene.downloadable(products[game.slug], version_id)
+        began = time.monotonic()
+        result = await scene.launch("update", str(scene.folder(game)), "--version", version_id)
+        took = time.monotonic() - began
+        files, size_bytes = await scene.compare(game, game.next)
+        await _library_says(scene.gateway, products[game.slug], version_id)
+        full_bytes = await asyncio.to_thread(stored_size, scene.folder(game))
+        updates[game.slug] = update = Update(files, size_bytes, result["fetched_bytes"], full_bytes)
+        table.add_row(
+            f"{game.title_en} {game.first.version} → {game.next.version}",
+            *(str(files), f"{size_bytes / 1e6:.1f}", f"{took:.1f}"),
+            *(f"{update.fetched_bytes / 1e6:.1f}", f"{full_bytes / 1e6:.1f}", f"{files} of {files}"),
+        )
+    scene.console.print(table)
+    return updates
+
+
+async def repair_all(scene: Scene, games: Sequence[Game]) -> None:
+    """Flips a byte in the middle of each game's largest file, lets the launcher find it, and repair it."""
+    for game in games:
+        folder = scene.folder(game)
+        damaged = await asyncio.to_thread(damage_largest, folder)
+        found = _last_object(await scene.line.run("verify", str(folder), "--json", code=DAMAGED_EXIT_CODE))
+        if found["issues"] != [{"path": damaged, "kind": "corrupted"}]:
+            raise DemoFailed(f"{damaged} was damaged, the launcher found {found['issues'][:5]}")
+        result = await scene.launch("repair", str(folder))
+        await scene.compare(game, game.next)
+        scene.console.print(
+            f"damaged, found and repaired {game.title_en}'s {damaged} with {result['fetched_bytes'] / 1e6:.1f} MB fetched",
+            markup=False,
+        )
+
+
+def damage_largest(folder: Path) -> str:
+    """Returns the damaged file's path in the tree."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    largest = max((path for path in files if ".samovar" not in path.parts), key=lambda path: path.stat().st_size)
+    with largest.open("r+b") as file:
+        middle = largest.stat().st_size // 2
+        file.seek(middle)
+        byte = file.read(1)
+        file.seek(middle)
+        file.write(bytes([byte[0] ^ 1]))
+    return largest.relative_to(folder).as_posix()
+
+
+def stored_size(folder: Path) -> int:
+    """What fetching the whole installed version would cost: each chunk of its manifest once, as stored."""
+    own = folder / ".samovar"
+    installed = json.loads((own / "installed.json").read_text())
+    manifest = depot_manifest.parse((own / installed["manifest"]).read_bytes())
+    chunks = {chunk.sha256: chunk.stored_size_bytes for entry in manifest.entries for chunk in entry.chunks}
+    return sum(chunks.values())
+
+
+async def _library_says(gateway: Gateway, product_id: str, version_id: str | None) -> str:
     async def installed() -> str | None:
-        status: str = (await gateway.library())[product_id]["installation_status"]
-        return status if status == "installed" else None
+        item = (await gateway.library())[product_id]
+        is_there = version_id is None or item["installed_version_id"] == version_id
+        return item["installation_status"] if item["installation_status"] == "installed" and is_there else None
 
     status: str = await until("the library does not say `installed`", installed)
     return status
+
+
+def _last_object(output: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(output.strip().splitlines()[-1])
+    return found
 
 
 def main() -> None:
@@ -264,7 +372,12 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="samovar-demo-"))
     try:
         games = demo_content.fetch(demo_content.default_cache())
-        needed = DISK_MARGIN * sum(path.stat().st_size for game in games for path in game.folder.rglob("*"))
+        needed = DISK_MARGIN * sum(
+            path.stat().st_size
+            for game in games
+            for release in (game.first, game.next)
+            for path in release.folder.rglob("*")
+        )
         if shutil.disk_usage(work).free < needed:
             raise DemoFailed(f"{work} has less than the {needed / 1e6:.0f} MB that the demo needs")
         summary = asyncio.run(show(console, games, work))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCK = Path(__file__).with_name("demo_content.lock")
+LOCKS = tuple(Path(__file__).with_name(name) for name in ("demo_content_before.lock", "demo_content.lock"))
+"""Two, because pip takes one version of a package at a time."""
 FETCH_TIMEOUT_SECONDS = 180
 PLATFORM_TAG = "manylinux2014_x86_64"
 PYTHON_TAG = "3.11"
@@ -22,14 +23,22 @@ class ContentMissing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """One version of a game on the disk."""
+
+    version: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Game:
-    """A product of the demo, one version of it on the disk."""
+    """A product of the demo: the version that is installed first, and the one that it is updated to."""
 
     slug: str
     title_ru: str
     title_en: str
-    version: str
-    folder: Path
+    first: Release
+    next: Release
 
 
 def fetch(cache: Path) -> Sequence[Game]:
@@ -38,17 +47,23 @@ def fetch(cache: Path) -> Sequence[Game]:
     Raises:
         ContentMissing: they can neither be found nor fetched.
     """
+
+    def game(slug: str, title_ru: str, title_en: str, first: str, following: str) -> Game:
+        releases = (Release(version, cache / f"{slug}-{version}") for version in (first, following))
+        return Game(slug, title_ru, title_en, *releases)
+
     games = (
-        Game("panda3d", "Панда 3D", "Panda3D", "1.10.15", cache / "panda3d-1.10.15"),
-        Game("ursina", "Урсина", "Ursina", "7.0.0", cache / "ursina-7.0.0"),
+        game("panda3d", "Панда 3D", "Panda3D", "1.10.14", "1.10.15"),
+        game("ursina", "Урсина", "Ursina", "6.1.2", "7.0.0"),
     )
-    if not all(game.folder.is_dir() for game in games):
+    missing = [(one, release) for one in games for release in (one.first, one.next) if not release.folder.is_dir()]
+    if missing:
         cache.mkdir(parents=True, exist_ok=True)
         wheels = cache / "wheels"
-        _download(wheels)
-        for game in games:
-            wheel = next(wheels.glob(f"{game.slug}-{game.version}-*.whl"))
-            _unpack(wheel, game.folder)
+        for lock in LOCKS:
+            _download(lock, wheels)
+        for one, release in missing:
+            _unpack(next(wheels.glob(f"{one.slug}-{release.version}-*.whl")), release.folder)
     return games
 
 
@@ -57,7 +72,7 @@ def default_cache() -> Path:
     return Path(os.environ.get("SAMOVAR_CACHE", ".cache")).absolute() / "content"
 
 
-def _download(into: Path) -> None:
+def _download(lock: Path, into: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += [
         "--only-binary=:all:",
@@ -65,7 +80,7 @@ def _download(into: Path) -> None:
         f"--python-version={PYTHON_TAG}",
         "--implementation=cp",
     ]
-    command += ["--require-hashes", f"--requirement={LOCK}", f"--dest={into}"]
+    command += ["--require-hashes", f"--requirement={lock}", f"--dest={into}"]
     try:
         result = subprocess.run(  # noqa: S603  pip of this environment, arguments of our own
             command, capture_output=True, text=True, check=False, timeout=FETCH_TIMEOUT_SECONDS

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from download_svc.domain.installations import Installation
+from download_svc.domain.installations import Installation, KeptInstallation
 from download_svc.domain.manifests import Chunk, FileReference, Manifest, Platform
 from download_svc.domain.progress import LiveProgress
-from download_svc.domain.sessions import Item, ItemStatus, Session, SessionMoved, Status
+from download_svc.domain.sessions import Event, Item, ItemStatus, Session, SessionMoved, Status
 from download_svc.domain.versions import Version
 
 T = TypeVar("T")
@@ -134,6 +134,14 @@ class Installations(Protocol):
     async def put(self, installation: Installation, now: datetime) -> int:
         """Adds it or replaces the version of the one on the same device. Answers on how many devices the user has the product."""
 
+    async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None: ...
+
+    async def save(self, installation: KeptInstallation) -> None:
+        """What the user decided about it, as it is now."""
+
+    async def remove(self, installation: KeptInstallation) -> int:
+        """Forgets it. Answers on how many devices the user still has the product."""
+
 
 class UnitOfWork(Protocol):
     """One transaction."""
@@ -146,6 +154,9 @@ class UnitOfWork(Protocol):
 
     @property
     def installations(self) -> Installations: ...
+
+    def record(self, event: Event) -> None:
+        """An event that is not a session's own, to be committed with the rest."""
 
     async def first_time(self, consumer: str, event_id: str) -> bool:
         """Records that the consumer handles the event; False if it did before."""
@@ -171,6 +182,17 @@ class SessionReader(Protocol):
 
     async def queue(self, user_id: UUID) -> Sequence[UUID]:
         """Sessions that run or wait, first to last."""
+
+
+class InstallationReader(Protocol):
+    """Installations as they are shown; each method is a fixed number of statements."""
+
+    async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None: ...
+
+    async def page(
+        self, user_id: UUID, page: PageRequest, *, product_id: UUID | None = None, device_id: UUID | None = None
+    ) -> Page[KeptInstallation]:
+        """The one changed last first."""
 
 
 class VersionReader(Protocol):

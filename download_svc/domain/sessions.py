@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from chassis.errors import DomainError, FieldViolation, Kind
-from download_svc.domain.installations import GameInstalled, Installation
+from download_svc.domain.installations import GameInstalled, GameUninstalled, Installation
 from download_svc.domain.manifests import Platform
 from download_svc.domain.versions import Version
 
@@ -105,7 +105,7 @@ class ItemMoved:
     failure: Failure | None
 
 
-Event = SessionMoved | ItemMoved | GameInstalled
+Event = SessionMoved | ItemMoved | GameInstalled | GameUninstalled
 
 
 def download_not_found(session_id: UUID) -> DomainError:

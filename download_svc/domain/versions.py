@@ -94,6 +94,18 @@ def choose(
     return max(candidates, key=lambda version: (version.released_at, version.version_id))
 
 
+def installable(
+    versions: Iterable[Version], *, platform: Platform | None, channels: frozenset[str]
+) -> Sequence[Version]:
+    """Kept versions that a user may see, newest first: what can be installed or rolled back to."""
+    found = [
+        version
+        for version in versions
+        if version.state is VersionState.KEPT and version.channel in channels and platform in (None, version.platform)
+    ]
+    return sorted(found, key=lambda version: (version.released_at, version.version_id), reverse=True)
+
+
 def _named(visible: Sequence[Version], product_id: UUID, version_id: UUID, platform: Platform | None) -> Version:
     for version in visible:
         if version.version_id == version_id and platform in (None, version.platform):

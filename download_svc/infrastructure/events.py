@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from download.v1 import downloads_pb2, events_pb2
+from google.protobuf.message import Message
 
 from chassis.events import NewEvent, new_event
-from download_svc.domain.installations import GameInstalled
+from download_svc.domain.installations import GameInstalled, GameUninstalled
 from download_svc.domain.sessions import Event, Failure, ItemMoved, ItemStatus, SessionMoved, Status
 
 STATUSES: Mapping[Status, downloads_pb2.DownloadStatus] = {
@@ -21,9 +22,8 @@ def to_new_event(event: Event) -> NewEvent:
     return new_event(to_message(event), key=str(event.user_id))
 
 
-def to_message(
-    event: Event,
-) -> events_pb2.DownloadSessionStatusChanged | events_pb2.DownloadItemStatusChanged | events_pb2.GameInstalled:
+def to_message(event: Event) -> Message:
+    """The event as a message of download.v1."""
     match event:
         case SessionMoved():
             return _session_moved(event)
@@ -31,6 +31,8 @@ def to_message(
             return _item_moved(event)
         case GameInstalled():
             return _game_installed(event)
+        case GameUninstalled():
+            return _game_uninstalled(event)
 
 
 def _session_moved(event: SessionMoved) -> events_pb2.DownloadSessionStatusChanged:
@@ -63,6 +65,17 @@ def _item_moved(event: ItemMoved) -> events_pb2.DownloadItemStatusChanged:
 
 def _game_installed(event: GameInstalled) -> events_pb2.GameInstalled:
     return events_pb2.GameInstalled(
+        user_id=str(event.user_id),
+        product_id=str(event.product_id),
+        version_id=str(event.version_id),
+        device_id=None if event.device_id is None else str(event.device_id),
+        remaining_installations=event.remaining_installations,
+        timestamp=event.at,
+    )
+
+
+def _game_uninstalled(event: GameUninstalled) -> events_pb2.GameUninstalled:
+    return events_pb2.GameUninstalled(
         user_id=str(event.user_id),
         product_id=str(event.product_id),
         version_id=str(event.version_id),

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from download_svc.application.ports import Page, PageRequest, SessionView, UnitOfWork
-from download_svc.domain.installations import Installation
+from download_svc.domain.installations import Installation, KeptInstallation
 from download_svc.domain.manifests import Chunk, Entry, EntryType, FileReference, Manifest, derived_ids
 from download_svc.domain.queue import Queue, already_active
 from download_svc.domain.sessions import IN_QUEUE, Event, Item, ItemStatus, Session, Status
@@ -24,7 +24,7 @@ class _State:
     items: dict[UUID, dict[UUID, Item]] = field(default_factory=dict)
     versions: dict[UUID, Version] = field(default_factory=dict)
     entries: dict[UUID, dict[UUID, Entry]] = field(default_factory=dict)
-    installations: dict[tuple[UUID, UUID | None, UUID], Installation] = field(default_factory=dict)
+    installations: dict[tuple[UUID, UUID | None, UUID], KeptInstallation] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
 
@@ -39,6 +39,16 @@ class _State:
             installations=dict(self.installations),
             inbox=set(self.inbox),
             events=list(self.events),
+        )
+
+    def installation(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None:
+        return next(
+            (
+                kept
+                for kept in self.installations.values()
+                if kept.id == installation_id and kept.installation.user_id == user_id
+            ),
+            None,
         )
 
     def live(self, user_id: UUID) -> Sequence[Session]:
@@ -71,6 +81,9 @@ class MemoryUnitOfWork:
         self.sessions = MemorySessions(self._state)
         self.versions = MemoryVersions(self._state)
         self.installations = MemoryInstallations(self._state)
+
+    def record(self, event: Event) -> None:
+        self._state.events.append(event)
 
     async def first_time(self, consumer: str, event_id: str) -> bool:
         key = (consumer, event_id)
@@ -164,16 +177,58 @@ class MemoryInstallations:
     def __init__(self, state: _State) -> None:
         self._state = state
 
-    async def put(self, installation: Installation, now: datetime) -> int:  # noqa: ARG002  memory keeps no times
+    async def put(self, installation: Installation, now: datetime) -> int:
         key = (installation.user_id, installation.device_id, installation.product_id)
         earlier = self._state.installations.get(key)
-        if installation.installation_path is None and earlier is not None:
-            installation = replace(installation, installation_path=earlier.installation_path)
-        self._state.installations[key] = installation
+        if earlier is None:
+            self._state.installations[key] = KeptInstallation(uuid4(), installation, False, None, now, now)
+        else:
+            if installation.installation_path is None:
+                installation = replace(installation, installation_path=earlier.installation.installation_path)
+            self._state.installations[key] = replace(earlier, installation=installation, updated_at=now)
+        return self._count(installation)
+
+    async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None:
+        return self._state.installation(user_id, installation_id)
+
+    async def save(self, installation: KeptInstallation) -> None:
+        one = installation.installation
+        self._state.installations[one.user_id, one.device_id, one.product_id] = installation
+
+    async def remove(self, installation: KeptInstallation) -> int:
+        one = installation.installation
+        del self._state.installations[one.user_id, one.device_id, one.product_id]
+        return self._count(one)
+
+    def _count(self, installation: Installation) -> int:
         return sum(
-            one.user_id == installation.user_id and one.product_id == installation.product_id
-            for one in self._state.installations.values()
+            (kept.installation.user_id, kept.installation.product_id) == (installation.user_id, installation.product_id)
+            for kept in self._state.installations.values()
         )
+
+
+class MemoryInstallationReader:
+    """Installations as they are shown."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None:
+        return self._store.state.installation(user_id, installation_id)
+
+    async def page(
+        self, user_id: UUID, page: PageRequest, *, product_id: UUID | None = None, device_id: UUID | None = None
+    ) -> Page[KeptInstallation]:
+        found = [
+            kept
+            for kept in self._store.state.installations.values()
+            if kept.installation.user_id == user_id
+            and product_id in (None, kept.installation.product_id)
+            and device_id in (None, kept.installation.device_id)
+        ]
+        found.sort(key=lambda kept: kept.id)
+        found.sort(key=lambda kept: kept.updated_at, reverse=True)
+        return Page(found[page.offset : page.offset + page.size], len(found))
 
 
 class MemorySessionReader:

@@ -20,7 +20,7 @@ from catalog.v1 import product_pb2, product_pb2_grpc
 from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from download.v1 import downloads_pb2 as downloads
-from download.v1 import downloads_pb2_grpc
+from download.v1 import downloads_pb2_grpc, installations_pb2_grpc
 from google.protobuf.message import Message
 from library.v1 import query_pb2, query_pb2_grpc
 
@@ -175,13 +175,18 @@ class Origin:
 class User:
     """A user with a token: calls the service."""
 
-    def __init__(self, stub: Any, **claims: Any) -> None:
+    def __init__(self, stub: Any, stubs: Mapping[str, Any], **claims: Any) -> None:
         self.id = uuid4()
         self._stub = stub
+        self._stubs = stubs
         self._metadata = (("authorization", f"Bearer {user_token(sub=str(self.id), **claims)}"),)
 
     async def call(self, method: str, request: Message) -> Any:
         return await getattr(self._stub, method)(request, metadata=self._metadata)
+
+    async def ask(self, service: str, method: str, request: Message) -> Any:
+        """Calls another service than DownloadService: `installations`."""
+        return await getattr(self._stubs[service], method)(request, metadata=self._metadata)
 
     async def start(self, release: Release, **request: Any) -> downloads.DownloadSession:
         request.setdefault("version_id", str(release.version_id))
@@ -247,9 +252,10 @@ class Rig:
     origin: Origin
     signer: Ed25519PrivateKey
     stub: Any
+    stubs: Mapping[str, Any] = field(default_factory=dict)
 
     def user(self, **claims: Any) -> User:
-        return User(self.stub, **claims)
+        return User(self.stub, self.stubs, **claims)
 
     async def send(self, message: Message) -> str:
         """Puts an event on its topic, as the other service's relay would."""
@@ -285,7 +291,7 @@ class Rig:
                 version_id=str(release.version_id),
                 version_name="1.0",
                 platform=release.platform,
-                release_date=datetime.now(UTC),
+                release_date=changes.pop("release_date", None) or datetime.now(UTC),
                 file_manifest_url=url,
                 **changes,
             )
@@ -417,4 +423,5 @@ async def rig(
             )
         )
         stub = downloads_pb2_grpc.DownloadServiceStub(channel)
-        yield Rig(settings, bus, library, catalog, origin, signer, stub)
+        stubs = {"installations": installations_pb2_grpc.InstallationServiceStub(channel)}
+        yield Rig(settings, bus, library, catalog, origin, signer, stub, stubs)

@@ -28,6 +28,7 @@ from launcher.settings import Account
 TOKEN = "token-of-the-test"
 LIVE = {"queued", "initializing", "downloading", "paused", "verifying"}
 HOLDING = {"initializing", "downloading", "verifying"}
+INSTALLATIONS = "/api/v1/download-client/installations"
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -62,6 +63,7 @@ def make_game(
     directories: tuple[str, ...] = (),
     change: Callable[[content.Manifest], None] | None = None,
     key_id: str = "test",
+    product_id: UUID | None = None,
 ) -> Game:
     """Publishes a tree. `change` spoils the manifest before it is signed."""
     links = dict(links or {})
@@ -70,7 +72,7 @@ def make_game(
         parts = path.split("/")[:-1]
         folders |= {"/".join(parts[: depth + 1]) for depth in range(len(parts))}
     manifest = content.Manifest(
-        format=1, product_id=str(uuid4()), version_id=str(uuid4()), platform=content.PLATFORM_LINUX
+        format=1, product_id=str(product_id or uuid4()), version_id=str(uuid4()), platform=content.PLATFORM_LINUX
     )
     manifest.created_at.FromDatetime(datetime.now(UTC))
     chunks: dict[str, bytes] = {}
@@ -157,6 +159,7 @@ class FakePlatform:
     chunk_times: list[float] = field(default_factory=list)
     hung: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    uninstalled: list[str] = field(default_factory=list)
     next_failures: list[int] = field(default_factory=list)
     """Statuses that the next REST requests are answered with."""
 
@@ -187,6 +190,8 @@ class FakePlatform:
                 web.post(downloads + "/{id}/links", self._links),
                 web.post(downloads + "/{id}/report", self._report),
                 web.get("/api/v1/library/items", self._library),
+                web.get(INSTALLATIONS, self._installations),
+                web.delete(INSTALLATIONS + "/{id}", self._uninstalled),
                 web.get("/cdn/{provider}/{generation}/manifest", self._manifest_bytes),
                 web.get("/cdn/{provider}/{generation}/{chunk}", self._chunk),
             ]
@@ -366,6 +371,32 @@ class FakePlatform:
                 "completed" if ended else "verifying" if statuses <= {"verifying", "completed"} else "downloading"
             )
         return document(self._resource(session), status=202)
+
+    async def _installations(self, request: web.Request) -> web.Response:
+        """What the completed sessions brought, one per device."""
+        wanted = (request.query["product_id"], request.query["device_id"])
+        found = {
+            session.device_id: session.version_id
+            for session in self.sessions.values()
+            if session.status == "completed" and (str(session.product_id), session.device_id) == wanted
+        }
+        resources = [
+            {
+                "type": "installation",
+                "id": str(uuid5(self.game.product_id, str(device_id))),
+                "attributes": {
+                    "product_id": wanted[0],
+                    "version_id": str(version_id),
+                    "device_id": device_id,
+                },
+            }
+            for device_id, version_id in found.items()
+        ]
+        return document(resources, meta={"total_pages": 1})
+
+    async def _uninstalled(self, request: web.Request) -> web.Response:
+        self.uninstalled.append(request.match_info["id"])
+        return web.Response(status=204)
 
     async def _library(self, request: web.Request) -> web.Response:
         wanted = request.query.get("search", "").casefold()

@@ -8,12 +8,18 @@ import pytest
 
 from chassis.database import Database, open_database
 from chassis.migrations import upgrade
-from download_svc.application.ports import Begin, SessionReader, VersionReader
+from download_svc.application.ports import Begin, InstallationReader, SessionReader, VersionReader
 from download_svc.domain.manifests import Manifest
 from download_svc.domain.sessions import Session
 from download_svc.domain.versions import Version
-from download_svc.infrastructure.memory import MemorySessionReader, MemoryStore, MemoryVersionReader
+from download_svc.infrastructure.memory import (
+    MemoryInstallationReader,
+    MemorySessionReader,
+    MemoryStore,
+    MemoryVersionReader,
+)
 from download_svc.infrastructure.postgres import units_of_work
+from download_svc.infrastructure.postgres_installations import PostgresInstallationReader
 from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
 from download_svc.infrastructure.postgres_versions import PostgresVersionReader
 from tests.unit.download.rig import file_references, make_items, make_version
@@ -26,6 +32,7 @@ class Ports:
     begin: Begin
     sessions: SessionReader
     versions: VersionReader
+    installations: InstallationReader
     database: Database | None
 
     async def publish(self, manifest: Manifest, **version: object) -> Version:
@@ -64,7 +71,15 @@ def adapter_dsn(request: pytest.FixtureRequest) -> str | None:
 async def ports(adapter_dsn: str | None) -> AsyncIterator[Ports]:
     if adapter_dsn is None:
         store = MemoryStore()
-        yield Ports(store.begin, MemorySessionReader(store), MemoryVersionReader(store), None)
+        yield Ports(
+            store.begin, MemorySessionReader(store), MemoryVersionReader(store), MemoryInstallationReader(store), None
+        )
         return
     async with open_database(adapter_dsn) as database:
-        yield Ports(units_of_work(database), PostgresSessionReader(database), PostgresVersionReader(database), database)
+        yield Ports(
+            units_of_work(database),
+            PostgresSessionReader(database),
+            PostgresVersionReader(database),
+            PostgresInstallationReader(database),
+            database,
+        )

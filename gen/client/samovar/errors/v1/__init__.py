@@ -237,6 +237,11 @@ class ErrorReason(betterproto2.Enum):
     Idempotency key in use.
     """
 
+    INSTALLATION_NOT_FOUND = 80
+    """
+    Installation not found.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -284,6 +289,7 @@ class ErrorReason(betterproto2.Enum):
             36: "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE",
             50: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
             51: "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE",
+            80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
         }
 
     @classmethod
@@ -333,4 +339,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE": 36,
             "ERROR_REASON_IDEMPOTENCY_KEY_REUSED": 50,
             "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE": 51,
+            "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
         }

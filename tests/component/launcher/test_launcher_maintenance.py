@@ -1,0 +1,160 @@
+"""Updating, verifying, repairing, uninstalling, in this process and as commands, against the test platform."""
+
+import json
+import os
+import random
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from blockbuster import blockbuster_ctx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from launcher_platform import (
+    FakePlatform,
+    Game,
+    assert_installed,
+    environment,
+    finished,
+    make_account,
+    make_game,
+    run_platform,
+    spawn,
+)
+
+from launcher.failures import ExitCode, LauncherError
+from launcher.install import InstallRequest, InstallResult, Patience, install
+from launcher.maintenance import repair, uninstall, update, verify
+from launcher.settings import Account
+
+KEY = Ed25519PrivateKey.generate()
+QUICK = Patience(max_tries=3, first_delay_seconds=0.01)
+CHUNK_BYTES = 16 * 1024
+
+
+def two_versions() -> tuple[Game, Game]:
+    source = random.Random(5)
+    big, moved, same = source.randbytes(400_000), source.randbytes(100_000), source.randbytes(50_000)
+    first = make_game(
+        KEY,
+        {"data/big.pak": big, "music/theme.ogg": moved, "same": same, "old/dropped": b"dropped", "kind": b"a file"},
+        chunk_bytes=CHUNK_BYTES,
+        links={"latest": "data"},
+    )
+    changed = big[:200_000] + b"!" + big[200_001:]
+    second = make_game(
+        KEY,
+        {"data/big.pak": changed, "audio/theme.ogg": moved, "same": same, "kind/new": source.randbytes(30_000)},
+        chunk_bytes=CHUNK_BYTES,
+        executables=("same",),
+        links={"latest": "audio"},
+        product_id=first.product_id,
+    )
+    return first, second
+
+
+async def install_first(platform: FakePlatform, directory: Path) -> InstallResult:
+    wanted = InstallRequest(product_id=platform.game.product_id, directory=directory)
+    return await install(make_account(platform, KEY), wanted, patience=QUICK)
+
+
+async def test_an_update_fetches_only_what_no_file_of_the_old_version_holds(tmp_path: Path) -> None:
+    first, second = two_versions()
+    async with run_platform(first) as platform:
+        await install_first(platform, tmp_path)
+        platform.game = second
+        platform.delivered.clear()
+        with blockbuster_ctx():
+            result = await update(make_account(platform, KEY), tmp_path, patience=QUICK)
+        assert_installed(tmp_path, second)
+        new = set(second.chunks) - set(first.chunks)
+        assert set(platform.delivered) == new
+        assert result.fetched_bytes == sum(len(second.chunks[chunk]) for chunk in new) < second.stored_bytes / 5
+        assert result.previous_version_id == str(first.version_id)
+        assert result.version_id == str(second.version_id)
+        assert result.removed_files == 3
+        assert result.written_files == 3, "what did not change is not written again"
+        assert "client_free_space_bytes" not in platform.starts[-1]
+        assert all(item["bytes"] == item["size"] for item in platform.session.items.values())
+
+
+async def test_a_failed_update_leaves_the_old_version_whole_and_the_next_goes_on(tmp_path: Path) -> None:
+    first, second = two_versions()
+    async with run_platform(first) as platform:
+        await install_first(platform, tmp_path)
+        platform.game = second
+        lost = min(set(second.chunks) - set(first.chunks))
+        platform.fault = lambda _provider, chunk, _times: "500" if chunk == lost else None
+        account = make_account(platform, KEY)
+        with pytest.raises(LauncherError) as failure:
+            await update(account, tmp_path, patience=QUICK)
+        assert failure.value.code == "CDN_ERROR"
+        assert (await verify(tmp_path)).damage == [], "the old version is playable"
+        platform.fault = lambda _provider, _chunk, _times: None
+        platform.delivered.clear()
+        result = await update(account, tmp_path, patience=QUICK)
+        assert_installed(tmp_path, second)
+        assert lost in platform.delivered
+        assert result.reused_bytes == 0, "what the failed update copied is kept"
+
+
+async def test_a_repair_fetches_only_what_is_damaged_and_keeps_what_the_user_added(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        account = make_account(platform, KEY)
+        await install_first(platform, tmp_path)
+        (tmp_path / "data" / "save").write_text("mine")
+        platform.delivered.clear()
+        with (tmp_path / "data" / "big.pak").open("r+b") as file:
+            file.seek(CHUNK_BYTES * 3)
+            file.write(b"damage")
+        (tmp_path / "music" / "theme.ogg").unlink()
+        found = await verify(tmp_path)
+        assert [(issue.path, issue.kind.value) for issue in found.issues] == [
+            ("data/big.pak", "corrupted"),
+            ("data/save", "extra"),
+            ("music/theme.ogg", "missing"),
+        ]
+        result = await repair(account, tmp_path, found, patience=QUICK)
+        assert result is not None
+        assert len(platform.delivered) == 1 + len(game.files["music/theme.ogg"]) // CHUNK_BYTES + 1
+        assert (await verify(tmp_path)).damage == []
+        assert (tmp_path / "data" / "save").read_text() == "mine"
+        assert await repair(account, tmp_path, await verify(tmp_path), patience=QUICK) is None
+
+
+async def test_a_folder_without_a_game_is_told_so_and_left_as_it_was(tmp_path: Path) -> None:
+    nobody = Account("http://127.0.0.1:9", "token", uuid4(), "")
+    for work in (verify(tmp_path), uninstall(nobody, tmp_path)):
+        with pytest.raises(LauncherError) as refusal:
+            await work
+        assert (refusal.value.code, refusal.value.exit_code) == ("NOT_INSTALLED", ExitCode.USAGE)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_commands_update_verify_repair_and_uninstall(tmp_path: Path) -> None:
+    first, second = two_versions()
+    folder = tmp_path / "game"
+    async with run_platform(first) as platform:
+        env = environment(platform, KEY, tmp_path)
+
+        async def samovar(*words: str, code: int = 0) -> dict[str, object]:
+            ended = await finished(await spawn(env, *words, "--json"))
+            assert ended.code == code, ended.stderr
+            last: dict[str, object] = json.loads(ended.stdout.strip().splitlines()[-1])
+            return last
+
+        await samovar("install", str(first.product_id), "--to", str(folder))
+        platform.game = second
+        assert (await samovar("update", str(folder)))["removed_files"] == 3
+        assert_installed(folder, second)
+        assert (await samovar("verify", str(folder)))["status"] == "ok"
+        os.truncate(folder / "same", 10)
+        damaged = await samovar("verify", str(folder), code=ExitCode.CORRUPT)
+        assert damaged["issues"] == [{"path": "same", "kind": "corrupted"}]
+        mended = await samovar("repair", str(folder))
+        assert (mended["status"], mended["repaired"]) == ("repaired", 1)
+        assert_installed(folder, second)
+        assert (await samovar("repair", str(folder)))["status"] == "ok"
+        assert (await samovar("uninstall", str(folder)))["removed_files"] == 5
+        assert list(folder.iterdir()) == []
+        assert len(platform.uninstalled) == 1, "the server is told"

@@ -1,0 +1,101 @@
+"""From one version to the next, damage and repair, uninstalling: through every process, as a person types it."""
+
+import json
+import uuid
+from pathlib import Path
+
+from tests.e2e.clients import ITEMS, Api, CommandLine, until
+from tests.e2e.conftest import Platform
+from tests.e2e.trees import digests, make_tree
+
+DELIVERY = "/api/v1/download-client"
+
+
+def last_object(out: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(out.strip().splitlines()[-1])
+    return found
+
+
+def next_version(source: Path, first: Path) -> Path:
+    """The tree with one byte of the big file changed, one file moved, one dropped, one new."""
+    make_tree(source, first.name)
+    for path in first.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            (source / path.relative_to(first)).write_bytes(path.read_bytes())
+    game = source / "bin" / "game"
+    data = bytearray(game.read_bytes())
+    data[len(data) // 2] ^= 1
+    game.write_bytes(data)
+    (source / "data" / "same-again.lvl").rename(source / "moved.lvl")
+    (source / "data" / "empty").unlink()
+    (source / "new").write_text("new")
+    return source
+
+
+async def test_a_game_is_updated_verified_repaired_and_uninstalled(
+    platform: Platform, samovar: CommandLine, anna: Api, tmp_path: Path
+) -> None:
+    first = make_tree(tmp_path / "first", "first")
+    second = next_version(tmp_path / "second", first)
+    disk = tmp_path / "disk"
+    old = await samovar.publish(first, "updated-game", "1.0")
+    product_id = old["product_id"]
+    await samovar.buy(platform.user("anna")["user_id"], product_id)
+    item = await anna.owns(product_id)
+    await samovar.login(anna)
+    await samovar.ok("install", product_id, "--to", str(disk), "--json")
+    assert digests(disk) == digests(first)
+    (disk / "saves" / "mine").write_text("progress")
+
+    new = await samovar.publish(second, "updated-game", "1.1")
+
+    async def listed() -> bool:
+        versions = await anna.get(f"{DELIVERY}/versions?product_id={product_id}")
+        return new["version_id"] in [one["id"] for one in versions.data]
+
+    await until(listed, "the new version is not listed")
+    updated = last_object(await samovar.ok("update", str(disk), "--json"))
+    assert updated["version_id"] == new["version_id"]
+    assert updated["previous_version_id"] == old["version_id"]
+    assert updated["fetched_bytes"] < updated["bytes"] / 2
+    assert digests(disk) == {**digests(second), "saves/mine": digests(disk)["saves/mine"]}
+
+    game = disk / "bin" / "game"
+    game.write_bytes(game.read_bytes()[:-1])
+    broken = last_object(await samovar.ok("repair", str(disk), "--json"))
+    assert (broken["status"], broken["repaired"]) == ("repaired", 1)
+    assert last_object(await samovar.ok("verify", str(disk), "--json"))["status"] == "ok"
+
+    (installation,) = (await anna.get(f"{DELIVERY}/installations?product_id={product_id}")).data
+    assert installation["attributes"]["version_id"] == new["version_id"]
+    await samovar.ok("uninstall", str(disk), "--json")
+    assert digests(disk) == {"saves": "folder", "saves/mine": digests(disk)["saves/mine"]}
+    assert (await anna.get(f"{DELIVERY}/installations/{installation['id']}")).codes == ["INSTALLATION_NOT_FOUND"]
+
+    async def gone() -> bool:
+        return (await anna.get(f"{ITEMS}/{item['id']}")).data["attributes"]["installation_status"] == "not_installed"
+
+    await until(gone, "the library still says `installed`")
+
+
+async def test_installations_are_pinned_by_their_user_alone(
+    platform: Platform, samovar: CommandLine, anna: Api, boris: Api, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_bytes(b"a")
+    product_id = (await samovar.publish(source, "pinned-game", "1.0"))["product_id"]
+    await samovar.buy(platform.user("anna")["user_id"], product_id)
+    await anna.owns(product_id)
+    await samovar.login(anna)
+    await samovar.ok("install", product_id, "--to", str(tmp_path / "disk"), "--json")
+    (installation,) = (await anna.get(f"{DELIVERY}/installations?product_id={product_id}")).data
+    path = f"{DELIVERY}/installations/{installation['id']}"
+    change = {"data": {"type": "installationUpdate", "attributes": {"is_pinned": True, "auto_update": False}}}
+    changed = await anna.call("PATCH", path, body=change)
+    assert (changed.data["attributes"]["is_pinned"], changed.data["attributes"]["auto_update"]) == (True, False)
+    for method, body in (("GET", None), ("PATCH", change), ("DELETE", None)):
+        assert (await boris.call(method, path, body=body)).codes == ["INSTALLATION_NOT_FOUND"]
+    assert (await anna.get(path)).data["attributes"]["is_pinned"] is True
+    assert (await anna.call("DELETE", path)).status == 204
+    assert (await anna.get(f"{DELIVERY}/versions?product_id={uuid.uuid4()}")).codes == ["PRODUCT_NOT_FOUND"]
