@@ -90,7 +90,9 @@ async def _tag_of(response: web.Response, body: bytes, coding: str | None) -> st
 
 
 def _digest(about: bytes, body: bytes) -> str:
-    return sha256(about + body).hexdigest()[:ETAG_HEX_DIGITS]
+    digest = sha256(about)
+    digest.update(body)
+    return digest.hexdigest()[:ETAG_HEX_DIGITS]
 
 
 def is_among(tag: str, if_none_match: Iterable[str]) -> bool:
