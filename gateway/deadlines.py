@@ -36,14 +36,11 @@ class Deadline:
 
     @asynccontextmanager
     async def enforced(self) -> AsyncIterator[None]:
-        """Ends the block when the time that was asked for is over; without such a wish, calls to services have their own ends.
+        """Ends the block when the time is over.
 
         Raises:
             DomainError: DEADLINE_EXCEEDED.
         """
-        if not self.asked:
-            yield
-            return
         try:
             async with asyncio.timeout_at(self.at):
                 yield

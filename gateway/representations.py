@@ -41,7 +41,7 @@ def representing() -> Middleware:
         body = response.body
         coding = _coding_of(request, response, body)
         if _is_tagged(request, response):
-            tag = await _tag_of(response, body, coding)
+            tag = response.headers.get(hdrs.ETAG) or await _tag_of(response, body, coding)
             response.headers[hdrs.ETAG] = tag
             if is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH, ())):
                 return _not_modified(response)
@@ -61,7 +61,8 @@ def _coding_of(request: web.Request, response: web.Response, body: bytes) -> str
         return None
     vary = response.headers.get(hdrs.VARY)
     response.headers[hdrs.VARY] = f"{vary}, {hdrs.ACCEPT_ENCODING}" if vary else hdrs.ACCEPT_ENCODING
-    if len(body) <= COMPRESSED_ABOVE_BYTES:
+    # A tag that a service gave comes back to it with If-Match, so it must stay as it is; and a strong one stands for one coding.
+    if len(body) <= COMPRESSED_ABOVE_BYTES or hdrs.ETAG in response.headers:
         return None
     return choose_coding(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
 
@@ -90,7 +91,9 @@ async def _tag_of(response: web.Response, body: bytes, coding: str | None) -> st
 
 
 def _digest(about: bytes, body: bytes) -> str:
-    return sha256(about + body).hexdigest()[:ETAG_HEX_DIGITS]
+    digest = sha256(about)
+    digest.update(body)
+    return digest.hexdigest()[:ETAG_HEX_DIGITS]
 
 
 def is_among(tag: str, if_none_match: Iterable[str]) -> bool:

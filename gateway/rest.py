@@ -63,6 +63,9 @@ class RestEndpoint:
             raise Refused(Problem("NOT_ACCEPTABLE", header=hdrs.ACCEPT))
         timeouts = request.headers.getall(TIMEOUT_HEADER, ())
         deadline = read_deadline(timeouts, cap_seconds=self._backends.deadline_seconds)
+        if not deadline.asked:
+            # Calls to services end by themselves; the body's coming is the server's to watch.
+            return await self._answer(request, context, deadline)
         async with deadline.enforced():
             return await self._answer(request, context, deadline)
 

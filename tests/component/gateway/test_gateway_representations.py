@@ -7,9 +7,11 @@ import json
 import brotli
 import pytest
 import zstandard
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDict
 
-from gateway.representations import OFFLOADED_BYTES
+from gateway.representations import OFFLOADED_BYTES, representing
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     ITEM,
@@ -177,3 +179,20 @@ async def test_answers_with_signed_urls_are_never_compressed_by_anyone(rig: Gate
     assert "Content-Encoding" not in answer.headers
     assert int(answer.headers["Content-Length"]) > 4000
     assert answer.headers["Cache-Control"] == "no-store, no-transform"
+
+
+async def test_a_tag_that_a_service_gave_stays_as_it_is():
+    async def tagged(_: web.Request) -> web.Response:
+        headers = {"ETag": '"v7"', "Cache-Control": "private, no-cache"}
+        return web.Response(body=b" " * 4000, content_type="application/json", headers=headers)
+
+    app = web.Application(middlewares=(representing(),))
+    app.router.add_get("/", tagged)
+    app.router.add_patch("/", tagged)
+    async with TestClient(TestServer(app)) as client:
+        for method in ("GET", "PATCH"):
+            answer = await client.request(method, "/", headers={"Accept-Encoding": "gzip"})
+            assert (answer.status, answer.headers["ETag"]) == (200, '"v7"')
+            assert "Content-Encoding" not in answer.headers
+        assert (await client.get("/", headers={"If-None-Match": '"v7"'})).status == 304
+        assert (await client.patch("/", headers={"If-None-Match": '"v7"'})).status == 200
