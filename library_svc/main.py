@@ -16,6 +16,7 @@ from library.v1.game_settings_pb2_grpc import add_GameSettingsSyncServiceService
 from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_server
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
+from library.v1.wishlist_pb2_grpc import add_WishlistServiceServicer_to_server
 
 from chassis.background import background
 from chassis.consumers import Consumer
@@ -36,13 +37,15 @@ from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProduct
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.presentation import categories, game_settings, internal_servicer, query_servicer, servicer
+from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
+from library_svc.presentation import categories, game_settings, internal_servicer, query_servicer, servicer, wishlist
 from library_svc.presentation.categories import CategoryServicer
 from library_svc.presentation.consumers import Consumers
 from library_svc.presentation.game_settings import GameSettingsServicer
 from library_svc.presentation.internal_servicer import LibraryInternalServicer
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
+from library_svc.presentation.wishlist import WishlistServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
 
 NAME: Final = "library-service"
@@ -57,6 +60,7 @@ SERVICES: Final = (
     internal_servicer.SERVICE_NAME,
     categories.SERVICE_NAME,
     game_settings.SERVICE_NAME,
+    wishlist.SERVICE_NAME,
 )
 
 
@@ -99,6 +103,9 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
             )
             add_GameSettingsSyncServiceServicer_to_server(
                 GameSettingsServicer(library.begin, PostgresGameSettingsReader(database), now=now), server
+            )
+            add_WishlistServiceServicer_to_server(
+                WishlistServicer(library.begin, PostgresWishlistReader(database), filler, now=now), server
             )
             add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader), server)
             add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(library.begin, now=now), server)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from chassis.errors import DomainError
 from library_svc.application.ports import CATALOG_BATCH_LIMIT, Catalog, Products
+from library_svc.domain.catalog import Product
 from library_svc.domain.ids import ProductId
 
 FILL_DEADLINE_SECONDS = 0.3
@@ -44,17 +45,30 @@ class ProductFiller:
         wanted = wanted[:CATALOG_BATCH_LIMIT]
         if not wanted or now < self._away_until:
             return False
+        products = await self._ask(wanted, now)
+        if products is None:
+            return False
+        self._remember_unknown(set(wanted) - {product.product_id for product in products}, now)
+        return bool(products)
+
+    async def exists(self, product_id: ProductId) -> bool | None:
+        """Whether Catalog knows the product; None: it cannot be asked. An earlier no is not believed: the product may be new."""
+        now = self._now()
+        products = None if now < self._away_until else await self._ask([product_id], now)
+        return None if products is None else bool(products)
+
+    async def _ask(self, product_ids: Sequence[ProductId], now: datetime) -> Sequence[Product] | None:
+        """Those of the products that exist, saved; None: Catalog failed."""
         try:
             async with asyncio.timeout(FILL_DEADLINE_SECONDS):
-                products = await self._catalog.get_products(wanted, as_of=now)
+                products = await self._catalog.get_products(product_ids, as_of=now)
         except (DomainError, TimeoutError) as error:
             self._away_until = now + timedelta(seconds=AWAY_SECONDS)
             logger.warning("catalog cannot be asked", extra={"error": repr(error)})
-            return False
-        self._remember_unknown(set(wanted) - {product.product_id for product in products}, now)
+            return None
         if products:
             await self._products.save(products)
-        return bool(products)
+        return products
 
     def _is_unknown(self, product_id: ProductId, now: datetime) -> bool:
         return now < self._unknown_until.get(product_id, now)

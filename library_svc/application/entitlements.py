@@ -16,6 +16,7 @@ from library_svc.domain.entitlements import Grant, Source, foundation
 from library_svc.domain.ids import ItemId, ProductId, UserId
 from library_svc.domain.installations import shown
 from library_svc.domain.items import GameAdded, GameRemoved, Item, RemovalReason
+from library_svc.domain.wishlist import WishlistItemRemoved
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ async def grant(
             new = Grant(user_id, product_id, source, granted_at=at)
             await tx.entitlements.save(new)
             await _keep_item(tx, foundation([*grants, new]) or new)
+            await _fulfil_wish(tx, new)
             settled.append(Settled(new, was_known=False, stood=False))
         await tx.commit()
     logger.info("granted", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
@@ -115,6 +117,13 @@ async def _keep_item(tx: Transaction, base: Grant) -> None:
         tx.record(GameAdded(item.user_id, item.product_id, item.acquisition_type, item.added_at))
     elif item.acquisition_type is not base.source.acquisition_type:
         await tx.items.save(replace(item, acquisition_type=base.source.acquisition_type))
+
+
+async def _fulfil_wish(tx: Transaction, new: Grant) -> None:
+    """What the user comes by, however, leaves their wishlist."""
+    if wish := await tx.wishlist.of_product(new.user_id, new.product_id):
+        await tx.wishlist.remove(wish)
+        tx.record(WishlistItemRemoved(wish.user_id, wish.product_id, wish.id, removed_at=new.granted_at))
 
 
 async def _remove_item(

@@ -15,9 +15,10 @@ from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
-from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
+from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId, WishId
 from library_svc.domain.installations import Download, Installation, InstallationState
 from library_svc.domain.items import InstallationStatus, Item
+from library_svc.domain.wishlist import Wish
 
 CATALOG_BATCH_LIMIT = 500
 """Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
@@ -88,6 +89,22 @@ class GameSettingsStore(Protocol):
         """Adds the settings, or replaces those of the same user and product."""
 
 
+class Wishlist(Protocol):
+    """The wishes of a transaction. What is found is locked until the transaction ends."""
+
+    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None: ...
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None: ...
+
+    async def count(self, user_id: UserId) -> int: ...
+
+    async def add(self, wish: Wish) -> None: ...
+
+    async def save(self, wish: Wish) -> None: ...
+
+    async def remove(self, wish: Wish) -> None: ...
+
+
 class Transaction(Protocol):
     """All or nothing: left without `commit()` it leaves no trace."""
 
@@ -105,6 +122,9 @@ class Transaction(Protocol):
 
     @property
     def game_settings(self) -> GameSettingsStore: ...
+
+    @property
+    def wishlist(self) -> Wishlist: ...
 
     async def is_first(self, event_id: str) -> bool:
         """Whether the incoming event is seen for the first time; remembers it with the transaction.
@@ -218,6 +238,35 @@ class GameSettingsReader(Protocol):
     """Reads outside of any transaction; each is one statement."""
 
     async def get_settings(self, user_id: UserId, product_id: ProductId) -> GameSettings | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShownWish:
+    """A wish with what is known of its product."""
+
+    wish: Wish
+    product: Product | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether Catalog has told all of the product."""
+        return self.product is not None and self.product.is_complete
+
+
+@dataclass(frozen=True, slots=True)
+class WishPage:
+    """One page of a user's wishlist, the highest priority first, then the newest; `total_items` on all pages."""
+
+    wishes: Sequence[ShownWish]
+    total_items: int
+
+
+class WishlistReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage: ...
+
+    async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None: ...
 
 
 class Products(Protocol):

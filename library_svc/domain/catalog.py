@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from chassis.errors import DomainError, Kind
 from library_svc.domain.ids import ProductId
 
 _TRADE_MARKS = str.maketrans("", "", "™℠®©")
@@ -59,6 +60,13 @@ class Product:
             cover_image_url=newer.cover_image_url or older.cover_image_url,
             product_type=newer.product_type or older.product_type,
         )
+
+
+class ProductNotFound(DomainError):
+    """Catalog has no such product."""
+
+    def __init__(self, product_id: ProductId) -> None:
+        super().__init__(Kind.NOT_FOUND, "PRODUCT_NOT_FOUND", details={"product_id": str(product_id)})
 
 
 def folded(text: str) -> str:

@@ -2,5 +2,6 @@
 
 from library_svc.domain.game_settings import GameSettingsUpdated
 from library_svc.domain.items import GameAdded, GameRemoved
+from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved
 
-LibraryEvent = GameAdded | GameRemoved | GameSettingsUpdated
+LibraryEvent = GameAdded | GameRemoved | GameSettingsUpdated | WishlistItemAdded | WishlistItemRemoved

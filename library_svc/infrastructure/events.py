@@ -4,11 +4,14 @@ from google.protobuf.message import Message
 from library.v1.events_pb2 import GameAdded as GameAddedMessage
 from library.v1.events_pb2 import GameRemoved as GameRemovedMessage
 from library.v1.events_pb2 import GameSettingsUpdated as GameSettingsUpdatedMessage
+from library.v1.events_pb2 import WishlistItemAdded as WishlistItemAddedMessage
+from library.v1.events_pb2 import WishlistItemRemoved as WishlistItemRemovedMessage
 
 from chassis.events import NewEvent, new_event
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettingsUpdated
 from library_svc.domain.items import GameAdded, GameRemoved
+from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved
 
 
 def outgoing(event: LibraryEvent) -> NewEvent:
@@ -35,4 +38,18 @@ def _message(event: LibraryEvent) -> Message:
         case GameSettingsUpdated():
             return GameSettingsUpdatedMessage(
                 user_id=str(event.user_id), product_id=str(event.product_id), updated_at=event.updated_at
+            )
+        case WishlistItemAdded():
+            return WishlistItemAddedMessage(
+                user_id=str(event.user_id),
+                product_id=str(event.product_id),
+                wishlist_item_id=str(event.wish_id),
+                added_at=event.added_at,
+            )
+        case WishlistItemRemoved():
+            return WishlistItemRemovedMessage(
+                user_id=str(event.user_id),
+                product_id=str(event.product_id),
+                wishlist_item_id=str(event.wish_id),
+                removed_at=event.removed_at,
             )

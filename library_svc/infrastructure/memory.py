@@ -16,15 +16,18 @@ from library_svc.application.ports import (
     ItemQuery,
     ItemSort,
     ShownItem,
+    ShownWish,
+    WishPage,
 )
 from library_svc.domain.catalog import Product, folded
 from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, foundation
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
-from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
+from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId, WishId
 from library_svc.domain.installations import Download, Installation, InstallationState
 from library_svc.domain.items import Item
+from library_svc.domain.wishlist import Wish
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class _Rows:
     categories: dict[tuple[UserId, CategoryId], Category] = field(default_factory=dict)
     category_ids: dict[tuple[UserId, ItemId], AbstractSet[CategoryId]] = field(default_factory=dict)
     settings: dict[tuple[UserId, ProductId], GameSettings] = field(default_factory=dict)
+    wishes: dict[tuple[UserId, WishId], Wish] = field(default_factory=dict)
     events: list[LibraryEvent] = field(default_factory=list)
     handled: set[str] = field(default_factory=set)
 
@@ -96,6 +100,19 @@ class MemoryLibrary:
     async def get_settings(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
         return self._rows.settings.get((user_id, product_id))
 
+    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage:
+        own = [wish for wish in self._rows.wishes.values() if wish.user_id == user_id]
+        own.sort(key=lambda wish: wish.id)
+        own.sort(key=lambda wish: (wish.priority, wish.added_at), reverse=True)
+        return WishPage([self._shown_wish(wish) for wish in own[(page - 1) * limit : page * limit]], len(own))
+
+    async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None:
+        wish = self._rows.wishes.get((user_id, wish_id))
+        return self._shown_wish(wish) if wish else None
+
+    def _shown_wish(self, wish: Wish) -> ShownWish:
+        return ShownWish(wish, self._products.known.get(wish.product_id))
+
     def _items(self, user_id: UserId) -> Sequence[Item]:
         return [item for item in self._rows.items.values() if item.user_id == user_id]
 
@@ -115,6 +132,7 @@ class MemoryTransaction:
         self.installations = MemoryInstallations(rows)
         self.categories = MemoryCategories(rows)
         self.game_settings = MemoryGameSettings(rows)
+        self.wishlist = MemoryWishlist(rows)
 
     async def is_first(self, event_id: str) -> bool:
         is_first = event_id not in self.rows.handled
@@ -214,6 +232,30 @@ class MemoryGameSettings:
 
     async def save(self, settings: GameSettings) -> None:
         self._rows.settings[settings.user_id, settings.product_id] = settings
+
+
+class MemoryWishlist:
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None:
+        return self._rows.wishes.get((user_id, wish_id))
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None:
+        own = (wish for wish in self._rows.wishes.values() if wish.user_id == user_id)
+        return next((wish for wish in own if wish.product_id == product_id), None)
+
+    async def count(self, user_id: UserId) -> int:
+        return sum(wish.user_id == user_id for wish in self._rows.wishes.values())
+
+    async def add(self, wish: Wish) -> None:
+        await self.save(wish)
+
+    async def save(self, wish: Wish) -> None:
+        self._rows.wishes[wish.user_id, wish.id] = wish
+
+    async def remove(self, wish: Wish) -> None:
+        del self._rows.wishes[wish.user_id, wish.id]
 
 
 class MemoryProducts:

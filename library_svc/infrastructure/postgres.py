@@ -21,6 +21,7 @@ from library_svc.domain.items import Item
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.postgres_categories import PostgresCategories
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettings
+from library_svc.infrastructure.postgres_wishlist import PostgresWishlist
 from library_svc.infrastructure.rows import (
     ITEM_COLUMNS,
     download_of,
@@ -66,6 +67,7 @@ class PostgresTransaction:
         self.installations = PostgresInstallations(tx.connection)
         self.categories = PostgresCategories(tx.connection)
         self.game_settings = PostgresGameSettings(tx.connection)
+        self.wishlist = PostgresWishlist(tx.connection)
 
     async def is_first(self, event_id: str) -> bool:
         return await inbox.first_time(self._tx, self._consumer, event_id)

@@ -12,7 +12,8 @@ from library_svc.domain.game_settings import GameSettings, normalised
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.installations import Download, DownloadStatus, Installation
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
-from library_svc.infrastructure.tables import game_specific_settings, user_library_items
+from library_svc.domain.wishlist import Wish
+from library_svc.infrastructure.tables import game_specific_settings, user_library_items, wishlist_items
 
 ITEM_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(user_library_items.c[field.name] for field in fields(Item))
 """The columns of an item are the attributes of the entity."""
@@ -57,6 +58,18 @@ def settings_of(row: RowMapping) -> GameSettings:
     """The numbers of a payload come back from the database in another form than they went in."""
     values = {column.name: row[column.name] for column in SETTINGS_COLUMNS}
     return GameSettings(**{**values, "settings_payload": normalised(values["settings_payload"])})
+
+
+WISH_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(wishlist_items.c[field.name] for field in fields(Wish))
+"""The columns of a wish are the attributes of the entity."""
+
+
+def wish_row(wish: Wish) -> dict[str, Any]:
+    return {column.name: getattr(wish, column.name) for column in WISH_COLUMNS}
+
+
+def wish_of(row: RowMapping) -> Wish:
+    return Wish(**{column.name: row[column.name] for column in WISH_COLUMNS})
 
 
 def grant_row(grant: Grant) -> dict[str, Any]:

@@ -81,6 +81,20 @@ game_specific_settings: Final = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
+wishlist_items: Final = Table(
+    "wishlist_items",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("product_id", Uuid, nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("notes", Text),
+    Column("notified_on_sale_id", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
 item_downloads: Final = Table(
     "item_downloads",
     metadata,

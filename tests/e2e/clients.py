@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 from catalog.v1 import product_pb2
 from samovar.sandbox.v1 import sandbox_pb2
 
@@ -45,6 +46,12 @@ class Api:
         self.url = url
         self.token = token
         self.http = http
+
+    @property
+    def user_id(self) -> str:
+        assert self.token is not None
+        subject: str = jwt.decode(self.token, options={"verify_signature": False})["sub"]
+        return subject
 
     def with_token(self, token: str | None) -> "Api":
         return Api(self.url, token, self.http)

@@ -2,12 +2,12 @@
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from tests.e2e.clients import ITEMS, Answer, Api, Shop
-from tests.e2e.conftest import Platform
 
 CATEGORIES = "/api/v1/library/categories"
 
@@ -31,10 +31,20 @@ async def patch(api: Api, path: str, kind: str, **attributes: Any) -> Answer:
 
 
 @pytest.fixture
-async def item(platform: Platform, shop: Shop, anna: Api) -> dict[str, Any]:
+async def anna(new_user: Callable[[], Awaitable[Api]]) -> Api:
+    return await new_user()
+
+
+@pytest.fixture
+async def boris(new_user: Callable[[], Awaitable[Api]]) -> Api:
+    return await new_user()
+
+
+@pytest.fixture
+async def item(shop: Shop, anna: Api) -> dict[str, Any]:
     """An item of anna's."""
     product_id = await shop.new_product()
-    await shop.buy(platform.user("anna")["user_id"], product_id)
+    await shop.buy(anna.user_id, product_id)
     return await anna.owns(product_id)
 
 

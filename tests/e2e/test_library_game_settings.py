@@ -2,12 +2,12 @@
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from tests.e2e.clients import ITEMS, Answer, Api, Shop
-from tests.e2e.conftest import Platform
 
 SETTINGS = "/api/v1/library/game-settings"
 
@@ -32,10 +32,20 @@ def tag_of(answer: Answer) -> str:
 
 
 @pytest.fixture
-async def path(platform: Platform, shop: Shop, anna: Api) -> str:
+async def anna(new_user: Callable[[], Awaitable[Api]]) -> Api:
+    return await new_user()
+
+
+@pytest.fixture
+async def boris(new_user: Callable[[], Awaitable[Api]]) -> Api:
+    return await new_user()
+
+
+@pytest.fixture
+async def path(shop: Shop, anna: Api) -> str:
     """The address of anna's settings of a game that she has."""
     product_id = await shop.new_product()
-    await shop.buy(platform.user("anna")["user_id"], product_id)
+    await shop.buy(anna.user_id, product_id)
     await anna.owns(product_id)
     return f"{SETTINGS}/{product_id}"
 
@@ -88,6 +98,17 @@ async def test_a_change_needs_the_tag_of_what_is_there(anna: Api, path: str) -> 
     assert (await send(anna, "PATCH", path, {"a": 2}, f'"0", {tag}')).status == 200
 
 
+async def test_the_tag_of_a_compressed_answer_is_taken_back(anna: Api, path: str) -> None:
+    first = await send(anna, "PUT", path, {"a": "x" * 4096})
+    read = await anna.call("GET", path, Accept_Encoding="gzip")
+    assert (read.headers["Content-Encoding"], read.data) == ("gzip", first.data)
+    assert tag_of(read) != tag_of(first)
+
+    again = await anna.call("GET", path, Accept_Encoding="gzip", If_None_Match=tag_of(read))
+    assert (again.status, tag_of(again)) == (304, tag_of(read))
+    assert (await send(anna, "PATCH", path, {"a": None}, tag_of(read))).status == 200
+
+
 async def test_of_twenty_devices_that_change_one_version_one_succeeds(anna: Api, path: str) -> None:
     first = await asyncio.gather(*(send(anna, "PUT", path, {"n": number}) for number in range(20)))
     assert sorted(answer.status for answer in first) == [200] + [428] * 19
@@ -100,9 +121,7 @@ async def test_of_twenty_devices_that_change_one_version_one_succeeds(anna: Api,
     assert (kept["version"], len(kept["settings_payload"])) == (2, 2)
 
 
-async def test_another_user_sees_and_changes_their_own_only(
-    platform: Platform, shop: Shop, anna: Api, boris: Api, path: str
-) -> None:
+async def test_another_user_sees_and_changes_their_own_only(shop: Shop, anna: Api, boris: Api, path: str) -> None:
     mine = await send(anna, "PUT", path, {"a": 1})
     tag = tag_of(mine)
 
@@ -110,16 +129,16 @@ async def test_another_user_sees_and_changes_their_own_only(
     for method in ("PUT", "PATCH"):
         assert_error(await send(boris, method, path, {"a": 2}, tag), 403, "PRODUCT_ACCESS_DENIED")
     product_id = path.rsplit("/", 1)[1]
-    await shop.buy(platform.user("boris")["user_id"], product_id)
+    await shop.buy(boris.user_id, product_id)
     await boris.owns(product_id)
     assert_error(await send(boris, "PATCH", path, {"a": 2}, tag), 404, "GAME_SETTINGS_NOT_FOUND")
     assert (await send(boris, "PUT", path, {"a": 2})).status == 200
     assert (await anna.get(path)).data == mine.data
 
 
-async def test_after_a_refund_settings_can_be_read_and_not_changed(platform: Platform, shop: Shop, anna: Api) -> None:
+async def test_after_a_refund_settings_can_be_read_and_not_changed(shop: Shop, anna: Api) -> None:
     product_id = await shop.new_product()
-    order_id = await shop.buy(platform.user("anna")["user_id"], product_id)
+    order_id = await shop.buy(anna.user_id, product_id)
     item = await anna.owns(product_id)
     path = f"{SETTINGS}/{product_id}"
     mine = await send(anna, "PUT", path, {"a": 1})

@@ -27,7 +27,7 @@ from library.v1 import items_pb2 as library_dot_v1_dot_items__pb2
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17library/v1/events.proto\x12\nlibrary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16library/v1/items.proto\x1a samovar/options/v1/options.proto\"\x98\x02\n\tGameAdded\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x46\n\x10\x61\x63quisition_type\x18\x03 \x01(\x0e\x32\x1b.library.v1.AcquisitionTypeR\x0f\x61\x63quisitionType\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t:T\xa2\xf4\x18P\n\"com.platform.library.game.added.v1\x12\x1e\x63om.platform.library.events.v1\"\nproduct_id\"\x8b\x02\n\x0bGameRemoved\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x31\n\x06reason\x18\x03 \x01(\x0e\x32\x19.library.v1.RemovalReasonR\x06reason\x12\x39\n\nremoved_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tremovedAt:V\xa2\xf4\x18R\n$com.platform.library.game.removed.v1\x12\x1e\x63om.platform.library.events.v1\"\nproduct_id\"\xe9\x01\n\x13GameSettingsUpdated\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x39\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tupdatedAt:_\xa2\xf4\x18[\n-com.platform.library.game.settings.updated.v1\x12\x1e\x63om.platform.library.events.v1\"\nproduct_id*\x87\x01\n\rRemovalReason\x12\x1e\n\x1aREMOVAL_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REMOVAL_REASON_REFUND\x10\x01\x12!\n\x1dREMOVAL_REASON_FAMILY_REVOKED\x10\x02\x12\x18\n\x14REMOVAL_REASON_ADMIN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17library/v1/events.proto\x12\nlibrary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16library/v1/items.proto\x1a samovar/options/v1/options.proto\"\x98\x02\n\tGameAdded\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x46\n\x10\x61\x63quisition_type\x18\x03 \x01(\x0e\x32\x1b.library.v1.AcquisitionTypeR\x0f\x61\x63quisitionType\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t:T\xa2\xf4\x18P\n\"com.platform.library.game.added.v1\x12\x1e\x63om.platform.library.events.v1\"\nproduct_id\"\x8b\x02\n\x0bGameRemoved\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x31\n\x06reason\x18\x03 \x01(\x0e\x32\x19.library.v1.RemovalReasonR\x06reason\x12\x39\n\nremoved_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tremovedAt:V\xa2\xf4\x18R\n$com.platform.library.game.removed.v1\x12\x1e\x63om.platform.library.events.v1\"\nproduct_id\"\xe9\x01\n\x13GameSettingsUpdated\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x39\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tupdatedAt:_\xa2\xf4\x18[\n-com.platform.library.game.settings.updated.v1\x12\x1e\x63om.platform.library.events.v1\"\nproduct_id\"\x91\x02\n\x11WishlistItemAdded\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12(\n\x10wishlist_item_id\x18\x03 \x01(\tR\x0ewishlistItemId\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t:c\xa2\xf4\x18_\n+com.platform.library.wishlist.item.added.v1\x12\x1e\x63om.platform.library.events.v1\"\x10wishlist_item_id\"\x99\x02\n\x13WishlistItemRemoved\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12(\n\x10wishlist_item_id\x18\x03 \x01(\tR\x0ewishlistItemId\x12\x39\n\nremoved_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tremovedAt:e\xa2\xf4\x18\x61\n-com.platform.library.wishlist.item.removed.v1\x12\x1e\x63om.platform.library.events.v1\"\x10wishlist_item_id*\x87\x01\n\rRemovalReason\x12\x1e\n\x1aREMOVAL_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REMOVAL_REASON_REFUND\x10\x01\x12!\n\x1dREMOVAL_REASON_FAMILY_REVOKED\x10\x02\x12\x18\n\x14REMOVAL_REASON_ADMIN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,12 +40,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GAMEREMOVED']._serialized_options = b'\242\364\030R\n$com.platform.library.game.removed.v1\022\036com.platform.library.events.v1\"\nproduct_id'
   _globals['_GAMESETTINGSUPDATED']._loaded_options = None
   _globals['_GAMESETTINGSUPDATED']._serialized_options = b'\242\364\030[\n-com.platform.library.game.settings.updated.v1\022\036com.platform.library.events.v1\"\nproduct_id'
-  _globals['_REMOVALREASON']._serialized_start=920
-  _globals['_REMOVALREASON']._serialized_end=1055
+  _globals['_WISHLISTITEMADDED']._loaded_options = None
+  _globals['_WISHLISTITEMADDED']._serialized_options = b'\242\364\030_\n+com.platform.library.wishlist.item.added.v1\022\036com.platform.library.events.v1\"\020wishlist_item_id'
+  _globals['_WISHLISTITEMREMOVED']._loaded_options = None
+  _globals['_WISHLISTITEMREMOVED']._serialized_options = b'\242\364\030a\n-com.platform.library.wishlist.item.removed.v1\022\036com.platform.library.events.v1\"\020wishlist_item_id'
+  _globals['_REMOVALREASON']._serialized_start=1480
+  _globals['_REMOVALREASON']._serialized_end=1615
   _globals['_GAMEADDED']._serialized_start=131
   _globals['_GAMEADDED']._serialized_end=411
   _globals['_GAMEREMOVED']._serialized_start=414
   _globals['_GAMEREMOVED']._serialized_end=681
   _globals['_GAMESETTINGSUPDATED']._serialized_start=684
   _globals['_GAMESETTINGSUPDATED']._serialized_end=917
+  _globals['_WISHLISTITEMADDED']._serialized_start=920
+  _globals['_WISHLISTITEMADDED']._serialized_end=1193
+  _globals['_WISHLISTITEMREMOVED']._serialized_start=1196
+  _globals['_WISHLISTITEMREMOVED']._serialized_end=1477
 # @@protoc_insertion_point(module_scope)

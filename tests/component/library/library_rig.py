@@ -21,6 +21,7 @@ from library.v1.game_settings_pb2_grpc import GameSettingsSyncServiceStub
 from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
+from library.v1.wishlist_pb2_grpc import WishlistServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -43,6 +44,7 @@ BUSINESS_TABLES = (
     "user_game_categories",
     "user_library_item_to_categories",
     "game_specific_settings",
+    "wishlist_items",
 )
 
 
@@ -82,6 +84,7 @@ class Rig:
     internal: LibraryInternalServiceStub
     categories: CategoryServiceStub
     settings: GameSettingsSyncServiceStub
+    wishes: WishlistServiceStub
     catalog: SmallCatalog
     bus: EventBus
     postgres_dsn: str
@@ -213,6 +216,7 @@ async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncItera
             internal=LibraryInternalServiceStub(channel),
             categories=CategoryServiceStub(channel),
             settings=GameSettingsSyncServiceStub(channel),
+            wishes=WishlistServiceStub(channel),
             catalog=catalog,
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),

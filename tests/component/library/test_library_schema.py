@@ -22,6 +22,7 @@ USER_TABLES = [
     "user_game_categories",
     "user_library_item_to_categories",
     "game_specific_settings",
+    "wishlist_items",
 ]
 ITEM = {"user_id": USER, "product_id": uuid4(), "acquisition_type": "purchase"}
 GRANT = {
@@ -108,7 +109,7 @@ async def test_every_key_of_a_users_table_begins_with_the_user(dsn: str):
         )
     finally:
         await connection.close()
-    assert len(rows) == 10
+    assert len(rows) == 12
     assert {row["first"] for row in rows} == {"user_id"}
 
 

@@ -11,7 +11,14 @@ from sqlalchemy import select
 
 from chassis.database import open_database
 from chassis.migrations import upgrade
-from library_svc.application.ports import Begin, CategoryReader, GameSettingsReader, LibraryReader, Products
+from library_svc.application.ports import (
+    Begin,
+    CategoryReader,
+    GameSettingsReader,
+    LibraryReader,
+    Products,
+    WishlistReader,
+)
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.ids import UserId
 from library_svc.infrastructure.events import outgoing
@@ -20,6 +27,7 @@ from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProduct
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
+from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
 from library_svc.infrastructure.tables import shared
 
 Told = tuple[str, str]
@@ -35,6 +43,7 @@ class Adapters:
     products: Products
     categories: CategoryReader
     settings: GameSettingsReader
+    wishes: WishlistReader
     told: Callable[[UserId], Awaitable[Sequence[Told]]]
 
 
@@ -53,7 +62,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
         async def told_in_memory(user_id: UserId) -> Sequence[Told]:
             return [_told(event) for event in library.events if event.user_id == user_id]
 
-        yield Adapters(library.begin, library, products, library, library, told_in_memory)
+        yield Adapters(library.begin, library, products, library, library, library, told_in_memory)
         return
 
     if not migrated_databases:
@@ -76,6 +85,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
             products=PostgresProducts(database),
             categories=PostgresCategoryReader(database),
             settings=PostgresGameSettingsReader(database),
+            wishes=PostgresWishlistReader(database),
             told=told_in_outbox,
         )
 

@@ -82,6 +82,11 @@ class ErrorReason(betterproto2.Enum):
     Game settings not found.
     """
 
+    GAME_NOT_FOUND_IN_WISHLIST = 65
+    """
+    Game not found in the wishlist.
+    """
+
     PRODUCT_NOT_FOUND = 11
     """
     Product not found.
@@ -142,6 +147,11 @@ class ErrorReason(betterproto2.Enum):
     Category already exists.
     """
 
+    WISHLIST_ITEM_ALREADY_EXISTS = 66
+    """
+    Wishlist item already exists.
+    """
+
     DOWNLOAD_ALREADY_ACTIVE = 22
     """
     Download already active.
@@ -175,6 +185,11 @@ class ErrorReason(betterproto2.Enum):
     FILE_HASH_MISMATCH = 26
     """
     File hash mismatch.
+    """
+
+    WISHLIST_LIMIT_EXCEEDED = 67
+    """
+    Wishlist limit exceeded.
     """
 
     MANIFEST_SIGNATURE_INVALID = 27
@@ -258,6 +273,7 @@ class ErrorReason(betterproto2.Enum):
             10: "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND",
             60: "ERROR_REASON_CATEGORY_NOT_FOUND",
             62: "ERROR_REASON_GAME_SETTINGS_NOT_FOUND",
+            65: "ERROR_REASON_GAME_NOT_FOUND_IN_WISHLIST",
             11: "ERROR_REASON_PRODUCT_NOT_FOUND",
             12: "ERROR_REASON_VERSION_NOT_FOUND",
             13: "ERROR_REASON_FILE_NOT_FOUND",
@@ -270,6 +286,7 @@ class ErrorReason(betterproto2.Enum):
             20: "ERROR_REASON_HEADERS_TOO_LARGE",
             21: "ERROR_REASON_PAYLOAD_TOO_LARGE",
             61: "ERROR_REASON_CATEGORY_ALREADY_EXISTS",
+            66: "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS",
             22: "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE",
             23: "ERROR_REASON_INVALID_STATE_TRANSITION",
             24: "ERROR_REASON_RESOURCE_TYPE_CONFLICT",
@@ -277,6 +294,7 @@ class ErrorReason(betterproto2.Enum):
             63: "ERROR_REASON_SETTINGS_VERSION_CONFLICT",
             64: "ERROR_REASON_PRECONDITION_REQUIRED",
             26: "ERROR_REASON_FILE_HASH_MISMATCH",
+            67: "ERROR_REASON_WISHLIST_LIMIT_EXCEEDED",
             27: "ERROR_REASON_MANIFEST_SIGNATURE_INVALID",
             28: "ERROR_REASON_MANIFEST_INVALID",
             29: "ERROR_REASON_EVENT_INVALID",
@@ -308,6 +326,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_LIBRARY_ITEM_NOT_FOUND": 10,
             "ERROR_REASON_CATEGORY_NOT_FOUND": 60,
             "ERROR_REASON_GAME_SETTINGS_NOT_FOUND": 62,
+            "ERROR_REASON_GAME_NOT_FOUND_IN_WISHLIST": 65,
             "ERROR_REASON_PRODUCT_NOT_FOUND": 11,
             "ERROR_REASON_VERSION_NOT_FOUND": 12,
             "ERROR_REASON_FILE_NOT_FOUND": 13,
@@ -320,6 +339,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_HEADERS_TOO_LARGE": 20,
             "ERROR_REASON_PAYLOAD_TOO_LARGE": 21,
             "ERROR_REASON_CATEGORY_ALREADY_EXISTS": 61,
+            "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS": 66,
             "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE": 22,
             "ERROR_REASON_INVALID_STATE_TRANSITION": 23,
             "ERROR_REASON_RESOURCE_TYPE_CONFLICT": 24,
@@ -327,6 +347,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_SETTINGS_VERSION_CONFLICT": 63,
             "ERROR_REASON_PRECONDITION_REQUIRED": 64,
             "ERROR_REASON_FILE_HASH_MISMATCH": 26,
+            "ERROR_REASON_WISHLIST_LIMIT_EXCEEDED": 67,
             "ERROR_REASON_MANIFEST_SIGNATURE_INVALID": 27,
             "ERROR_REASON_MANIFEST_INVALID": 28,
             "ERROR_REASON_EVENT_INVALID": 29,

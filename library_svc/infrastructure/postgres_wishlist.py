@@ -1,0 +1,87 @@
+"""The wishlist in PostgreSQL: rows of `wishlist_items`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.database import Database
+from library_svc.application.ports import ShownWish, WishPage
+from library_svc.domain.ids import ProductId, UserId, WishId
+from library_svc.domain.wishlist import Wish
+from library_svc.infrastructure.postgres_paging import Columns, read_page
+from library_svc.infrastructure.postgres_reader import PRODUCT_COLUMNS
+from library_svc.infrastructure.rows import WISH_COLUMNS, product_of, wish_of, wish_row
+from library_svc.infrastructure.tables import catalog_products, wishlist_items
+
+
+class PostgresWishlist:
+    """The Wishlist of a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None:
+        return await self._one(wishlist_items.c.user_id == user_id, wishlist_items.c.id == wish_id)
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None:
+        return await self._one(wishlist_items.c.user_id == user_id, wishlist_items.c.product_id == product_id)
+
+    async def count(self, user_id: UserId) -> int:
+        statement = select(func.count()).select_from(wishlist_items).where(wishlist_items.c.user_id == user_id)
+        return (await self._connection.execute(statement)).scalar_one()
+
+    async def add(self, wish: Wish) -> None:
+        await self._connection.execute(insert(wishlist_items).values(wish_row(wish)))
+
+    async def save(self, wish: Wish) -> None:
+        table = wishlist_items
+        await self._connection.execute(
+            update(table)
+            .where(table.c.user_id == wish.user_id, table.c.id == wish.id)
+            .values({**wish_row(wish), "updated_at": func.now()})
+        )
+
+    async def remove(self, wish: Wish) -> None:
+        table = wishlist_items
+        await self._connection.execute(delete(table).where(table.c.user_id == wish.user_id, table.c.id == wish.id))
+
+    async def _one(self, *conditions: ColumnElement[bool]) -> Wish | None:
+        statement = select(*WISH_COLUMNS).where(*conditions).with_for_update()
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        return wish_of(row) if row else None
+
+
+class PostgresWishlistReader:
+    """The WishlistReader over PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage:
+        rows, total = await read_page(self._database, _shown_wishes(user_id), _order, page=page, limit=limit)
+        return WishPage([_shown(row) for row in rows], total)
+
+    async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None:
+        statement = _shown_wishes(user_id).where(wishlist_items.c.id == wish_id)
+        async with self._database.connect() as connection:
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return _shown(row) if row else None
+
+
+def _shown_wishes(user_id: UserId) -> Select[*tuple[Any, ...]]:
+    wishes, products = wishlist_items, catalog_products
+    return (
+        select(*WISH_COLUMNS, *PRODUCT_COLUMNS)
+        .select_from(wishes.outerjoin(products, wishes.c.product_id == products.c.product_id))
+        .where(wishes.c.user_id == user_id)
+    )
+
+
+def _order(columns: Columns) -> Sequence[ColumnElement[Any]]:
+    return columns.priority.desc(), columns.added_at.desc(), columns.id.asc()
+
+
+def _shown(row: RowMapping) -> ShownWish:
+    return ShownWish(wish_of(row), product_of(row))

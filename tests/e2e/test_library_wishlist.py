@@ -1,0 +1,139 @@
+"""The wishlist through the gateway, as any client sees it: contract section 2."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.clients import Answer, Api, Shop, until
+
+WISHES = "/api/v1/library/wishlist/items"
+
+
+def assert_error(answer: Answer, status: int, code: str) -> None:
+    assert answer.status == status, answer.document
+    assert answer.codes[0] == code
+    assert answer.document["errors"][0]["title"]
+    assert answer.document["errors"][0]["detail"]
+
+
+async def add(api: Api, product_id: str, **attributes: Any) -> dict[str, Any]:
+    added = await api.post(WISHES, "wishlistItemCreation", product_id=product_id, **attributes)
+    assert added.status == 201, added.document
+    return added.data
+
+
+async def patch(api: Api, path: str, **attributes: Any) -> Answer:
+    return await api.call("PATCH", path, body={"data": {"type": "wishlistItem", "attributes": attributes}})
+
+
+@pytest.fixture
+async def anna(new_user: Callable[[], Awaitable[Api]]) -> Api:
+    return await new_user()
+
+
+@pytest.fixture
+async def boris(new_user: Callable[[], Awaitable[Api]]) -> Api:
+    return await new_user()
+
+
+async def test_a_wish_is_added_shown_changed_listed_and_removed(shop: Shop, anna: Api) -> None:
+    product_id, other_id = await shop.new_product("Чай"), await shop.new_product("Кофе")
+    added = await anna.post(WISHES, "wishlistItemCreation", product_id=product_id, priority=3, notes="очень")
+    assert added.status == 201, added.document
+    path = f"{WISHES}/{added.data['id']}"
+    assert added.headers["Location"] == added.data["links"]["self"] == path
+    attributes = added.data["attributes"]
+    assert (attributes["title"], attributes["priority"], attributes["notes"]) == ("Чай", 3, "очень")
+    assert added.data["relationships"]["product"]["data"] == {"type": "product", "id": product_id}
+    assert (await anna.get(path)).data == added.data
+
+    other = await add(anna, other_id)
+    listed = await anna.get(WISHES)
+    assert [wish["id"] for wish in listed.data] == [added.data["id"], other["id"]]
+    assert listed.document["meta"]["total_items"] == 2
+    changed = await patch(anna, path, priority=0, notes=None)
+    assert (changed.status, changed.data["attributes"]["notes"]) == (200, None)
+    assert [wish["id"] for wish in (await anna.get(WISHES)).data] == [other["id"], added.data["id"]]
+    assert [wish["id"] for wish in (await anna.get(f"{WISHES}?page=2&limit=1")).data] == [added.data["id"]]
+
+    removed = await anna.call("DELETE", path)
+    assert (removed.status, removed.document) == (204, None)
+    for answer in (await anna.get(path), await anna.call("DELETE", path), await patch(anna, path, priority=1)):
+        assert_error(answer, 404, "GAME_NOT_FOUND_IN_WISHLIST")
+
+
+async def test_a_purchase_takes_the_wish_away(shop: Shop, anna: Api) -> None:
+    product_id, other_id = await shop.new_product(), await shop.new_product()
+    path = f"{WISHES}/{(await add(anna, product_id))['id']}"
+    other = await add(anna, other_id)
+
+    await shop.buy(anna.user_id, product_id)
+    await anna.owns(product_id)
+
+    async def is_gone() -> bool:
+        return (await anna.get(path)).status == 404
+
+    await until(is_gone, "the wish is still there")
+    assert [wish["id"] for wish in (await anna.get(WISHES)).data] == [other["id"]]
+
+
+async def test_each_refusal_has_its_code(shop: Shop, anna: Api, boris: Api) -> None:
+    product_id = await shop.new_product()
+    wish = await add(anna, product_id)
+    path = f"{WISHES}/{wish['id']}"
+
+    again = await anna.post(WISHES, "wishlistItem", product_id=product_id)
+    assert_error(again, 409, "WISHLIST_ITEM_ALREADY_EXISTS")
+    unknown = await anna.post(WISHES, "wishlistItem", product_id=str(uuid.uuid4()))
+    assert_error(unknown, 404, "PRODUCT_NOT_FOUND")
+    # Another user's wish is nobody's business.
+    assert_error(await boris.get(path), 404, "GAME_NOT_FOUND_IN_WISHLIST")
+    assert_error(await patch(boris, path, priority=1), 404, "GAME_NOT_FOUND_IN_WISHLIST")
+    assert_error(await boris.call("DELETE", path), 404, "GAME_NOT_FOUND_IN_WISHLIST")
+    assert (await boris.get(WISHES)).data == []
+    assert (await add(boris, product_id))["id"] != wish["id"]
+    # Bad input.
+    for attributes in (
+        {},
+        {"product_id": "x"},
+        {"product_id": product_id, "priority": -1},
+        {"product_id": product_id, "notes": "x" * 4001},
+        {"product_id": product_id, "notes": "a\0b"},
+        {"product_id": product_id, "priority": "high"},
+    ):
+        assert_error(await anna.post(WISHES, "wishlistItem", **attributes), 400, "VALIDATION_ERROR")
+    assert_error(await anna.get(f"{WISHES}/not-a-uuid"), 400, "VALIDATION_ERROR")
+    assert_error(await anna.get(f"{WISHES}?limit=101"), 400, "VALIDATION_ERROR")
+    assert_error(await patch(anna, path, priority=None), 400, "INVALID_ARGUMENT")
+    assert_error(await anna.post(WISHES, "libraryItem", product_id=product_id), 409, "RESOURCE_TYPE_CONFLICT")
+    own_id = {"data": {"type": "wishlistItem", "id": str(uuid.uuid4()), "attributes": {"product_id": product_id}}}
+    assert_error(await anna.call("POST", WISHES, body=own_id), 403, "CLIENT_ID_NOT_SUPPORTED")
+    assert_error(await anna.with_token(None).get(WISHES), 401, "UNAUTHENTICATED")
+    assert (await anna.get(path)).data == wish
+
+
+async def test_of_twenty_wishes_for_one_game_at_once_one_is_kept(shop: Shop, anna: Api) -> None:
+    product_id = await shop.new_product()
+
+    answers = await asyncio.gather(
+        *(anna.post(WISHES, "wishlistItemCreation", product_id=product_id) for _ in range(20))
+    )
+
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 19
+    assert (await anna.get(WISHES)).document["meta"]["total_items"] == 1
+
+
+async def test_the_hundred_and_first_wish_is_422(shop: Shop, anna: Api) -> None:
+    products = [await shop.new_product() for _ in range(103)]
+    await asyncio.gather(*(add(anna, product_id) for product_id in products[:95]))
+
+    last = await asyncio.gather(
+        *(anna.post(WISHES, "wishlistItemCreation", product_id=product_id) for product_id in products[95:])
+    )
+
+    assert sorted(answer.status for answer in last) == [201] * 5 + [422] * 3
+    assert {answer.codes[0] for answer in last if answer.status == 422} == {"WISHLIST_LIMIT_EXCEEDED"}
+    assert (await anna.get(WISHES)).document["meta"]["total_items"] == 100
