@@ -12,7 +12,7 @@ from samovar.options.v1 import options_pb2
 
 from codegen import openapi_parts as parts
 from codegen.constraints import is_required
-from codegen.endpoints import Endpoint, snake
+from codegen.endpoints import Endpoint, path_parameters, path_shape, snake
 from codegen.examples import UUID, Examples, NoExample
 from codegen.json_schemas import Form, Json, Schemas
 from codegen.model import Contract, Field
@@ -36,8 +36,10 @@ class _Document:
         self._examples = Examples(contract)
         self._responses: dict[str, Json] = {}
         self._codes: set[str] = set()
+        self._endpoints: Sequence[Endpoint] = ()
 
     def of(self, endpoints: Sequence[Endpoint]) -> Json:
+        self._endpoints = endpoints
         paths: dict[str, Json] = {}
         for endpoint in endpoints:
             paths.setdefault(endpoint.path, {})[endpoint.verb.lower()] = self._operation(endpoint)
@@ -60,8 +62,7 @@ class _Document:
 
     def _operation(self, endpoint: Endpoint) -> Json:
         method, access = endpoint.method, endpoint.method.access or options_pb2.Access()
-        # The endpoint of an additional binding has its number at the end.
-        name = f"{method.service.rpartition('.')[2]}_{method.name}{endpoint.name.removeprefix(snake(method.name))}"
+        name = _operation_id(endpoint)
         summary, _, rest = method.comment.partition(". ")
         operation: Json = {"operationId": name, "tags": [method.service], "summary": summary.removesuffix(".") or name}
         if rest:
@@ -148,7 +149,23 @@ class _Document:
         with suppress(NoExample):
             content["example"] = self._answer_example(endpoint)
         said = endpoint.response.comment or HTTPStatus(endpoint.success_status).phrase
-        return {"description": said, "headers": headers, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+        answer: Json = {"description": said, "headers": headers, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+        links = dict(self._links(endpoint))
+        return {**answer, "links": links} if links else answer
+
+    def _links(self, endpoint: Endpoint) -> Iterator[tuple[str, Json]]:
+        """What can be done next: every operation at or below the self link of the answer's resource (of a list, of its first)."""
+        data = endpoint.data
+        resource = data.resource.resource if data is not None else None
+        if data is None or resource is None or path_parameters(resource.self) != (resource.id_field or "id",):
+            return
+        place = "$response.body#/data/0/id" if data.is_collection else "$response.body#/data/id"
+        own = path_shape(resource.self)
+        for other in self._endpoints:
+            shape = path_shape(other.path)
+            if (shape == own or shape.startswith(f"{own}/")) and len(other.path_fields) == 1:
+                name = _operation_id(other)
+                yield name, {"operationId": name, "parameters": {other.path_fields[0].name: place}}
 
     def _answer(self, endpoint: Endpoint) -> Json:
         """A reference to the document of a success: what gateway.documents.answer_document makes."""
@@ -189,6 +206,12 @@ class _Document:
         if name not in self._responses:
             self._responses[name] = parts.error_response(status, codes)
         return {"$ref": f"#/components/responses/{name}"}
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    # The endpoint of an additional binding has its number at the end.
+    number = endpoint.name.removeprefix(snake(endpoint.method.name))
+    return f"{endpoint.method.service.rpartition('.')[2]}_{endpoint.method.name}{number}"
 
 
 def _described(what: Json, comment: str) -> Json:

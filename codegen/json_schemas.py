@@ -112,7 +112,13 @@ class Schemas:
     def field(self, one: Field, form: Form) -> Json:
         """A field's whole value: with its description, and with null where null may stand."""
         schema = self.value(one, form)
-        is_nullable = one.has_presence if form is Form.ANSWER else form is Form.REQUEST and not is_required(one)
+        match form:
+            case Form.ANSWER:
+                is_nullable = one.has_presence
+            case Form.REQUEST:
+                is_nullable = not (is_required(one) or one.not_null)
+            case Form.EVENT:
+                is_nullable = False
         if is_nullable and schema:
             schema = nullable(schema)
         described = self.described(one)

@@ -89,6 +89,7 @@ class Field:
     is_uuid: bool
     rules: validate_pb2.FieldRules | None
     json_name: str
+    not_null: bool
     relationship: options_pb2.Relationship | None
     stream_event: options_pb2.StreamEvent | None
     location: Location
@@ -97,7 +98,7 @@ class Field:
 
 def scalar(kind: Kind) -> Field:
     """The `value` of a wrapper message."""
-    return Field("value", kind, "", False, False, "", False, None, "value", None, None, Location("", 0), "")
+    return Field("value", kind, "", False, False, "", False, None, "value", False, None, None, Location("", 0), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,7 @@ def _fields(message: descriptor_pb2.DescriptorProto, lines: _Lines, path: Sequen
             is_uuid=rules is not None and rules.string.uuid,
             rules=rules,
             json_name=field.json_name,
+            not_null=bool(_option(options, options_pb2.not_null)),
             relationship=_option(options, options_pb2.relationship),
             stream_event=_option(options, options_pb2.stream_event),
             location=lines.location(*here),

@@ -107,6 +107,7 @@ def test_members_of_requests_carry_the_rules_of_the_proto(real: Any) -> None:
     assert "required" not in changes
     rating = changes["properties"]["user_rating"]
     assert (rating["minimum"], rating["maximum"], rating["type"]) == (1, 5, ["integer", "null"])
+    assert changes["properties"]["is_hidden"]["type"] == "boolean"
     start = real["components"]["schemas"]["download.v1.StartDownloadRequest.attributes"]
     assert start["required"] == ["product_id"]
     assert start["properties"]["product_id"]["format"] == "uuid"
@@ -120,6 +121,17 @@ def test_both_spellings_of_pages_are_documented(real: Any) -> None:
     assert by_name["page"] == by_name["page[number]"]
     assert by_name["limit"] == by_name["page[size]"]
     assert (by_name["limit"]["minimum"], by_name["limit"]["maximum"]) == (1, 100)
+
+
+def test_an_answer_links_to_what_can_be_done_with_the_resource(real: Any) -> None:
+    made = real["paths"]["/api/v1/download-client/downloads"]["post"]["responses"]["202"]["links"]
+    assert made["DownloadService_PauseDownload"] == {
+        "operationId": "DownloadService_PauseDownload",
+        "parameters": {"download_id": "$response.body#/data/id"},
+    }
+    listed = real["paths"]["/api/v1/library/items"]["get"]["responses"]["200"]["links"]
+    assert listed["LibraryService_GetItem"]["parameters"] == {"library_item_id": "$response.body#/data/0/id"}
+    assert made.keys().isdisjoint(listed)
 
 
 def test_enums_say_what_their_values_mean(real: Any) -> None:
@@ -174,7 +186,7 @@ def test_every_kind_of_field_is_documented_as_it_is_written(made: Any, example: 
 
 
 def field(kind: Kind, rules: validate_pb2.FieldRules, *, repeated: bool = False, has_presence: bool = False) -> Field:
-    return Field("f", kind, "", repeated, has_presence, "", False, rules, "f", None, None, Location("", 0), "")
+    return Field("f", kind, "", repeated, has_presence, "", False, rules, "f", False, None, None, Location("", 0), "")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ RELATIONSHIP_FIELD_NUMBER: _ClassVar[int]
 relationship: _descriptor.FieldDescriptor
 STREAM_EVENT_FIELD_NUMBER: _ClassVar[int]
 stream_event: _descriptor.FieldDescriptor
+NOT_NULL_FIELD_NUMBER: _ClassVar[int]
+not_null: _descriptor.FieldDescriptor
 ERROR_FIELD_NUMBER: _ClassVar[int]
 error: _descriptor.FieldDescriptor
 
