@@ -6,6 +6,7 @@ import os
 import random
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from samovar.sandbox.v1 import sandbox_pb2
 from sandbox.client import sandbox_stub
 from tests.e2e.clients import Api, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
+from tests.e2e.trees import make_tree
 from tests.faults.origin import Origins
 from tests.faults.programs import BACK_SECONDS
 from tests.faults.truth import rows
@@ -159,6 +161,16 @@ class Publisher:
     async def publish(self, source: Path) -> Game:
         name = f"game-{uuid.uuid4().hex[:8]}"
         return Game((await self._samovar.publish(source, name, "1.0"))["product_id"], source, self._platform)
+
+
+@pytest.fixture(scope="session")
+def game(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Game:
+    """One for all tests that have no wish of their own: each installs it for a user of its own."""
+    folder = tmp_path_factory.mktemp("game")
+    source = make_tree(folder / "source", "faults")
+    # In a thread, because an event loop may be running where a fixture is first asked for.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(Publisher(platform, folder).publish(source))).result()
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, Shop, until
 from tests.e2e.running import Platform
-from tests.e2e.trees import digests, make_tree
-from tests.faults.conftest import Publisher, User
+from tests.e2e.trees import digests
+from tests.faults.conftest import Game, User
 from tests.faults.follower import following
 from tests.faults.installs import installing, session_of
 from tests.faults.origin import Origins
@@ -24,9 +24,8 @@ CALLERS = 4
 
 
 async def test_an_install_survives_the_loss_of_all_hot_state(
-    platform: Platform, origins: Origins, publisher: Publisher, shop: Shop, user: User, tmp_path: Path
+    platform: Platform, origins: Origins, game: Game, shop: Shop, user: User, tmp_path: Path
 ) -> None:
-    game = await publisher.publish(make_tree(tmp_path / "source", "flushed"))
     await game.given_to(user, shop)
     async with (
         following(user.api) as client,
@@ -57,9 +56,8 @@ async def test_an_install_survives_the_loss_of_all_hot_state(
 
 
 async def test_cut_connections_of_postgresql_lose_nothing_and_are_told_as_503(
-    platform: Platform, origins: Origins, publisher: Publisher, shop: Shop, user: User, tmp_path: Path
+    platform: Platform, origins: Origins, game: Game, shop: Shop, user: User, tmp_path: Path
 ) -> None:
-    game = await publisher.publish(make_tree(tmp_path / "source", "cut"))
     await game.given_to(user, shop)
     item = await user.api.owns(game.product_id)
     answers: Counter[int] = Counter()

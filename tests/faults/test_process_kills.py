@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.clients import Shop, until
 from tests.e2e.running import Platform
-from tests.e2e.trees import digests, make_tree
-from tests.faults.conftest import Publisher, User
+from tests.e2e.trees import digests
+from tests.faults.conftest import Game, User
 from tests.faults.follower import following
 from tests.faults.installs import installing
 from tests.faults.origin import Origins
@@ -22,9 +22,8 @@ PROGRAMS = ("postgres", "valkey", "library", "download", "gateway", "sandbox")
 
 @pytest.mark.parametrize("program", PROGRAMS)
 async def test_an_install_survives_the_kill_of(
-    program: str, platform: Platform, origins: Origins, publisher: Publisher, shop: Shop, user: User, tmp_path: Path
+    program: str, platform: Platform, origins: Origins, game: Game, shop: Shop, user: User, tmp_path: Path
 ) -> None:
-    game = await publisher.publish(make_tree(tmp_path / "source", program))
     await game.given_to(user, shop)
     async with (
         following(user.api) as client,
