@@ -17,7 +17,7 @@ from tests.faults.conftest import Game, Publisher, User
 from tests.faults.origin import QUICK_FAULTS, Asked, Fault, Origins
 from tests.faults.truth import assert_installed_once
 
-QUICK = Patience(max_tries=8, first_delay_seconds=0.01)
+QUICK = Patience(max_tries=8, first_delay_seconds=0.002)
 MAX_FAULTS_OF_A_CHUNK = 4
 """Fewer than there are tries."""
 SLOW_SHARE = 0.01

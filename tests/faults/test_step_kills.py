@@ -21,6 +21,8 @@ from tests.e2e.clients import until
 from tests.faults.steps import STEPS
 
 DEATH_SECONDS = 30
+LESS_TELLING = frozenset({"event read", "acknowledged"})
+"""Steps that the others all but cover; only in the long run."""
 IN_LOG_TWICE = {"relayed"}
 """The relay is at least once: only a death between the log and the mark repeats an event, under its id."""
 
@@ -58,7 +60,9 @@ async def fetch(dsn: str, statement: str) -> list[Any]:
         await connection.close()
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=pytest.mark.soak if step in LESS_TELLING else ()) for step in STEPS]
+)
 async def test_a_purchase_has_its_whole_effect_once_when_the_library_dies_at(
     step: str, new_database: Callable[[str], Awaitable[str]]
 ) -> None:
