@@ -4,9 +4,11 @@ refusal in words. Used by launcher.sessions, launcher.reporter, launcher.links a
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -38,6 +40,8 @@ MAX_TRIES = 6
 FIRST_DELAY_SECONDS = 0.25
 MAX_DELAY_SECONDS = 8.0
 MAX_RETRY_AFTER_SECONDS = 30.0
+OUTAGE_SECONDS = 120.0
+"""How long a gateway that has answered before is waited for, where the caller has that much time."""
 MAX_LINK_IDS = 1000
 MAX_REPORT_ITEMS = 1000
 MAX_PAGES = 1000
@@ -46,6 +50,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+_OUTAGE_STATUSES = frozenset({502, 503, 504})
 _LASTING_CODES = frozenset({"DOWNLOAD_QUEUE_FULL"})
 _EXIT_CODES_BY_STATUS = {
     400: ExitCode.USAGE,
@@ -60,14 +65,26 @@ _T = TypeVar("_T")
 
 
 class Api:
-    """One user's view of the gateway."""
+    """One user's view of the gateway.
+
+    `outage_seconds` is how long a gateway is waited for that has answered before; one that never did is given up after MAX_TRIES.
+    """
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, *, first_delay_seconds: float = FIRST_DELAY_SECONDS
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        first_delay_seconds: float = FIRST_DELAY_SECONDS,
+        outage_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._base_url = base_url
         self._first_delay_seconds = first_delay_seconds
+        self._outage_seconds = outage_seconds
+        self._clock = clock
+        self._has_answered = False
 
     async def library(self, *, search: str | None = None) -> Sequence[LibraryEntry]:
         """All items of the user, hidden ones too, found by title when `search` is given."""
@@ -169,13 +186,17 @@ class Api:
         """One request, repeated while the failure may pass. All calls here are safe to repeat, or refused when repeated."""
         body = orjson.dumps(document) if document is not None else None
         url = self._base_url + path
-        for attempt in range(1, MAX_TRIES + 1):
+        gives_up_at = self._clock() + self._outage_seconds
+        for attempt in count(1):
+            is_outage = True
             wait_seconds = self._delay_seconds(attempt)
             try:
                 async with self._session.request(
                     method, url, params=query, data=body, headers=headers, allow_redirects=False
                 ) as response:
                     content = await _read_body(response)
+                    is_outage = response.status in _OUTAGE_STATUSES
+                    self._has_answered = self._has_answered or not is_outage
                     if response.status < 300:
                         return _read(partial(_loads, content)) if content else {}
                     failure = _refusal(response.status, content)
@@ -188,19 +209,22 @@ class Api:
                     f"the gateway {self._base_url} cannot be reached: {str(error) or type(error).__name__}",
                     ExitCode.NETWORK,
                 )
-            if attempt == MAX_TRIES:
+            is_waited_for = is_outage and self._has_answered and self._clock() < gives_up_at
+            if attempt >= MAX_TRIES and not is_waited_for:
                 raise failure
             await asyncio.sleep(wait_seconds)
         raise AssertionError("unreachable")
 
     def _delay_seconds(self, attempt: int) -> float:
         """Doubles with each try; spread by half so that many clients do not come back at once."""
-        full: float = min(self._first_delay_seconds * 2 ** (attempt - 1), MAX_DELAY_SECONDS)
+        full: float = min(self._first_delay_seconds * 2 ** min(attempt - 1, MAX_TRIES), MAX_DELAY_SECONDS)
         return full * random.uniform(0.5, 1.0)
 
 
 @asynccontextmanager
-async def open_api(account: Account, *, first_delay_seconds: float = FIRST_DELAY_SECONDS) -> AsyncIterator[Api]:
+async def open_api(
+    account: Account, *, first_delay_seconds: float = FIRST_DELAY_SECONDS, outage_seconds: float = 0.0
+) -> AsyncIterator[Api]:
     """The gateway as this account sees it. The token goes to the gateway only, never along a redirect or to a CDN."""
     headers = {
         "Authorization": f"Bearer {account.token}",
@@ -212,7 +236,7 @@ async def open_api(account: Account, *, first_delay_seconds: float = FIRST_DELAY
     async with aiohttp.ClientSession(
         headers=headers, timeout=REQUEST_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
-        yield Api(session, account.gateway_url, first_delay_seconds=first_delay_seconds)
+        yield Api(session, account.gateway_url, first_delay_seconds=first_delay_seconds, outage_seconds=outage_seconds)
 
 
 def exit_code_of(code: str) -> ExitCode:

@@ -18,6 +18,8 @@ CONNECT_SECONDS = 1.5
 """A CDN that does not answer in this time is passed over: clients move on within 2 s."""
 STALL_SECONDS = 15.0
 """Without a byte for so long a transfer is given up, unless the caller says otherwise."""
+SLOW_BYTES = 4096
+"""What must come in each `stall_seconds` of waiting from a CDN that another one can stand in for."""
 KEEP_ALIVE_SECONDS = 30.0
 LIMITED_READ_BYTES = 16 * 1024
 LIMITED_RECEIVE_BUFFER_BYTES = 32 * 1024
@@ -48,8 +50,12 @@ class Cdn:
         self._session = session
         self._limiter = limiter
 
-    async def get(self, url: str, *, size_bytes: int, stall_seconds: float = STALL_SECONDS) -> bytes:
+    async def get(
+        self, url: str, *, size_bytes: int, stall_seconds: float = STALL_SECONDS, slow_bytes: int = 1
+    ) -> bytes:
         """The object's bytes: exactly so many. Holds no more than that in memory, whatever comes.
+
+        Given up when less than `slow_bytes` come in `stall_seconds`.
 
         Raises:
             DeliveryError: and the kinds above.
@@ -64,17 +70,20 @@ class Cdn:
                     raise DeliveryError(f"the CDN answered {response.status}")
                 if response.content_length not in {None, size_bytes}:
                     raise WrongLengthError(f"{response.content_length} bytes instead of {size_bytes}")
-                return await self._read(response.content, size_bytes)
+                return await self._read(response.content, size_bytes, _Pace(stall_seconds, slow_bytes))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise DeliveryError(f"{type(error).__name__}: {error}") from error
 
-    async def _read(self, content: aiohttp.StreamReader, size_bytes: int) -> bytes:
+    async def _read(self, content: aiohttp.StreamReader, size_bytes: int, pace: "_Pace") -> bytes:
         pieces = []
         left_bytes = size_bytes
         while True:
+            asked_at = time.monotonic()
             piece = await (content.read(LIMITED_READ_BYTES) if self._limiter else content.readany())
             if not piece:
                 break
+            # Only the waiting for the CDN counts, not that for our own limit.
+            pace.came(len(piece), time.monotonic() - asked_at)
             left_bytes -= len(piece)
             if left_bytes < 0:
                 raise WrongLengthError(f"more than {size_bytes} bytes")
@@ -84,6 +93,25 @@ class Cdn:
         if left_bytes:
             raise WrongLengthError(f"{size_bytes - left_bytes} bytes instead of {size_bytes}")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """Watches that a transfer does not trickle."""
+
+    stall_seconds: float
+    slow_bytes: int
+    _waited_seconds: float = 0.0
+    _came_bytes: int = 0
+
+    def came(self, size_bytes: int, waited_seconds: float) -> None:
+        """Raises: DeliveryError."""
+        self._waited_seconds += waited_seconds
+        self._came_bytes += size_bytes
+        if self._waited_seconds >= self.stall_seconds:
+            if self._came_bytes < self.slow_bytes:
+                raise DeliveryError(f"{self._came_bytes} bytes in {self._waited_seconds:.1f} s")
+            self._waited_seconds, self._came_bytes = 0.0, 0
 
 
 @asynccontextmanager

@@ -132,7 +132,9 @@ async def _open(
     work: _Installation | None = None
     try:
         async with (
-            open_api(account, first_delay_seconds=patience.first_delay_seconds) as api,
+            open_api(
+                account, first_delay_seconds=patience.first_delay_seconds, outage_seconds=patience.outage_seconds
+            ) as api,
             open_cdn(connections=request.parallel, limiter=limiter) as cdn,
             open_threads() as threads,
         ):

@@ -16,7 +16,8 @@ from functools import partial
 from typing import TypeVar
 
 from depot.errors import ChunkCorrupt
-from launcher.cdn import STALL_SECONDS, Cdn, DeliveryError, LinkRefusedError, Providers, WrongLengthError
+from launcher.api import OUTAGE_SECONDS
+from launcher.cdn import SLOW_BYTES, STALL_SECONDS, Cdn, DeliveryError, LinkRefusedError, Providers, WrongLengthError
 from launcher.failures import ExitCode, LauncherError
 from launcher.ledger import Ledger
 from launcher.links import LinkBook
@@ -44,10 +45,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a chunk is tried, over all its candidates, and how long the first wait is (doubling)."""
+    """How often a chunk is tried, over all its candidates, how long the first wait is (doubling), and how long a gateway may be
+    away.
+    """
 
     max_tries: int = MAX_TRIES
     first_delay_seconds: float = FIRST_DELAY_SECONDS
+    outage_seconds: float = OUTAGE_SECONDS
 
 
 class Threads:
@@ -153,7 +157,7 @@ class Pipeline:
             if candidate.provider in failed:
                 # All have failed for this chunk by now: no point in hurrying.
                 await asyncio.sleep(self._delay_seconds(attempt))
-            # While there is another candidate a silent one is not waited for.
+            # While there is another candidate a silent or trickling one is not waited for.
             is_last_hope = len(failed) >= len(candidates) - 1
             started = time.monotonic()
             try:
@@ -161,6 +165,7 @@ class Pipeline:
                     candidate.url,
                     size_bytes=chunk.stored_size_bytes,
                     stall_seconds=STALL_SECONDS if is_last_hope else QUICK_STALL_SECONDS,
+                    slow_bytes=1 if is_last_hope else SLOW_BYTES,
                 )
                 self._ledger.delivered(candidate.provider, len(stored), time.monotonic() - started)
                 corrupt = await self._deliver(chunk, stored)

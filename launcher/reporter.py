@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from launcher.api import MAX_REPORT_ITEMS, Api
+from launcher.api import MAX_REPORT_ITEMS, OUTAGE_SECONDS, Api
 from launcher.failures import ExitCode, LauncherError
 from launcher.ledger import Ledger, Phase, cdn_reports
 from launcher.resources import HOLDING, Session, SessionStatus
@@ -15,8 +15,6 @@ from launcher.sessions import check_running
 INTERVAL_SECONDS = 0.5
 QUIET_INTERVAL_SECONDS = 2.0
 """With nothing to tell a report still goes out: its answer says whether the user paused."""
-OUTAGE_SECONDS = 120.0
-"""The gateway may be away so long while the CDN delivers."""
 COMPLETION_POLLS = 20
 FAREWELL_SECONDS = 5.0
 

@@ -77,11 +77,14 @@ async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session],
     """Returns when the session may fetch. `waiting` is told about each look while it may not.
 
     Raises:
-        LauncherError: it was paused, cancelled or failed meanwhile.
+        LauncherError: it was paused, cancelled, failed or, by another launcher of this device, completed meanwhile.
     """
     delay_seconds = FIRST_POLL_SECONDS
     while session.status not in HOLDING:
         check_running(session)
+        if session.status is SessionStatus.COMPLETED:
+            message = "another launcher completed this download meanwhile; run the command again for this folder"
+            raise LauncherError("INVALID_STATE_TRANSITION", message, ExitCode.DENIED)
         waiting(session)
         await asyncio.sleep(delay_seconds)
         delay_seconds = min(delay_seconds * 2, MAX_POLL_SECONDS)

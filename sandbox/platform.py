@@ -57,8 +57,11 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(root: Path, ports: Ports, log: LogSink) -> AsyncIterator[Running]:
-    """Starts everything, waits until it answers, and stops everything on the way out.
+async def running(
+    root: Path, ports: Ports, log: LogSink, overrides: Mapping[str, Mapping[str, str]] | None = None
+) -> AsyncIterator[Running]:
+    """Starts everything, waits until it answers, and stops everything on the way out. `overrides` are settings by program
+    that go over the platform's own.
 
     Raises:
         PlatformError, EmbeddedServerError: why it cannot start, in one line.
@@ -75,7 +78,9 @@ async def running(root: Path, ports: Ports, log: LogSink) -> AsyncIterator[Runni
 
         supervisor = Supervisor(log, on_change)
         try:
-            await _start(supervisor, home, ports, environments(home, ports, dsns, public_keys))
+            own = environments(home, ports, dsns, public_keys)
+            settings = {name: {**own[name], **(overrides or {}).get(name, {})} for name in own}
+            await _start(supervisor, home, ports, settings)
             yield Running(home, ports, supervisor, await _ready_facts(facts, supervisor))
         finally:
             await supervisor.stop()

@@ -5,8 +5,10 @@ import contextlib
 import json
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 from rich.console import Console
@@ -15,11 +17,18 @@ from rich.table import Table
 
 from sandbox import platform
 from sandbox.embedded import EmbeddedServerError
-from sandbox.platform_config import PlatformError, Ports, samovar_home, write_private
-from sandbox.supervisor import Supervised
+from sandbox.platform_config import PlatformError, Ports, read_overrides, samovar_home, write_private
+from sandbox.supervisor import LogSink, Supervised
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 EXIT_CANNOT_START = 1
+
+
+class Starting(Protocol):
+    """sandbox.platform.running, all but told where its log goes."""
+
+    def __call__(self, *, log: LogSink) -> AbstractAsyncContextManager[platform.Running]: ...
+
 
 Port = Annotated[int | None, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535, rich_help_panel="Ports")]
 
@@ -33,6 +42,14 @@ def up(
     sandbox_http_port: Port = None,
     postgres_port: Port = None,
     valkey_port: Port = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PROGRAM.NAME=VALUE",
+            help="A setting of one program (gateway, library, download, sandbox).",
+        ),
+    ] = None,
     *,
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Take free ports instead of the usual ones.")
@@ -52,7 +69,8 @@ def up(
     console = Console(stderr=True, soft_wrap=True)
     try:
         ports = Ports.choose({name: port for name, port in wanted.items() if port}, free=free_ports)
-        asyncio.run(_up(console, ports, ready_file, raw_logs=raw_logs))
+        starting = partial(platform.running, samovar_home(), ports, overrides=read_overrides(settings or ()))
+        asyncio.run(_up(console, starting, ready_file, raw_logs=raw_logs))
     except* (PlatformError, EmbeddedServerError) as group:
         console.print(f"samovar up: {_first_leaf(group)}", style="red", markup=False)
         raise typer.Exit(EXIT_CANNOT_START) from None
@@ -71,13 +89,13 @@ def _first_leaf(group: BaseException) -> BaseException:
     return _first_leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
-async def _up(console: Console, ports: Ports, ready_file: Path | None, *, raw_logs: bool) -> None:
+async def _up(console: Console, start: Starting, ready_file: Path | None, *, raw_logs: bool) -> None:
     printer = LogPrinter(console, raw=raw_logs)
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, enough.set)
-    starting = asyncio.create_task(_run(console, printer, ports, ready_file, enough))
+    starting = asyncio.create_task(_run(console, printer, start, ready_file, enough))
     asking_to_stop = asyncio.create_task(enough.wait())
     await asyncio.wait({starting, asking_to_stop}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done() and not printer.is_ready:
@@ -88,9 +106,9 @@ async def _up(console: Console, ports: Ports, ready_file: Path | None, *, raw_lo
 
 
 async def _run(
-    console: Console, printer: "LogPrinter", ports: Ports, ready_file: Path | None, enough: asyncio.Event
+    console: Console, printer: "LogPrinter", start: Starting, ready_file: Path | None, enough: asyncio.Event
 ) -> None:
-    async with platform.running(samovar_home(), ports, printer) as up_and_running:
+    async with start(log=printer) as up_and_running:
         console.print(_table(up_and_running.supervisor.programs))
         user = up_and_running.ready["users"][0]
         console.print(f"demo token ({user['name']}): {user['token']}", markup=False, highlight=False)

@@ -14,6 +14,8 @@ from typing import Any
 HOST = "127.0.0.1"
 SERVICES = ("gateway", "library-service", "download-service", "sandbox")
 COMMAND_LINE_CLIENT = "sandbox-cli"
+PROGRAMS = ("gateway", "library", "download", "sandbox")
+"""Programs of ours, as the supervisor names them."""
 SECRET_BYTES = 32
 DEFAULT_PORTS: Mapping[str, int] = {
     "gateway": 8080,
@@ -204,6 +206,22 @@ def environments(
             "SERVICE_CLIENT_SECRET": kept["gateway"],
         },
     }
+
+
+def read_overrides(words: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """Settings by program, from words like `download.CDN_LINK_TTL_SECONDS=60`.
+
+    Raises:
+        PlatformError: a word does not read, or names no program.
+    """
+    overrides: dict[str, dict[str, str]] = {}
+    for word in words:
+        target, assigned, value = word.partition("=")
+        program, dot, name = target.partition(".")
+        if not (assigned and dot and name) or program not in PROGRAMS:
+            raise PlatformError(f"--set {word}: PROGRAM.NAME=VALUE is needed, PROGRAM one of {', '.join(PROGRAMS)}")
+        overrides.setdefault(program, {})[name.upper()] = value
+    return overrides
 
 
 def description(home: Home, ports: Ports, dsns: Mapping[str, str], public_keys: str) -> dict[str, Any]:

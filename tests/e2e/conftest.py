@@ -1,70 +1,15 @@
 """The whole platform as real processes, started once: `samovar up` on free ports, in a folder of its own."""
 
 import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-import psutil
 import pytest
 
 from tests.e2e.clients import Api, CommandLine, Shop
-
-SAMOVAR = str(Path(sys.executable).with_name("samovar"))
-START_SECONDS = 90
-STOP_SECONDS = 40
-
-
-@dataclass(frozen=True)
-class Platform:
-    """A running platform: what its ready file says, and its private description."""
-
-    home: Path
-    ready: dict[str, Any]
-    private: dict[str, Any]
-    process: subprocess.Popen[bytes]
-
-    def user(self, name: str) -> dict[str, str]:
-        return next(user for user in self.ready["users"] if user["name"] == name)
-
-
-def start_platform(home: Path, *options: str) -> Platform:
-    """Starts one and waits until it is ready; the log is `up.log` in its home's parent."""
-    ready_file = home.parent / f"{home.name}-ready.json"
-    log_path = home.parent / f"{home.name}-up.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [SAMOVAR, "up", "--free-ports", "--ready-file", str(ready_file), *options],
-            env={**os.environ, "SAMOVAR_HOME": str(home)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while not ready_file.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.terminate()
-            process.wait(STOP_SECONDS)
-            raise AssertionError(f"the platform did not start:\n{log_path.read_text()[-6000:]}")
-        time.sleep(0.05)
-    return Platform(home, json.loads(ready_file.read_text()), json.loads((home / "platform.json").read_text()), process)
-
-
-def stop_platform(platform: Platform) -> list[psutil.Process]:
-    """Stops it as Ctrl-C does; returns the processes of its tree that are still there afterwards."""
-    tree = psutil.Process(platform.process.pid).children(recursive=True)
-    platform.process.send_signal(signal.SIGINT)
-    platform.process.wait(STOP_SECONDS)
-    return psutil.wait_procs(tree, timeout=5)[1]
+from tests.e2e.running import Platform, start_platform, stop_platform
 
 
 @pytest.fixture(scope="session")

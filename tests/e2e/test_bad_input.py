@@ -19,7 +19,7 @@ from depot import signing
 from sandbox import keys
 from sandbox.client import sandbox_stub
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
-from tests.e2e.conftest import Platform
+from tests.e2e.running import Platform
 from tests.e2e.trees import make_tree
 
 

@@ -8,7 +8,7 @@ import grpc
 from library.v1 import items_pb2, items_pb2_grpc
 
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
-from tests.e2e.conftest import Platform
+from tests.e2e.running import Platform
 from tests.e2e.trees import digests, make_tree
 
 INSTALLED = ("queued", "initializing", "downloading", "verifying", "completed")

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox import embedded
 from tests.e2e.clients import ITEMS, Api, until
-from tests.e2e.conftest import SAMOVAR, Platform, start_platform, stop_platform
+from tests.e2e.running import SAMOVAR, Platform, start_platform, stop_platform
 
 CANNOT_START = 1
 

@@ -1,0 +1,123 @@
+"""Valkey loses everything, PostgreSQL cuts its connections: the truth is in PostgreSQL's tables, and transactions hold."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import psutil
+from redis.asyncio import Redis
+
+from tests.e2e.clients import DOWNLOADS, ITEMS, Api, Shop, until
+from tests.e2e.running import Platform
+from tests.e2e.trees import digests
+from tests.faults.conftest import Game, User
+from tests.faults.follower import following
+from tests.faults.installs import installing, session_of
+from tests.faults.origin import Origins
+from tests.faults.programs import pid_of
+from tests.faults.truth import assert_installed_once, assert_no_event_was_lost, database, status_moves
+
+LIMIT_KBPS = "12000"
+MIDDLE_BYTES = 700_000
+CUTS = 8
+CALLERS = 4
+
+
+async def test_an_install_survives_the_loss_of_all_hot_state(
+    platform: Platform, origins: Origins, game: Game, shop: Shop, user: User, tmp_path: Path
+) -> None:
+    await game.given_to(user, shop)
+    async with (
+        following(user.api) as client,
+        installing(user.samovar, game.product_id, tmp_path / "disk", "--limit", LIMIT_KBPS) as install,
+    ):
+        await install.reaches(MIDDLE_BYTES)
+        session = await session_of(user.api, game.product_id)
+        async with Redis(port=valkey_port(platform), protocol=2) as valkey:
+            await valkey.flushall()
+        heard = len(client.envelopes)
+
+        async def live_again() -> bool:
+            attributes = (await user.api.get(f"{DOWNLOADS}/{session['id']}")).data["attributes"]
+            return bool(attributes.get("current_speed_bps")) or attributes["status"] == "completed"
+
+        await until(live_again, "the live state was not built again")
+        await install.succeeds()
+        moves = await status_moves(platform, session["id"])
+
+        async def told() -> bool:
+            return client.moves(session["id"])[-1:] == moves[-1:]
+
+        await until(told, "the client was not told of the end")
+        assert "resync_required" in [one["event_type"] for one in client.envelopes[heard:]]
+    assert digests(tmp_path / "disk") == digests(game.source)
+    await assert_no_event_was_lost(platform)
+    await assert_installed_once(platform, user.id, game.product_id)
+
+
+async def test_cut_connections_of_postgresql_lose_nothing_and_are_told_as_503(
+    platform: Platform, origins: Origins, game: Game, shop: Shop, user: User, tmp_path: Path
+) -> None:
+    await game.given_to(user, shop)
+    item = await user.api.owns(game.product_id)
+    answers: Counter[int] = Counter()
+    ratings: list[int] = []
+    async with installing(user.samovar, game.product_id, tmp_path / "disk", "--limit", LIMIT_KBPS) as install:
+        await install.reaches(MIDDLE_BYTES)
+        load = asyncio.create_task(keep_calling(user.api, item["id"], answers, ratings))
+        for _ in range(CUTS):
+            before = answers.total()
+            await cut_all(platform)
+
+            async def served(before: int = before) -> bool:
+                return answers.total() >= before + 2 * CALLERS
+
+            await until(served, f"nobody answers any more: {answers}")
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
+        await install.succeeds()
+    assert set(answers) <= {200, 503}, answers
+    assert answers[200]
+    assert digests(tmp_path / "disk") == digests(game.source)
+    kept = (await user.api.get(f"{ITEMS}/{item['id']}")).data["attributes"]["notes"]
+    assert int(kept) >= ratings[-1], "an acknowledged change was lost"
+    await assert_no_event_was_lost(platform)
+    await assert_installed_once(platform, user.id, game.product_id)
+
+
+async def keep_calling(api: Api, item_id: str, answers: Counter[int], acknowledged: list[int]) -> None:
+    """Several callers that read, and one that writes numbers that grow."""
+
+    async def read() -> None:
+        while True:
+            for path in (f"{ITEMS}/{item_id}", f"{DOWNLOADS}?limit=5"):
+                answers[(await api.get(path)).status] += 1
+
+    async def write() -> None:
+        number = 0
+        while True:
+            number += 1
+            change = {"data": {"type": "libraryItemUpdate", "attributes": {"notes": str(number)}}}
+            answer = await api.call("PATCH", f"{ITEMS}/{item_id}", body=change)
+            answers[answer.status] += 1
+            if answer.status == 200:
+                acknowledged.append(number)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        for _ in range(CALLERS):
+            group.create_task(read())
+
+
+async def cut_all(platform: Platform) -> None:
+    """Ends every session of the services, in the middle of whatever it does."""
+    statement = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname IN ('library', 'download', 'sandbox', 'events') AND pid <> pg_backend_pid()"""
+    async with database(platform, "postgres") as connection:
+        await connection.execute(statement)
+
+
+def valkey_port(platform: Platform) -> int:
+    words = psutil.Process(pid_of(platform, "valkey")).cmdline()
+    # The server shows its address as the title of its process: `valkey-server 127.0.0.1:16379`.
+    return int(next(word.rpartition(":")[2] for word in " ".join(words).split() if word.startswith("127.0.0.1:")))
