@@ -40,7 +40,7 @@ def _name_an_owned_product(case: Any) -> None:
         if _is_uuid(attributes.get("version_id")):
             attributes["version_id"] = None
         free = attributes.get("client_free_space_bytes")
-        if isinstance(free, int) and 0 <= free < ROOM_BYTES:
+        if isinstance(free, int | float) and 0 <= free < ROOM_BYTES:
             attributes["client_free_space_bytes"] = ROOM_BYTES
 
 

@@ -21,17 +21,18 @@ from tests.e2e.trees import make_tree
 from tests.unit.codegen.documents import OPENAPI
 
 HOOKS = "tests.e2e.schemathesis_hooks"
+CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 async def run_schemathesis(api: Api, folder: Path, product_id: str, *, examples: int) -> tuple[int, str]:
     """Its exit code and what it printed; the seed is in it."""
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("schemathesis")),
+        *("--config-file", str(CONFIG)),
         "run",
         str(OPENAPI),
         *("--url", api.url),
         *("--header", f"Authorization: Bearer {api.token}"),
-        *("--checks", "all"),
         *("--max-examples", str(examples)),
         *("--seed", str(random.randrange(2**32))),
         *("--workers", "1"),
