@@ -78,7 +78,7 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
     resource_type = data.resource.resource.type if data is not None and data.resource.resource is not None else ""
     request_types = [*(rest.request_types if rest else ())]
     if endpoint.element is not None and endpoint.element.resource is not None:
-        resource_type = endpoint.element.resource.type
+        request_types.append(endpoint.element.resource.type)
     return [
         "Route(",
         f"    method={text(endpoint.verb)},",

@@ -13,6 +13,7 @@ import aiohttp
 import grpc.aio
 from download.v1.downloads_pb2_grpc import add_DownloadServiceServicer_to_server
 from download.v1.installations_pb2_grpc import add_InstallationServiceServicer_to_server
+from download.v1.updates_pb2_grpc import add_UpdateServiceServicer_to_server
 
 from chassis.background import background
 from chassis.consumers import Consumer
@@ -32,18 +33,20 @@ from chassis.tls import Tls, read_tls
 from depot.signing import parse_public_keys
 from download_svc.application.access import CachedAccess
 from download_svc.application.sessions import Policy
+from download_svc.application.updates import Plans
 from download_svc.infrastructure import catalog, library
 from download_svc.infrastructure.links import CdnLinkSigner, CdnProvider
 from download_svc.infrastructure.live import HotLiveBoard
-from download_svc.infrastructure.manifests import PublishedManifests, StoredManifestLinks
+from download_svc.infrastructure.manifests import PublishedManifests, StoredManifestLinks, StoredManifests
 from download_svc.infrastructure.postgres import units_of_work
 from download_svc.infrastructure.postgres_installations import PostgresInstallationReader
 from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
 from download_svc.infrastructure.postgres_versions import PostgresVersionReader
-from download_svc.presentation import installation_servicer, servicer
+from download_svc.presentation import installation_servicer, servicer, update_servicer
 from download_svc.presentation.consumers import LIVE_GROUP, STATE_GROUP, live_subscriptions, state_subscriptions
 from download_svc.presentation.installation_servicer import InstallationPorts, InstallationServicer
 from download_svc.presentation.servicer import DownloadServicer, Ports
+from download_svc.presentation.update_servicer import UpdatePorts, UpdateServicer
 from download_svc.settings import DownloadSettings, MigrateSettings
 
 NAME: Final = "download-service"
@@ -93,6 +96,8 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
             policy=policy,
             now=now,
         )
+        plans = Plans(StoredManifests(resources.objects))
+        updates = UpdatePorts(begin, sessions, versions, access, plans, policy, now)
         readiness = Readiness()
         # Not the hot state: without it downloads go on, only nobody sees them live.
         readiness.add("postgres", resources.database.ping)
@@ -111,8 +116,8 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
             serve(
                 name=NAME,
                 bind=f"{settings.bind_host}:{settings.download_service_grpc_port}",
-                register=partial(_register, ports, installations),
-                services=(servicer.SERVICE, installation_servicer.SERVICE),
+                register=partial(_register, ports, installations, updates),
+                services=(servicer.SERVICE, installation_servicer.SERVICE, update_servicer.SERVICE),
                 verifier=resources.identity.verifier,
                 service_verifier=resources.identity.service_verifier,
                 readiness=readiness,
@@ -123,9 +128,10 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
         )
 
 
-def _register(ports: Ports, installations: InstallationPorts, server: grpc.aio.Server) -> None:
+def _register(ports: Ports, installations: InstallationPorts, updates: UpdatePorts, server: grpc.aio.Server) -> None:
     add_DownloadServiceServicer_to_server(DownloadServicer(ports), server)
     add_InstallationServiceServicer_to_server(InstallationServicer(installations), server)
+    add_UpdateServiceServicer_to_server(UpdateServicer(updates), server)
 
 
 async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:

@@ -95,7 +95,7 @@ class Route:
     access: AccessRule
     has_body: bool
     takes_list: bool
-    """The document's data is a list of resource objects with ids (`resource_type` is theirs), not one object."""
+    """The document's data is a list of resource objects with ids (of one of `request_types`), not one object."""
     resource_type: str
     request_types: tuple[str, ...]
     document_id_parameter: str | None

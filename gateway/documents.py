@@ -3,7 +3,7 @@
 JSON:API 1.1, sections 5 to 9; what the contract adds is in its section 1. Called by gateway.rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.contract import Encoded, JsonValue, Problem, ResourceList, Route
@@ -36,7 +36,7 @@ def read_attributes(document: JsonValue, route: Route, path: Mapping[str, str]) 
     if not isinstance(data, dict):
         pointer = "/data" if "data" in document else ""
         raise Refused(_broken(pointer, "the member data is required and must be an object"))
-    problems = [*_check_type(data, route), *_check_id(data, route, path)]
+    problems = [*_check_type(data, (route.resource_type, *route.request_types)), *_check_id(data, route, path)]
     attributes: JsonValue = data.get("attributes", {})
     if not isinstance(attributes, dict):
         problems.append(_broken("/data/attributes", "must be an object"))
@@ -64,7 +64,7 @@ def read_resources(document: JsonValue, route: Route) -> ResourceList:
             problems.append(_broken(at, "must be an object"))
             continue
         attributes = one.get("attributes", {})
-        problems += _check_type(one, route, at)
+        problems += _check_type(one, route.request_types, at)
         if not isinstance(one.get("id"), str):
             problems.append(
                 _broken(f"{at}/id" if "id" in one else at, "the member id is required and must be a string")
@@ -84,13 +84,13 @@ def _broken(pointer: str, sentence: str) -> Problem:
     return Problem("VALIDATION_ERROR", pointer=pointer, details={"description": sentence})
 
 
-def _check_type(data: Mapping[str, JsonValue], route: Route, at: str = "/data") -> list[Problem]:
+def _check_type(data: Mapping[str, JsonValue], types: Sequence[str], at: str = "/data") -> list[Problem]:
     if "type" not in data:
         return [_broken(at, "the member type is required")]
     given = data["type"]
     if not isinstance(given, str):
         return [_broken(f"{at}/type", "must be a string")]
-    if given != route.resource_type and given not in route.request_types:
+    if given not in types:
         return [Problem("RESOURCE_TYPE_CONFLICT", pointer=f"{at}/type")]
     return []
 

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from download_svc.domain.installations import Installation, KeptInstallation
-from download_svc.domain.manifests import Chunk, FileReference, Manifest, Platform
+from download_svc.domain.manifests import Chunk, Entry, FileReference, Manifest, Platform
 from download_svc.domain.progress import LiveProgress
 from download_svc.domain.sessions import Event, Item, ItemStatus, Session, SessionMoved, Status
 from download_svc.domain.versions import Version
@@ -232,6 +232,13 @@ class ManifestSource(Protocol):
             MANIFEST_SIGNATURE_INVALID, MANIFEST_INVALID: for good.
             SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED: for now.
         """
+
+
+class ManifestReader(Protocol):
+    """Kept manifests, whole."""
+
+    async def entries(self, version: Version) -> Sequence[Entry]:
+        """The version's tree. Raises: SERVICE_UNAVAILABLE: it cannot be read now, or is not what was kept."""
 
 
 class ManifestLinks(Protocol):

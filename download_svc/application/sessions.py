@@ -10,7 +10,7 @@ from download_svc.application.access import CachedAccess
 from download_svc.application.ports import Begin, SessionView, UnitOfWork, VersionReader
 from download_svc.domain.manifests import FileReference, Platform, derived_ids
 from download_svc.domain.queue import Queue
-from download_svc.domain.sessions import Session, Target, download_not_found
+from download_svc.domain.sessions import Session, Target, UpdateFrom, download_not_found
 from download_svc.domain.versions import channels_of, choose, require_disk_space
 
 THREAD_ABOVE_FILES = 2_000
@@ -27,6 +27,7 @@ class StartRequest:
     target: Target = field(default_factory=Target)
     priority: int | None = None
     free_space_bytes: int | None = None
+    update: UpdateFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ async def start_download(
         user_id=user_id,
         priority=policy.default_priority if request.priority is None else request.priority,
         now=now,
+        update=request.update,
     )
     accepted = session.copy()
     async with begin() as work:

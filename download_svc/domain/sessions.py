@@ -196,6 +196,14 @@ class Target:
     installation_path: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateFrom:
+    """What a download goes over: the version in place, and whether anything of it is of use."""
+
+    version_id: UUID
+    type: UpdateType
+
+
 @dataclass(slots=True)
 class Session:
     """One download of one version to one device. Every method that moves it leaves events for `take_events`."""
@@ -223,7 +231,15 @@ class Session:
 
     @classmethod
     def start(
-        cls, version: Version, target: Target, *, session_id: UUID, user_id: UUID, priority: int, now: datetime
+        cls,
+        version: Version,
+        target: Target,
+        *,
+        session_id: UUID,
+        user_id: UUID,
+        priority: int,
+        now: datetime,
+        update: UpdateFrom | None = None,
     ) -> "Session":
         """A new session of all files of a version, queued."""
         session = cls(
@@ -240,6 +256,8 @@ class Session:
             items=ItemCounts(version.file_count),
             created_at=now,
             updated_at=now,
+            update_type=update.type if update else None,
+            from_version_id=update.version_id if update else None,
         )
         session._record_move(None, now)
         return session

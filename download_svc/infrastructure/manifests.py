@@ -5,7 +5,7 @@ Contract section 3, Manifests. Called by the consumer of Catalog's events throug
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from logging import getLogger
 from typing import Protocol
@@ -23,6 +23,7 @@ from depot import signing
 from depot.errors import ManifestInvalid, ManifestSignatureInvalid
 from download_svc.application.ports import Announcement
 from download_svc.domain.manifests import Chunk, Entry, EntryType, Manifest, Platform, StoredManifest
+from download_svc.domain.versions import Version
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 MAX_SIGNATURE_BYTES = 4 * 1024
@@ -126,6 +127,17 @@ class PublishedManifests:
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE") from error
 
 
+class StoredManifests:
+    """The kept copies, read whole."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def entries(self, version: Version) -> Sequence[Entry]:
+        stored = await self._objects.get(version.manifest.key)
+        return await asyncio.to_thread(_entries, stored, version.manifest.sha256)
+
+
 class StoredManifestLinks:
     """Signed links to the kept copies."""
 
@@ -135,6 +147,14 @@ class StoredManifestLinks:
     def link(self, key: str, now: datetime) -> tuple[str, datetime]:
         url = self._objects.presign_get(key, expires_in_seconds=MANIFEST_LINK_SECONDS)
         return url, now + timedelta(seconds=MANIFEST_LINK_SECONDS)
+
+
+def _entries(stored: bytes, sha256: bytes) -> Sequence[Entry]:
+    """CPU-bound; runs in a thread."""
+    if hashlib.sha256(stored).digest() != sha256:
+        _log.error("a kept manifest is damaged", extra={"manifest_sha256": sha256.hex()})
+        raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+    return tuple(map(_entry, manifests.parse(stored).entries))
 
 
 def _signature_url(url: str) -> str:

@@ -305,3 +305,13 @@ class MemoryVersionReader:
     def _files(self, version_id: UUID) -> Mapping[UUID, Entry]:
         entries = self._store.state.entries.get(version_id, {})
         return {file_id: entry for file_id, entry in entries.items() if entry.type is EntryType.FILE}
+
+
+class MemoryManifestReader:
+    """Manifests, whole."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def entries(self, version: Version) -> Sequence[Entry]:
+        return list(self._store.state.entries[version.version_id].values())

@@ -99,3 +99,53 @@ async def test_installations_are_pinned_by_their_user_alone(
     assert (await anna.get(path)).data["attributes"]["is_pinned"] is True
     assert (await anna.call("DELETE", path)).status == 204
     assert (await anna.get(f"{DELIVERY}/versions?product_id={uuid.uuid4()}")).codes == ["PRODUCT_NOT_FOUND"]
+
+
+async def test_updates_are_checked_in_a_list_and_applied_with_a_plan(
+    platform: Platform, samovar: CommandLine, boris: Api, tmp_path: Path
+) -> None:
+    first = make_tree(tmp_path / "first", "first")
+    second = next_version(tmp_path / "second", first)
+    old = await samovar.publish(first, "checked-game", "1.0")
+    product_id = old["product_id"]
+    await samovar.buy(platform.user("boris")["user_id"], product_id)
+    await boris.owns(product_id)
+    new = await samovar.publish(second, "checked-game", "1.1")
+
+    async def listed() -> bool:
+        versions = (await boris.get(f"{DELIVERY}/versions?product_id={product_id}")).document.get("data", [])
+        return {old["version_id"], new["version_id"]} <= {one["id"] for one in versions}
+
+    await until(listed, "the versions are not listed")
+
+    def installed(product: str, version: str) -> dict[str, object]:
+        return {"type": "installedProduct", "id": product, "attributes": {"current_version_id": version}}
+
+    stranger = str(uuid.uuid4())
+    document = {"data": [installed(product_id, old["version_id"]), installed(stranger, stranger)]}
+    available, unknown = (await boris.call("POST", f"{DELIVERY}/updates/check", body=document)).data
+    assert (available["id"], unknown["id"]) == (product_id, stranger)
+    facts = available["attributes"]
+    assert (facts["is_update_available"], facts["latest_version_id"]) == (True, new["version_id"])
+    assert facts["update_type"] == "delta"
+    assert facts["update_size_bytes"] < 2_000_000
+    assert unknown["attributes"]["is_update_available"] is False
+    wrong = await boris.call("POST", f"{DELIVERY}/updates/check", body={"data": [installed(product_id, "x")]})
+    assert (wrong.status, wrong.document["errors"][0]["source"]) == (
+        400,
+        {"pointer": "/data/0/attributes/current_version_id"},
+    )
+
+    applied = await boris.post(
+        f"{DELIVERY}/updates/apply", "updateRequest", product_id=product_id, from_version_id=old["version_id"]
+    )
+    assert applied.status == 202
+    assert (applied.data["attributes"]["status"], applied.data["attributes"]["update_type"]) == ("queued", "delta")
+    plan = (await boris.get(f"{DELIVERY}/downloads/{applied.data['id']}/plan")).data["attributes"]
+    assert plan["fetch_bytes"] == facts["update_size_bytes"]
+    actions = {one["path"]: one["action"] for one in plan["files"]}
+    assert actions["bin/game"] == "chunks"
+    assert actions["moved.lvl"] == "copy"
+    assert actions["data/empty"] == "delete"
+    assert actions["data/уровни/1.lvl"] == "keep"
+    assert (await boris.call("DELETE", f"{DELIVERY}/downloads/{applied.data['id']}")).status == 204

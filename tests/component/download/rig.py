@@ -20,7 +20,7 @@ from catalog.v1 import product_pb2, product_pb2_grpc
 from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from download.v1 import downloads_pb2 as downloads
-from download.v1 import downloads_pb2_grpc, installations_pb2_grpc
+from download.v1 import downloads_pb2_grpc, installations_pb2_grpc, updates_pb2_grpc
 from google.protobuf.message import Message
 from library.v1 import query_pb2, query_pb2_grpc
 
@@ -74,7 +74,13 @@ def file_entry(path: str, size_bytes: int) -> content.Entry:
         )
         for number, size in enumerate(filter(None, sizes))
     ]
-    whole = chunks[0].sha256 if len(chunks) == 1 else sha256("file", path) if chunks else hashlib.sha256().digest()
+    whole = (
+        chunks[0].sha256
+        if len(chunks) == 1
+        else sha256("file", path, size_bytes)
+        if chunks
+        else hashlib.sha256().digest()
+    )
     return content.Entry(
         path=path, type=content.ENTRY_TYPE_FILE, size_bytes=size_bytes, sha256=whole, mode=0o644, chunks=chunks
     )
@@ -185,7 +191,7 @@ class User:
         return await getattr(self._stub, method)(request, metadata=self._metadata)
 
     async def ask(self, service: str, method: str, request: Message) -> Any:
-        """Calls another service than DownloadService: `installations`."""
+        """Calls another service than DownloadService: `installations`, `updates`."""
         return await getattr(self._stubs[service], method)(request, metadata=self._metadata)
 
     async def start(self, release: Release, **request: Any) -> downloads.DownloadSession:
@@ -423,5 +429,8 @@ async def rig(
             )
         )
         stub = downloads_pb2_grpc.DownloadServiceStub(channel)
-        stubs = {"installations": installations_pb2_grpc.InstallationServiceStub(channel)}
+        stubs = {
+            "installations": installations_pb2_grpc.InstallationServiceStub(channel),
+            "updates": updates_pb2_grpc.UpdateServiceStub(channel),
+        }
         yield Rig(settings, bus, library, catalog, origin, signer, stub, stubs)

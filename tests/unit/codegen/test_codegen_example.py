@@ -403,7 +403,7 @@ def test_a_stream_is_asked_to_resume_where_it_can(example: Example) -> None:
 def test_a_list_of_resource_objects_becomes_messages_with_ids(example: Example) -> None:
     """Ids to ids, attributes to the rest; what is wrong is named by its place in the list."""
     route = next(route for route in example.routes.ROUTES if route.rpc.endswith("/CheckThings"))
-    assert (route.takes_list, route.resource_type, route.pointers) == (True, "checkedThing", {"things": "/data/#"})
+    assert (route.takes_list, route.request_types, route.pointers) == (True, ("checkedThing",), {"things": "/data/#"})
     problems: list[Problem] = []
     resources = [("one", {"size_bytes": 3, "names": ["a"]}), ("two", {})]
     request: Any = example.things.decode_check_things({}, (), resources, problems)

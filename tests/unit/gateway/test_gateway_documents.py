@@ -16,7 +16,7 @@ PLACES = {"products": "/data/#"}
 
 def a_route() -> Route:
     route = next(route for route in ROUTES if route.has_body)
-    return replace(route, takes_list=True, resource_type="installedProduct", request_types=())
+    return replace(route, takes_list=True, request_types=("installedProduct",))
 
 
 def one(**members: Any) -> dict[str, Any]:

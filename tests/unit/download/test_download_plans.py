@@ -1,0 +1,85 @@
+"""From one manifest to another: what stays, is copied, fetched, deleted; and what it costs to the byte."""
+
+import hashlib
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from download_svc.domain.manifests import Chunk, Entry, EntryType
+from download_svc.domain.plans import FileAction, plan_versions
+from download_svc.domain.sessions import UpdateType
+
+Tree = Mapping[str, tuple[bytes, ...]]
+PIECES = st.sampled_from([bytes([number]) * (number + 1) for number in range(8)])
+TREES = st.dictionaries(st.sampled_from("abcdef"), st.lists(PIECES, max_size=4).map(tuple))
+
+
+def chunk(piece: bytes) -> Chunk:
+    sha256 = hashlib.sha256(piece).digest()
+    return Chunk(sha256, len(piece), hashlib.sha256(sha256).digest(), 100 + len(piece))
+
+
+def entries(tree: Tree) -> list[Entry]:
+    made = [Entry("folder", EntryType.DIRECTORY)]
+    for path, pieces in tree.items():
+        data = b"".join(pieces)
+        sha256 = hashlib.sha256(data).digest()
+        made.append(Entry(path, EntryType.FILE, len(data), sha256, 0o644, None, tuple(map(chunk, pieces))))
+    return made
+
+
+def test_every_way_to_have_a_file() -> None:
+    old = {"kept": (b"k",), "moved": (b"m", b"n"), "changed": (b"aa", b"b", b"c"), "dropped": (b"d",)}
+    new = {"kept": (b"k",), "elsewhere": (b"m", b"n"), "changed": (b"b", b"new", b"new"), "more": (b"new", b"d")}
+    plan = plan_versions(entries(old), entries(new))
+    by_path = {one.path: one for one in plan.files}
+    assert {path: one.action.value for path, one in by_path.items()} == {
+        "kept": "keep",
+        "elsewhere": "copy",
+        "changed": "chunks",
+        "more": "chunks",
+        "moved": "delete",
+        "dropped": "delete",
+    }
+    assert by_path["elsewhere"].from_path == "moved"
+    (place,) = by_path["changed"].on_disk
+    assert (place.path, place.offset_bytes, place.size_bytes) == ("changed", 2, 1)
+    assert by_path["changed"].fetch == (chunk(b"new"),)
+    assert by_path["more"].fetch == (), "a chunk is fetched once, for the first file that needs it"
+    assert plan.fetch_bytes == 103
+    assert plan.required_disk_space_bytes == 2 + 7 + 4
+    assert plan.update_type is UpdateType.DELTA
+    assert [one.path for one in plan.files] == sorted(by_path)
+
+
+def test_from_nothing_it_is_a_whole_download() -> None:
+    plan = plan_versions((), entries({"a": (b"x", b"y"), "b": (b"y",)}))
+    assert plan.update_type is UpdateType.FULL
+    assert plan.fetch_bytes == 202
+    assert plan.required_disk_space_bytes == 3
+
+
+@given(TREES, TREES)
+def test_the_plan_rebuilds_the_new_version_from_the_old_and_what_it_fetches(old: Tree, new: Tree) -> None:
+    plan = plan_versions(entries(old), entries(new))
+    disk = {path: b"".join(pieces) for path, pieces in old.items()}
+    wire = {one.sha256: one.stored_size_bytes for file in plan.files for one in file.fetch}
+    pieces = {chunk(piece).sha256: piece for tree in new.values() for piece in tree}
+    built: dict[str, bytes] = {}
+    for one in plan.files:
+        if one.action is FileAction.KEEP:
+            built[one.path] = disk[one.path]
+        elif one.action is FileAction.COPY:
+            assert one.from_path is not None
+            built[one.path] = disk[one.from_path]
+        elif one.action is FileAction.CHUNKS:
+            have = {p.sha256: disk[p.path][p.offset_bytes : p.offset_bytes + p.size_bytes] for p in one.on_disk}
+            got = {sha256: pieces[sha256] for sha256 in wire}
+            built[one.path] = b"".join((have | got)[chunk(piece).sha256] for piece in new[one.path])
+    assert built == {path: b"".join(tree) for path, tree in new.items()}
+    assert {one.path for one in plan.files if one.action is FileAction.DELETE} == set(old) - set(new)
+    assert plan.fetch_bytes == sum(wire.values())
+    assert sum(len(one.fetch) for one in plan.files) == len(wire)
+    known = {chunk(piece).sha256 for tree in old.values() for piece in tree}
+    assert not known & set(wire), "what the old version has is never fetched"
