@@ -19,7 +19,7 @@ from chassis.database import Database, open_database
 from chassis.event_bus import EventBus
 from chassis.identity import Identity, open_identity
 from chassis.migrations import ensure_database, upgrade
-from chassis.object_store import ObjectStore, open_object_store
+from chassis.object_store import ObjectStore
 from chassis.outbox import OutboxRelay
 from chassis.program import run
 from chassis.readiness import Readiness
@@ -150,14 +150,7 @@ async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:
                 settings.redis_addr, password=settings.redis_password.get_secret_value(), database=settings.redis_db
             )
         ),
-        objects=await opened(
-            open_object_store(
-                settings.objects_backend,
-                directory=settings.objects_directory,
-                base_url=settings.objects_base_url,
-                signing_key=settings.objects_signing_key.get_secret_value(),
-            )
-        ),
+        objects=await opened(settings.open_object_store()),
         http=await opened(aiohttp.ClientSession(auto_decompress=False)),
         library=await opened(channel(settings.library_service_grpc_addr, LIBRARY_NAME, library.SERVICE)),
         catalog=await opened(channel(settings.catalog_service_grpc_addr, CATALOG_NAME, catalog.SERVICE)),

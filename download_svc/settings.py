@@ -1,11 +1,11 @@
 """Settings of the Download Service (contract section 8). Read once, by main."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from chassis.backend_settings import EventSettings
+from chassis.backend_settings import EventSettings, ObjectSettings
 from chassis.settings import ProgramSettings
 from depot.signing import parse_public_keys
 from download_svc.infrastructure.manifests import origin_of
@@ -26,7 +26,7 @@ class MigrateSettings(ProgramSettings):
     postgres_dsn: SecretStr
 
 
-class DownloadSettings(MigrateSettings, EventSettings):
+class DownloadSettings(MigrateSettings, EventSettings, ObjectSettings):
     """What `serve` needs."""
 
     download_service_grpc_port: int = Field(9092, ge=0, le=65535)
@@ -39,10 +39,6 @@ class DownloadSettings(MigrateSettings, EventSettings):
     redis_db: int = Field(0, ge=0)
     library_service_grpc_addr: str = Field(min_length=1)
     catalog_service_grpc_addr: str = Field(min_length=1)
-    objects_backend: Literal["directory"] = "directory"
-    objects_directory: str = ""
-    objects_base_url: str = ""
-    objects_signing_key: SecretStr = SecretStr("")
     cdn_link_secret_key: SecretStr = Field(min_length=16)
     cdn_link_ttl_seconds: int = Field(600, ge=30, le=86_400)
     cdn_providers: tuple[CdnProviderSettings, ...] = Field(min_length=1)
@@ -71,12 +67,3 @@ class DownloadSettings(MigrateSettings, EventSettings):
         if not parse_public_keys(value):
             raise ValueError("at least one key is needed")
         return value
-
-    def problems(self) -> list[str]:
-        """As ProgramSettings says."""
-        needed = {
-            "OBJECTS_DIRECTORY: needed when OBJECTS_BACKEND is directory": self.objects_directory,
-            "OBJECTS_BASE_URL: needed when OBJECTS_BACKEND is directory": self.objects_base_url,
-            "OBJECTS_SIGNING_KEY: needed when OBJECTS_BACKEND is directory": self.objects_signing_key.get_secret_value(),
-        }
-        return super().problems() + [problem for problem, value in needed.items() if not value]

@@ -16,9 +16,10 @@ import asyncpg
 import urllib3
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from minio import Minio
 from minio.error import MinioException
 
+from chassis.s3_bucket import make_bucket
+from chassis.s3_store import S3Location
 from sandbox import embedded
 from sandbox.platform_config import HOST, write_private
 
@@ -181,6 +182,7 @@ def _seaweed(site: Site) -> embedded.Command:
         "volume.preStopSeconds": 0,
         "s3.config": str(config),
         "s3.iam": "false",
+        "s3.autoCreateBucket": "false",  # a wrong name must be an error here as it is elsewhere
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
     }
@@ -196,23 +198,18 @@ async def _seaweed_answers(site: Site) -> None:
 
 
 def _make_bucket(site: Site) -> None:
-    pool = urllib3.PoolManager(retries=False, timeout=5)
-    endpoint = f"{HOST}:{site.ports['s3']}"
-    client = Minio(
-        endpoint,
+    location = S3Location(
+        endpoint=f"{HOST}:{site.ports['s3']}",
         access_key=site.s3_access_key,
         secret_key=site.s3_secret_key,
-        secure=False,
         region=S3_REGION,
-        http_client=pool,
+        bucket=BUCKET,
+        use_ssl=False,
     )
     try:
-        if not client.bucket_exists(bucket_name=BUCKET):
-            client.make_bucket(bucket_name=BUCKET)
+        make_bucket(location)
     except (MinioException, urllib3.exceptions.HTTPError) as error:
         raise ConnectionError(str(error)) from error
-    finally:
-        pool.clear()
 
 
 def _seaweed_environment(site: Site) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
     "test_event_bus.py": ("memory", "postgres", "kafka"),
     "test_kafka_bus.py": ("kafka",),
     "test_object_store.py": ("directory", "s3"),
+    "test_s3_store.py": ("s3",),
     "test_live_values.py": ("memory", "valkey", "redis"),
     "test_live_streams.py": ("memory", "valkey", "redis"),
 }
