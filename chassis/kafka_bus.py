@@ -10,9 +10,9 @@ import contextlib
 import zlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from logging import getLogger
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnknownTopicOrPartitionError
@@ -46,7 +46,7 @@ FETCH_RECORDS = 500
 FETCH_GRACE_SECONDS = 0.05
 NEVER_MILLISECONDS = 2**31 - 1
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 
 
 @asynccontextmanager
@@ -325,7 +325,9 @@ class _KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libr
             try:
                 await self._consumer.commit({self._wire(source): done for source, done in new.items()})
             except (CommitFailedError, IllegalStateError) as error:
-                _log.info("partitions were taken away before a commit", group=self._group, error=repr(error))
+                _log.info(
+                    "partitions were taken away before a commit", extra={"group": self._group, "error": repr(error)}
+                )
                 return
             self._committed |= new
 
@@ -376,7 +378,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except UnknownTopicOrPartitionError as error:
-        _log.error("a topic is missing: make the topics with `samovar events topics`", error=repr(error))
+        _log.error("a topic is missing: make the topics with `samovar events topics`", extra={"error": repr(error)})
         raise unavailable() from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise unavailable() from error

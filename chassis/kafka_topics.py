@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from logging import getLogger
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -22,7 +22,7 @@ REQUEST_TIMEOUT_SECONDS = 30.0
 VISIBLE_INTERVAL_SECONDS = 0.05
 CLOSE_TIMEOUT_SECONDS = 5.0
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 
 
 class TopicsNotMade(Exception):
@@ -158,7 +158,7 @@ async def stop_quietly(client: Any) -> None:
         async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
             await client.stop()
     except (KafkaError, OSError, TimeoutError) as error:
-        _log.info("kafka client closed without goodbye", error=repr(error))
+        _log.info("kafka client closed without goodbye", extra={"error": repr(error)})
 
 
 def _new_topic(name: str, plan: TopicPlan) -> Any:

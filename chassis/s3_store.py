@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from logging import getLogger
 from pathlib import Path
 
-import structlog
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
@@ -31,7 +31,7 @@ PART_BYTES = 16 << 20
 RETRY_AFTER_SECONDS = 5
 NOT_FOUND_CODES = frozenset({"NoSuchKey", "NoSuchObject", "NotFound", "ResourceNotFound"})
 
-_log = structlog.get_logger(__name__)
+_log = getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class S3Store:
     def _ping(self) -> None:
         with _translated(""):
             if not self._client.bucket_exists(bucket_name=self._bucket):
-                _log.error("the bucket is missing", bucket=self._bucket)
+                _log.error("the bucket is missing", extra={"bucket": self._bucket})
                 raise _unavailable()
 
 
@@ -188,7 +188,7 @@ def _translated(key: str) -> Iterator[None]:
     except S3Error as error:
         if error.code in NOT_FOUND_CODES:
             raise object_not_found(key) from error
-        _log.error("the object store refused", code=error.code, message=error.message, key=key)
+        _log.error("the object store refused", extra={"code": error.code, "said": error.message, "key": key})
         raise _unavailable() from error
     except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
         raise _unavailable() from error

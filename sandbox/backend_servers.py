@@ -100,7 +100,7 @@ def _kafka(site: Site) -> embedded.Command:
     if not (site.folder / "data" / "meta.properties").exists():
         formatting = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config", str(config)]
         _run([*java, *formatting], "the Kafka storage folder cannot be formatted")
-    return embedded.Command([*java, "kafka.Kafka", str(config)], None)
+    return embedded.Command([*java, "kafka.Kafka", str(config)])
 
 
 def _kafka_properties(site: Site) -> Mapping[str, object]:
@@ -190,7 +190,7 @@ def _seaweed(site: Site) -> embedded.Command:
         options |= {f"{part}.port": site.ports[f"s3_{part}"], f"{part}.port.grpc": site.ports[f"s3_{part}_grpc"]}
     options |= {"s3.port": site.ports["s3"], "s3.port.grpc": site.ports["s3_grpc"]}
     argv = [str(weed), "-logtostderr=true", "-v=0", "server", "-filer", "-s3"]
-    return embedded.Command(argv + [f"-{name}={value}" for name, value in options.items()], None)
+    return embedded.Command(argv + [f"-{name}={value}" for name, value in options.items()])
 
 
 async def _seaweed_answers(site: Site) -> None:
@@ -236,7 +236,7 @@ def _postgres(site: Site) -> embedded.Command:
     programs = _postgres_programs()
     try:
         embedded.prepare_postgres(site.folder, programs)
-        return embedded.postgres_command(site.folder, site.ports["postgres"], binaries=programs, ends_with_parent=False)
+        return embedded.postgres_command(site.folder, site.ports["postgres"], binaries=programs, outlives=True)
     except embedded.EmbeddedServerError as error:
         raise BackendUnavailable(str(error)) from error
 
@@ -255,7 +255,7 @@ def _redis(site: Site) -> embedded.Command:
     site.folder.mkdir(parents=True, exist_ok=True)
     argv = [str(program), "--port", str(site.ports["redis"]), "--bind", HOST, "--dir", str(site.folder)]
     argv += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning"]
-    return embedded.Command(argv, None, {"LD_LIBRARY_PATH": str(libraries)} if libraries else {})
+    return embedded.Command(argv, {"LD_LIBRARY_PATH": str(libraries)} if libraries else {})
 
 
 def _redis_program(unpacked: Path) -> tuple[Path, Path | None]:

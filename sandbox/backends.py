@@ -205,7 +205,6 @@ def start(backend: Backend, site: Site) -> Started:
         process = subprocess.Popen(  # noqa: S603  the backend's own command line
             command.argv,
             env={**os.environ, **command.environment},
-            preexec_fn=command.before_exec,  # noqa: PLW1509  needed to leave root, and nothing here holds a lock
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

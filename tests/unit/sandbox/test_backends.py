@@ -32,7 +32,7 @@ def small_server(program: str = SERVER) -> Backend:
         "small",
         "Small server",
         "small",
-        lambda site: Command([sys.executable, "-c", program, str(site.ports["small"])], None),
+        lambda site: Command([sys.executable, "-c", program, str(site.ports["small"])]),
         answers,
         lambda site: {"SMALL": str(site.ports["small"])},
     )
