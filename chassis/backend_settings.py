@@ -88,10 +88,11 @@ class ObjectSettings(ProgramSettings):
             directory=self.objects_directory,
             base_url=self.objects_base_url,
             signing_key=self.objects_signing_key.get_secret_value(),
-            s3=self._s3_location() if self.objects_backend == "s3" else None,
+            s3=self.s3_location() if self.objects_backend == "s3" else None,
         )
 
-    def _s3_location(self) -> "S3Location":
+    def s3_location(self) -> "S3Location":
+        """The bucket that these settings name."""
         from chassis.s3_store import S3Location  # noqa: PLC0415 - only who uses it loads the client
 
         return S3Location(

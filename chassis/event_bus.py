@@ -5,7 +5,7 @@ chassis.event_log (PostgreSQL) and chassis.memory_bus. Promises: tests/contract/
 """
 
 import zlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -86,6 +86,18 @@ class EventBus(Protocol):
         """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why."""
         ...
 
+    async def lag(self, group: str) -> int:
+        """Records that the group has not dealt with yet, of all its topics."""
+        ...
+
+    async def resend(self, letter: BusRecord) -> None:
+        """Puts a dead letter back as it was, under its old id, on the topic that it came from; the letter stays too."""
+        ...
+
+    def scan(self, topic: str) -> AsyncGenerator[BusRecord, None]:
+        """Everything that is on the topic now, oldest first within a partition. No group notices."""
+        ...
+
     async def ping(self) -> None:
         """Raises when the bus cannot be reached."""
         ...
@@ -107,6 +119,18 @@ def dead_letter_headers(record: BusRecord, *, group: str, reason: str, descripti
         "dlq-partition": str(record.partition),
         "dlq-position": str(record.position),
     }
+
+
+def origin_of(letter: BusRecord) -> tuple[str, dict[str, str]]:
+    """The topic that a dead letter came from, and the headers that it came with.
+
+    Raises:
+        ValueError: it is no dead letter.
+    """
+    topic = letter.headers.get("dlq-topic")
+    if not topic:
+        raise ValueError(f"{letter.topic} {letter.partition}/{letter.position} is no dead letter")
+    return topic, {name: value for name, value in letter.headers.items() if not name.startswith("dlq-")}
 
 
 @asynccontextmanager

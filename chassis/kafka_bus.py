@@ -8,8 +8,8 @@ group that commit what has been dealt with and nothing else. Source: the Kafka p
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from logging import getLogger
 from typing import Any
 
@@ -18,7 +18,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnknownTopicOrPartitionError
 
 from chassis.database import unavailable
-from chassis.event_bus import DEAD_LETTER_SUFFIX, BusRecord, Partition, dead_letter_headers
+from chassis.event_bus import DEAD_LETTER_SUFFIX, BusRecord, Partition, dead_letter_headers, origin_of
 from chassis.event_json import format_time
 from chassis.events import MAX_EVENT_BYTES, CloudEvent, to_wire
 from chassis.kafka_topics import KafkaObserver, stop_quietly
@@ -44,6 +44,7 @@ METADATA_MAX_AGE_SECONDS = 30.0
 
 FETCH_RECORDS = 500
 FETCH_GRACE_SECONDS = 0.05
+SCAN_WAIT_SECONDS = 1.0
 NEVER_MILLISECONDS = 2**31 - 1
 
 _log = getLogger(__name__)
@@ -113,9 +114,26 @@ class KafkaEventBus:
         headers = dead_letter_headers(record, group=group, reason=reason, description=description)
         await self._send([(record.topic + DEAD_LETTER_SUFFIX, record.key, record.value, headers)])
 
-    async def append(self, topic: str, key: str, value: bytes, headers: Mapping[str, str]) -> None:
-        """Puts bytes on a topic as they are: a dead letter that goes back, or in tests another team's mistake."""
-        await self._send([(topic, key, value, headers)])
+    async def resend(self, letter: BusRecord) -> None:
+        topic, headers = origin_of(letter)
+        await self._send([(topic, letter.key, letter.value, headers)])
+
+    async def scan(self, topic: str) -> AsyncGenerator[BusRecord, None]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._brokers,
+            client_id=self._client_id,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            request_timeout_ms=int(REQUEST_TIMEOUT_SECONDS * 1000),
+        )
+        try:
+            with _translated():
+                await consumer.start()
+                async with aclosing(_everything(consumer, self._prefix + topic)) as records:
+                    async for record in records:
+                        yield _bus_record(record, self._prefix)
+        finally:
+            await stop_quietly(consumer)
 
     async def lag(self, group: str) -> int:
         """As the port says; while the brokers are away the last that was known, for no reader should end over a figure."""
@@ -291,7 +309,9 @@ class _KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libr
 
     def _keep(self, fetched: Mapping[Any, Sequence[ConsumerRecord]]) -> None:
         for partition, records in fetched.items():
-            self._waiting.setdefault(self._source(partition), []).extend(map(self._record, records))
+            self._waiting.setdefault(self._source(partition), []).extend(
+                _bus_record(record, self._prefix) for record in records
+            )
 
     def _has_ready(self, held: Collection[Partition]) -> bool:
         return not self._rebalancing and any(
@@ -331,21 +351,40 @@ class _KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libr
                 return
             self._committed |= new
 
-    def _record(self, record: ConsumerRecord) -> BusRecord:
-        return BusRecord(
-            topic=record.topic.removeprefix(self._prefix),
-            partition=record.partition,
-            position=record.offset,
-            key=(record.key or b"").decode(errors="replace"),
-            value=record.value or b"",
-            headers={name: value.decode(errors="replace") for name, value in record.headers if value is not None},
-        )
-
     def _source(self, partition: Any) -> Partition:
         return Partition(partition.topic.removeprefix(self._prefix), partition.partition)
 
     def _wire(self, source: Partition) -> Any:
         return TopicPartition(self._prefix + source.topic, source.number)
+
+
+async def _everything(consumer: Any, topic: str) -> AsyncGenerator[ConsumerRecord, None]:
+    """The topic up to what is its end now. The consumer is in no group."""
+    numbers = (await consumer._client.fetch_all_metadata()).partitions_for_topic(topic)  # noqa: SLF001  it has no public way
+    if not numbers:
+        raise UnknownTopicOrPartitionError(topic)
+    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+    consumer.assign(partitions)
+    await consumer.seek_to_beginning(*partitions)
+    ends = await consumer.end_offsets(partitions)
+    for partition in partitions:
+        # Transactions leave markers that take a position and are no records, so the position tells, not the last record.
+        while await consumer.position(partition) < ends[partition]:
+            fetched = await consumer.getmany(partition, timeout_ms=int(SCAN_WAIT_SECONDS * 1000))
+            for record in fetched.get(partition, ()):
+                if record.offset < ends[partition]:
+                    yield record
+
+
+def _bus_record(record: ConsumerRecord, prefix: str) -> BusRecord:
+    return BusRecord(
+        topic=record.topic.removeprefix(prefix),
+        partition=record.partition,
+        position=record.offset,
+        key=(record.key or b"").decode(errors="replace"),
+        value=record.value or b"",
+        headers={name: value.decode(errors="replace") for name, value in record.headers if value is not None},
+    )
 
 
 def headers_of(event: CloudEvent) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ import pytest
 
 SUITES: Mapping[str, tuple[str, ...]] = {
     "test_event_bus.py": ("memory", "postgres", "kafka"),
+    "test_events_command.py": ("postgres", "kafka"),
     "test_kafka_bus.py": ("kafka",),
     "test_object_store.py": ("directory", "s3"),
     "test_s3_store.py": ("s3",),

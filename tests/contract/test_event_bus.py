@@ -278,6 +278,38 @@ async def test_a_dead_letter_keeps_the_bytes_and_says_why(bus: EventBus):
     }
 
 
+async def test_a_dead_letter_that_is_sent_again_is_the_event_it_was(bus: EventBus):
+    sent = event(1)
+    await bus.publish([sent])
+    async with bus.subscribe("library", [TOPIC]) as reader:
+        (record,) = await read(reader, 1)
+        await bus.dead_letter(record, group="library", reason="EVENT_INVALID", description="")
+        (letter,) = [letter async for letter in bus.scan(TOPIC + ".dlq")]
+        await bus.resend(letter)
+        (again,) = await read(reader, 1)
+    assert (again.topic, again.key, again.value, again.headers) == (TOPIC, record.key, record.value, record.headers)
+    assert len([letter async for letter in bus.scan(TOPIC + ".dlq")]) == 1
+
+
+async def test_only_a_dead_letter_can_be_sent_again(bus: EventBus):
+    await bus.publish([event(1)])
+    (record,) = [record async for record in bus.scan(TOPIC)]
+    with pytest.raises(ValueError, match="no dead letter"):
+        await bus.resend(record)
+
+
+async def test_a_scan_sees_everything_and_moves_no_group(bus: EventBus):
+    keys = [f"user-{number}" for number in range(30)]
+    await bus.publish([event(number, key) for number in range(50) for key in keys])
+    await bus.publish([event(1, topic=OTHER_TOPIC)])
+    async with bus.subscribe("group", [TOPIC]) as reader:
+        await read(reader, 10, max_records=10)
+        scanned = [record async for record in bus.scan(TOPIC)]
+    for key in keys:
+        assert numbers([record for record in scanned if record.key == key]) == list(range(50))
+    assert len(scanned) == 50 * len(keys)
+
+
 async def test_publishing_nothing_is_no_error(bus: EventBus):
     await bus.publish([])
     async with bus.subscribe("group", [TOPIC]) as reader:
