@@ -114,6 +114,10 @@ class KafkaEventBus:
         headers = dead_letter_headers(record, group=group, reason=reason, description=description)
         await self._send([(record.topic + DEAD_LETTER_SUFFIX, record.key, record.value, headers)])
 
+    async def append_raw(self, topic: str, key: str, value: bytes) -> None:
+        """Puts bytes on a topic that need not be an event: for tests of what readers do with another team's mistake."""
+        await self._send([(topic, key, value, {})])
+
     async def resend(self, letter: BusRecord) -> None:
         topic, headers = origin_of(letter)
         await self._send([(topic, letter.key, letter.value, headers)])
