@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 SUITES: Mapping[str, tuple[str, ...]] = {
+    "test_consumers.py": ("memory", "postgres", "kafka"),
     "test_event_bus.py": ("memory", "postgres", "kafka"),
     "test_events_command.py": ("postgres", "kafka"),
     "test_kafka_bus.py": ("kafka",),
