@@ -15,13 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from chassis.object_store import ObjectInfo, SignedUpload, check_key, object_not_found
+from chassis.object_store import CHECKSUM_HEADER, ObjectInfo, SignedUpload, check_key, object_not_found
 from chassis.signed_urls import sign
 
 SIZE_PARAMETER = "size"
 SHA256_PARAMETER = "sha256"
-CHECKSUM_HEADER = "x-amz-checksum-sha256"
-"""The header that binds the bytes of an upload, spelled as S3 does, so that clients need not know the store."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 

@@ -1,11 +1,11 @@
 """The port between services: a partitioned log of events, read by groups, at least once, in order within a partition.
 
-Written to by chassis.outbox only, read by chassis.consumers only. Adapters: chassis.event_log (PostgreSQL) and chassis.memory_bus;
-its shape is Kafka's, so that a broker can take the log's place. Promises: tests/contract/test_event_bus.py.
+Written to by chassis.outbox only, read by chassis.consumers only. Adapters: chassis.kafka_bus (Apache Kafka),
+chassis.event_log (PostgreSQL) and chassis.memory_bus. Promises: tests/contract/test_event_bus.py.
 """
 
 import zlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -91,6 +91,14 @@ class EventBus(Protocol):
         """Records that the group has not dealt with yet, of all its topics."""
         ...
 
+    async def resend(self, letter: BusRecord) -> None:
+        """Puts a dead letter back as it was, under its old id, on the topic that it came from; the letter stays too."""
+        ...
+
+    def scan(self, topic: str) -> AsyncGenerator[BusRecord, None]:
+        """Everything that is on the topic now, oldest first within a partition. No group notices."""
+        ...
+
     async def ping(self) -> None:
         """Raises when the bus cannot be reached."""
         ...
@@ -115,14 +123,27 @@ def dead_letter_headers(record: BusRecord, *, group: str, reason: str, descripti
     }
 
 
-@asynccontextmanager
-async def open_event_bus(
-    backend: str, *, postgres_dsn: str = "", application_name: str = ""
-) -> AsyncIterator[EventBus]:
-    """The bus that EVENTS_BACKEND names: `postgres` (needs EVENTS_POSTGRES_DSN), or `memory` (one process only).
+def origin_of(letter: BusRecord) -> tuple[str, dict[str, str]]:
+    """The topic that a dead letter came from, and the headers that it came with.
 
     Raises:
-        ValueError: an unknown backend, or no DSN.
+        ValueError: it is no dead letter.
+    """
+    topic = letter.headers.get("dlq-topic")
+    if not topic:
+        raise ValueError(f"{letter.topic} {letter.partition}/{letter.position} is no dead letter")
+    return topic, {name: value for name, value in letter.headers.items() if not name.startswith("dlq-")}
+
+
+@asynccontextmanager
+async def open_event_bus(
+    backend: str, *, postgres_dsn: str = "", kafka_brokers: str = "", kafka_prefix: str = "", application_name: str = ""
+) -> AsyncIterator[EventBus]:
+    """The bus that EVENTS_BACKEND names: `postgres` (needs EVENTS_POSTGRES_DSN), `kafka` (needs KAFKA_BROKERS), or `memory`
+    (one process only).
+
+    Raises:
+        ValueError: an unknown backend, or no address of it.
     """
     if backend == "postgres":
         from chassis.event_log import open_event_log  # noqa: PLC0415 - the adapters import this module
@@ -131,9 +152,16 @@ async def open_event_bus(
             raise ValueError("EVENTS_POSTGRES_DSN is needed when EVENTS_BACKEND is postgres")
         async with open_event_log(postgres_dsn, application_name=application_name) as log:
             yield log
+    elif backend == "kafka":
+        from chassis.kafka_bus import open_kafka_bus  # noqa: PLC0415 - the adapters import this module
+
+        if not kafka_brokers:
+            raise ValueError("KAFKA_BROKERS is needed when EVENTS_BACKEND is kafka")
+        async with open_kafka_bus(kafka_brokers, prefix=kafka_prefix, application_name=application_name) as kafka:
+            yield kafka
     elif backend == "memory":
         from chassis.memory_bus import MemoryEventBus  # noqa: PLC0415 - the adapters import this module
 
         yield MemoryEventBus()
     else:
-        raise ValueError(f"EVENTS_BACKEND: {backend!r} is not one of postgres, memory")
+        raise ValueError(f"EVENTS_BACKEND: {backend!r} is not one of postgres, kafka, memory")

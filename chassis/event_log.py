@@ -6,7 +6,7 @@ process dies, its leases are free at once. NOTIFY wakes readers; polling is only
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from logging import getLogger
@@ -18,7 +18,15 @@ import orjson
 from chassis.advisory_locks import lock_key
 from chassis.background import background
 from chassis.database import CONNECT_TIMEOUT_SECONDS, close_quietly, unavailable
-from chassis.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS, BusRecord, Partition, dead_letter_headers, partition_of
+from chassis.event_bus import (
+    DEAD_LETTER_SUFFIX,
+    PARTITIONS,
+    BusRecord,
+    Partition,
+    dead_letter_headers,
+    origin_of,
+    partition_of,
+)
 from chassis.events import CloudEvent, to_wire
 from chassis.migrations import ensure_database
 
@@ -29,6 +37,7 @@ COMMAND_TIMEOUT_SECONDS = 30.0
 RETENTION = timedelta(days=7)
 HOUSEKEEPING_INTERVAL_SECONDS = 600.0
 DELETE_BATCH_ROWS = 5_000
+SCAN_BATCH_ROWS = 500
 PUBLISH_CONNECTIONS = 4
 
 _log = getLogger(__name__)
@@ -93,6 +102,11 @@ CROSS JOIN LATERAL (
     ORDER BY log.id LIMIT $4
 ) l
 ORDER BY l.topic, l.partition, l.id
+"""
+
+_SCAN = """
+SELECT topic, partition, id, key, value, headers FROM log
+WHERE topic = $1 AND (partition, id) > ($2, $3) ORDER BY partition, id LIMIT $4
 """
 
 _COMMIT = """
@@ -175,6 +189,23 @@ class PostgresEventLog:
         pool = await self._ready()
         with _translated():
             return int(await pool.fetchval(_LAG, group))
+
+    async def resend(self, letter: BusRecord) -> None:
+        topic, headers = origin_of(letter)
+        row = (topic, partition_of(letter.key), letter.key, letter.value, orjson.dumps(headers).decode())
+        await self._append([row])
+
+    async def scan(self, topic: str) -> AsyncGenerator[BusRecord, None]:
+        pool = await self._ready()
+        last = (-1, 0)
+        while True:
+            with _translated():
+                rows = await pool.fetch(_SCAN, topic, *last, SCAN_BATCH_ROWS)
+            if not rows:
+                return
+            for row in rows:
+                yield _record(row)
+            last = (rows[-1]["partition"], rows[-1]["id"])
 
     async def append_raw(self, topic: str, key: str, value: bytes) -> None:
         """Puts bytes on a topic that need not be an event: for tests of what readers do with another team's mistake."""

@@ -2,10 +2,18 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from chassis.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS, BusRecord, Partition, dead_letter_headers, partition_of
+from chassis.event_bus import (
+    DEAD_LETTER_SUFFIX,
+    PARTITIONS,
+    BusRecord,
+    Partition,
+    dead_letter_headers,
+    origin_of,
+    partition_of,
+)
 from chassis.events import CloudEvent, to_wire
 
 
@@ -42,6 +50,14 @@ class MemoryEventBus:
     async def lag(self, group: str) -> int:
         joined = {source for name, source in self._offsets if name == group}
         return sum(len(self._records[source]) - self._offsets[(group, source)] for source in joined)
+
+    async def resend(self, letter: BusRecord) -> None:
+        topic, headers = origin_of(letter)
+        self._append(topic, letter.key, letter.value, headers)
+
+    async def scan(self, topic: str) -> AsyncGenerator[BusRecord, None]:
+        for record in self.records(topic):
+            yield record
 
     async def ping(self) -> None:
         return None

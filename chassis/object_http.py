@@ -22,7 +22,6 @@ import orjson
 from aiohttp import web
 
 from chassis.directory_store import (
-    CHECKSUM_HEADER,
     SHA256_PARAMETER,
     SIZE_PARAMETER,
     DirectoryStore,
@@ -30,7 +29,7 @@ from chassis.directory_store import (
     stat_file,
 )
 from chassis.errors import DomainError
-from chassis.object_store import KeyInvalid
+from chassis.object_store import CHECKSUM_HEADER, KeyInvalid
 from chassis.signed_urls import verify
 
 MAX_UPLOAD_BYTES = 16 << 30

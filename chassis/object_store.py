@@ -1,4 +1,5 @@
-"""The port of objects: chunks, manifests, saves. Adapter: chassis.directory_store; its shape is S3's, presigned URLs included.
+"""The port of objects: chunks, manifests, saves. Adapters: chassis.s3_store, and chassis.directory_store, which keeps
+the same promises, presigned URLs included. Promises: tests/contract/test_object_store.py.
 
 Keys are `/`-separated segments of letters, digits and `._~-=+@`, never empty, never beginning with a dot; at most 512 bytes.
 """
@@ -9,12 +10,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chassis.errors import DomainError, Kind
 
+if TYPE_CHECKING:
+    from chassis.s3_store import S3Location
+
 MAX_KEY_BYTES = 512
 MAX_SEGMENT_BYTES = 200
+CHECKSUM_HEADER = "x-amz-checksum-sha256"
+"""The header that binds the bytes of an upload, spelled as S3 does, so that clients need not know the store."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_~=+@-][A-Za-z0-9._~=+@-]*")
 
@@ -67,7 +73,7 @@ class ObjectStore(Protocol):
         ...
 
     def presign_get(self, key: str, *, expires_in_seconds: float) -> str:
-        """A URL that reads the object (GET and HEAD, ranges) until it expires. No network."""
+        """A URL that reads the object by GET, or ranges of it, until it expires. No network."""
         ...
 
     def presign_put(self, key: str, *, size_bytes: int, sha256: str, expires_in_seconds: float) -> SignedUpload:
@@ -95,19 +101,28 @@ def object_not_found(key: str) -> DomainError:
 
 @asynccontextmanager
 async def open_object_store(
-    backend: str, *, directory: str = "", base_url: str = "", signing_key: str = ""
+    backend: str, *, directory: str = "", base_url: str = "", signing_key: str = "", s3: "S3Location | None" = None
 ) -> AsyncIterator[ObjectStore]:
-    """The store that OBJECTS_BACKEND names: `directory` (needs OBJECTS_DIRECTORY, OBJECTS_BASE_URL, OBJECTS_SIGNING_KEY).
+    """The store that OBJECTS_BACKEND names: `directory` (needs OBJECTS_DIRECTORY, OBJECTS_BASE_URL, OBJECTS_SIGNING_KEY) or `s3`
+    (needs its location).
 
     Raises:
         ValueError: an unknown backend, or a setting that it needs is empty.
     """
-    if backend != "directory":
-        raise ValueError(f"OBJECTS_BACKEND: {backend!r} is not one of directory")
-    needed = {"OBJECTS_DIRECTORY": directory, "OBJECTS_BASE_URL": base_url, "OBJECTS_SIGNING_KEY": signing_key}
-    for name, value in needed.items():
-        if not value:
-            raise ValueError(f"{name} is needed when OBJECTS_BACKEND is directory")
-    from chassis.directory_store import DirectoryStore  # noqa: PLC0415 - the adapter imports this module
+    if backend == "directory":
+        needed = {"OBJECTS_DIRECTORY": directory, "OBJECTS_BASE_URL": base_url, "OBJECTS_SIGNING_KEY": signing_key}
+        for name, value in needed.items():
+            if not value:
+                raise ValueError(f"{name} is needed when OBJECTS_BACKEND is directory")
+        from chassis.directory_store import DirectoryStore  # noqa: PLC0415 - the adapters import this module
 
-    yield DirectoryStore(Path(directory), base_url, signing_key)
+        yield DirectoryStore(Path(directory), base_url, signing_key)
+    elif backend == "s3":
+        from chassis.s3_store import open_s3_store  # noqa: PLC0415 - the adapters import this module
+
+        if s3 is None:
+            raise ValueError("S3_ENDPOINT is needed when OBJECTS_BACKEND is s3")
+        async with open_s3_store(s3) as store:
+            yield store
+    else:
+        raise ValueError(f"OBJECTS_BACKEND: {backend!r} is not one of directory, s3")

@@ -64,6 +64,13 @@ class ProgramSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
+        problems = self.problems()
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def problems(self) -> list[str]:
+        """What is wrong between settings, one line each that begins with a setting's name; a subclass adds to these."""
         problems = []
         if self.service_tokens_enabled and not self.auth_jwks_url:
             problems.append("AUTH_JWKS_URL: needed with SERVICE_TOKENS_ENABLED")
@@ -72,9 +79,7 @@ class ProgramSettings(BaseSettings):
         files = (self.grpc_tls_cert_file, self.grpc_tls_key_file, self.grpc_tls_ca_file)
         if any(files) and not all(files):
             problems.append("GRPC_TLS_CERT_FILE: needed together with GRPC_TLS_KEY_FILE and GRPC_TLS_CA_FILE, or none")
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+        return problems
 
     @classmethod
     def settings_customise_sources(

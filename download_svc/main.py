@@ -18,10 +18,10 @@ from download.v1.updates_pb2_grpc import add_UpdateServiceServicer_to_server
 from chassis.background import background
 from chassis.consumers import Consumer
 from chassis.database import Database, open_database
-from chassis.event_bus import EventBus, open_event_bus
+from chassis.event_bus import EventBus
 from chassis.identity import Identity, open_identity
 from chassis.migrations import ensure_database, upgrade
-from chassis.object_store import ObjectStore, open_object_store
+from chassis.object_store import ObjectStore
 from chassis.outbox import OutboxRelay
 from chassis.program import run
 from chassis.readiness import Readiness
@@ -43,7 +43,7 @@ from download_svc.infrastructure.postgres_installations import PostgresInstallat
 from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
 from download_svc.infrastructure.postgres_versions import PostgresVersionReader
 from download_svc.presentation import installation_servicer, servicer, update_servicer
-from download_svc.presentation.consumers import LIVE_GROUP, STATE_GROUP, live_subscriptions, state_subscriptions
+from download_svc.presentation.consumers import live_subscriptions, state_subscriptions
 from download_svc.presentation.installation_servicer import InstallationPorts, InstallationServicer
 from download_svc.presentation.servicer import DownloadServicer, Ports
 from download_svc.presentation.update_servicer import UpdatePorts, UpdateServicer
@@ -108,8 +108,14 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
         await stack.enter_async_context(
             background(
                 OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
-                Consumer(resources.bus, STATE_GROUP, state_subscriptions(begin, published, access, policy, now)).run(),
-                Consumer(resources.bus, LIVE_GROUP, live_subscriptions(sessions, board)).run(),
+                Consumer(
+                    resources.bus,
+                    settings.kafka_consumer_group_download,
+                    state_subscriptions(begin, published, access, policy, now),
+                ).run(),
+                Consumer(
+                    resources.bus, settings.kafka_consumer_group_download_live, live_subscriptions(sessions, board)
+                ).run(),
             )
         )
         yield await stack.enter_async_context(
@@ -154,26 +160,13 @@ async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:
                 application_name=NAME,
             )
         ),
-        bus=await opened(
-            open_event_bus(
-                settings.events_backend,
-                postgres_dsn=settings.events_postgres_dsn.get_secret_value(),
-                application_name=NAME,
-            )
-        ),
+        bus=await opened(settings.open_event_bus(NAME)),
         state=await opened(
             open_redis_state(
                 settings.redis_addr, password=settings.redis_password.get_secret_value(), database=settings.redis_db
             )
         ),
-        objects=await opened(
-            open_object_store(
-                settings.objects_backend,
-                directory=settings.objects_directory,
-                base_url=settings.objects_base_url,
-                signing_key=settings.objects_signing_key.get_secret_value(),
-            )
-        ),
+        objects=await opened(settings.open_object_store()),
         http=await opened(aiohttp.ClientSession(auto_decompress=False)),
         library=await opened(channel(settings.library_service_grpc_addr, LIBRARY_NAME, library.SERVICE)),
         catalog=await opened(channel(settings.catalog_service_grpc_addr, CATALOG_NAME, catalog.SERVICE)),

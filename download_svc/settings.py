@@ -1,10 +1,11 @@
 """Settings of the Download Service (contract section 8). Read once, by main."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from chassis.backend_settings import EventSettings, ObjectSettings
 from chassis.settings import ProgramSettings
 from depot.signing import parse_public_keys
 from download_svc.infrastructure.manifests import origin_of
@@ -25,23 +26,19 @@ class MigrateSettings(ProgramSettings):
     postgres_dsn: SecretStr
 
 
-class DownloadSettings(MigrateSettings):
+class DownloadSettings(MigrateSettings, EventSettings, ObjectSettings):
     """What `serve` needs."""
 
     download_service_grpc_port: int = Field(9092, ge=0, le=65535)
     postgres_pool_size: int = Field(10, ge=2, le=200)
     """Connections of each worker."""
-    events_backend: Literal["postgres"] = "postgres"
-    events_postgres_dsn: SecretStr = SecretStr("")
+    kafka_consumer_group_download: str = Field("download-service", min_length=1, max_length=200)
+    kafka_consumer_group_download_live: str = Field("download-service-live", min_length=1, max_length=200)
     redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
     redis_password: SecretStr = SecretStr("")
     redis_db: int = Field(0, ge=0)
     library_service_grpc_addr: str = Field(min_length=1)
     catalog_service_grpc_addr: str = Field(min_length=1)
-    objects_backend: Literal["directory"] = "directory"
-    objects_directory: str = ""
-    objects_base_url: str = ""
-    objects_signing_key: SecretStr = SecretStr("")
     cdn_link_secret_key: SecretStr = Field(min_length=16)
     cdn_link_ttl_seconds: int = Field(600, ge=30, le=86_400)
     cdn_providers: tuple[CdnProviderSettings, ...] = Field(min_length=1)
@@ -70,16 +67,3 @@ class DownloadSettings(MigrateSettings):
         if not parse_public_keys(value):
             raise ValueError("at least one key is needed")
         return value
-
-    @model_validator(mode="after")
-    def _has_what_its_backends_need(self) -> Self:
-        needed = {
-            "EVENTS_POSTGRES_DSN: needed when EVENTS_BACKEND is postgres": self.events_postgres_dsn.get_secret_value(),
-            "OBJECTS_DIRECTORY: needed when OBJECTS_BACKEND is directory": self.objects_directory,
-            "OBJECTS_BASE_URL: needed when OBJECTS_BACKEND is directory": self.objects_base_url,
-            "OBJECTS_SIGNING_KEY: needed when OBJECTS_BACKEND is directory": self.objects_signing_key.get_secret_value(),
-        }
-        problems = [problem for problem, value in needed.items() if not value]
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self

@@ -1,5 +1,5 @@
-"""`samovar`: one command line for the launcher and, where it is installed, the sandbox. The sandbox's commands are imported only
-when they run, so that `samovar --help` is quick and the launcher stands without them.
+"""`samovar`: one command line for the launcher and, where they are installed, the sandbox and the operator's commands. Those are
+imported only when they run, so that `samovar --help` is quick and the launcher stands without them.
 """
 
 import importlib
@@ -32,10 +32,10 @@ app.command()(cli.repair)
 app.command()(cli.uninstall)
 
 
-def _mount(name: str, module: str, attribute: str, text: str) -> None:
+def _mount(name: str, module: str, attribute: str, text: str, *, panel: str = "Local platform") -> None:
     """A command that is somebody else's: everything after its name goes there, `--help` too."""
 
-    @app.command(name, help=text, rich_help_panel="Local platform", **_PASS_ON)
+    @app.command(name, help=text, rich_help_panel=panel, **_PASS_ON)
     def run(context: typer.Context) -> None:
         _load(module, attribute)(args=context.args, prog_name=f"samovar {name}")
 
@@ -53,6 +53,8 @@ _mount("up", "sandbox.platform_cli", "up", "Start the embedded platform and keep
 _mount("reset", "sandbox.platform_cli", "reset", "Remove all data of the embedded platform.")
 _mount("publish", "sandbox.cli", "publish", "Publish a folder as a version of a product.")
 _mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other services: tokens, purchases, prices.")
+_mount("events", "operations.events", "app", "Topics, lag and dead letters of the event bus.", panel="Operations")
+_mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ from library.v1.wishlist_pb2_grpc import add_WishlistServiceServicer_to_server
 from chassis.background import background
 from chassis.consumers import Consumer
 from chassis.database import open_database
-from chassis.event_bus import open_event_bus
 from chassis.identity import open_identity
 from chassis.migrations import ensure_database, upgrade
 from chassis.outbox import OutboxRelay
@@ -49,7 +48,7 @@ from library_svc.presentation.wishlist import WishlistServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
 
 NAME: Final = "library-service"
-"""The service's name to others: in tokens, as a consumer group, as the domain of errors."""
+"""The service's name to others: in tokens, in the inbox, as the domain of errors."""
 
 EVENT_SOURCE: Final = "platform.library-service"
 CATALOG_NAME: Final = "catalog-service"
@@ -73,13 +72,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         tls = await read_tls(settings)
         dsn = settings.postgres_dsn.get_secret_value()
         database = await opened(open_database(dsn, pool_size=settings.postgres_pool_size, application_name=NAME))
-        bus = await opened(
-            open_event_bus(
-                settings.events_backend,
-                postgres_dsn=settings.events_postgres_dsn.get_secret_value(),
-                application_name=NAME,
-            )
-        )
+        bus = await opened(settings.open_event_bus(NAME))
         catalog = await opened(
             open_channel(
                 settings.catalog_service_grpc_addr,
@@ -119,7 +112,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         await opened(
             background(
                 OutboxRelay(database, bus, EVENT_SOURCE).run(),
-                Consumer(bus, NAME, consumers.subscriptions()).run(),
+                Consumer(bus, settings.kafka_consumer_group_library, consumers.subscriptions()).run(),
             )
         )
         yield await opened(

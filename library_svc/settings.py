@@ -2,10 +2,9 @@
 same name in capitals.
 """
 
-from typing import Literal, Self
+from pydantic import Field, SecretStr
 
-from pydantic import Field, SecretStr, model_validator
-
+from chassis.backend_settings import EventSettings
 from chassis.settings import ProgramSettings
 
 
@@ -15,18 +14,11 @@ class MigrateSettings(ProgramSettings):
     postgres_dsn: SecretStr
 
 
-class LibrarySettings(MigrateSettings):
+class LibrarySettings(MigrateSettings, EventSettings):
     """What `serve` needs."""
 
     library_service_grpc_port: int = Field(9094, ge=0, le=65535)
     postgres_pool_size: int = Field(10, ge=1, le=200)
     """Connections of each worker."""
-    events_backend: Literal["postgres"] = "postgres"
-    events_postgres_dsn: SecretStr = SecretStr("")
+    kafka_consumer_group_library: str = Field("library-service", min_length=1, max_length=200)
     catalog_service_grpc_addr: str = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _has_its_event_log(self) -> Self:
-        if self.events_backend == "postgres" and not self.events_postgres_dsn.get_secret_value():
-            raise ValueError("EVENTS_POSTGRES_DSN: needed when EVENTS_BACKEND is postgres")
-        return self

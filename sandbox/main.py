@@ -17,7 +17,6 @@ from chassis import program
 from chassis.background import background
 from chassis.database import open_database
 from chassis.directory_store import DirectoryStore
-from chassis.event_bus import open_event_bus
 from chassis.object_http import add_object_routes
 from chassis.outbox import OutboxRelay
 from chassis.readiness import Readiness
@@ -58,11 +57,9 @@ async def build(
 ) -> AsyncIterator[RunningSandbox]:
     """Opens everything and serves until the block ends."""
     async with AsyncExitStack() as stack:
-        dsn, events_dsn = settings.postgres_dsn.get_secret_value(), settings.events_postgres_dsn.get_secret_value()
+        dsn = settings.postgres_dsn.get_secret_value()
         database = await stack.enter_async_context(open_database(dsn, application_name=NAME))
-        bus = await stack.enter_async_context(
-            open_event_bus(settings.events_backend, postgres_dsn=events_dsn, application_name=NAME)
-        )
+        bus = await stack.enter_async_context(settings.open_event_bus(NAME))
         objects = DirectoryStore(
             settings.objects_directory,
             settings.objects_base_url,

@@ -59,19 +59,24 @@ class Ports:
         chosen: dict[str, int] = {}
         for name, default in DEFAULT_PORTS.items():
             port = wanted.get(name) or (0 if free else default)
-            chosen[name] = _bindable(name, port, taken=set(chosen.values()))
+            hint = f"choose another with --{name.replace('_', '-')}-port"
+            chosen[name] = bindable(name, port, taken=set(chosen.values()), hint=hint)
         return cls(**chosen)
 
 
-def _bindable(name: str, port: int, *, taken: set[int]) -> int:
+def bindable(name: str, port: int, *, taken: set[int], hint: str) -> int:
+    """The port, if a program could listen on it now; any free one for 0.
+
+    Raises:
+        PlatformError: it is in use; `hint` says what one can do.
+    """
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError as error:
-                option = name.replace("_", "-")
-                raise PlatformError(f"port {port} ({name}) is in use: choose another with --{option}-port") from error
+                raise PlatformError(f"port {port} ({name}) is in use: {hint}") from error
             found: int = probe.getsockname()[1]
         if found not in taken:
             return found

@@ -1,14 +1,13 @@
 """What the sandbox can be told, beside what every program can (chassis.settings)."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from chassis.settings import ProgramSettings
+from chassis.backend_settings import EventSettings
 
 
-class SandboxSettings(ProgramSettings):
+class SandboxSettings(EventSettings):
     """Names in capitals are the environment's."""
 
     sandbox_grpc_port: int = Field(9096, ge=0, le=65535)
@@ -19,8 +18,6 @@ class SandboxSettings(ProgramSettings):
     sandbox_client_secrets: dict[str, SecretStr] = Field(default_factory=dict)
     """JSON: secret by program, for the client credentials grant."""
     postgres_dsn: SecretStr
-    events_backend: Literal["postgres"] = "postgres"
-    events_postgres_dsn: SecretStr
     objects_directory: Path
     objects_base_url: str
     objects_signing_key: SecretStr

@@ -5,6 +5,7 @@ free ports, in temporary folders, started when first asked for and stopped at th
 share Valkey, so they use keys of their own.
 """
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +23,11 @@ import pytest
 
 from sandbox import embedded
 
+pytest_plugins = ["adapters"]
+
 NewDatabase = Callable[..., Awaitable[str]]
+
+_made_databases: list[str] = []
 
 START_SECONDS = 30.0
 START_ATTEMPTS = 3
@@ -42,9 +47,27 @@ POSTGRES_SETTINGS = {
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """DSN of the session's PostgreSQL (its `postgres` database, as superuser)."""
-    with postgres_server() as dsn:
+    """DSN of the session's PostgreSQL (its `postgres` database, as superuser): the embedded one, or with TEST_POSTGRES=real that of
+    `backends:up`.
+    """
+    if os.environ.get("TEST_POSTGRES") == "real":
+        from adapters import settings_of  # noqa: PLC0415  a plugin must not be imported before pytest has rewritten it
+
+        dsn = settings_of("postgres 15")["POSTGRES_DSN"]
         yield dsn
+        asyncio.run(_drop(dsn, _made_databases))
+    else:
+        with postgres_server() as dsn:
+            yield dsn
+
+
+async def _drop(dsn: str, databases: Sequence[str]) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for name in databases:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +76,7 @@ def new_database(postgres_url: str) -> NewDatabase:
 
     async def create(name_prefix: str = "test") -> str:
         name = f"{name_prefix}_{uuid.uuid4().hex[:12]}"
+        _made_databases.append(name)
         connection = await asyncpg.connect(postgres_url)
         try:
             await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')

@@ -21,8 +21,7 @@ from download_svc.application.versions import publish_version
 from download_svc.domain.sessions import IN_QUEUE
 from download_svc.presentation import messages
 
-STATE_GROUP = "download-service"
-LIVE_GROUP = "download-service-live"
+INBOX_NAME = "download-service"
 
 _log = getLogger(__name__)
 
@@ -35,7 +34,7 @@ def state_subscriptions(
     """What changes our rows; each effect is recorded in the inbox with it."""
 
     async def version_published(message: catalog_events.VersionPublished, event: CloudEvent) -> None:
-        await publish_version(begin, manifests, messages.announcement(message), event=(STATE_GROUP, event.id))
+        await publish_version(begin, manifests, messages.announcement(message), event=(INBOX_NAME, event.id))
 
     async def game_removed(message: library_events.GameRemoved, event: CloudEvent) -> None:
         await end_access(
@@ -45,7 +44,7 @@ def state_subscriptions(
             product_id=messages.event_uuid(message.product_id, "productId"),
             slots=policy.slots_per_user,
             now=now(),
-            event=(STATE_GROUP, event.id),
+            event=(INBOX_NAME, event.id),
         )
 
     return [

@@ -4,6 +4,7 @@ transaction in one service to the effect in another.
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from account.v1 import events_pb2 as account_events
+from adapters import adapters, settings_of
 from library.v1 import events_pb2 as library_events
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -24,6 +26,8 @@ from chassis.event_bus import BusRecord, EventBus
 from chassis.event_log import PostgresEventLog, open_event_log
 from chassis.events import CloudEvent, new_event, to_wire
 from chassis.inbox import first_time
+from chassis.kafka_bus import open_kafka_bus
+from chassis.kafka_topics import delete_topics, make_topics
 from chassis.memory_bus import MemoryEventBus
 from chassis.outbox import OutboxRelay
 from tests.component.data_rig import (
@@ -41,13 +45,21 @@ from tests.component.data_rig import (
 NewDatabase = Callable[[str], Awaitable[str]]
 QUICK = RetryPolicy(first_delay_seconds=0.01, last_delay_seconds=0.02)
 GROUP = "download"
+FOREIGN_TOPIC = "com.platform.account.events.v1"
 Handler = Callable[[Any, CloudEvent], Awaitable[None]]
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=adapters(__file__))
 async def bus(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Any]:
     if request.param == "memory":
         yield MemoryEventBus()
+    elif request.param == "kafka":
+        brokers, prefix = settings_of("kafka")["KAFKA_BROKERS"], f"test-{uuid.uuid4().hex[:12]}."
+        topics = [prefix + topic for topic in (TOPIC, FOREIGN_TOPIC)]
+        await make_topics(brokers, topics)
+        async with open_kafka_bus(brokers, prefix=prefix, application_name="test", heartbeat_seconds=0.2) as kafka:
+            yield kafka
+        await delete_topics(brokers, topics)
     else:
         async with open_event_log(await new_database("events"), application_name="test") as log:
             yield log
@@ -94,9 +106,8 @@ class Seen:
 
 
 async def dead_letters(bus: EventBus, topic: str = TOPIC) -> list[BusRecord]:
-    """The letters on the dead letter topic, read by a group that does not commit."""
-    async with bus.subscribe("operator", [topic + ".dlq"]) as reader:
-        return list(await reader.poll(max_records=100, wait_seconds=0.0))
+    """The letters on the dead letter topic."""
+    return [letter async for letter in bus.scan(topic + ".dlq")]
 
 
 async def has_letters(bus: EventBus, wanted: int) -> bool:
@@ -254,7 +265,6 @@ async def test_data_of_a_wrong_type_is_a_dead_letter_that_names_the_member(bus: 
 
 
 async def test_an_event_on_the_wrong_topic_is_a_dead_letter(bus: EventBus):
-    foreign_topic = "com.platform.account.events.v1"
     seen = Seen()
     both = Consumer(
         bus,
@@ -262,15 +272,15 @@ async def test_an_event_on_the_wrong_topic_is_a_dead_letter(bus: EventBus):
         [Subscription(library_events.GameAdded, seen), Subscription(account_events.UserDeleted, seen)],
         retry=QUICK,
     )
-    await bus.publish([cloud_event(1, topic=foreign_topic), cloud_event(2)])
+    await bus.publish([cloud_event(1, topic=FOREIGN_TOPIC), cloud_event(2)])
     async with running(both.run):
         await until(lambda: seen.numbers == [2])
 
         async def has_letter() -> bool:
-            return len(await dead_letters(bus, foreign_topic)) == 1
+            return len(await dead_letters(bus, FOREIGN_TOPIC)) == 1
 
         await until(has_letter)
-    (letter,) = await dead_letters(bus, foreign_topic)
+    (letter,) = await dead_letters(bus, FOREIGN_TOPIC)
     assert letter.headers["dlq-reason"] == "EVENT_INVALID"
 
 

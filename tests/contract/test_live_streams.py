@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 import pytest
+from adapters import adapters, settings_of
 
 from chassis.background import background
 from chassis.live_state import READER_MAX_RECORDS, LiveStreams, StreamGap, StreamRecord
@@ -18,7 +19,15 @@ MAX_RECORDS = 3
 Store = tuple[LiveStreams, Callable[[str], Awaitable[None]]]
 
 
-@pytest.fixture(params=["memory", "redis"])
+def server_of(request: pytest.FixtureRequest) -> str:
+    """The embedded Valkey, or a real Redis."""
+    if request.param == "redis":
+        return f"redis://{settings_of('redis')['REDIS_ADDR']}/0"
+    url: str = request.getfixturevalue("valkey_url")
+    return url
+
+
+@pytest.fixture(params=adapters(__file__))
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """The streams, and how to lose one as a store without persistence does."""
     if request.param == "memory":
@@ -29,7 +38,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
         yield memory, forget_in_memory
     else:
-        async with open_redis_state(request.getfixturevalue("valkey_url")) as state:
+        async with open_redis_state(server_of(request)) as state:
 
             async def forget_in_redis(stream: str) -> None:
                 await state.client.delete(*[key async for key in state.client.scan_iter(f"live_stream:*{stream}*")])
@@ -42,12 +51,12 @@ def streams(store: Store) -> LiveStreams:
     return store[0]
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=adapters(__file__))
 async def small_streams(request: pytest.FixtureRequest) -> AsyncIterator[LiveStreams]:
     if request.param == "memory":
         yield MemoryLiveStreams(max_records=MAX_RECORDS)
     else:
-        async with open_redis_state(request.getfixturevalue("valkey_url")) as state:
+        async with open_redis_state(server_of(request)) as state:
             streams = RedisLiveStreams(state.client, max_records=MAX_RECORDS)
             async with background(streams.tail()):
                 yield streams

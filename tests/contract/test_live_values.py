@@ -5,18 +5,27 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+from adapters import adapters, settings_of
 
 from chassis.live_state import LiveValues
 from chassis.memory_state import MemoryLiveValues
 from chassis.redis_state import open_redis_state
 
 
-@pytest.fixture(params=["memory", "redis"])
+def server_of(request: pytest.FixtureRequest) -> str:
+    """The embedded Valkey, or a real Redis."""
+    if request.param == "redis":
+        return f"redis://{settings_of('redis')['REDIS_ADDR']}/0"
+    url: str = request.getfixturevalue("valkey_url")
+    return url
+
+
+@pytest.fixture(params=adapters(__file__))
 async def values(request: pytest.FixtureRequest) -> AsyncIterator[LiveValues]:
     if request.param == "memory":
         yield MemoryLiveValues()
     else:
-        async with open_redis_state(request.getfixturevalue("valkey_url")) as state:
+        async with open_redis_state(server_of(request)) as state:
             yield state.values
 
 

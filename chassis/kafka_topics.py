@@ -1,0 +1,171 @@
+"""What is done to a Kafka cluster beside reading and writing: topics are made (`samovar events topics`, never by accident), and a
+group's lag is measured (for chassis.kafka_bus).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from logging import getLogger
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from chassis.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS
+
+RETENTION = timedelta(days=7)
+DEAD_LETTER_RETENTION = timedelta(days=30)
+REQUEST_TIMEOUT_SECONDS = 30.0
+VISIBLE_INTERVAL_SECONDS = 0.05
+CLOSE_TIMEOUT_SECONDS = 5.0
+
+_log = getLogger(__name__)
+
+
+class TopicsNotMade(Exception):
+    """The cluster refused, or cannot be reached; the text says which topic and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """How topics are laid out."""
+
+    partitions: int = PARTITIONS
+    replicas: int = 1
+
+
+@asynccontextmanager
+async def open_admin(brokers: str) -> AsyncIterator[Any]:
+    """The cluster's administration.
+
+    Raises:
+        TopicsNotMade: no broker answers.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=brokers, request_timeout_ms=int(REQUEST_TIMEOUT_SECONDS * 1000))
+    try:
+        try:
+            await admin.start()
+        except KafkaError as error:
+            raise TopicsNotMade(f"no Kafka at {brokers}: {error}") from error
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def make_topics(brokers: str, topics: Sequence[str], plan: TopicPlan | None = None) -> Mapping[str, bool]:
+    """Makes the topics that are missing, each with its dead letters' topic, and waits until the cluster knows them; tells of
+    each whether it was made. Topics that exist stay as they are.
+
+    Raises:
+        TopicsNotMade: one cannot be made.
+    """
+    plan = plan or TopicPlan()
+    wanted = [name for topic in topics for name in (topic, topic + DEAD_LETTER_SUFFIX)]
+    async with open_admin(brokers) as admin:
+        answer = await admin.create_topics([_new_topic(name, plan) for name in wanted])
+        outcome: dict[str, bool] = {}
+        for name, code, *rest in answer.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise TopicsNotMade(f"{name}: {error.__name__} {rest[0] if rest and rest[0] else ''}".rstrip())
+            outcome[name] = not code
+        async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+            while not set(wanted) <= set(await admin.list_topics()):  # noqa: ASYNC110  the cluster has no event for it
+                await asyncio.sleep(VISIBLE_INTERVAL_SECONDS)
+    return outcome
+
+
+async def delete_topics(brokers: str, topics: Sequence[str]) -> None:
+    """Removes the topics with their dead letters' topics and everything on them: for tests."""
+    async with open_admin(brokers) as admin:
+        await admin.delete_topics([name for topic in topics for name in (topic, topic + DEAD_LETTER_SUFFIX)])
+
+
+class KafkaObserver:
+    """Measures groups without being a member of any. Connects when first asked, and again after an error."""
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        self._consumer: Any = None
+        self._admin: Any = None
+        self._turn = asyncio.Lock()
+
+    async def lag(self, group: str, topics: Collection[str] = ()) -> int:
+        """Records that the group has not dealt with, of the topics and of all others that it ever committed.
+
+        Raises:
+            KafkaError: no broker answers.
+        """
+        return sum((await self.lags(group, topics)).values())
+
+    async def lags(self, group: str, topics: Collection[str] = ()) -> Mapping[str, int]:
+        """The same by topic."""
+        async with self._turn:
+            try:
+                return await self._lags(group, topics)
+            except BaseException:
+                await self._disconnect()
+                raise
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        async with self._turn:
+            await self._disconnect()
+
+    async def _lags(self, group: str, topics: Collection[str]) -> Mapping[str, int]:
+        consumer, admin = await self._connected()
+        committed = await admin.list_consumer_group_offsets(group)
+        names = {partition.topic for partition in committed} | set(topics)
+        cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001  the public way knows only subscribed topics
+        partitions = [
+            TopicPartition(name, number) for name in names for number in cluster.partitions_for_topic(name) or ()
+        ]
+        if not partitions:
+            return {}
+        # The driver looks for leaders in its own metadata, which holds the topics that it was told of.
+        for name in names:
+            consumer._client.add_topic(name)  # noqa: SLF001
+        first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        lags = dict.fromkeys(names, 0)
+        for partition in partitions:
+            known = committed.get(partition)
+            begun = known.offset if known is not None and known.offset >= 0 else first[partition]
+            lags[partition.topic] += max(end[partition] - max(begun, first[partition]), 0)
+        return lags
+
+    async def _connected(self) -> tuple[Any, Any]:
+        if self._consumer is None:
+            self._consumer = AIOKafkaConsumer(bootstrap_servers=self._brokers, enable_auto_commit=False)
+            self._admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers)
+            await self._consumer.start()
+            await self._admin.start()
+        return self._consumer, self._admin
+
+    async def _disconnect(self) -> None:
+        consumer, admin, self._consumer, self._admin = self._consumer, self._admin, None, None
+        if consumer is not None:
+            await stop_quietly(consumer)
+        if admin is not None:
+            await admin.close()
+
+
+async def stop_quietly(client: Any) -> None:
+    """Ends a producer or consumer whose brokers may be away."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await client.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        _log.info("kafka client closed without goodbye", extra={"error": repr(error)})
+
+
+def _new_topic(name: str, plan: TopicPlan) -> Any:
+    kept = DEAD_LETTER_RETENTION if name.endswith(DEAD_LETTER_SUFFIX) else RETENTION
+    # With three replicas a write is safe when two have it; with one there is nothing to wait for.
+    settings = {
+        "retention.ms": str(int(kept.total_seconds() * 1000)),
+        "min.insync.replicas": str(max(plan.replicas - 1, 1)),
+    }
+    return NewTopic(name, plan.partitions, plan.replicas, topic_configs=settings)

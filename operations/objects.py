@@ -1,0 +1,35 @@
+"""`samovar objects`: the bucket of the object store that OBJECTS_BACKEND names. Mounted by launcher.main."""
+
+import typer
+import urllib3
+from minio.error import MinioException
+
+from chassis.backend_settings import ObjectSettings
+from chassis.s3_bucket import make_bucket
+from chassis.settings import load_settings
+
+EXIT_FAILED = 1
+
+app = typer.Typer(
+    help="The bucket of the object store.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def objects() -> None:
+    """The bucket of the object store."""
+
+
+@app.command()
+def bucket() -> None:
+    """Make the bucket if it is missing, and set its versions and their expiry."""
+    settings = load_settings(ObjectSettings)
+    if settings.objects_backend != "s3":
+        typer.echo(f"OBJECTS_BACKEND is {settings.objects_backend}: it needs no bucket")
+        return
+    try:
+        made = make_bucket(settings.s3_location())
+    except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+        typer.echo(f"samovar objects bucket: {settings.s3_endpoint}: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    typer.echo(f"{'made' if made else 'there'}  {settings.s3_bucket}: old versions and unfinished uploads expire")
