@@ -35,6 +35,7 @@ from launcher.settings import Account
 MEDIA_TYPE = "application/vnd.api+json"
 DOWNLOADS = "/api/v1/download-client/downloads"
 INSTALLATIONS = "/api/v1/download-client/installations"
+UPDATES = "/api/v1/download-client/updates"
 LIBRARY = "/api/v1/library/items"
 MAX_TRIES = 6
 FIRST_DELAY_SECONDS = 0.25
@@ -99,6 +100,11 @@ class Api:
         """Queues a download; safe to repeat by its Idempotency-Key."""
         document = _document("downloadRequest", attributes)
         return await self._one("POST", DOWNLOADS, session_of, document, {"Idempotency-Key": str(uuid4())})
+
+    async def apply_update(self, attributes: Mapping[str, Any]) -> Session:
+        """Queues a download over a version in place; safe to repeat by its Idempotency-Key."""
+        document = _document("updateRequest", attributes)
+        return await self._one("POST", f"{UPDATES}/apply", session_of, document, {"Idempotency-Key": str(uuid4())})
 
     async def download(self, session_id: UUID) -> Session:
         return await self._one("GET", f"{DOWNLOADS}/{session_id}", session_of)

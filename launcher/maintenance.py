@@ -72,6 +72,7 @@ async def update(
         priority=pace.priority,
         limit_kbps=pace.limit_kbps,
         parallel=pace.parallel,
+        from_version_id=installed.version_id,
     )
     return await install(account, request, progress=progress, patience=patience)
 

@@ -14,6 +14,8 @@ from launcher.resources import HOLDING, LIVE, Session, SessionStatus
 
 FIRST_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 2.0
+_UPDATE_ATTRIBUTES = ("product_id", "installation_path", "device_id", "priority")
+"""Those of a download request that a request for an update has too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class InstallRequest:
     priority: int | None = None
     limit_kbps: int = 0
     parallel: int = 16
+    from_version_id: UUID | None = None
+    """The version in place, where an update goes over it."""
 
 
 async def obtain_session(
@@ -57,7 +61,7 @@ async def obtain_session(
     if request.priority is not None:
         attributes["priority"] = request.priority
     try:
-        return await api.start_download(attributes)
+        return await _start(api, request, attributes)
     except LauncherError as refusal:
         if refusal.code != "DOWNLOAD_ALREADY_ACTIVE":
             raise
@@ -71,6 +75,22 @@ async def obtain_session(
             ExitCode.DENIED,
         )
     return await _revive(api, session)
+
+
+async def _start(api: Api, request: InstallRequest, attributes: dict[str, object]) -> Session:
+    """An update where there is a version to update from; the same files come either way, but the user's other clients see which."""
+    if request.from_version_id not in {None, request.version_id}:
+        update = {name: attributes[name] for name in _UPDATE_ATTRIBUTES if name in attributes}
+        update["from_version_id"] = str(request.from_version_id)
+        if request.version_id is not None:
+            update["to_version_id"] = str(request.version_id)
+        try:
+            return await api.apply_update(update)
+        except LauncherError as refusal:
+            # It is the newest already, or the server knows nothing of it any more: then the version is simply made whole.
+            if refusal.code not in {"INVALID_ARGUMENT", "VERSION_NOT_FOUND"}:
+                raise
+    return await api.start_download(attributes)
 
 
 async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session], None]) -> Session:

@@ -58,6 +58,8 @@ async def test_a_game_is_updated_verified_repaired_and_uninstalled(
     assert updated["version_id"] == new["version_id"]
     assert updated["previous_version_id"] == old["version_id"]
     assert updated["fetched_bytes"] < updated["bytes"] / 2
+    session = (await anna.get(f"{DELIVERY}/downloads/{updated['session_id']}")).data["attributes"]
+    assert (session["status"], session["update_type"]) == ("completed", "delta")
     assert digests(disk) == {**digests(second), "saves/mine": digests(disk)["saves/mine"]}
 
     game = disk / "bin" / "game"

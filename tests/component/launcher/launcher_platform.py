@@ -190,6 +190,7 @@ class FakePlatform:
                 web.post(downloads + "/{id}/links", self._links),
                 web.post(downloads + "/{id}/report", self._report),
                 web.get("/api/v1/library/items", self._library),
+                web.post("/api/v1/download-client/updates/apply", self._apply),
                 web.get(INSTALLATIONS, self._installations),
                 web.delete(INSTALLATIONS + "/{id}", self._uninstalled),
                 web.get("/cdn/{provider}/{generation}/manifest", self._manifest_bytes),
@@ -212,8 +213,16 @@ class FakePlatform:
         finally:
             await self._notify()
 
+    async def _apply(self, request: web.Request) -> web.Response:
+        attributes = await attributes_of(request, "updateRequest")
+        if attributes["from_version_id"] == str(self.game.version_id):
+            return problem(400, "INVALID_ARGUMENT")
+        return self._started(attributes)
+
     async def _start(self, request: web.Request) -> web.Response:
-        attributes = await attributes_of(request, "downloadRequest")
+        return self._started(await attributes_of(request, "downloadRequest"))
+
+    def _started(self, attributes: dict[str, Any]) -> web.Response:
         self.starts.append(attributes)
         if attributes["product_id"] != str(self.game.product_id):
             return problem(403, "PRODUCT_ACCESS_DENIED")

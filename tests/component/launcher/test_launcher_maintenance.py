@@ -73,6 +73,9 @@ async def test_an_update_fetches_only_what_no_file_of_the_old_version_holds(tmp_
         assert result.version_id == str(second.version_id)
         assert result.removed_files == 3
         assert result.written_files == 3, "what did not change is not written again"
+        assert platform.starts[-1]["from_version_id"] == str(first.version_id)
+        again = await update(make_account(platform, KEY), tmp_path, patience=QUICK)
+        assert (again.fetched_bytes, again.written_files) == (0, 0), "the newest is only looked at"
         assert "client_free_space_bytes" not in platform.starts[-1]
         assert all(item["bytes"] == item["size"] for item in platform.session.items.values())
 
