@@ -11,7 +11,7 @@ from typing import Any
 from samovar.options.v1 import options_pb2
 
 from codegen import openapi_parts as parts
-from codegen.constraints import is_required
+from codegen.constraints import collection_keywords, is_required
 from codegen.endpoints import Endpoint, path_parameters, path_shape, snake
 from codegen.examples import UUID, Examples, NoExample
 from codegen.json_schemas import Form, Json, Schemas
@@ -69,6 +69,8 @@ class _Document:
             operation["description"] = rest
         operation["security"] = [] if access.public else [{"bearer": [role]} for role in access.roles]
         parameters = [*self._path_parameters(endpoint), *self._query_parameters(endpoint), *parts.HEADER_PARAMETERS]
+        if endpoint.if_match_field is not None:
+            parameters.append(_described(parts.IF_MATCH, endpoint.if_match_field.comment))
         operation["parameters"] = parameters
         if endpoint.has_body:
             operation["requestBody"] = self._request_body(endpoint, name)
@@ -88,6 +90,8 @@ class _Document:
             schema = self._schemas.value(one, Form.REQUEST)
             comment = self._schemas.described(one)
             parameter = _described({"name": one.name, "in": "query"}, comment)
+            if is_required(one):
+                parameter["required"] = True
             if one.repeated:
                 parameter |= {"style": "form", "explode": True}
             yield {**parameter, "schema": schema}
@@ -96,6 +100,45 @@ class _Document:
                 yield {"name": _PAGE_SPELLINGS[one.name], "in": "query", "description": said, "schema": schema}
 
     def _request_body(self, endpoint: Endpoint, name: str) -> Json:
+        data, example = self._request_list(endpoint) if endpoint.takes_list else self._request_resource(endpoint)
+        document = {"type": "object", "required": ["data"], "properties": {"data": data}}
+        content: Json = {"schema": self._schemas.keep(f"{name}.request", document)}
+        if example is not None:
+            content["example"] = {"data": example}
+        return {"required": True, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+
+    def _request_list(self, endpoint: Endpoint) -> tuple[Json, Any]:
+        """A list of resource objects, as gateway.documents.read_resources takes it, and an example (None: there is none)."""
+        element, body, fields = endpoint.element, endpoint.body_field, endpoint.body_fields
+        assert element is not None  # noqa: S101  a list is of something
+        assert body is not None  # noqa: S101
+        id_field = next(one for one in element.fields if one.name == "id")
+        schema = self._schemas.members(fields, Form.REQUEST, element.comment)
+        attributes = self._schemas.keep(f"{element.full_name}.attributes", schema)
+        types = self._request_types(endpoint)
+        needs_attributes = any(is_required(one) for one in fields)
+        resource: Json = {
+            "type": "object",
+            "required": ["type", "id", "attributes"] if needs_attributes else ["type", "id"],
+            "properties": {
+                "type": {"type": "string", "enum": types},
+                "id": _described(self._schemas.value(id_field, Form.REQUEST), id_field.comment),
+                "attributes": attributes,
+            },
+        }
+        data = _described({"type": "array", "items": resource, **collection_keywords(body.rules)}, body.comment)
+        try:
+            made = {
+                "type": types[0],
+                "id": self._examples.value(id_field, Form.REQUEST),
+                "attributes": self._examples.members(fields, Form.REQUEST),
+            }
+        except NoExample:
+            return data, None
+        return data, [made]
+
+    def _request_resource(self, endpoint: Endpoint) -> tuple[Json, Any]:
+        """One resource object, as gateway.documents.read_attributes takes it, and an example (None: there is none)."""
         fields = endpoint.body_fields
         body = endpoint.body_field
         if body is not None:
@@ -115,12 +158,8 @@ class _Document:
             said = f"Equal to `{endpoint.document_id_parameter}` of the address."
             data["properties"]["id"] = {"type": "string", "description": said}
         data["properties"]["attributes"] = attributes
-        document = {"type": "object", "required": ["data"], "properties": {"data": data}}
-        content: Json = {"schema": self._schemas.keep(f"{name}.request", document)}
         example = self._attributes_example(fields)
-        if example is not None:
-            content["example"] = {"data": {"type": types[0], "attributes": example}}
-        return {"required": True, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+        return data, None if example is None else {"type": types[0], "attributes": example}
 
     def _attributes_example(self, fields: Sequence[Field]) -> Any:
         try:
@@ -131,7 +170,9 @@ class _Document:
     def _request_types(self, endpoint: Endpoint) -> list[str]:
         types = [*endpoint.method.rest.request_types] if endpoint.method.rest is not None else []
         data = endpoint.data
-        if data is not None and data.resource.resource is not None:
+        if endpoint.element is not None:
+            types += [endpoint.element.resource.type] if endpoint.element.resource is not None else []
+        elif data is not None and data.resource.resource is not None:
             types.append(data.resource.resource.type)
         return list(dict.fromkeys(types))
 
@@ -143,7 +184,8 @@ class _Document:
         headers |= parts.header_references("Content-Language")
         if rest is not None and rest.location:
             headers |= parts.header_references("Location")
-        if endpoint.verb == "GET" and not (rest is not None and rest.signed_urls):
+        is_tagged_read = endpoint.verb == "GET" and not (rest is not None and rest.signed_urls)
+        if is_tagged_read or endpoint.etag_field is not None:
             headers |= parts.header_references("ETag")
         content: Json = {"schema": self._answer(endpoint)}
         with suppress(NoExample):

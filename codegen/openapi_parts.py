@@ -66,6 +66,15 @@ HEADER_PARAMETERS: Sequence[Json] = (
     },
 )
 
+_TAG = r'(W/)?"[!#-~]*"'
+IF_MATCH: Json = {
+    "name": "If-Match",
+    "in": "header",
+    "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$"},
+    "example": '"1"',
+}
+"""Of the methods that take it: entity tags of the state to change, or `*`."""
+
 _TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 ERRORS: Json = {

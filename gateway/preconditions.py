@@ -7,13 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from aiohttp import hdrs
 
-from gateway.compression import CODINGS
 from gateway.contract import Problem
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
-_CODED = re.compile(f"-(?:{'|'.join(CODINGS)})$")
-"""What gateway.representations adds to a service's tag when it compresses the answer."""
 ANY = "*"
 
 
@@ -32,5 +29,5 @@ def if_match_tags(values: Iterable[str], problems: list[Problem]) -> Sequence[st
 
 
 def _opaque(tag: str) -> str:
-    bare = _CODED.sub("", tag.strip('"'))
+    bare = tag.strip('"')
     return tag if tag.startswith("W/") or bare == ANY else bare

@@ -83,8 +83,8 @@ def _is_tagged(request: web.Request, response: web.Response) -> bool:
 
 async def _tag_of(response: web.Response, body: bytes, coding: str | None) -> str:
     given = response.headers.get(hdrs.ETAG)
-    if given is not None:  # the service's own (option `etag_field`); If-Match takes it back without the coding
-        return given if coding is None else f'{given[:-1]}-{coding}"'
+    if given is not None:  # the service's own (option `etag_field`)
+        return given
     # The same bytes are another representation under another media type or language, and compressed they are other bytes.
     about = (
         f"{response.headers.get(hdrs.CONTENT_TYPE, '')}\0{response.headers.get(hdrs.CONTENT_LANGUAGE, '')}\0".encode()

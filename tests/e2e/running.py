@@ -32,13 +32,17 @@ class Platform:
         return next(user for user in self.ready["users"] if user["name"] == name)
 
 
+NO_RATE_LIMITS = ("--set", "gateway.RATE_LIMIT_READS=1000000", "--set", "gateway.RATE_LIMIT_WRITES=1000000")
+"""Tests ask more than a person does in a minute; the limits have tests of their own (tests/component/gateway)."""
+
+
 def start_platform(home: Path, *options: str) -> Platform:
     """Starts one and waits until it is ready; the log is `up.log` in its home's parent."""
     ready_file = home.parent / f"{home.name}-ready.json"
     log_path = home.parent / f"{home.name}-up.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [SAMOVAR, "up", "--free-ports", "--ready-file", str(ready_file), *options],
+            [SAMOVAR, "up", "--free-ports", "--ready-file", str(ready_file), *NO_RATE_LIMITS, *options],
             env={**os.environ, "SAMOVAR_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -73,6 +73,7 @@ async def _check(
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.soak
 async def test_every_operation_does_what_its_document_says(
     platform: Platform, samovar: CommandLine, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

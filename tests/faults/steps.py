@@ -85,7 +85,7 @@ class Bus:
         self._log = log
         self._death = death
         self.dead_letter = log.dead_letter
-        self.ping = log.ping
+        self.lag, self.resend, self.scan, self.ping = log.lag, log.resend, log.scan, log.ping
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         self._death.at("about to relay")

@@ -17,7 +17,7 @@ from chassis.reasons import REASONS
 from codegen.constraints import is_required, keywords
 from codegen.model import Field, Kind, Location
 from gateway.contract import Problem, Route
-from gateway.documents import answer_document
+from gateway.documents import answer_document, read_attributes, read_resources
 from tests.unit.codegen.contract_compiler import Example
 from tests.unit.codegen.documents import OPENAPI, as_services_send, faults, operations, read, validator
 
@@ -123,6 +123,26 @@ def test_both_spellings_of_pages_are_documented(real: Any) -> None:
     assert (by_name["limit"]["minimum"], by_name["limit"]["maximum"]) == (1, 100)
 
 
+def test_a_request_with_a_list_is_documented_as_one(real: Any) -> None:
+    data = real["components"]["schemas"]["UpdateService_CheckUpdates.request"]["properties"]["data"]
+    assert (data["type"], data["minItems"], data["maxItems"]) == ("array", 1, 500)
+    assert data["items"]["required"] == ["type", "id", "attributes"]
+    assert data["items"]["properties"]["type"]["enum"] == ["installedProduct"]
+    assert data["items"]["properties"]["id"]["format"] == "uuid"
+
+
+def test_entity_tags_are_documented_where_they_are_taken_and_given(real: Any) -> None:
+    put = real["paths"]["/api/v1/library/game-settings/{product_id}"]["put"]
+    assert "If-Match" in {one["name"] for one in put["parameters"]}
+    assert "ETag" in put["responses"]["200"]["headers"]
+    assert {"412", "413", "428"} <= put["responses"].keys()
+
+
+def test_query_parameters_that_must_be_sent_are_required(real: Any) -> None:
+    parameters = real["paths"]["/api/v1/download-client/versions"]["get"]["parameters"]
+    assert {one["name"] for one in parameters if one.get("required")} == {"product_id"}
+
+
 def test_an_answer_links_to_what_can_be_done_with_the_resource(real: Any) -> None:
     made = real["paths"]["/api/v1/download-client/downloads"]["post"]["responses"]["202"]["links"]
     assert made["DownloadService_PauseDownload"] == {
@@ -173,7 +193,8 @@ def test_the_example_of_a_request_is_one_that_the_gateway_reads(real: Any, route
     example = operation["requestBody"]["content"]["application/vnd.api+json"]["example"]
     problems: list[Problem] = []
     path = {place.strip("{}"): "x" for place in route.pointers.values() if place.startswith("{")}
-    route.decode(path, (), example["data"]["attributes"], problems)
+    taken = read_resources(example, route) if route.takes_list else read_attributes(example, route, {})
+    route.decode(path, (), taken, problems)
     assert problems == []
 
 
