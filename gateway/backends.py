@@ -116,7 +116,9 @@ class Backends:
             call.cancel()
 
     async def check(self, backend: str) -> None:
-        """Asks a service for its health. Raises: DomainError when it is away or does not serve."""
+        """Asks a service for its health; that it serves lets the breaker try again. Raises: DomainError when it is away or does
+        not serve.
+        """
         check = self._channels[backend].unary_unary(
             HEALTH_CHECK,
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -128,6 +130,7 @@ class Backends:
             raise from_rpc_error(failure) from failure
         if response.status != health_pb2.HealthCheckResponse.SERVING:
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        self._breakers[backend].heard_that_it_serves()
 
 
 @asynccontextmanager

@@ -49,6 +49,11 @@ class Breaker:
         if self._open_until is not None and now < self._open_until:
             self._refuse(self._open_until - now)
 
+    def heard_that_it_serves(self) -> None:
+        """The service said so itself, when it was asked for its health: the next call need not wait, it may try now."""
+        if self._open_until is not None:
+            self._open_until = self._clock()
+
     @contextmanager
     def watch(self, *, is_telling: Callable[[DomainError], bool]) -> Iterator[None]:
         """Around one call: lets it pass and learns from how it ends. Nothing is learnt from a failure that is not telling, nor from

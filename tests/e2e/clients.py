@@ -19,6 +19,8 @@ from samovar.sandbox.v1 import sandbox_pb2
 from sandbox.client import sandbox_stub
 
 WAIT_SECONDS = 20.0
+TRY_AGAIN = 503
+"""What a client is told while a service restarts: it comes again."""
 MEDIA_TYPE = "application/vnd.api+json"
 DOWNLOADS = "/api/v1/download-client/downloads"
 ITEMS = "/api/v1/library/items"
@@ -83,7 +85,8 @@ class Api:
         """Waits until the product is in the library; returns the item."""
 
         async def find() -> dict[str, Any] | None:
-            items = (await self.get(f"{ITEMS}?limit=100")).data
+            answer = await self.get(f"{ITEMS}?limit=100")
+            items = [] if answer.status == TRY_AGAIN else answer.data
             return next((item for item in items if item["attributes"]["product_id"] == product_id), None)
 
         found: dict[str, Any] = await until(find, f"product {product_id} is not in the library")
@@ -94,7 +97,7 @@ class Api:
 
         async def start() -> Answer | None:
             answer = await self.start(product_id, **attributes)
-            return None if answer.status == 404 else answer
+            return None if answer.status in {404, TRY_AGAIN} else answer
 
         answer: Answer = await until(start, f"no version of {product_id} became known")
         return answer

@@ -523,6 +523,16 @@ async def test_a_backend_that_mostly_fails_is_refused_at_once_and_others_are_not
             await asyncio.sleep(0.1)
 
 
+async def test_a_backend_that_answers_the_readiness_check_is_tried_at_once(rig: GatewayRig):
+    rig.library.error = DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+    for _ in range(FAILURES_TO_OPEN):
+        await rig.call("GET", ITEM_PATH)
+    rig.library.error = None
+    assert (await rig.call("GET", ITEM_PATH)).status == 503
+    assert (await rig.call("GET", "/readyz", token=None)).status == 200
+    assert (await rig.call("GET", ITEM_PATH)).status == 200
+
+
 async def test_clients_that_give_too_little_time_do_not_open_the_breaker(rig: GatewayRig):
     rig.library.hangs = asyncio.Event()
     answers = [rig.call("GET", ITEM_PATH, X_Request_Timeout="0.05") for _ in range(FAILURES_TO_OPEN * 2)]

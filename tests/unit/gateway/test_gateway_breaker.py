@@ -127,6 +127,30 @@ def test_each_failed_try_doubles_the_wait_up_to_a_limit(rig: Rig):
     assert rig.call()
 
 
+def test_a_service_that_says_it_serves_is_tried_at_once_and_only_by_one(rig: Rig):
+    rig.open()
+    rig.breaker.heard_that_it_serves()
+    rig.breaker.check()
+    with rig.breaker.watch(is_telling=lambda _: True):
+        assert not rig.call(), "only one may try"
+    assert not rig.is_open()
+
+
+def test_a_service_that_says_it_serves_and_fails_is_left_alone_again(rig: Rig):
+    rig.open()
+    rig.breaker.heard_that_it_serves()
+    assert rig.call(AWAY)
+    assert rig.is_open()
+    rig.now += OPEN_MIN_SECONDS
+    assert not rig.call()
+
+
+def test_that_a_service_serves_is_no_news_while_it_is_called(rig: Rig):
+    rig.breaker.heard_that_it_serves()
+    assert not rig.is_open()
+    assert rig.call()
+
+
 def test_a_try_that_is_cancelled_leaves_the_next_one_to_try(rig: Rig):
     rig.open()
     rig.now += OPEN_MIN_SECONDS
