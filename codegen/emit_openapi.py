@@ -105,7 +105,7 @@ class _Document:
         content: Json = {"schema": self._schemas.keep(f"{name}.request", document)}
         if example is not None:
             content["example"] = {"data": example}
-        return {"required": True, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+        return {"required": not endpoint.body_is_optional, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
 
     def _request_list(self, endpoint: Endpoint) -> tuple[Json, Any]:
         """A list of resource objects, as gateway.documents.read_resources takes it, and an example (None: there is none)."""

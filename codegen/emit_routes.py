@@ -101,6 +101,7 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
         f"    location={rest is not None and rest.location},",
         f"    signed_urls={rest is not None and rest.signed_urls},",
         f"    idempotent={method.idempotent},",
+        *(["    body_is_optional=True,"] if endpoint.body_is_optional else []),
         *([f"    if_match_field={text(endpoint.if_match_field.name)},"] if endpoint.if_match_field else []),
         "),",
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from samovar.options.v1 import options_pb2
 
+from codegen.constraints import is_required
 from codegen.model import Field, Kind, MessageType, Method
 
 FIELD_MASK = "google.protobuf.FieldMask"
@@ -79,6 +80,12 @@ class Endpoint:
     def takes_list(self) -> bool:
         """The document's data is a list of resource objects, each with an id."""
         return self.body_field is not None and self.body_field.repeated
+
+    @property
+    def body_is_optional(self) -> bool:
+        """The document may be left out: its attributes go into a message that the request need not have."""
+        body = self.body_field
+        return body is not None and not body.repeated and self.mask_field is None and not is_required(body)
 
     @property
     def is_paged(self) -> bool:

@@ -106,6 +106,8 @@ class Route:
     location: bool
     signed_urls: bool
     idempotent: bool
+    body_is_optional: bool = False
+    """A request without a body is a request with nothing said in it."""
     if_match_field: str | None = None
     """The request field (a repeated string) that receives the tags of If-Match."""
 

@@ -93,12 +93,13 @@ class RestEndpoint:
     ) -> web.Response:
         """Asks the service and answers with what it says."""
         route = self._route
-        document = parse_json(body) if route.has_body else None
+        has_document = route.has_body and not (route.body_is_optional and not body)
+        document = parse_json(body) if has_document else None
         path = dict(request.match_info)
         raw_query = ascii_url(request.rel_url.raw_query_string)
         query = parse_query(raw_query, limit=self._limits.query_parameters)
         taken: JsonValue = None
-        if route.has_body:
+        if has_document:
             taken = read_resources(document, route) if route.takes_list else read_attributes(document, route, path)
         problems: list[Problem] = []
         message = route.decode(path, query, taken, problems)

@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -15,33 +16,48 @@ from library.v1.categories_pb2_grpc import add_CategoryServiceServicer_to_server
 from library.v1.game_settings_pb2_grpc import add_GameSettingsSyncServiceServicer_to_server
 from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_server
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
+from library.v1.playtime_pb2_grpc import add_PlaytimeTrackerServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
 from library.v1.wishlist_pb2_grpc import add_WishlistServiceServicer_to_server
 
 from chassis.background import background
 from chassis.consumers import Consumer
-from chassis.database import open_database
+from chassis.database import Database, open_database
 from chassis.identity import open_identity
+from chassis.live_state import LiveValues
 from chassis.migrations import ensure_database, upgrade
 from chassis.outbox import OutboxRelay
 from chassis.program import EXIT_CODE_FAILED, run
 from chassis.readiness import Readiness
+from chassis.redis_state import open_redis_state
 from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.settings import load_settings
 from chassis.tls import read_tls
 from library_svc.application.catalog import ProductFiller
+from library_svc.application.playtime import Heartbeats
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
+from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
-from library_svc.presentation import categories, game_settings, internal_servicer, query_servicer, servicer, wishlist
+from library_svc.infrastructure.pulses import LivePulses
+from library_svc.presentation import (
+    categories,
+    game_settings,
+    internal_servicer,
+    playtime,
+    query_servicer,
+    servicer,
+    wishlist,
+)
 from library_svc.presentation.categories import CategoryServicer
 from library_svc.presentation.consumers import Consumers
 from library_svc.presentation.game_settings import GameSettingsServicer
 from library_svc.presentation.internal_servicer import LibraryInternalServicer
+from library_svc.presentation.playtime import Pace, PlaytimeServicer
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
 from library_svc.presentation.wishlist import WishlistServicer
@@ -60,6 +76,7 @@ SERVICES: Final = (
     categories.SERVICE_NAME,
     game_settings.SERVICE_NAME,
     wishlist.SERVICE_NAME,
+    playtime.SERVICE_NAME,
 )
 
 
@@ -83,25 +100,10 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
             )
         )
 
-        library = PostgresLibrary(database, consumer=NAME)
-        reader, products = PostgresReader(database), PostgresProducts(database)
-        now = partial(datetime.now, UTC)
-        filler = ProductFiller(GrpcCatalog(catalog), products, now=now)
-        consumers = Consumers(library.begin, products)
+        redis_password = settings.redis_password.get_secret_value()
+        live = await opened(open_redis_state(settings.redis_addr, password=redis_password, database=settings.redis_db))
 
-        def register(server: grpc.aio.Server) -> None:
-            add_LibraryServiceServicer_to_server(LibraryServicer(library.begin, reader, filler), server)
-            add_CategoryServiceServicer_to_server(
-                CategoryServicer(library.begin, PostgresCategoryReader(database)), server
-            )
-            add_GameSettingsSyncServiceServicer_to_server(
-                GameSettingsServicer(library.begin, PostgresGameSettingsReader(database), now=now), server
-            )
-            add_WishlistServiceServicer_to_server(
-                WishlistServicer(library.begin, PostgresWishlistReader(database), filler, now=now), server
-            )
-            add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader), server)
-            add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(library.begin, now=now), server)
+        parts = _wire(settings, database, GrpcCatalog(catalog), live.values)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)
@@ -112,14 +114,16 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         await opened(
             background(
                 OutboxRelay(database, bus, EVENT_SOURCE).run(),
-                Consumer(bus, settings.kafka_consumer_group_library, consumers.subscriptions()).run(),
+                Consumer(bus, settings.kafka_consumer_group_library, parts.consumers.subscriptions()).run(),
+                parts.heartbeats.keep_written(),
+                parts.heartbeats.keep_ending_silent(),
             )
         )
         yield await opened(
             serve(
                 name=NAME,
                 bind=f"{settings.bind_host}:{settings.library_service_grpc_port}",
-                register=register,
+                register=parts.register,
                 services=SERVICES,
                 verifier=identity.verifier,
                 service_verifier=identity.service_verifier,
@@ -129,6 +133,43 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 workers=settings.workers,
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is wired: the servicers, and what goes on beside them."""
+
+    register: Callable[[grpc.aio.Server], None]
+    consumers: Consumers
+    heartbeats: Heartbeats
+
+
+def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, live: LiveValues) -> Parts:
+    library = PostgresLibrary(database, consumer=NAME)
+    reader, products = PostgresReader(database), PostgresProducts(database)
+    begin, now = library.begin, partial(datetime.now, UTC)
+    filler = ProductFiller(catalog, products, now=now)
+    pace = Pace(
+        interval=timedelta(seconds=settings.playtime_heartbeat_interval_seconds),
+        max_silence=timedelta(seconds=settings.playtime_session_timeout_seconds),
+    )
+    sessions, pulses = PostgresPlaytimeReader(database), LivePulses(live, max_silence=pace.max_silence)
+    heartbeats = Heartbeats(begin, sessions, pulses, max_silence=pace.max_silence, now=now)
+
+    def register(server: grpc.aio.Server) -> None:
+        add_LibraryServiceServicer_to_server(LibraryServicer(begin, reader, filler), server)
+        add_CategoryServiceServicer_to_server(CategoryServicer(begin, PostgresCategoryReader(database)), server)
+        settings_reader = PostgresGameSettingsReader(database)
+        add_GameSettingsSyncServiceServicer_to_server(GameSettingsServicer(begin, settings_reader, now=now), server)
+        wishlist_reader = PostgresWishlistReader(database)
+        add_WishlistServiceServicer_to_server(WishlistServicer(begin, wishlist_reader, filler, now=now), server)
+        add_PlaytimeTrackerServiceServicer_to_server(
+            PlaytimeServicer(begin, sessions, pulses, heartbeats, pace=pace, now=now), server
+        )
+        add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader, sessions, now=now), server)
+        add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(begin, now=now), server)
+
+    return Parts(register, Consumers(begin, products), heartbeats)
 
 
 async def migrate(settings: MigrateSettings) -> None:

@@ -2,7 +2,9 @@
 same name in capitals.
 """
 
-from pydantic import Field, SecretStr
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from chassis.backend_settings import EventSettings
 from chassis.settings import ProgramSettings
@@ -22,3 +24,16 @@ class LibrarySettings(MigrateSettings, EventSettings):
     """Connections of each worker."""
     kafka_consumer_group_library: str = Field("library-service", min_length=1, max_length=200)
     catalog_service_grpc_addr: str = Field(min_length=1)
+    redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
+    redis_password: SecretStr = SecretStr("")
+    redis_db: int = Field(0, ge=0)
+    playtime_heartbeat_interval_seconds: int = Field(60, ge=1, le=3600)
+    """How often a playing client should be heard."""
+    playtime_session_timeout_seconds: int = Field(300, ge=2, le=86_400)
+    """How long it may be silent before its session ends with its last heartbeat."""
+
+    @model_validator(mode="after")
+    def _timeout_is_longer(self) -> Self:
+        if self.playtime_session_timeout_seconds <= self.playtime_heartbeat_interval_seconds:
+            raise ValueError("PLAYTIME_SESSION_TIMEOUT_SECONDS must be more than PLAYTIME_HEARTBEAT_INTERVAL_SECONDS")
+        return self

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
+from library_svc.application.playtime import cut_off_sessions
 from library_svc.application.ports import Begin, Transaction
 from library_svc.domain.entitlements import Grant, Source, foundation
 from library_svc.domain.ids import ItemId, ProductId, UserId
@@ -112,8 +113,10 @@ async def _keep_item(tx: Transaction, base: Grant) -> None:
             added_at=base.granted_at,
             acquisition_type=base.source.acquisition_type,
         )
-        # The product may be on a disk since an earlier time in the library.
-        await tx.items.add(shown(item, await tx.installations.of_product(base.user_id, base.product_id)))
+        # The product may be on a disk, and played, since an earlier time in the library.
+        item = shown(item, await tx.installations.of_product(base.user_id, base.product_id))
+        played = await tx.playtime.played(base.user_id, base.product_id)
+        await tx.items.add(item.with_playtime(played.total_seconds, played.last_played_at))
         tx.record(GameAdded(item.user_id, item.product_id, item.acquisition_type, item.added_at))
     elif item.acquisition_type is not base.source.acquisition_type:
         await tx.items.save(replace(item, acquisition_type=base.source.acquisition_type))
@@ -130,5 +133,6 @@ async def _remove_item(
     tx: Transaction, user_id: UserId, product_id: ProductId, reason: RemovalReason, at: datetime
 ) -> None:
     if item := await tx.items.of_product(user_id, product_id):
+        await cut_off_sessions(tx, user_id, product_id)
         await tx.items.remove(item)
         tx.record(GameRemoved(user_id, product_id, reason, removed_at=at))

@@ -2,11 +2,11 @@
 (tests/contract/library) runs over all of a port's adapters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,9 +15,10 @@ from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
-from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId, WishId
+from library_svc.domain.ids import CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
 from library_svc.domain.installations import Download, Installation, InstallationState
 from library_svc.domain.items import InstallationStatus, Item
+from library_svc.domain.playtime import PlaytimeSession, Pulse
 from library_svc.domain.wishlist import Wish
 
 CATALOG_BATCH_LIMIT = 500
@@ -105,6 +106,35 @@ class Wishlist(Protocol):
     async def remove(self, wish: Wish) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How long a user has played a product, out of the sessions that ended; those that overlap count once."""
+
+    total_seconds: int = 0
+    last_played_at: datetime | None = None
+
+
+class Playtime(Protocol):
+    """The sessions of play of a transaction. What is found is locked until the transaction ends."""
+
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None: ...
+
+    async def live(self, user_id: UserId, product_id: ProductId) -> Sequence[PlaytimeSession]: ...
+
+    async def add(self, session: PlaytimeSession) -> None: ...
+
+    async def save(self, session: PlaytimeSession) -> None: ...
+
+    async def played(self, user_id: UserId, product_id: ProductId) -> Played: ...
+
+    async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
+        """Notes when each live session was last heard, in one statement; an older time than is known changes nothing.
+
+        Returns:
+            Those of the sessions that live.
+        """
+
+
 class Transaction(Protocol):
     """All or nothing: left without `commit()` it leaves no trace."""
 
@@ -125,6 +155,9 @@ class Transaction(Protocol):
 
     @property
     def wishlist(self) -> Wishlist: ...
+
+    @property
+    def playtime(self) -> Playtime: ...
 
     async def is_first(self, event_id: str) -> bool:
         """Whether the incoming event is seen for the first time; remembers it with the transaction.
@@ -267,6 +300,72 @@ class WishlistReader(Protocol):
     async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage: ...
 
     async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPlaytime:
+    """How long a product was played: in the period that was asked for, and in the last two weeks."""
+
+    product_id: ProductId
+    seconds: int
+    recent_seconds: int
+    last_played_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DailyPlaytime:
+    """How long was played on a day (UTC)."""
+
+    day: date
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaytimeStatistics:
+    """A user's playtime by product, the latest played first, and by day of the last two weeks, the earliest first."""
+
+    products: Sequence[ProductPlaytime]
+    days: Sequence[DailyPlaytime]
+
+    @property
+    def seconds(self) -> int:
+        return sum(product.seconds for product in self.products)
+
+    @property
+    def recent_seconds(self) -> int:
+        return sum(product.recent_seconds for product in self.products)
+
+    @property
+    def last_played_at(self) -> datetime | None:
+        return max((product.last_played_at for product in self.products), default=None)
+
+
+class PlaytimeReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def get_session(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None: ...
+
+    async def statistics(
+        self, user_id: UserId, product_ids: Sequence[ProductId], *, only_recent: bool, now: datetime
+    ) -> PlaytimeStatistics:
+        """Of these products, or of all when none is named; with `only_recent` nothing before the last two weeks counts."""
+
+    async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
+        """Live sessions of which no heartbeat is written down since then, the longest silent first."""
+
+
+class Pulses(Protocol):
+    """The pulses of live sessions, shared by all instances. They can be lost, and be away: then there are none."""
+
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse | None: ...
+
+    async def find_many(
+        self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]
+    ) -> Mapping[PlaytimeSessionId, Pulse]: ...
+
+    async def save(self, pulse: Pulse) -> None: ...
+
+    async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None: ...
 
 
 class Products(Protocol):

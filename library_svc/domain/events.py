@@ -2,6 +2,9 @@
 
 from library_svc.domain.game_settings import GameSettingsUpdated
 from library_svc.domain.items import GameAdded, GameRemoved
+from library_svc.domain.playtime import PlaytimeSessionEnded
 from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved
 
-LibraryEvent = GameAdded | GameRemoved | GameSettingsUpdated | WishlistItemAdded | WishlistItemRemoved
+LibraryEvent = (
+    GameAdded | GameRemoved | GameSettingsUpdated | PlaytimeSessionEnded | WishlistItemAdded | WishlistItemRemoved
+)

@@ -4,7 +4,7 @@ An item exists while something entitles its user to the product (entitlements.py
 (installations.py). Contract section 2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -86,6 +86,10 @@ class Item:
     def changed(self, changes: ItemChanges) -> "Item":
         """The item with the user's changes."""
         return changed(self, changes)
+
+    def with_playtime(self, total_seconds: int, last_played_at: datetime | None) -> "Item":
+        """The item with the time that its product was played."""
+        return replace(self, total_playtime_seconds=total_seconds, last_played_at=last_played_at)
 
 
 @dataclass(frozen=True, slots=True)

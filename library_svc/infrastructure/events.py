@@ -4,6 +4,7 @@ from google.protobuf.message import Message
 from library.v1.events_pb2 import GameAdded as GameAddedMessage
 from library.v1.events_pb2 import GameRemoved as GameRemovedMessage
 from library.v1.events_pb2 import GameSettingsUpdated as GameSettingsUpdatedMessage
+from library.v1.events_pb2 import PlaytimeSessionEnded as PlaytimeSessionEndedMessage
 from library.v1.events_pb2 import WishlistItemAdded as WishlistItemAddedMessage
 from library.v1.events_pb2 import WishlistItemRemoved as WishlistItemRemovedMessage
 
@@ -11,6 +12,7 @@ from chassis.events import NewEvent, new_event
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettingsUpdated
 from library_svc.domain.items import GameAdded, GameRemoved
+from library_svc.domain.playtime import PlaytimeSessionEnded
 from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved
 
 
@@ -38,6 +40,15 @@ def _message(event: LibraryEvent) -> Message:
         case GameSettingsUpdated():
             return GameSettingsUpdatedMessage(
                 user_id=str(event.user_id), product_id=str(event.product_id), updated_at=event.updated_at
+            )
+        case PlaytimeSessionEnded():
+            return PlaytimeSessionEndedMessage(
+                user_id=str(event.user_id),
+                product_id=str(event.product_id),
+                session_id=str(event.session_id),
+                session_duration_seconds=event.session_duration_seconds,
+                total_playtime_seconds=event.total_playtime_seconds,
+                ended_at=event.ended_at,
             )
         case WishlistItemAdded():
             return WishlistItemAddedMessage(

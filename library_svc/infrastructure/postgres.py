@@ -21,6 +21,7 @@ from library_svc.domain.items import Item
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.postgres_categories import PostgresCategories
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettings
+from library_svc.infrastructure.postgres_playtime import PostgresPlaytime
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlist
 from library_svc.infrastructure.rows import (
     ITEM_COLUMNS,
@@ -68,6 +69,7 @@ class PostgresTransaction:
         self.categories = PostgresCategories(tx.connection)
         self.game_settings = PostgresGameSettings(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
+        self.playtime = PostgresPlaytime(tx.connection)
 
     async def is_first(self, event_id: str) -> bool:
         return await inbox.first_time(self._tx, self._consumer, event_id)

@@ -12,8 +12,14 @@ from library_svc.domain.game_settings import GameSettings, normalised
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.installations import Download, DownloadStatus, Installation
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
+from library_svc.domain.playtime import PlaytimeSession, SessionStatus
 from library_svc.domain.wishlist import Wish
-from library_svc.infrastructure.tables import game_specific_settings, user_library_items, wishlist_items
+from library_svc.infrastructure.tables import (
+    game_specific_settings,
+    playtime_sessions,
+    user_library_items,
+    wishlist_items,
+)
 
 ITEM_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(user_library_items.c[field.name] for field in fields(Item))
 """The columns of an item are the attributes of the entity."""
@@ -42,6 +48,21 @@ def category_row(category: Category) -> dict[str, Any]:
 
 def category_of(row: RowMapping) -> Category:
     return Category(row["id"], row["user_id"], row["name"], row["display_order"])
+
+
+SESSION_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(
+    playtime_sessions.c[field.name] for field in fields(PlaytimeSession)
+)
+"""The columns of a session of play are the attributes of the entity."""
+
+
+def session_row(session: PlaytimeSession) -> dict[str, Any]:
+    return {column.name: getattr(session, column.name) for column in SESSION_COLUMNS}
+
+
+def session_of(row: RowMapping) -> PlaytimeSession:
+    values = {column.name: row[column.name] for column in SESSION_COLUMNS}
+    return PlaytimeSession(**{**values, "status": SessionStatus(values["status"])})
 
 
 SETTINGS_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(

@@ -95,6 +95,23 @@ wishlist_items: Final = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
+playtime_sessions: Final = Table(
+    "playtime_sessions",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("product_id", Uuid, nullable=False),
+    Column("start_time", DateTime(timezone=True), nullable=False),
+    Column("end_time", DateTime(timezone=True)),
+    Column("duration_seconds", BigInteger),
+    Column("last_heartbeat_at", DateTime(timezone=True), nullable=False),
+    Column("platform", Text),
+    Column("device_id", Uuid),
+    Column("status", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
 item_downloads: Final = Table(
     "item_downloads",
     metadata,

@@ -1,15 +1,19 @@
 """LibraryQueryService: what other services ask about a user's library. Pure reads, so they go straight to the reader."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import grpc.aio
 from library.v1 import query_pb2 as pb
+from library.v1.playtime_pb2 import PLAYTIME_PERIOD_LAST_2_WEEKS
 from library.v1.query_pb2_grpc import LibraryQueryServiceServicer
 
-from library_svc.application.ports import LibraryReader
+from library_svc.application.ports import LibraryReader, PlaytimeReader
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.presentation import messages
+from library_svc.presentation.playtime import statistics_message
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["LibraryQueryService"].full_name
 
@@ -17,8 +21,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class LibraryQueryServicer(LibraryQueryServiceServicer):
-    def __init__(self, reader: LibraryReader) -> None:
+    def __init__(self, reader: LibraryReader, playtime: PlaytimeReader, *, now: Callable[[], datetime]) -> None:
         self._reader = reader
+        self._playtime = playtime
+        self._now = now
 
     async def GetLibraryItems(
         self, request: pb.GetLibraryItemsRequest, _context: Context
@@ -33,3 +39,12 @@ class LibraryQueryServicer(LibraryQueryServiceServicer):
         user_id, product_id = UserId(UUID(request.user_id)), ProductId(UUID(request.product_id))
         since = await self._reader.access_since(user_id, product_id)
         return pb.CheckGameAccessResponse(has_access=since is not None, acquisition_date=since)
+
+    async def GetPlaytimeStats(
+        self, request: pb.GetPlaytimeStatsRequest, _context: Context
+    ) -> pb.GetPlaytimeStatsResponse:
+        user_id = UserId(UUID(request.user_id))
+        product_ids = [ProductId(UUID(text)) for text in request.product_ids]
+        only_recent = request.period == PLAYTIME_PERIOD_LAST_2_WEEKS
+        found = await self._playtime.statistics(user_id, product_ids, only_recent=only_recent, now=self._now())
+        return pb.GetPlaytimeStatsResponse(statistics=statistics_message(user_id, found))

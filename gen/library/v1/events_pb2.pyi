@@ -79,3 +79,19 @@ class WishlistItemRemoved(_message.Message):
     wishlist_item_id: str
     removed_at: _timestamp_pb2.Timestamp
     def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., wishlist_item_id: _Optional[str] = ..., removed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PlaytimeSessionEnded(_message.Message):
+    __slots__ = ("user_id", "product_id", "session_id", "session_duration_seconds", "total_playtime_seconds", "ended_at")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_DURATION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_PLAYTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    session_id: str
+    session_duration_seconds: int
+    total_playtime_seconds: int
+    ended_at: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., session_id: _Optional[str] = ..., session_duration_seconds: _Optional[int] = ..., total_playtime_seconds: _Optional[int] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

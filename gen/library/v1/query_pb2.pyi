@@ -3,6 +3,7 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from library.v1 import items_pb2 as _items_pb2
+from library.v1 import playtime_pb2 as _playtime_pb2
 from samovar.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -53,3 +54,19 @@ class CheckGameAccessResponse(_message.Message):
     has_access: bool
     acquisition_date: _timestamp_pb2.Timestamp
     def __init__(self, has_access: _Optional[bool] = ..., acquisition_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetPlaytimeStatsRequest(_message.Message):
+    __slots__ = ("user_id", "product_ids", "period")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_IDS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_ids: _containers.RepeatedScalarFieldContainer[str]
+    period: _playtime_pb2.PlaytimePeriod
+    def __init__(self, user_id: _Optional[str] = ..., product_ids: _Optional[_Iterable[str]] = ..., period: _Optional[_Union[_playtime_pb2.PlaytimePeriod, str]] = ...) -> None: ...
+
+class GetPlaytimeStatsResponse(_message.Message):
+    __slots__ = ("statistics",)
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    statistics: _playtime_pb2.PlaytimeStatistics
+    def __init__(self, statistics: _Optional[_Union[_playtime_pb2.PlaytimeStatistics, _Mapping]] = ...) -> None: ...

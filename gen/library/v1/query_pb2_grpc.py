@@ -45,6 +45,11 @@ class LibraryQueryServiceStub:
                 request_serializer=library_dot_v1_dot_query__pb2.CheckGameAccessRequest.SerializeToString,
                 response_deserializer=library_dot_v1_dot_query__pb2.CheckGameAccessResponse.FromString,
                 _registered_method=True)
+        self.GetPlaytimeStats = channel.unary_unary(
+                '/library.v1.LibraryQueryService/GetPlaytimeStats',
+                request_serializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsResponse.FromString,
+                _registered_method=True)
 
 
 class LibraryQueryServiceServicer:
@@ -65,6 +70,13 @@ class LibraryQueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPlaytimeStats(self, request, context):
+        """How long a user has played, out of the sessions that ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LibraryQueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_LibraryQueryServiceServicer_to_server(servicer, server):
                     servicer.CheckGameAccess,
                     request_deserializer=library_dot_v1_dot_query__pb2.CheckGameAccessRequest.FromString,
                     response_serializer=library_dot_v1_dot_query__pb2.CheckGameAccessResponse.SerializeToString,
+            ),
+            'GetPlaytimeStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlaytimeStats,
+                    request_deserializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsRequest.FromString,
+                    response_serializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class LibraryQueryService:
             '/library.v1.LibraryQueryService/CheckGameAccess',
             library_dot_v1_dot_query__pb2.CheckGameAccessRequest.SerializeToString,
             library_dot_v1_dot_query__pb2.CheckGameAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlaytimeStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.LibraryQueryService/GetPlaytimeStats',
+            library_dot_v1_dot_query__pb2.GetPlaytimeStatsRequest.SerializeToString,
+            library_dot_v1_dot_query__pb2.GetPlaytimeStatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -20,6 +20,8 @@ class LibraryQueryServiceStub:
     """What a user owns."""
     CheckGameAccess: _aio.UnaryUnaryMultiCallable[_query_pb2.CheckGameAccessRequest, _query_pb2.CheckGameAccessResponse]
     """Whether a user may use a product now."""
+    GetPlaytimeStats: _aio.UnaryUnaryMultiCallable[_query_pb2.GetPlaytimeStatsRequest, _query_pb2.GetPlaytimeStatsResponse]
+    """How long a user has played, out of the sessions that ended."""
 
 class LibraryQueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Questions of other services."""
@@ -39,5 +41,13 @@ class LibraryQueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_query_pb2.CheckGameAccessRequest, _abc.Awaitable[_query_pb2.CheckGameAccessResponse]],
     ) -> _abc.Awaitable[_query_pb2.CheckGameAccessResponse]:
         """Whether a user may use a product now."""
+
+    @_abc_1.abstractmethod
+    def GetPlaytimeStats(
+        self,
+        request: _query_pb2.GetPlaytimeStatsRequest,
+        context: _aio.ServicerContext[_query_pb2.GetPlaytimeStatsRequest, _abc.Awaitable[_query_pb2.GetPlaytimeStatsResponse]],
+    ) -> _abc.Awaitable[_query_pb2.GetPlaytimeStatsResponse]:
+        """How long a user has played, out of the sessions that ended."""
 
 def add_LibraryQueryServiceServicer_to_server(servicer: LibraryQueryServiceServicer, server: _aio.Server) -> None: ...

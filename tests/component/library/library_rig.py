@@ -20,6 +20,7 @@ from library.v1.categories_pb2_grpc import CategoryServiceStub
 from library.v1.game_settings_pb2_grpc import GameSettingsSyncServiceStub
 from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
+from library.v1.playtime_pb2_grpc import PlaytimeTrackerServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
 from library.v1.wishlist_pb2_grpc import WishlistServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
@@ -35,6 +36,8 @@ from library_svc.settings import LibrarySettings
 from tests.component.rpc_rig import AUDIENCE, ISSUER, as_user, auth_server, user_token
 
 WAIT_SECONDS = 20.0
+NOBODY = "127.0.0.1:1"
+"""An address where nobody listens."""
 BUSINESS_TABLES = (
     "user_library_items",
     "entitlements",
@@ -45,6 +48,7 @@ BUSINESS_TABLES = (
     "user_library_item_to_categories",
     "game_specific_settings",
     "wishlist_items",
+    "playtime_sessions",
 )
 
 
@@ -85,6 +89,7 @@ class Rig:
     categories: CategoryServiceStub
     settings: GameSettingsSyncServiceStub
     wishes: WishlistServiceStub
+    playtime: PlaytimeTrackerServiceStub
     catalog: SmallCatalog
     bus: EventBus
     postgres_dsn: str
@@ -183,7 +188,10 @@ def statements() -> Iterator[list[str]]:
 
 
 @asynccontextmanager
-async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncIterator[Rig]:
+async def library_rig(
+    new_database: Callable[..., Awaitable[str]], redis_addr: str = NOBODY, **overrides: Any
+) -> AsyncIterator[Rig]:
+    """The service; what it has of live state it can do without, so by default it has none."""
     async with AsyncExitStack() as stack:
         auth = await stack.enter_async_context(auth_server())
         catalog, catalog_server = SmallCatalog(), grpc.aio.server()
@@ -203,6 +211,8 @@ async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncItera
             service_tokens_enabled=True,
             service_client_secret="secret",
             drain_seconds=0.5,
+            redis_addr=redis_addr,
+            **overrides,
         )
         await migrate(settings)
         server = await stack.enter_async_context(build(settings))
@@ -217,6 +227,7 @@ async def library_rig(new_database: Callable[..., Awaitable[str]]) -> AsyncItera
             categories=CategoryServiceStub(channel),
             settings=GameSettingsSyncServiceStub(channel),
             wishes=WishlistServiceStub(channel),
+            playtime=PlaytimeTrackerServiceStub(channel),
             catalog=catalog,
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),

@@ -16,6 +16,7 @@ from library_svc.application.ports import (
     CategoryReader,
     GameSettingsReader,
     LibraryReader,
+    PlaytimeReader,
     Products,
     WishlistReader,
 )
@@ -26,6 +27,7 @@ from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
+from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
 from library_svc.infrastructure.tables import shared
@@ -44,6 +46,7 @@ class Adapters:
     categories: CategoryReader
     settings: GameSettingsReader
     wishes: WishlistReader
+    playtime: PlaytimeReader
     told: Callable[[UserId], Awaitable[Sequence[Told]]]
 
 
@@ -62,7 +65,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
         async def told_in_memory(user_id: UserId) -> Sequence[Told]:
             return [_told(event) for event in library.events if event.user_id == user_id]
 
-        yield Adapters(library.begin, library, products, library, library, library, told_in_memory)
+        yield Adapters(library.begin, library, products, library, library, library, library, told_in_memory)
         return
 
     if not migrated_databases:
@@ -86,6 +89,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
             categories=PostgresCategoryReader(database),
             settings=PostgresGameSettingsReader(database),
             wishes=PostgresWishlistReader(database),
+            playtime=PostgresPlaytimeReader(database),
             told=told_in_outbox,
         )
 

@@ -87,6 +87,11 @@ class ErrorReason(betterproto2.Enum):
     Game not found in the wishlist.
     """
 
+    PLAYTIME_SESSION_NOT_FOUND = 68
+    """
+    Playtime session not found.
+    """
+
     PRODUCT_NOT_FOUND = 11
     """
     Product not found.
@@ -274,6 +279,7 @@ class ErrorReason(betterproto2.Enum):
             60: "ERROR_REASON_CATEGORY_NOT_FOUND",
             62: "ERROR_REASON_GAME_SETTINGS_NOT_FOUND",
             65: "ERROR_REASON_GAME_NOT_FOUND_IN_WISHLIST",
+            68: "ERROR_REASON_PLAYTIME_SESSION_NOT_FOUND",
             11: "ERROR_REASON_PRODUCT_NOT_FOUND",
             12: "ERROR_REASON_VERSION_NOT_FOUND",
             13: "ERROR_REASON_FILE_NOT_FOUND",
@@ -327,6 +333,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_CATEGORY_NOT_FOUND": 60,
             "ERROR_REASON_GAME_SETTINGS_NOT_FOUND": 62,
             "ERROR_REASON_GAME_NOT_FOUND_IN_WISHLIST": 65,
+            "ERROR_REASON_PLAYTIME_SESSION_NOT_FOUND": 68,
             "ERROR_REASON_PRODUCT_NOT_FOUND": 11,
             "ERROR_REASON_VERSION_NOT_FOUND": 12,
             "ERROR_REASON_FILE_NOT_FOUND": 13,

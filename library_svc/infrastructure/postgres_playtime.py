@@ -1,0 +1,172 @@
+"""Playtime in PostgreSQL: rows of `playtime_sessions`. Time that sessions share is counted once by multiranges."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import Select, bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import DateTime, Uuid
+
+from chassis.database import Database
+from library_svc.application.ports import DailyPlaytime, Played, PlaytimeStatistics, ProductPlaytime
+from library_svc.domain.ids import PlaytimeSessionId, ProductId, UserId
+from library_svc.domain.playtime import RECENT, PlaytimeSession, Pulse, recent_days
+from library_svc.infrastructure.rows import SESSION_COLUMNS, session_of, session_row
+from library_svc.infrastructure.tables import playtime_sessions
+
+PLAYED: Final = text(
+    """
+SELECT coalesce(floor(sum(extract(epoch FROM upper(stretch) - lower(stretch)))), 0)::bigint AS seconds,
+       (SELECT max(end_time) FROM playtime_sessions WHERE user_id = :user_id AND product_id = :product_id) AS last
+FROM (SELECT unnest(range_agg(tstzrange(start_time, end_time))) AS stretch
+      FROM playtime_sessions
+      WHERE user_id = :user_id AND product_id = :product_id AND end_time IS NOT NULL) AS stretches
+"""
+)
+
+RECORD_HEARTBEATS: Final = text(
+    """
+UPDATE playtime_sessions AS session
+SET last_heartbeat_at = greatest(session.last_heartbeat_at, heard.at), updated_at = now()
+FROM (SELECT user_id, id, at
+      FROM unnest(CAST(:user_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:times AS timestamptz[])) AS one (user_id, id, at)
+      JOIN playtime_sessions AS live USING (user_id, id)
+      WHERE live.end_time IS NULL
+      ORDER BY id
+      FOR UPDATE OF live) AS heard
+WHERE session.user_id = heard.user_id AND session.id = heard.id AND session.end_time IS NULL
+RETURNING session.id
+"""
+).bindparams(
+    bindparam("user_ids", type_=ARRAY(Uuid)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("times", type_=ARRAY(DateTime(timezone=True))),
+)
+
+STATISTICS: Final = text(
+    """
+WITH played AS (
+    SELECT product_id, range_agg(tstzrange(start_time, end_time)) AS times, max(end_time) AS last
+    FROM playtime_sessions
+    WHERE user_id = :user_id AND end_time IS NOT NULL AND (:all_products OR product_id = ANY(:product_ids))
+    GROUP BY product_id
+), recent AS (
+    SELECT product_id, times * tstzmultirange(tstzrange(:recent_from, :now)) AS times FROM played
+)
+SELECT product_id, NULL AS day, last,
+       (SELECT floor(sum(extract(epoch FROM upper(one) - lower(one)))) FROM unnest(played.times) AS one) AS seconds,
+       (SELECT floor(sum(extract(epoch FROM upper(one) - lower(one)))) FROM unnest(recent.times) AS one) AS recent_seconds
+FROM played JOIN recent USING (product_id)
+WHERE :all_times OR last > :recent_from
+UNION ALL
+SELECT NULL, day, NULL, floor(sum(extract(epoch FROM upper(one) - lower(one)))), NULL
+FROM unnest(CAST(:days AS timestamptz[])) AS day, played,
+     unnest(played.times * tstzmultirange(tstzrange(day, day + interval '24 hours'))) AS one
+GROUP BY day
+ORDER BY day, last DESC, product_id DESC
+"""
+).bindparams(
+    bindparam("product_ids", type_=ARRAY(Uuid)),
+    bindparam("days", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("recent_from", type_=DateTime(timezone=True)),
+    bindparam("now", type_=DateTime(timezone=True)),
+)
+
+
+class PostgresPlaytime:
+    """The Playtime of a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
+        return await _one(self._connection, _of(user_id, session_id).with_for_update())
+
+    async def live(self, user_id: UserId, product_id: ProductId) -> Sequence[PlaytimeSession]:
+        table = playtime_sessions
+        statement = select(*SESSION_COLUMNS).where(
+            table.c.user_id == user_id, table.c.product_id == product_id, table.c.end_time.is_(None)
+        )
+        rows = await self._connection.execute(statement.order_by(table.c.id).with_for_update())
+        return [session_of(row) for row in rows.mappings()]
+
+    async def add(self, session: PlaytimeSession) -> None:
+        await self._connection.execute(insert(playtime_sessions).values(session_row(session)))
+
+    async def save(self, session: PlaytimeSession) -> None:
+        table = playtime_sessions
+        await self._connection.execute(
+            update(table)
+            .where(table.c.user_id == session.user_id, table.c.id == session.id)
+            .values({**session_row(session), "updated_at": func.now()})
+        )
+
+    async def played(self, user_id: UserId, product_id: ProductId) -> Played:
+        row = (await self._connection.execute(PLAYED, {"user_id": user_id, "product_id": product_id})).one()
+        return Played(row.seconds, row.last)
+
+    async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
+        values = {
+            "user_ids": [pulse.user_id for pulse in pulses],
+            "ids": [pulse.session_id for pulse in pulses],
+            "times": [pulse.last_heartbeat_at for pulse in pulses],
+        }
+        return set((await self._connection.execute(RECORD_HEARTBEATS, values)).scalars())
+
+
+class PostgresPlaytimeReader:
+    """The PlaytimeReader over PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get_session(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
+        async with self._database.connect() as connection:
+            return await _one(connection, _of(user_id, session_id))
+
+    async def statistics(
+        self, user_id: UserId, product_ids: Sequence[ProductId], *, only_recent: bool, now: datetime
+    ) -> PlaytimeStatistics:
+        values = {
+            "user_id": user_id,
+            "all_products": not product_ids,
+            "product_ids": list(product_ids),
+            "all_times": not only_recent,
+            "recent_from": now - RECENT,
+            "now": now,
+            "days": recent_days(now),
+        }
+        products, days = [], []
+        async with self._database.connect() as connection:
+            for row in await connection.execute(STATISTICS, values):
+                if row.day is not None:
+                    days.append(DailyPlaytime(row.day.astimezone(UTC).date(), int(row.seconds)))
+                    continue
+                recent = int(row.recent_seconds or 0)
+                seconds = recent if only_recent else int(row.seconds or 0)
+                products.append(ProductPlaytime(row.product_id, seconds, recent, row.last))
+        return PlaytimeStatistics(products, [day for day in days if day.seconds])
+
+    async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
+        table = playtime_sessions
+        statement = (
+            select(*SESSION_COLUMNS)
+            .where(table.c.end_time.is_(None), table.c.last_heartbeat_at < moment)
+            .order_by(table.c.last_heartbeat_at)
+            .limit(limit)
+        )
+        async with self._database.connect() as connection:
+            return [session_of(row) for row in (await connection.execute(statement)).mappings()]
+
+
+def _of(user_id: UserId, session_id: PlaytimeSessionId) -> Select[*tuple[object, ...]]:
+    table = playtime_sessions
+    return select(*SESSION_COLUMNS).where(table.c.user_id == user_id, table.c.id == session_id)
+
+
+async def _one(connection: AsyncConnection, statement: Select[*tuple[object, ...]]) -> PlaytimeSession | None:
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return session_of(row) if row else None

@@ -1,0 +1,76 @@
+"""The pulses of live sessions in the live state: a hash `playtime_session:{<user>}:<session>` each (contract section 7).
+
+Away, it is as if it had lost everything: the database knows the sessions, and heartbeats are written down from memory.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from prometheus_client import Counter
+
+from chassis.errors import RETRYABLE_KINDS, DomainError
+from chassis.live_state import LiveValues
+from library_svc.domain.ids import PlaytimeSessionId, UserId
+from library_svc.domain.playtime import Pulse
+
+KEPT_AFTER: Final = timedelta(seconds=60)
+"""How much longer than a silent session a pulse is kept: the one who ends it still finds when it was heard last."""
+
+AWAY: Final = Counter("library_pulses_away", "Looks at the live state of playtime that found it away")
+
+logger = logging.getLogger(__name__)
+
+
+class LivePulses:
+    """The Pulses over the live values, kept as long as a session may be silent and a little longer."""
+
+    def __init__(self, values: LiveValues, *, max_silence: timedelta) -> None:
+        self._values = values
+        self._ttl_seconds = (max_silence + KEPT_AFTER).total_seconds()
+
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse | None:
+        return (await self.find_many([(user_id, session_id)])).get(session_id)
+
+    async def find_many(
+        self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]
+    ) -> Mapping[PlaytimeSessionId, Pulse]:
+        keys = {_key(user_id, session_id): (user_id, session_id) for user_id, session_id in sessions}
+        found: Mapping[str, Mapping[str, str]] = {}
+        with _away_is_empty():
+            found = await self._values.get_many(list(keys))
+        return {keys[key][1]: _pulse(*keys[key], values) for key, values in found.items()}
+
+    async def save(self, pulse: Pulse) -> None:
+        values = {"last_heartbeat_at": pulse.last_heartbeat_at.isoformat()}
+        if pulse.sequence is not None:
+            values["sequence"] = str(pulse.sequence)
+        with _away_is_empty():
+            await self._values.put(_key(pulse.user_id, pulse.session_id), values, ttl_seconds=self._ttl_seconds)
+
+    async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None:
+        with _away_is_empty():
+            await self._values.delete([_key(user_id, session_id) for user_id, session_id in sessions])
+
+
+def _key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
+    return f"playtime_session:{{{user_id}}}:{session_id}"
+
+
+def _pulse(user_id: UserId, session_id: PlaytimeSessionId, values: Mapping[str, str]) -> Pulse:
+    sequence = values.get("sequence")
+    heard_at = datetime.fromisoformat(values["last_heartbeat_at"])
+    return Pulse(user_id, session_id, heard_at, None if sequence is None else int(sequence))
+
+
+@contextmanager
+def _away_is_empty() -> Iterator[None]:
+    try:
+        yield
+    except DomainError as error:
+        if error.kind not in RETRYABLE_KINDS:
+            raise
+        AWAY.inc()
+        logger.debug("the live state is away", extra={"error": error.reason})
