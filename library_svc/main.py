@@ -12,6 +12,7 @@ from typing import Final
 
 import grpc.aio
 from catalog.v1 import product_pb2
+from library.v1.achievements_pb2_grpc import add_AchievementServiceServicer_to_server
 from library.v1.categories_pb2_grpc import add_CategoryServiceServicer_to_server
 from library.v1.game_settings_pb2_grpc import add_GameSettingsSyncServiceServicer_to_server
 from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_server
@@ -34,10 +35,17 @@ from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.settings import load_settings
 from chassis.tls import read_tls
+from library_svc.application.achievements import DefinitionFiller, keep_counted
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.playtime import Heartbeats
+from library_svc.application.ports import AchievementTallies
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_achievements import (
+    PostgresAchievementReader,
+    PostgresAchievementTallies,
+    PostgresDefinitions,
+)
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
@@ -45,6 +53,7 @@ from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
 from library_svc.infrastructure.pulses import LivePulses
 from library_svc.presentation import (
+    achievements,
     categories,
     game_settings,
     internal_servicer,
@@ -53,6 +62,7 @@ from library_svc.presentation import (
     servicer,
     wishlist,
 )
+from library_svc.presentation.achievements import AchievementServicer
 from library_svc.presentation.categories import CategoryServicer
 from library_svc.presentation.consumers import Consumers
 from library_svc.presentation.game_settings import GameSettingsServicer
@@ -77,6 +87,7 @@ SERVICES: Final = (
     game_settings.SERVICE_NAME,
     wishlist.SERVICE_NAME,
     playtime.SERVICE_NAME,
+    achievements.SERVICE_NAME,
 )
 
 
@@ -117,6 +128,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 Consumer(bus, settings.kafka_consumer_group_library, parts.consumers.subscriptions()).run(),
                 parts.heartbeats.keep_written(),
                 parts.heartbeats.keep_ending_silent(),
+                keep_counted(parts.tallies),
             )
         )
         yield await opened(
@@ -142,6 +154,7 @@ class Parts:
     register: Callable[[grpc.aio.Server], None]
     consumers: Consumers
     heartbeats: Heartbeats
+    tallies: AchievementTallies
 
 
 def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, live: LiveValues) -> Parts:
@@ -154,6 +167,8 @@ def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, l
         max_silence=timedelta(seconds=settings.playtime_session_timeout_seconds),
     )
     sessions, pulses = PostgresPlaytimeReader(database), LivePulses(live, max_silence=pace.max_silence)
+    achieved = PostgresAchievementReader(database)
+    definitions = DefinitionFiller(catalog, PostgresDefinitions(database), now=now)
     heartbeats = Heartbeats(begin, sessions, pulses, max_silence=pace.max_silence, now=now)
 
     def register(server: grpc.aio.Server) -> None:
@@ -166,10 +181,12 @@ def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, l
         add_PlaytimeTrackerServiceServicer_to_server(
             PlaytimeServicer(begin, sessions, pulses, heartbeats, pace=pace, now=now), server
         )
-        add_LibraryQueryServiceServicer_to_server(LibraryQueryServicer(reader, sessions, now=now), server)
+        add_AchievementServiceServicer_to_server(AchievementServicer(begin, achieved, definitions, now=now), server)
+        query = LibraryQueryServicer(reader, sessions, achieved, definitions, now=now)
+        add_LibraryQueryServiceServicer_to_server(query, server)
         add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(begin, now=now), server)
 
-    return Parts(register, Consumers(begin, products), heartbeats)
+    return Parts(register, Consumers(begin, products), heartbeats, PostgresAchievementTallies(database))
 
 
 async def migrate(settings: MigrateSettings) -> None:

@@ -61,6 +61,8 @@ async def start_session(
             if device_id is not None and live.device_id == device_id:
                 heard = live.with_pulse(await pulses.find(user_id, live.id))
                 await _save_ended(tx, heard.cut_off(SessionStatus.TERMINATED))
+        if not await tx.playtime.has_begun(user_id, product_id):
+            await tx.playtime.count_player(product_id)
         await tx.playtime.add(session)
         await tx.commit()
     await pulses.save(session.pulse)
@@ -86,13 +88,12 @@ async def end_session(
         session = await tx.playtime.find(user_id, session_id)
         if session is None:
             raise PlaytimeSessionNotFound(session_id)
-        if not session.is_live:
-            return session
-        ended = session.with_pulse(await pulses.find(user_id, session_id)).completed(now, max_silence)
-        await _save_ended(tx, ended)
+        if session.is_live:
+            session = session.with_pulse(await pulses.find(user_id, session_id)).completed(now, max_silence)
+            await _save_ended(tx, session)
         await tx.commit()
     await pulses.forget([(user_id, session_id)])
-    return ended
+    return session
 
 
 async def end_silent_sessions(

@@ -5,17 +5,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from library_svc.domain.achievements import Achievement, Definition
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
-from library_svc.domain.ids import CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.domain.ids import AchievementId, CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
 from library_svc.domain.installations import Download, Installation, InstallationState
 from library_svc.domain.items import InstallationStatus, Item
 from library_svc.domain.playtime import PlaytimeSession, Pulse
@@ -125,6 +126,12 @@ class Playtime(Protocol):
 
     async def save(self, session: PlaytimeSession) -> None: ...
 
+    async def has_begun(self, user_id: UserId, product_id: ProductId) -> bool:
+        """Whether the user ever began to play the product."""
+
+    async def count_player(self, product_id: ProductId) -> None:
+        """Notes that one more user plays the product; added up later (AchievementTallies)."""
+
     async def played(self, user_id: UserId, product_id: ProductId) -> Played: ...
 
     async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
@@ -133,6 +140,27 @@ class Playtime(Protocol):
         Returns:
             Those of the sessions that live.
         """
+
+
+class Achievements(Protocol):
+    """How far users are, in a transaction. What is found is locked until the transaction ends."""
+
+    async def find(self, user_id: UserId, achievement_id: AchievementId) -> Achievement | None: ...
+
+    async def save(self, achievement: Achievement) -> None:
+        """Adds it, or replaces what was known of the same user and achievement."""
+
+    async def count_unlock(self, product_id: ProductId, achievement_id: AchievementId) -> None:
+        """Notes that one more user has the achievement; added up later (AchievementTallies)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose request it is, and where it comes from; for the audit log."""
+
+    user_id: UserId
+    address: str | None
+    request_id: str
 
 
 class Transaction(Protocol):
@@ -159,6 +187,9 @@ class Transaction(Protocol):
     @property
     def playtime(self) -> Playtime: ...
 
+    @property
+    def achievements(self) -> Achievements: ...
+
     async def is_first(self, event_id: str) -> bool:
         """Whether the incoming event is seen for the first time; remembers it with the transaction.
 
@@ -167,6 +198,9 @@ class Transaction(Protocol):
 
     async def lock_user(self, user_id: UserId) -> None:
         """Waits until no other transaction holds the user. For rules over rows that may not be there yet."""
+
+    async def audit(self, origin: Origin, *, action: str, resource: str, outcome: str) -> None:
+        """Notes in the audit log what somebody tried and how it came out."""
 
     def record(self, event: LibraryEvent) -> None:
         """Has the event told to the platform when the transaction commits."""
@@ -368,6 +402,76 @@ class Pulses(Protocol):
     async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None: ...
 
 
+class AchievementSort(StrEnum):
+    """Orders of a product's achievements; equal values keep the publisher's order."""
+
+    DEFAULT = "default"
+    RARITY_ASC = "rarity_asc"
+    UNLOCKED_AT_DESC = "unlocked_at_desc"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAchievement:
+    """An achievement, how far a user is, and how many have it."""
+
+    definition: Definition
+    is_unlocked: bool
+    unlocked_at: datetime | None
+    current_progress: int
+    rarity_percentage: float
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the user must not learn what it is."""
+        return self.definition.is_hidden and not self.is_unlocked
+
+    def at(self, achievement: Achievement) -> "ShownAchievement":
+        """The same, with the user where they are now."""
+        return replace(
+            self,
+            is_unlocked=achievement.is_unlocked,
+            unlocked_at=achievement.unlocked_at,
+            current_progress=achievement.current_progress,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AchievementList:
+    """A product's achievements; `as_of` is when Catalog told of them, None: it never did."""
+
+    achievements: Sequence[ShownAchievement]
+    as_of: datetime | None
+
+    def of(self, achievement_id: AchievementId) -> ShownAchievement | None:
+        return next((one for one in self.achievements if one.definition.id == achievement_id), None)
+
+
+class AchievementReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def list_achievements(
+        self, user_id: UserId, product_id: ProductId, sort: AchievementSort
+    ) -> AchievementList: ...
+
+
+class AchievementTallies(Protocol):
+    """How many have each achievement, and how many play each product."""
+
+    async def add_up(self, *, limit: int) -> int:
+        """Adds noted unlocks and players to the tallies, each exactly once, whoever else does it at the same time.
+
+        Returns:
+            How many notes there were, at most `limit`.
+        """
+
+
+class Definitions(Protocol):
+    """The read model of Catalog's achievements."""
+
+    async def replace(self, product_id: ProductId, definitions: Sequence[Definition], *, as_of: datetime) -> None:
+        """Has the product have these and no others, unless something newer is known."""
+
+
 class Products(Protocol):
     """The read model of Catalog's products."""
 
@@ -383,4 +487,11 @@ class Catalog(Protocol):
 
         Raises:
             DomainError: Catalog cannot be asked, or refuses.
+        """
+
+    async def list_achievements(self, product_id: ProductId) -> Sequence[Definition]:
+        """The achievements of a product.
+
+        Raises:
+            DomainError: NOT_FOUND, there is no such product; otherwise Catalog cannot be asked, or refuses.
         """

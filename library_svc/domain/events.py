@@ -1,10 +1,17 @@
 """Everything that the library tells the platform; each event is defined with its noun."""
 
+from library_svc.domain.achievements import AchievementUnlocked
 from library_svc.domain.game_settings import GameSettingsUpdated
 from library_svc.domain.items import GameAdded, GameRemoved
 from library_svc.domain.playtime import PlaytimeSessionEnded
 from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved
 
 LibraryEvent = (
-    GameAdded | GameRemoved | GameSettingsUpdated | PlaytimeSessionEnded | WishlistItemAdded | WishlistItemRemoved
+    AchievementUnlocked
+    | GameAdded
+    | GameRemoved
+    | GameSettingsUpdated
+    | PlaytimeSessionEnded
+    | WishlistItemAdded
+    | WishlistItemRemoved
 )

@@ -46,7 +46,7 @@ class WishlistItemAdded:
 
     user_id: UserId
     product_id: ProductId
-    wish_id: WishId
+    wishlist_item_id: WishId
     added_at: datetime
 
 
@@ -56,7 +56,7 @@ class WishlistItemRemoved:
 
     user_id: UserId
     product_id: ProductId
-    wish_id: WishId
+    wishlist_item_id: WishId
     removed_at: datetime
 
 

@@ -5,13 +5,15 @@ from datetime import datetime
 from uuid import UUID
 
 import grpc.aio
-from catalog.v1.product_pb2 import GetProductsBatchRequest
+from catalog.v1.product_pb2 import Achievement as AchievementMessage
+from catalog.v1.product_pb2 import GetProductsBatchRequest, ListAchievementsRequest
 from catalog.v1.product_pb2 import Product as ProductMessage
 from catalog.v1.product_pb2_grpc import ProductServiceStub
 
 from chassis.error_wire import from_rpc_error
+from library_svc.domain.achievements import Definition
 from library_svc.domain.catalog import Product
-from library_svc.domain.ids import ProductId
+from library_svc.domain.ids import AchievementId, ProductId
 
 
 class GrpcCatalog:
@@ -27,6 +29,28 @@ class GrpcCatalog:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
         return [_product(message, as_of) for message in response.products]
+
+    async def list_achievements(self, product_id: ProductId) -> Sequence[Definition]:
+        try:
+            response = await self._stub.ListAchievements(ListAchievementsRequest(product_id=str(product_id)))
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        return [_definition(product_id, place, message) for place, message in enumerate(response.achievements)]
+
+
+def _definition(product_id: ProductId, ordinal: int, message: AchievementMessage) -> Definition:
+    return Definition(
+        product_id=product_id,
+        id=AchievementId(UUID(message.achievement_meta_id)),
+        ordinal=ordinal,
+        total_progress_needed=max(message.total_progress_needed, 1),
+        is_hidden=message.is_hidden,
+        name_ru=message.names.ru or None,
+        name_en=message.names.en or None,
+        description_ru=message.descriptions.ru or None,
+        description_en=message.descriptions.en or None,
+        icon_url_unlocked=message.icon_url_unlocked or None,
+    )
 
 
 def _product(message: ProductMessage, as_of: datetime) -> Product:

@@ -1,66 +1,35 @@
-"""The library's events as the platform reads them: domain event → protobuf message → row of the outbox."""
+"""The library's events as the platform reads them: domain event → protobuf message → row of the outbox.
+
+An event's message has its name and its attributes; ids become text, closed sets the enum's values.
+"""
+
+import re
+from dataclasses import fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
 
 from google.protobuf.message import Message
-from library.v1.events_pb2 import GameAdded as GameAddedMessage
-from library.v1.events_pb2 import GameRemoved as GameRemovedMessage
-from library.v1.events_pb2 import GameSettingsUpdated as GameSettingsUpdatedMessage
-from library.v1.events_pb2 import PlaytimeSessionEnded as PlaytimeSessionEndedMessage
-from library.v1.events_pb2 import WishlistItemAdded as WishlistItemAddedMessage
-from library.v1.events_pb2 import WishlistItemRemoved as WishlistItemRemovedMessage
+from library.v1 import events_pb2
 
 from chassis.events import NewEvent, new_event
 from library_svc.domain.events import LibraryEvent
-from library_svc.domain.game_settings import GameSettingsUpdated
-from library_svc.domain.items import GameAdded, GameRemoved
-from library_svc.domain.playtime import PlaytimeSessionEnded
-from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved
+
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def outgoing(event: LibraryEvent) -> NewEvent:
     """The event, ready for the outbox."""
-    return new_event(_message(event))
+    message_type: type[Message] = getattr(events_pb2, type(event).__name__)
+    return new_event(message_type(**{field.name: _value(getattr(event, field.name)) for field in fields(event)}))
 
 
-def _message(event: LibraryEvent) -> Message:
-    match event:
-        case GameAdded():
-            return GameAddedMessage(
-                user_id=str(event.user_id),
-                product_id=str(event.product_id),
-                acquisition_type=f"ACQUISITION_TYPE_{event.acquisition_type.name}",
-                added_at=event.added_at,
-            )
-        case GameRemoved():
-            return GameRemovedMessage(
-                user_id=str(event.user_id),
-                product_id=str(event.product_id),
-                reason=f"REMOVAL_REASON_{event.reason.name}",
-                removed_at=event.removed_at,
-            )
-        case GameSettingsUpdated():
-            return GameSettingsUpdatedMessage(
-                user_id=str(event.user_id), product_id=str(event.product_id), updated_at=event.updated_at
-            )
-        case PlaytimeSessionEnded():
-            return PlaytimeSessionEndedMessage(
-                user_id=str(event.user_id),
-                product_id=str(event.product_id),
-                session_id=str(event.session_id),
-                session_duration_seconds=event.session_duration_seconds,
-                total_playtime_seconds=event.total_playtime_seconds,
-                ended_at=event.ended_at,
-            )
-        case WishlistItemAdded():
-            return WishlistItemAddedMessage(
-                user_id=str(event.user_id),
-                product_id=str(event.product_id),
-                wishlist_item_id=str(event.wish_id),
-                added_at=event.added_at,
-            )
-        case WishlistItemRemoved():
-            return WishlistItemRemovedMessage(
-                user_id=str(event.user_id),
-                product_id=str(event.product_id),
-                wishlist_item_id=str(event.wish_id),
-                removed_at=event.removed_at,
-            )
+def _value(value: UUID | StrEnum | datetime | int) -> str | datetime | int:
+    match value:
+        case UUID():
+            return str(value)
+        case StrEnum():
+            return f"{_WORD.sub('_', type(value).__name__).upper()}_{value.name}"
+        case _:
+            return value

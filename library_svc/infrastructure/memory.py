@@ -1,28 +1,29 @@
 """The ports in memory, for tests and experiments: one process, nothing kept. Transactions run one after another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chassis.errors import DomainError, Kind
 from library_svc.application.ports import (
     CATALOG_BATCH_LIMIT,
+    AchievementList,
+    AchievementSort,
     CategoryPage,
-    DailyPlaytime,
     ItemPage,
     ItemQuery,
     ItemSort,
-    Played,
+    Origin,
     PlaytimeStatistics,
-    ProductPlaytime,
     ShownItem,
     ShownWish,
     WishPage,
 )
+from library_svc.domain.achievements import Definition
 from library_svc.domain.catalog import Product, folded
 from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, foundation
@@ -32,15 +33,16 @@ from library_svc.domain.ids import CategoryId, ItemId, PlaytimeSessionId, Produc
 from library_svc.domain.installations import Download, Installation, InstallationState
 from library_svc.domain.items import Item
 from library_svc.domain.playtime import (
-    RECENT,
-    Interval,
     PlaytimeSession,
-    Pulse,
-    covered,
-    recent_days,
-    whole_seconds,
 )
 from library_svc.domain.wishlist import Wish
+from library_svc.infrastructure.memory_achievements import (
+    AchievementRows,
+    MemoryAchievements,
+    MemoryDefinitions,
+    listed,
+)
+from library_svc.infrastructure.memory_playtime import MemoryPlaytime, PlaytimeRows, statistics
 
 
 @dataclass(slots=True)
@@ -52,7 +54,9 @@ class _Rows:
     category_ids: dict[tuple[UserId, ItemId], AbstractSet[CategoryId]] = field(default_factory=dict)
     settings: dict[tuple[UserId, ProductId], GameSettings] = field(default_factory=dict)
     wishes: dict[tuple[UserId, WishId], Wish] = field(default_factory=dict)
-    sessions: dict[tuple[UserId, PlaytimeSessionId], PlaytimeSession] = field(default_factory=dict)
+    playtime: PlaytimeRows = field(default_factory=PlaytimeRows)
+    achievements: AchievementRows = field(default_factory=AchievementRows)
+    audited: list[tuple[UserId, str, str, str]] = field(default_factory=list)
     events: list[LibraryEvent] = field(default_factory=list)
     handled: set[str] = field(default_factory=set)
 
@@ -63,19 +67,27 @@ class MemoryLibrary:
     def __init__(self, products: "MemoryProducts") -> None:
         self._rows = _Rows()
         self._products = products
+        self.definitions = MemoryDefinitions()
         self._turn = asyncio.Lock()
 
     @property
     def events(self) -> Sequence[LibraryEvent]:
         return tuple(self._rows.events)
 
+    @property
+    def audited(self) -> Sequence[tuple[UserId, str, str, str]]:
+        """Who did what to what, and how it came out."""
+        return tuple(self._rows.audited)
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator["MemoryTransaction"]:
         async with self._turn:
             tx = MemoryTransaction(deepcopy(self._rows))
-            yield tx
-            if tx.is_committed:
-                self._rows = tx.rows
+            try:
+                yield tx
+            finally:
+                if tx.is_committed:
+                    self._rows = tx.rows
 
     async def list_items(self, query: ItemQuery) -> ItemPage:
         shown = map(self._shown, self._items(query.user_id))
@@ -125,26 +137,26 @@ class MemoryLibrary:
         return self._shown_wish(wish) if wish else None
 
     async def get_session(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
-        return self._rows.sessions.get((user_id, session_id))
+        return self._rows.playtime.sessions.get((user_id, session_id))
 
     async def statistics(
         self, user_id: UserId, product_ids: Sequence[ProductId], *, only_recent: bool, now: datetime
     ) -> PlaytimeStatistics:
-        played: dict[ProductId, list[Interval]] = {}
-        for session in self._rows.sessions.values():
-            if session.user_id == user_id and (not product_ids or session.product_id in product_ids):
-                played.setdefault(session.product_id, []).extend(_times([session]))
-        products = [
-            _product_playtime(product_id, times, only_recent=only_recent, now=now)
-            for product_id, times in played.items()
-            if times
-        ]
-        products = [each for each in products if not only_recent or each.last_played_at > now - RECENT]
-        products.sort(key=lambda each: (each.last_played_at, each.product_id), reverse=True)
-        return PlaytimeStatistics(products, _daily_playtime(played.values(), now))
+        return statistics(self._rows.playtime, user_id, product_ids, only_recent=only_recent, now=now)
+
+    async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
+        return listed(self._rows.achievements, self.definitions, user_id, product_id, sort)
+
+    async def add_up(self, *, limit: int) -> int:
+        rows = self._rows.achievements
+        taken, rows.notes = rows.notes[:limit], rows.notes[limit:]
+        for note in taken:
+            rows.tallies[note] = rows.tallies.get(note, 0) + 1
+        return len(taken)
 
     async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
-        silent = [each for each in self._rows.sessions.values() if each.is_live and each.last_heartbeat_at < moment]
+        sessions = self._rows.playtime.sessions.values()
+        silent = [each for each in sessions if each.is_live and each.last_heartbeat_at < moment]
         return sorted(silent, key=lambda each: each.last_heartbeat_at)[:limit]
 
     def _shown_wish(self, wish: Wish) -> ShownWish:
@@ -170,7 +182,8 @@ class MemoryTransaction:
         self.categories = MemoryCategories(rows)
         self.game_settings = MemoryGameSettings(rows)
         self.wishlist = MemoryWishlist(rows)
-        self.playtime = MemoryPlaytime(rows)
+        self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
+        self.achievements = MemoryAchievements(rows.achievements)
 
     async def is_first(self, event_id: str) -> bool:
         is_first = event_id not in self.rows.handled
@@ -179,6 +192,9 @@ class MemoryTransaction:
 
     async def lock_user(self, user_id: UserId) -> None:
         """Nothing to wait for: transactions run one after another."""
+
+    async def audit(self, origin: Origin, *, action: str, resource: str, outcome: str) -> None:
+        self.rows.audited.append((origin.user_id, action, resource, outcome))
 
     def record(self, event: LibraryEvent) -> None:
         self.rows.events.append(event)
@@ -296,40 +312,6 @@ class MemoryWishlist:
         del self._rows.wishes[wish.user_id, wish.id]
 
 
-class MemoryPlaytime:
-    def __init__(self, rows: _Rows) -> None:
-        self._rows = rows
-
-    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
-        return self._rows.sessions.get((user_id, session_id))
-
-    async def live(self, user_id: UserId, product_id: ProductId) -> Sequence[PlaytimeSession]:
-        return [session for session in self._of_product(user_id, product_id) if session.is_live]
-
-    async def add(self, session: PlaytimeSession) -> None:
-        await self.save(session)
-
-    async def save(self, session: PlaytimeSession) -> None:
-        self._rows.sessions[session.user_id, session.id] = session
-
-    async def played(self, user_id: UserId, product_id: ProductId) -> Played:
-        times = _times(self._of_product(user_id, product_id))
-        return Played(whole_seconds(covered(times)), max((each.end for each in times), default=None))
-
-    async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
-        live = set()
-        for pulse in pulses:
-            session = self._rows.sessions.get((pulse.user_id, pulse.session_id))
-            if session is not None and session.is_live:
-                self._rows.sessions[pulse.user_id, pulse.session_id] = session.with_pulse(pulse)
-                live.add(pulse.session_id)
-        return live
-
-    def _of_product(self, user_id: UserId, product_id: ProductId) -> Sequence[PlaytimeSession]:
-        own = (session for session in self._rows.sessions.values() if session.user_id == user_id)
-        return [session for session in own if session.product_id == product_id]
-
-
 class MemoryProducts:
     """The read model of Catalog's products."""
 
@@ -345,8 +327,9 @@ class MemoryProducts:
 class MemoryCatalog:
     """A Catalog that knows what it is given, counts its calls, and can be away."""
 
-    def __init__(self, products: Sequence[Product] = ()) -> None:
+    def __init__(self, products: Sequence[Product] = (), definitions: Sequence[Definition] = ()) -> None:
         self.products = {product.product_id: product for product in products}
+        self.definitions = list(definitions)
         self.calls: list[Sequence[ProductId]] = []
         self.is_away = False
 
@@ -357,27 +340,12 @@ class MemoryCatalog:
         known = [self.products[product_id] for product_id in product_ids if product_id in self.products]
         return [replace(product, as_of=as_of) for product in known]
 
-
-def _times(sessions: Iterable[PlaytimeSession]) -> Sequence[Interval]:
-    return [Interval(session.start_time, session.end_time) for session in sessions if session.end_time]
-
-
-def _product_playtime(
-    product_id: ProductId, times: Sequence[Interval], *, only_recent: bool, now: datetime
-) -> ProductPlaytime:
-    recent = whole_seconds(covered(each.within(now - RECENT, now) for each in times))
-    total = recent if only_recent else whole_seconds(covered(times))
-    return ProductPlaytime(product_id, total, recent, max(each.end for each in times))
-
-
-def _daily_playtime(played: Iterable[Sequence[Interval]], now: datetime) -> Sequence[DailyPlaytime]:
-    products, days = list(played), []
-    for start in recent_days(now):
-        end = start + timedelta(days=1)
-        spent = sum((covered(each.within(start, end) for each in times) for times in products), timedelta())
-        if seconds := whole_seconds(spent):
-            days.append(DailyPlaytime(start.date(), seconds))
-    return days
+    async def list_achievements(self, product_id: ProductId) -> Sequence[Definition]:
+        if self.is_away:
+            raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        if product_id not in self.products:
+            raise DomainError(Kind.NOT_FOUND, "PRODUCT_NOT_FOUND")
+        return [definition for definition in self.definitions if definition.product_id == product_id]
 
 
 def _passes_filters(shown: ShownItem, query: ItemQuery) -> bool:

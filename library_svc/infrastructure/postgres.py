@@ -9,9 +9,10 @@ from sqlalchemy import Select, case, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis import inbox
+from chassis import audit, inbox
 from chassis.database import Database
 from chassis.database import Transaction as ChassisTransaction
+from library_svc.application.ports import Origin
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Grant
 from library_svc.domain.events import LibraryEvent
@@ -19,6 +20,7 @@ from library_svc.domain.ids import ItemId, ProductId, UserId
 from library_svc.domain.installations import Download, Installation, InstallationState
 from library_svc.domain.items import Item
 from library_svc.infrastructure.events import outgoing
+from library_svc.infrastructure.postgres_achievements import PostgresAchievements
 from library_svc.infrastructure.postgres_categories import PostgresCategories
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettings
 from library_svc.infrastructure.postgres_playtime import PostgresPlaytime
@@ -70,6 +72,7 @@ class PostgresTransaction:
         self.game_settings = PostgresGameSettings(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
         self.playtime = PostgresPlaytime(tx.connection)
+        self.achievements = PostgresAchievements(tx.connection)
 
     async def is_first(self, event_id: str) -> bool:
         return await inbox.first_time(self._tx, self._consumer, event_id)
@@ -78,6 +81,18 @@ class PostgresTransaction:
         # The low half of a UUID is random in every version; two users on one key would only wait for each other.
         key = int.from_bytes(user_id.bytes[8:], signed=True)
         await self._tx.connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+    async def audit(self, origin: Origin, *, action: str, resource: str, outcome: str) -> None:
+        await audit.note(
+            self._tx,
+            actor=str(origin.user_id),
+            actor_kind="user",
+            action=action,
+            resource=resource,
+            outcome=outcome,
+            address=origin.address,
+            request_id=origin.request_id,
+        )
 
     def record(self, event: LibraryEvent) -> None:
         self._tx.record(outgoing(event))

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Select, bindparam, func, insert, select, text, update
+from sqlalchemy import Select, bindparam, exists, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, Uuid
@@ -15,7 +15,7 @@ from library_svc.application.ports import DailyPlaytime, Played, PlaytimeStatist
 from library_svc.domain.ids import PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.playtime import RECENT, PlaytimeSession, Pulse, recent_days
 from library_svc.infrastructure.rows import SESSION_COLUMNS, session_of, session_row
-from library_svc.infrastructure.tables import playtime_sessions
+from library_svc.infrastructure.tables import achievement_notes, playtime_sessions
 
 PLAYED: Final = text(
     """
@@ -103,6 +103,14 @@ class PostgresPlaytime:
             .where(table.c.user_id == session.user_id, table.c.id == session.id)
             .values({**session_row(session), "updated_at": func.now()})
         )
+
+    async def has_begun(self, user_id: UserId, product_id: ProductId) -> bool:
+        table = playtime_sessions
+        known = exists().where(table.c.user_id == user_id, table.c.product_id == product_id)
+        return bool((await self._connection.execute(select(known))).scalar_one())
+
+    async def count_player(self, product_id: ProductId) -> None:
+        await self._connection.execute(insert(achievement_notes).values(product_id=product_id))
 
     async def played(self, user_id: UserId, product_id: ProductId) -> Played:
         row = (await self._connection.execute(PLAYED, {"user_id": user_id, "product_id": product_id})).one()

@@ -112,6 +112,67 @@ playtime_sessions: Final = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
+user_achievements: Final = Table(
+    "user_achievements",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("achievement_meta_id", Uuid, primary_key=True),
+    Column("product_id", Uuid, nullable=False),
+    Column("is_unlocked", Boolean, nullable=False),
+    Column("unlocked_at", DateTime(timezone=True)),
+    Column("current_progress", Integer, nullable=False),
+    Column("total_progress_needed", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+achievement_notes: Final = Table(
+    "achievement_notes",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("product_id", Uuid, nullable=False),
+    Column("achievement_meta_id", Uuid),
+)
+
+achievement_stats: Final = Table(
+    "achievement_stats",
+    metadata,
+    Column("product_id", Uuid, primary_key=True),
+    Column("achievement_meta_id", Uuid, primary_key=True),
+    Column("unlocked_count", BigInteger, nullable=False),
+)
+
+product_players: Final = Table(
+    "product_players",
+    metadata,
+    Column("product_id", Uuid, primary_key=True),
+    Column("player_count", BigInteger, nullable=False),
+)
+
+catalog_achievements: Final = Table(
+    "catalog_achievements",
+    metadata,
+    Column("product_id", Uuid, primary_key=True),
+    Column("achievement_meta_id", Uuid, primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("total_progress_needed", Integer, nullable=False),
+    Column("is_hidden", Boolean, nullable=False),
+    Column("name_ru", Text),
+    Column("name_en", Text),
+    Column("description_ru", Text),
+    Column("description_en", Text),
+    Column("icon_url_unlocked", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+catalog_achievement_lists: Final = Table(
+    "catalog_achievement_lists",
+    metadata,
+    Column("product_id", Uuid, primary_key=True),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+)
+
 item_downloads: Final = Table(
     "item_downloads",
     metadata,

@@ -10,9 +10,13 @@ from library.v1 import query_pb2 as pb
 from library.v1.playtime_pb2 import PLAYTIME_PERIOD_LAST_2_WEEKS
 from library.v1.query_pb2_grpc import LibraryQueryServiceServicer
 
-from library_svc.application.ports import LibraryReader, PlaytimeReader
+from library_svc.application import achievements
+from library_svc.application.achievements import DefinitionFiller
+from library_svc.application.ports import AchievementReader, LibraryReader, PlaytimeReader
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.presentation import messages
+from library_svc.presentation.achievements import achievement_message
+from library_svc.presentation.callers import current_language
 from library_svc.presentation.playtime import statistics_message
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["LibraryQueryService"].full_name
@@ -21,9 +25,19 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class LibraryQueryServicer(LibraryQueryServiceServicer):
-    def __init__(self, reader: LibraryReader, playtime: PlaytimeReader, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        reader: LibraryReader,
+        playtime: PlaytimeReader,
+        achievement_reader: AchievementReader,
+        definitions: DefinitionFiller,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
         self._reader = reader
         self._playtime = playtime
+        self._achievements = achievement_reader
+        self._definitions = definitions
         self._now = now
 
     async def GetLibraryItems(
@@ -48,3 +62,13 @@ class LibraryQueryServicer(LibraryQueryServiceServicer):
         only_recent = request.period == PLAYTIME_PERIOD_LAST_2_WEEKS
         found = await self._playtime.statistics(user_id, product_ids, only_recent=only_recent, now=self._now())
         return pb.GetPlaytimeStatsResponse(statistics=statistics_message(user_id, found))
+
+    async def GetUserAchievements(
+        self, request: pb.GetUserAchievementsRequest, _context: Context
+    ) -> pb.GetUserAchievementsResponse:
+        user_id, product_id = UserId(UUID(request.user_id)), ProductId(UUID(request.product_id))
+        found = await achievements.list_achievements(
+            self._achievements, self._definitions, user_id=user_id, product_id=product_id
+        )
+        language = current_language()
+        return pb.GetUserAchievementsResponse(achievements=[achievement_message(one, language) for one in found])

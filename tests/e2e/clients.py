@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,13 +176,13 @@ class Shop:
     def __init__(self, private: Mapping[str, Any]) -> None:
         self.private = private
 
-    async def new_product(self, title: str = "Игра") -> str:
+    async def new_product(self, title: str = "Игра", achievements: Sequence[product_pb2.Achievement] = ()) -> str:
         """A product without a version; returns its id."""
         product_id = str(uuid.uuid4())
         titles = product_pb2.LocalizedText(ru=title, en=title)
         product = product_pb2.Product(product_id=product_id, titles=titles, product_type="game", currency="RUB")
         async with sandbox_stub(self.private) as stub:
-            await stub.PutProduct(sandbox_pb2.PutProductRequest(product=product))
+            await stub.PutProduct(sandbox_pb2.PutProductRequest(product=product, achievements=achievements))
         return product_id
 
     async def buy(self, user_id: str, product_id: str) -> str:

@@ -95,3 +95,15 @@ class PlaytimeSessionEnded(_message.Message):
     total_playtime_seconds: int
     ended_at: _timestamp_pb2.Timestamp
     def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., session_id: _Optional[str] = ..., session_duration_seconds: _Optional[int] = ..., total_playtime_seconds: _Optional[int] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AchievementUnlocked(_message.Message):
+    __slots__ = ("user_id", "product_id", "achievement_meta_id", "unlocked_at")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACHIEVEMENT_META_ID_FIELD_NUMBER: _ClassVar[int]
+    UNLOCKED_AT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    achievement_meta_id: str
+    unlocked_at: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., achievement_meta_id: _Optional[str] = ..., unlocked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from library.v1 import achievements_pb2 as library_dot_v1_dot_achievements__pb2
 from library.v1 import items_pb2 as library_dot_v1_dot_items__pb2
 from library.v1 import playtime_pb2 as library_dot_v1_dot_playtime__pb2
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16library/v1/query.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16library/v1/items.proto\x1a\x19library/v1/playtime.proto\x1a samovar/options/v1/options.proto\"{\n\x16GetLibraryItemsRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12>\n\x12product_ids_filter\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\x10productIdsFilter\"F\n\x17GetLibraryItemsResponse\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x15.library.v1.OwnedItemR\x05items\"\xe8\x01\n\tOwnedItem\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t\x12O\n\x13installation_status\x18\x03 \x01(\x0e\x32\x1e.library.v1.InstallationStatusR\x12installationStatus\x12\x34\n\x16total_playtime_seconds\x18\x04 \x01(\x03R\x14totalPlaytimeSeconds\"d\n\x16\x43heckGameAccessRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12\'\n\nproduct_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"\x7f\n\x17\x43heckGameAccessResponse\x12\x1d\n\nhas_access\x18\x01 \x01(\x08R\thasAccess\x12\x45\n\x10\x61\x63quisition_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63quisitionDate\"\xad\x01\n\x17GetPlaytimeStatsRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12\x31\n\x0bproduct_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\nproductIds\x12<\n\x06period\x18\x03 \x01(\x0e\x32\x1a.library.v1.PlaytimePeriodB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06period\"Z\n\x18GetPlaytimeStatsResponse\x12>\n\nstatistics\x18\x01 \x01(\x0b\x32\x1e.library.v1.PlaytimeStatisticsR\nstatistics2\x8e\x03\n\x13LibraryQueryService\x12u\n\x0fGetLibraryItems\x12\".library.v1.GetLibraryItemsRequest\x1a#.library.v1.GetLibraryItemsResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\x1a\x10\x64ownload-service\x12u\n\x0f\x43heckGameAccess\x12\".library.v1.CheckGameAccessRequest\x1a#.library.v1.CheckGameAccessResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\x1a\x10\x64ownload-service\x12\x88\x01\n\x10GetPlaytimeStats\x12#.library.v1.GetPlaytimeStatsRequest\x1a$.library.v1.GetPlaytimeStatsResponse\")\x90\x02\x01\xca\xf3\x18\"\x1a\x10\x64ownload-service\x1a\x0esocial-serviceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16library/v1/query.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dlibrary/v1/achievements.proto\x1a\x16library/v1/items.proto\x1a\x19library/v1/playtime.proto\x1a samovar/options/v1/options.proto\"{\n\x16GetLibraryItemsRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12>\n\x12product_ids_filter\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\x10productIdsFilter\"F\n\x17GetLibraryItemsResponse\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x15.library.v1.OwnedItemR\x05items\"\xe8\x01\n\tOwnedItem\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t\x12O\n\x13installation_status\x18\x03 \x01(\x0e\x32\x1e.library.v1.InstallationStatusR\x12installationStatus\x12\x34\n\x16total_playtime_seconds\x18\x04 \x01(\x03R\x14totalPlaytimeSeconds\"d\n\x16\x43heckGameAccessRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12\'\n\nproduct_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"\x7f\n\x17\x43heckGameAccessResponse\x12\x1d\n\nhas_access\x18\x01 \x01(\x08R\thasAccess\x12\x45\n\x10\x61\x63quisition_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63quisitionDate\"\xad\x01\n\x17GetPlaytimeStatsRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12\x31\n\x0bproduct_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\nproductIds\x12<\n\x06period\x18\x03 \x01(\x0e\x32\x1a.library.v1.PlaytimePeriodB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06period\"Z\n\x18GetPlaytimeStatsResponse\x12>\n\nstatistics\x18\x01 \x01(\x0b\x32\x1e.library.v1.PlaytimeStatisticsR\nstatistics\"h\n\x1aGetUserAchievementsRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12\'\n\nproduct_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"d\n\x1bGetUserAchievementsResponse\x12\x45\n\x0c\x61\x63hievements\x18\x01 \x03(\x0b\x32!.library.v1.UserAchievementStatusR\x0c\x61\x63hievements2\xb9\x04\n\x13LibraryQueryService\x12u\n\x0fGetLibraryItems\x12\".library.v1.GetLibraryItemsRequest\x1a#.library.v1.GetLibraryItemsResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\x1a\x10\x64ownload-service\x12u\n\x0f\x43heckGameAccess\x12\".library.v1.CheckGameAccessRequest\x1a#.library.v1.CheckGameAccessResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\x1a\x10\x64ownload-service\x12\x88\x01\n\x10GetPlaytimeStats\x12#.library.v1.GetPlaytimeStatsRequest\x1a$.library.v1.GetPlaytimeStatsResponse\")\x90\x02\x01\xca\xf3\x18\"\x1a\x10\x64ownload-service\x1a\x0esocial-service\x12\xa8\x01\n\x13GetUserAchievements\x12&.library.v1.GetUserAchievementsRequest\x1a\'.library.v1.GetUserAchievementsResponse\"@\x90\x02\x01\xca\xf3\x18\"\x1a\x10\x64ownload-service\x1a\x0esocial-service\xe2\xf3\x18\x13\n\x11PRODUCT_NOT_FOUNDb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,26 +51,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPLAYTIMESTATSREQUEST'].fields_by_name['product_ids']._serialized_options = b'\272H\r\222\001\n\020\364\003\"\005r\003\260\001\001'
   _globals['_GETPLAYTIMESTATSREQUEST'].fields_by_name['period']._loaded_options = None
   _globals['_GETPLAYTIMESTATSREQUEST'].fields_by_name['period']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_GETUSERACHIEVEMENTSREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_GETUSERACHIEVEMENTSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETUSERACHIEVEMENTSREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_GETUSERACHIEVEMENTSREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_LIBRARYQUERYSERVICE'].methods_by_name['GetLibraryItems']._loaded_options = None
   _globals['_LIBRARYQUERYSERVICE'].methods_by_name['GetLibraryItems']._serialized_options = b'\220\002\001\312\363\030\022\032\020download-service'
   _globals['_LIBRARYQUERYSERVICE'].methods_by_name['CheckGameAccess']._loaded_options = None
   _globals['_LIBRARYQUERYSERVICE'].methods_by_name['CheckGameAccess']._serialized_options = b'\220\002\001\312\363\030\022\032\020download-service'
   _globals['_LIBRARYQUERYSERVICE'].methods_by_name['GetPlaytimeStats']._loaded_options = None
   _globals['_LIBRARYQUERYSERVICE'].methods_by_name['GetPlaytimeStats']._serialized_options = b'\220\002\001\312\363\030\"\032\020download-service\032\016social-service'
-  _globals['_GETLIBRARYITEMSREQUEST']._serialized_start=185
-  _globals['_GETLIBRARYITEMSREQUEST']._serialized_end=308
-  _globals['_GETLIBRARYITEMSRESPONSE']._serialized_start=310
-  _globals['_GETLIBRARYITEMSRESPONSE']._serialized_end=380
-  _globals['_OWNEDITEM']._serialized_start=383
-  _globals['_OWNEDITEM']._serialized_end=615
-  _globals['_CHECKGAMEACCESSREQUEST']._serialized_start=617
-  _globals['_CHECKGAMEACCESSREQUEST']._serialized_end=717
-  _globals['_CHECKGAMEACCESSRESPONSE']._serialized_start=719
-  _globals['_CHECKGAMEACCESSRESPONSE']._serialized_end=846
-  _globals['_GETPLAYTIMESTATSREQUEST']._serialized_start=849
-  _globals['_GETPLAYTIMESTATSREQUEST']._serialized_end=1022
-  _globals['_GETPLAYTIMESTATSRESPONSE']._serialized_start=1024
-  _globals['_GETPLAYTIMESTATSRESPONSE']._serialized_end=1114
-  _globals['_LIBRARYQUERYSERVICE']._serialized_start=1117
-  _globals['_LIBRARYQUERYSERVICE']._serialized_end=1515
+  _globals['_LIBRARYQUERYSERVICE'].methods_by_name['GetUserAchievements']._loaded_options = None
+  _globals['_LIBRARYQUERYSERVICE'].methods_by_name['GetUserAchievements']._serialized_options = b'\220\002\001\312\363\030\"\032\020download-service\032\016social-service\342\363\030\023\n\021PRODUCT_NOT_FOUND'
+  _globals['_GETLIBRARYITEMSREQUEST']._serialized_start=216
+  _globals['_GETLIBRARYITEMSREQUEST']._serialized_end=339
+  _globals['_GETLIBRARYITEMSRESPONSE']._serialized_start=341
+  _globals['_GETLIBRARYITEMSRESPONSE']._serialized_end=411
+  _globals['_OWNEDITEM']._serialized_start=414
+  _globals['_OWNEDITEM']._serialized_end=646
+  _globals['_CHECKGAMEACCESSREQUEST']._serialized_start=648
+  _globals['_CHECKGAMEACCESSREQUEST']._serialized_end=748
+  _globals['_CHECKGAMEACCESSRESPONSE']._serialized_start=750
+  _globals['_CHECKGAMEACCESSRESPONSE']._serialized_end=877
+  _globals['_GETPLAYTIMESTATSREQUEST']._serialized_start=880
+  _globals['_GETPLAYTIMESTATSREQUEST']._serialized_end=1053
+  _globals['_GETPLAYTIMESTATSRESPONSE']._serialized_start=1055
+  _globals['_GETPLAYTIMESTATSRESPONSE']._serialized_end=1145
+  _globals['_GETUSERACHIEVEMENTSREQUEST']._serialized_start=1147
+  _globals['_GETUSERACHIEVEMENTSREQUEST']._serialized_end=1251
+  _globals['_GETUSERACHIEVEMENTSRESPONSE']._serialized_start=1253
+  _globals['_GETUSERACHIEVEMENTSRESPONSE']._serialized_end=1353
+  _globals['_LIBRARYQUERYSERVICE']._serialized_start=1356
+  _globals['_LIBRARYQUERYSERVICE']._serialized_end=1925
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from library.v1 import achievements_pb2 as _achievements_pb2
 from library.v1 import items_pb2 as _items_pb2
 from library.v1 import playtime_pb2 as _playtime_pb2
 from samovar.options.v1 import options_pb2 as _options_pb2
@@ -70,3 +71,17 @@ class GetPlaytimeStatsResponse(_message.Message):
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     statistics: _playtime_pb2.PlaytimeStatistics
     def __init__(self, statistics: _Optional[_Union[_playtime_pb2.PlaytimeStatistics, _Mapping]] = ...) -> None: ...
+
+class GetUserAchievementsRequest(_message.Message):
+    __slots__ = ("user_id", "product_id")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ...) -> None: ...
+
+class GetUserAchievementsResponse(_message.Message):
+    __slots__ = ("achievements",)
+    ACHIEVEMENTS_FIELD_NUMBER: _ClassVar[int]
+    achievements: _containers.RepeatedCompositeFieldContainer[_achievements_pb2.UserAchievementStatus]
+    def __init__(self, achievements: _Optional[_Iterable[_Union[_achievements_pb2.UserAchievementStatus, _Mapping]]] = ...) -> None: ...

@@ -50,6 +50,11 @@ class LibraryQueryServiceStub:
                 request_serializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsRequest.SerializeToString,
                 response_deserializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsResponse.FromString,
                 _registered_method=True)
+        self.GetUserAchievements = channel.unary_unary(
+                '/library.v1.LibraryQueryService/GetUserAchievements',
+                request_serializer=library_dot_v1_dot_query__pb2.GetUserAchievementsRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_query__pb2.GetUserAchievementsResponse.FromString,
+                _registered_method=True)
 
 
 class LibraryQueryServiceServicer:
@@ -77,6 +82,13 @@ class LibraryQueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUserAchievements(self, request, context):
+        """Every achievement of a product, with how far a user is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LibraryQueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_LibraryQueryServiceServicer_to_server(servicer, server):
                     servicer.GetPlaytimeStats,
                     request_deserializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsRequest.FromString,
                     response_serializer=library_dot_v1_dot_query__pb2.GetPlaytimeStatsResponse.SerializeToString,
+            ),
+            'GetUserAchievements': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUserAchievements,
+                    request_deserializer=library_dot_v1_dot_query__pb2.GetUserAchievementsRequest.FromString,
+                    response_serializer=library_dot_v1_dot_query__pb2.GetUserAchievementsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class LibraryQueryService:
             '/library.v1.LibraryQueryService/GetPlaytimeStats',
             library_dot_v1_dot_query__pb2.GetPlaytimeStatsRequest.SerializeToString,
             library_dot_v1_dot_query__pb2.GetPlaytimeStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUserAchievements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.LibraryQueryService/GetUserAchievements',
+            library_dot_v1_dot_query__pb2.GetUserAchievementsRequest.SerializeToString,
+            library_dot_v1_dot_query__pb2.GetUserAchievementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,8 @@ class LibraryQueryServiceStub:
     """Whether a user may use a product now."""
     GetPlaytimeStats: _aio.UnaryUnaryMultiCallable[_query_pb2.GetPlaytimeStatsRequest, _query_pb2.GetPlaytimeStatsResponse]
     """How long a user has played, out of the sessions that ended."""
+    GetUserAchievements: _aio.UnaryUnaryMultiCallable[_query_pb2.GetUserAchievementsRequest, _query_pb2.GetUserAchievementsResponse]
+    """Every achievement of a product, with how far a user is."""
 
 class LibraryQueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Questions of other services."""
@@ -49,5 +51,13 @@ class LibraryQueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_query_pb2.GetPlaytimeStatsRequest, _abc.Awaitable[_query_pb2.GetPlaytimeStatsResponse]],
     ) -> _abc.Awaitable[_query_pb2.GetPlaytimeStatsResponse]:
         """How long a user has played, out of the sessions that ended."""
+
+    @_abc_1.abstractmethod
+    def GetUserAchievements(
+        self,
+        request: _query_pb2.GetUserAchievementsRequest,
+        context: _aio.ServicerContext[_query_pb2.GetUserAchievementsRequest, _abc.Awaitable[_query_pb2.GetUserAchievementsResponse]],
+    ) -> _abc.Awaitable[_query_pb2.GetUserAchievementsResponse]:
+        """Every achievement of a product, with how far a user is."""
 
 def add_LibraryQueryServiceServicer_to_server(servicer: LibraryQueryServiceServicer, server: _aio.Server) -> None: ...

@@ -15,7 +15,9 @@ import grpc
 import grpc.aio
 from catalog.v1 import product_pb2, product_pb2_grpc
 from google.protobuf.message import Message
+from grpc_status import rpc_status
 from library.v1 import items_pb2 as pb
+from library.v1.achievements_pb2_grpc import AchievementServiceStub
 from library.v1.categories_pb2_grpc import CategoryServiceStub
 from library.v1.game_settings_pb2_grpc import GameSettingsSyncServiceStub
 from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
@@ -27,6 +29,8 @@ from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundComple
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from chassis.error_wire import to_rpc_status
+from chassis.errors import DomainError, Kind
 from chassis.event_bus import EventBus
 from chassis.event_log import open_event_log
 from chassis.events import CloudEvent, from_wire, new_event
@@ -49,6 +53,9 @@ BUSINESS_TABLES = (
     "game_specific_settings",
     "wishlist_items",
     "playtime_sessions",
+    "user_achievements",
+    "achievement_stats",
+    "catalog_achievements",
 )
 
 
@@ -57,6 +64,7 @@ class SmallCatalog(product_pb2_grpc.ProductServiceServicer):
 
     def __init__(self) -> None:
         self.titles: dict[UUID, tuple[str, str]] = {}
+        self.achievements: dict[UUID, list[product_pb2.Achievement]] = {}
         self.calls: list[Sequence[str]] = []
         self.credentials: list[str] = []
         self.delay_seconds = 0.0
@@ -78,6 +86,13 @@ class SmallCatalog(product_pb2_grpc.ProductServiceServicer):
             ]
         )
 
+    async def ListAchievements(self, request: Any, context: Any) -> Any:
+        product_id = UUID(request.product_id)
+        if product_id not in self.achievements:
+            unknown = DomainError(Kind.NOT_FOUND, "PRODUCT_NOT_FOUND", details={"product_id": request.product_id})
+            await context.abort_with_status(rpc_status.to_status(to_rpc_status(unknown, domain="catalog-service")))
+        return product_pb2.ListAchievementsResponse(achievements=self.achievements[product_id])
+
 
 @dataclass
 class Rig:
@@ -90,6 +105,7 @@ class Rig:
     settings: GameSettingsSyncServiceStub
     wishes: WishlistServiceStub
     playtime: PlaytimeTrackerServiceStub
+    achievements: AchievementServiceStub
     catalog: SmallCatalog
     bus: EventBus
     postgres_dsn: str
@@ -228,6 +244,7 @@ async def library_rig(
             settings=GameSettingsSyncServiceStub(channel),
             wishes=WishlistServiceStub(channel),
             playtime=PlaytimeTrackerServiceStub(channel),
+            achievements=AchievementServiceStub(channel),
             catalog=catalog,
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),

@@ -101,12 +101,13 @@ async def test_what_is_not_there_not_owned_or_over_is_refused(rig: Rig):
 
     await rig.publish(refund(user_id, product_id, order_id=order_id))
 
-    async def is_over() -> bool:
-        end = pb.EndPlaytimeSessionRequest(session_id=session.id)
-        ended = (await rig.playtime.EndPlaytimeSession(end, metadata=me)).session
-        return ended.status != pb.PLAYTIME_SESSION_STATUS_ACTIVE
+    async def is_gone() -> bool:
+        return not await own_items(rig, user_id)
 
-    await until(is_over)
+    await until(is_gone)
+    end = pb.EndPlaytimeSessionRequest(session_id=session.id)
+    ended = (await rig.playtime.EndPlaytimeSession(end, metadata=me)).session
+    assert ended.status == pb.PLAYTIME_SESSION_STATUS_TERMINATED
     refused = await refusal(rig.playtime.RecordPlaytimeHeartbeat(heartbeat(session.id), metadata=me))
     assert (refused.kind, refused.reason) == (Kind.FAILED_PRECONDITION, "INVALID_STATE_TRANSITION")
     refused = await refusal(rig.playtime.RecordPlaytimeHeartbeat(heartbeat("no-uuid", -1), metadata=me))
@@ -114,7 +115,7 @@ async def test_what_is_not_there_not_owned_or_over_is_refused(rig: Rig):
     assert {violation.field for violation in refused.violations} == {"session_id", "heartbeat.sequence"}
 
 
-async def test_twenty_devices_that_play_at_once_play_no_longer_than_the_clock(rig: Rig):
+async def test_ten_devices_that_play_at_once_play_no_longer_than_the_clock(rig: Rig):
     user_id, product_id = uuid4(), uuid4()
     me = user(user_id)
     await rig.buy(user_id, product_id)
@@ -126,7 +127,7 @@ async def test_twenty_devices_that_play_at_once_play_no_longer_than_the_clock(ri
         end = pb.EndPlaytimeSessionRequest(session_id=session.id)
         return (await rig.playtime.EndPlaytimeSession(end, metadata=me)).session
 
-    sessions = await asyncio.gather(*(play() for _ in range(20)))
+    sessions = await asyncio.gather(*(play() for _ in range(10)))
     first = min(session.start_time.ToNanoseconds() for session in sessions)
     last = max(session.end_time.ToNanoseconds() for session in sessions)
     (item,) = await own_items(rig, user_id)

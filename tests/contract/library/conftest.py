@@ -12,8 +12,11 @@ from sqlalchemy import select
 from chassis.database import open_database
 from chassis.migrations import upgrade
 from library_svc.application.ports import (
+    AchievementReader,
+    AchievementTallies,
     Begin,
     CategoryReader,
+    Definitions,
     GameSettingsReader,
     LibraryReader,
     PlaytimeReader,
@@ -25,6 +28,11 @@ from library_svc.domain.ids import UserId
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_achievements import (
+    PostgresAchievementReader,
+    PostgresAchievementTallies,
+    PostgresDefinitions,
+)
 from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
@@ -34,6 +42,10 @@ from library_svc.infrastructure.tables import shared
 
 Told = tuple[str, str]
 """An event as the platform is told it: the end of its type, its product."""
+
+
+Audited = tuple[str, str, str]
+"""An entry of the audit log: action, resource, outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,11 @@ class Adapters:
     settings: GameSettingsReader
     wishes: WishlistReader
     playtime: PlaytimeReader
+    achievements: AchievementReader
+    tallies: AchievementTallies
+    definitions: Definitions
     told: Callable[[UserId], Awaitable[Sequence[Told]]]
+    audited: Callable[[UserId], Awaitable[Sequence[Audited]]]
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +81,23 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
         async def told_in_memory(user_id: UserId) -> Sequence[Told]:
             return [_told(event) for event in library.events if event.user_id == user_id]
 
-        yield Adapters(library.begin, library, products, library, library, library, library, told_in_memory)
+        async def audited_in_memory(user_id: UserId) -> Sequence[Audited]:
+            return [(action, resource, outcome) for who, action, resource, outcome in library.audited if who == user_id]
+
+        yield Adapters(
+            begin=library.begin,
+            reader=library,
+            products=products,
+            categories=library,
+            settings=library,
+            wishes=library,
+            playtime=library,
+            achievements=library,
+            tallies=library,
+            definitions=library.definitions,
+            told=told_in_memory,
+            audited=audited_in_memory,
+        )
         return
 
     if not migrated_databases:
@@ -81,6 +113,12 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
                 rows = await connection.execute(statement.order_by(columns.position))
             return [(row.type.removeprefix("com.platform.library."), row.payload["productId"]) for row in rows]
 
+        async def audited_in_log(user_id: UserId) -> Sequence[Audited]:
+            log = shared.audit_log.c
+            statement = select(log.action, log.resource, log.outcome).where(log.actor == str(user_id)).order_by(log.at)
+            async with database.connect() as connection:
+                return [tuple(row) for row in await connection.execute(statement)]
+
         library = PostgresLibrary(database, consumer="tests")
         yield Adapters(
             begin=library.begin,
@@ -90,7 +128,11 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
             settings=PostgresGameSettingsReader(database),
             wishes=PostgresWishlistReader(database),
             playtime=PostgresPlaytimeReader(database),
+            achievements=PostgresAchievementReader(database),
+            tallies=PostgresAchievementTallies(database),
+            definitions=PostgresDefinitions(database),
             told=told_in_outbox,
+            audited=audited_in_log,
         )
 
 

@@ -87,6 +87,11 @@ class ErrorReason(betterproto2.Enum):
     Game not found in the wishlist.
     """
 
+    ACHIEVEMENT_NOT_FOUND = 69
+    """
+    Achievement not found.
+    """
+
     PLAYTIME_SESSION_NOT_FOUND = 68
     """
     Playtime session not found.
@@ -162,6 +167,11 @@ class ErrorReason(betterproto2.Enum):
     Download already active.
     """
 
+    ACHIEVEMENT_ALREADY_UNLOCKED = 70
+    """
+    Achievement already unlocked.
+    """
+
     INVALID_STATE_TRANSITION = 23
     """
     Invalid state transition.
@@ -190,6 +200,11 @@ class ErrorReason(betterproto2.Enum):
     FILE_HASH_MISMATCH = 26
     """
     File hash mismatch.
+    """
+
+    ACHIEVEMENT_PROGRESS_REJECTED = 71
+    """
+    Achievement progress rejected.
     """
 
     WISHLIST_LIMIT_EXCEEDED = 67
@@ -279,6 +294,7 @@ class ErrorReason(betterproto2.Enum):
             60: "ERROR_REASON_CATEGORY_NOT_FOUND",
             62: "ERROR_REASON_GAME_SETTINGS_NOT_FOUND",
             65: "ERROR_REASON_GAME_NOT_FOUND_IN_WISHLIST",
+            69: "ERROR_REASON_ACHIEVEMENT_NOT_FOUND",
             68: "ERROR_REASON_PLAYTIME_SESSION_NOT_FOUND",
             11: "ERROR_REASON_PRODUCT_NOT_FOUND",
             12: "ERROR_REASON_VERSION_NOT_FOUND",
@@ -294,12 +310,14 @@ class ErrorReason(betterproto2.Enum):
             61: "ERROR_REASON_CATEGORY_ALREADY_EXISTS",
             66: "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS",
             22: "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE",
+            70: "ERROR_REASON_ACHIEVEMENT_ALREADY_UNLOCKED",
             23: "ERROR_REASON_INVALID_STATE_TRANSITION",
             24: "ERROR_REASON_RESOURCE_TYPE_CONFLICT",
             25: "ERROR_REASON_VERSION_NOT_AVAILABLE",
             63: "ERROR_REASON_SETTINGS_VERSION_CONFLICT",
             64: "ERROR_REASON_PRECONDITION_REQUIRED",
             26: "ERROR_REASON_FILE_HASH_MISMATCH",
+            71: "ERROR_REASON_ACHIEVEMENT_PROGRESS_REJECTED",
             67: "ERROR_REASON_WISHLIST_LIMIT_EXCEEDED",
             27: "ERROR_REASON_MANIFEST_SIGNATURE_INVALID",
             28: "ERROR_REASON_MANIFEST_INVALID",
@@ -333,6 +351,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_CATEGORY_NOT_FOUND": 60,
             "ERROR_REASON_GAME_SETTINGS_NOT_FOUND": 62,
             "ERROR_REASON_GAME_NOT_FOUND_IN_WISHLIST": 65,
+            "ERROR_REASON_ACHIEVEMENT_NOT_FOUND": 69,
             "ERROR_REASON_PLAYTIME_SESSION_NOT_FOUND": 68,
             "ERROR_REASON_PRODUCT_NOT_FOUND": 11,
             "ERROR_REASON_VERSION_NOT_FOUND": 12,
@@ -348,12 +367,14 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_CATEGORY_ALREADY_EXISTS": 61,
             "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS": 66,
             "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE": 22,
+            "ERROR_REASON_ACHIEVEMENT_ALREADY_UNLOCKED": 70,
             "ERROR_REASON_INVALID_STATE_TRANSITION": 23,
             "ERROR_REASON_RESOURCE_TYPE_CONFLICT": 24,
             "ERROR_REASON_VERSION_NOT_AVAILABLE": 25,
             "ERROR_REASON_SETTINGS_VERSION_CONFLICT": 63,
             "ERROR_REASON_PRECONDITION_REQUIRED": 64,
             "ERROR_REASON_FILE_HASH_MISMATCH": 26,
+            "ERROR_REASON_ACHIEVEMENT_PROGRESS_REJECTED": 71,
             "ERROR_REASON_WISHLIST_LIMIT_EXCEEDED": 67,
             "ERROR_REASON_MANIFEST_SIGNATURE_INVALID": 27,
             "ERROR_REASON_MANIFEST_INVALID": 28,

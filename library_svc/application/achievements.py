@@ -1,0 +1,188 @@
+"""Showing how far a user is with a product's achievements, and getting further. Called by AchievementService and
+LibraryQueryService, and by main.py for what goes on beside them.
+
+How many have an achievement is counted behind: an unlock notes itself in its transaction, and `keep_counted` adds the notes up, so
+that a thousand unlocks of one achievement do not wait for each other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
+from library_svc.application.ports import (
+    AchievementReader,
+    AchievementSort,
+    AchievementTallies,
+    Begin,
+    Catalog,
+    Definitions,
+    Origin,
+    ShownAchievement,
+    Transaction,
+)
+from library_svc.domain.achievements import (
+    Achievement,
+    AchievementNotFound,
+    AchievementUnlocked,
+    Cause,
+    Increment,
+    ProgressRejected,
+    SetTo,
+)
+from library_svc.domain.catalog import ProductNotFound
+from library_svc.domain.entitlements import foundation
+from library_svc.domain.ids import AchievementId, ProductId, UserId
+
+CATALOG_DEADLINE_SECONDS = 2.0
+"""How long Catalog is waited for."""
+DEFINITIONS_KEPT = timedelta(hours=1)
+"""How old the definitions of a product may be when they are shown."""
+DEFINITIONS_KEPT_FOR_UNKNOWN = timedelta(seconds=60)
+"""How old they may be when they are said not to have an achievement: it may be a new one."""
+COUNT_SECONDS = 5.0
+"""How far the numbers of those who have an achievement may be behind."""
+COUNT_BATCH = 20_000
+"""Notes added up in one go."""
+
+AUDITED_ACTION = "achievement.progress"
+
+logger = logging.getLogger(__name__)
+
+
+class DefinitionFiller:
+    """Keeps the read model of Catalog's achievements, product by product, as they are asked for."""
+
+    def __init__(self, catalog: Catalog, definitions: Definitions, *, now: Callable[[], datetime]) -> None:
+        self._catalog = catalog
+        self._definitions = definitions
+        self._now = now
+
+    async def fill(self, product_id: ProductId, known_as_of: datetime | None, *, kept: timedelta) -> bool:
+        """Asks Catalog when what is known is older than `kept`. With Catalog away, what is known is good enough.
+
+        Returns:
+            Whether the read model was renewed.
+
+        Raises:
+            ProductNotFound: Catalog does not know the product.
+            DomainError: nothing is known, and Catalog cannot be asked.
+        """
+        now = self._now()
+        if known_as_of is not None and now - known_as_of <= kept:
+            return False
+        try:
+            async with asyncio.timeout(CATALOG_DEADLINE_SECONDS):
+                found = await self._catalog.list_achievements(product_id)
+        except (DomainError, TimeoutError) as error:
+            if isinstance(error, DomainError) and error.kind is Kind.NOT_FOUND:
+                raise ProductNotFound(product_id) from error
+            logger.warning("catalog cannot be asked", extra={"error": repr(error)})
+            if known_as_of is None:
+                raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE") from error
+            return False
+        await self._definitions.replace(product_id, found, as_of=now)
+        return True
+
+
+async def list_achievements(
+    reader: AchievementReader,
+    filler: DefinitionFiller,
+    *,
+    user_id: UserId,
+    product_id: ProductId,
+    sort: AchievementSort = AchievementSort.DEFAULT,
+) -> Sequence[ShownAchievement]:
+    """All achievements of a product, with how far the user is.
+
+    Raises:
+        ProductNotFound: there is no such product.
+    """
+    found = await reader.list_achievements(user_id, product_id, sort)
+    if await filler.fill(product_id, found.as_of, kept=DEFINITIONS_KEPT):
+        found = await reader.list_achievements(user_id, product_id, sort)
+    return found.achievements
+
+
+async def get_achievement(
+    reader: AchievementReader,
+    filler: DefinitionFiller,
+    *,
+    user_id: UserId,
+    product_id: ProductId,
+    achievement_id: AchievementId,
+) -> ShownAchievement:
+    """One of a product's achievements, with how far the user is.
+
+    Raises:
+        AchievementNotFound: the product has no such achievement, or there is no such product.
+    """
+    found = await reader.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+    shown = found.of(achievement_id)
+    try:
+        if shown is None and await filler.fill(product_id, found.as_of, kept=DEFINITIONS_KEPT_FOR_UNKNOWN):
+            found = await reader.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+            shown = found.of(achievement_id)
+    except ProductNotFound as error:
+        raise AchievementNotFound(achievement_id) from error
+    if shown is None:
+        raise AchievementNotFound(achievement_id)
+    return shown
+
+
+async def update_progress(
+    begin: Begin,
+    reader: AchievementReader,
+    filler: DefinitionFiller,
+    *,
+    user_id: UserId,
+    product_id: ProductId,
+    achievement_id: AchievementId,
+    step: SetTo | Increment,
+    origin: Origin,
+    now: datetime,
+) -> ShownAchievement:
+    """Gets a user further with an achievement, in one transaction.
+
+    Raises:
+        AchievementNotFound: the product has no such achievement.
+        AlreadyUnlocked: the user has it.
+        ProgressRejected: it cannot have happened; that it was tried is noted in the audit log.
+    """
+    shown = await get_achievement(reader, filler, user_id=user_id, product_id=product_id, achievement_id=achievement_id)
+    async with begin() as tx:
+        await tx.lock_user(user_id)
+        if cause := await _impossible(tx, user_id, product_id):
+            await tx.audit(origin, action=AUDITED_ACTION, resource=str(achievement_id), outcome=f"rejected: {cause}")
+            await tx.commit()
+            raise ProgressRejected(cause)
+        before = await tx.achievements.find(user_id, achievement_id)
+        before = before or Achievement(user_id, achievement_id, product_id)
+        after = before.advanced(step, shown.definition, now)
+        await tx.achievements.save(after)
+        if after.unlocked_at is not None:
+            await tx.achievements.count_unlock(product_id, achievement_id)
+            tx.record(AchievementUnlocked(user_id, product_id, achievement_id, after.unlocked_at))
+        await tx.commit()
+    return shown.at(after)
+
+
+async def _impossible(tx: Transaction, user_id: UserId, product_id: ProductId) -> Cause | None:
+    """Why the user cannot have got anywhere; None: they can."""
+    if foundation(await tx.entitlements.of_product(user_id, product_id)) is None:
+        return Cause.NOT_OWNED
+    return None if await tx.playtime.has_begun(user_id, product_id) else Cause.NEVER_PLAYED
+
+
+async def keep_counted(tallies: AchievementTallies) -> None:
+    """Adds up who has what, again and again."""
+    while True:
+        await asyncio.sleep(COUNT_SECONDS)
+        try:
+            while await tallies.add_up(limit=COUNT_BATCH) == COUNT_BATCH:
+                pass
+        except DomainError as error:
+            if error.kind not in RETRYABLE_KINDS:
+                raise
+            logger.warning("achievements are not counted for now", extra={"error": error.reason})

@@ -1,0 +1,176 @@
+"""Achievements in PostgreSQL: what users have, what Catalog defines, and how many have it."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Column, RowMapping, and_, delete, func, insert, literal, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.database import Database
+from library_svc.application.ports import AchievementList, AchievementSort, ShownAchievement
+from library_svc.domain.achievements import Achievement, Definition, rarity_percentage
+from library_svc.domain.ids import AchievementId, ProductId, UserId
+from library_svc.infrastructure.tables import (
+    achievement_notes,
+    achievement_stats,
+    catalog_achievement_lists,
+    catalog_achievements,
+    product_players,
+    user_achievements,
+)
+
+COLUMNS: Final[tuple[Column[Any], ...]] = tuple(user_achievements.c[field.name] for field in fields(Achievement))
+"""The columns of a user's achievement are the attributes of the entity."""
+
+# One statement: a note is gone exactly when it is in a tally. The tallies are locked in the order of their keys.
+ADD_UP: Final = text(
+    """
+WITH taken AS (
+    DELETE FROM achievement_notes
+    WHERE id IN (SELECT id FROM achievement_notes ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING product_id, achievement_meta_id
+), unlocked AS (
+    INSERT INTO achievement_stats AS stats (product_id, achievement_meta_id, unlocked_count)
+    SELECT product_id, achievement_meta_id, count(*) FROM taken
+    WHERE achievement_meta_id IS NOT NULL
+    GROUP BY product_id, achievement_meta_id ORDER BY product_id, achievement_meta_id
+    ON CONFLICT (product_id, achievement_meta_id) DO UPDATE SET unlocked_count = stats.unlocked_count + excluded.unlocked_count
+), players AS (
+    INSERT INTO product_players AS stats (product_id, player_count)
+    SELECT product_id, count(*) FROM taken
+    WHERE achievement_meta_id IS NULL
+    GROUP BY product_id ORDER BY product_id
+    ON CONFLICT (product_id) DO UPDATE SET player_count = stats.player_count + excluded.player_count
+)
+SELECT count(*) FROM taken
+"""
+)
+
+
+class PostgresAchievements:
+    """The Achievements of a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def find(self, user_id: UserId, achievement_id: AchievementId) -> Achievement | None:
+        table = user_achievements
+        statement = select(*COLUMNS).where(table.c.user_id == user_id, table.c.achievement_meta_id == achievement_id)
+        row = (await self._connection.execute(statement.with_for_update())).mappings().one_or_none()
+        return Achievement(**row) if row else None
+
+    async def save(self, achievement: Achievement) -> None:
+        row = {column.name: getattr(achievement, column.name) for column in COLUMNS}
+        keys = ("user_id", "achievement_meta_id")
+        values = {name: value for name, value in row.items() if name not in keys}
+        await self._connection.execute(
+            upsert(user_achievements)
+            .values(row)
+            .on_conflict_do_update(index_elements=keys, set_={**values, "updated_at": func.now()})
+        )
+
+    async def count_unlock(self, product_id: ProductId, achievement_id: AchievementId) -> None:
+        note = {"product_id": product_id, "achievement_meta_id": achievement_id}
+        await self._connection.execute(insert(achievement_notes).values(note))
+
+
+class PostgresAchievementReader:
+    """The AchievementReader over PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
+        lists, defined, own = catalog_achievement_lists.c, catalog_achievements.c, user_achievements.c
+        stats, players = achievement_stats.c, product_players.c
+        unlocked, played = func.coalesce(stats.unlocked_count, 0), func.coalesce(players.player_count, 0)
+        statement = (
+            select(
+                lists.as_of,
+                *catalog_achievements.c,
+                func.coalesce(own.is_unlocked, literal(value=False)).label("is_unlocked"),
+                own.unlocked_at,
+                func.coalesce(own.current_progress, 0).label("current_progress"),
+                unlocked.label("unlocked"),
+                played.label("players"),
+            )
+            .select_from(
+                catalog_achievement_lists.outerjoin(catalog_achievements, lists.product_id == defined.product_id)
+                .outerjoin(
+                    user_achievements,
+                    and_(own.user_id == user_id, own.achievement_meta_id == defined.achievement_meta_id),
+                )
+                .outerjoin(
+                    achievement_stats,
+                    and_(
+                        stats.product_id == defined.product_id, stats.achievement_meta_id == defined.achievement_meta_id
+                    ),
+                )
+                .outerjoin(product_players, players.product_id == lists.product_id)
+            )
+            .where(lists.product_id == product_id)
+        )
+        match sort:
+            case AchievementSort.RARITY_ASC:
+                statement = statement.order_by(unlocked)
+            case AchievementSort.UNLOCKED_AT_DESC:
+                statement = statement.order_by(own.unlocked_at.desc().nulls_last())
+        statement = statement.order_by(defined.ordinal, defined.achievement_meta_id)
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        shown = [_shown(row) for row in rows if row["achievement_meta_id"] is not None]
+        return AchievementList(shown, rows[0]["as_of"] if rows else None)
+
+
+class PostgresAchievementTallies:
+    """The AchievementTallies over PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_up(self, *, limit: int) -> int:
+        async with self._database.begin() as tx:
+            added = (await tx.connection.execute(ADD_UP, {"limit": limit})).scalar_one()
+            await tx.commit()
+        return int(added)
+
+
+class PostgresDefinitions:
+    """The Definitions over PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def replace(self, product_id: ProductId, definitions: Sequence[Definition], *, as_of: datetime) -> None:
+        lists, table = catalog_achievement_lists, catalog_achievements
+        newest = upsert(lists).values(product_id=product_id, as_of=as_of)
+        newest = newest.on_conflict_do_update(
+            index_elements=["product_id"], set_={"as_of": as_of}, where=lists.c.as_of <= as_of
+        )
+        async with self._database.begin() as tx:
+            is_newer = (await tx.connection.execute(newest.returning(lists.c.product_id))).scalar_one_or_none()
+            if is_newer is None:
+                return
+            await tx.connection.execute(delete(table).where(table.c.product_id == product_id))
+            if definitions:
+                await tx.connection.execute(insert(table), [_row(definition) for definition in definitions])
+            await tx.commit()
+
+
+def _row(definition: Definition) -> dict[str, Any]:
+    row = {field.name: getattr(definition, field.name) for field in fields(Definition)}
+    return {"achievement_meta_id": row.pop("id"), **row}
+
+
+def _shown(row: RowMapping) -> ShownAchievement:
+    values = {field.name: row[field.name] for field in fields(Definition) if field.name != "id"}
+    return ShownAchievement(
+        definition=Definition(id=row["achievement_meta_id"], **values),
+        is_unlocked=row["is_unlocked"],
+        unlocked_at=row["unlocked_at"],
+        current_progress=row["current_progress"],
+        rarity_percentage=rarity_percentage(row["unlocked"], row["players"]),
+    )
