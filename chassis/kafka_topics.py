@@ -85,6 +85,18 @@ async def delete_topics(brokers: str, topics: Sequence[str]) -> None:
         await admin.delete_topics([name for topic in topics for name in (topic, topic + DEAD_LETTER_SUFFIX)])
 
 
+async def delete_topics_with(brokers: str, prefix: str) -> None:
+    """Removes every topic whose name begins with the prefix: for environments that come and go on a shared cluster.
+
+    Raises:
+        TopicsNotMade: no broker answers.
+    """
+    async with open_admin(brokers) as admin:
+        doomed = [name for name in await admin.list_topics() if name.startswith(prefix)]
+        if prefix and doomed:
+            await admin.delete_topics(doomed)
+
+
 class KafkaObserver:
     """Measures groups without being a member of any. Connects when first asked, and again after an error."""
 

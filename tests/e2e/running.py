@@ -37,7 +37,10 @@ NO_RATE_LIMITS = ("--set", "gateway.RATE_LIMIT_READS=1000000", "--set", "gateway
 
 
 def start_platform(home: Path, *options: str) -> Platform:
-    """Starts one and waits until it is ready; the log is `up.log` in its home's parent."""
+    """Starts one and waits until it is ready; the log is `up.log` in its home's parent. It stands on the real backends if
+    TEST_BACKENDS says so.
+    """
+    options = ("--backends", os.environ.get("TEST_BACKENDS", "embedded"), *options)
     ready_file = home.parent / f"{home.name}-ready.json"
     log_path = home.parent / f"{home.name}-up.log"
     with log_path.open("wb") as log:
@@ -59,8 +62,14 @@ def start_platform(home: Path, *options: str) -> Platform:
 
 
 def stop_platform(platform: Platform) -> list[psutil.Process]:
-    """Stops it as Ctrl-C does; returns the processes of its tree that are still there afterwards."""
+    """Stops it as Ctrl-C does and removes what it had on real backends; returns the processes of its tree that are still there
+    afterwards.
+    """
     tree = psutil.Process(platform.process.pid).children(recursive=True)
     platform.process.send_signal(signal.SIGINT)
     platform.process.wait(STOP_SECONDS)
-    return psutil.wait_procs(tree, timeout=5)[1]
+    left = psutil.wait_procs(tree, timeout=5)[1]
+    if "postgres" not in platform.private["pids"]:
+        reset = [SAMOVAR, "reset"]
+        subprocess.run(reset, env={**os.environ, "SAMOVAR_HOME": str(platform.home)}, check=True, timeout=STOP_SECONDS)
+    return left
