@@ -35,6 +35,7 @@ from sandbox.platform_config import (
     description,
     embedded_backends,
     environments,
+    program_of,
     write_private,
 )
 from sandbox.supervisor import LogSink, Program, Supervisor
@@ -91,7 +92,7 @@ async def running(
         supervisor = Supervisor(log, on_change)
         try:
             own = environments(home, ports, backends, public_keys)
-            settings = {name: {**own[name], **(overrides or {}).get(name, {})} for name in own}
+            settings = {name: {**own[name], **(overrides or {}).get(program_of(name), {})} for name in own}
             if on_real_backends:
                 await real_backends.prepare(backends)
             else:
@@ -152,19 +153,24 @@ async def _start_programs(
     supervisor: Supervisor, ports: Ports, backends: Backends, environment: Mapping[str, Mapping[str, str]]
 ) -> None:
     await _migrate({name: backends.dsns[name] for name in databases() if name in backends.dsns})
-    services = (
+    modules = {"library": "library_svc", "download": "download_svc"}
+    services = [
         ("sandbox", "sandbox", ports.sandbox),
-        ("library", "library_svc", ports.library),
-        ("download", "download_svc", ports.download),
-    )
+        ("library", modules["library"], ports.library),
+        ("download", modules["download"], ports.download),
+    ]
+    services += [
+        (name, modules[of], port) for name, port in ports.others.items() if (of := program_of(name)) in modules
+    ]
     programs = [
         Program(name, _python(module, environment[name]), f"{HOST}:{port}", _grpc_answers(port))
         for name, module, port in services
     ]
-    gateway = f"http://{HOST}:{ports.gateway}"
-    programs.append(
-        Program("gateway", _python("gateway", environment["gateway"]), gateway, _http_answers(f"{gateway}/readyz"))
-    )
+    gateways = {"gateway": ports.gateway}
+    gateways |= {name: port for name, port in ports.others.items() if program_of(name) == "gateway"}
+    for name, port in gateways.items():
+        url = f"http://{HOST}:{port}"
+        programs.append(Program(name, _python("gateway", environment[name]), url, _http_answers(f"{url}/readyz")))
     await supervisor.start(programs)
 
 
@@ -187,7 +193,14 @@ async def _ready_facts(facts: Mapping[str, Any], supervisor: Supervisor) -> Mapp
         ]
         admin = await token(ADMIN_USER, "user", "admin")
         products = (await stub.ListProducts(sandbox_pb2.ListProductsRequest())).products
-    public = ("gateway_url", "library_grpc_addr", "download_grpc_addr", "sandbox_grpc_addr", "sandbox_http_url")
+    public = (
+        "gateway_url",
+        "gateway_urls",
+        "library_grpc_addr",
+        "download_grpc_addr",
+        "sandbox_grpc_addr",
+        "sandbox_http_url",
+    )
     return {
         **{name: facts[name] for name in (*public, "manifest_public_keys")},
         "users": users,

@@ -62,6 +62,10 @@ def up(
         BackendsName,
         typer.Option(help="real: Kafka, S3, Redis and PostgreSQL of ./taskw backends:up, or those in the environment."),
     ] = BackendsName.EMBEDDED,
+    instances: Annotated[
+        int,
+        typer.Option(min=1, max=8, help="How many of each service and of the gateway; the further ones on free ports."),
+    ] = 1,
     *,
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Take free ports instead of the usual ones.")
@@ -85,6 +89,7 @@ def up(
             {name: port for name, port in wanted.items() if port},
             free=free_ports,
             without=EMBEDDED_SERVERS if on_real_backends else (),
+            instances=instances,
         )
         starting = partial(
             platform.running,

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ SERVICES = ("gateway", "library-service", "download-service", "sandbox")
 COMMAND_LINE_CLIENT = "sandbox-cli"
 PROGRAMS = ("gateway", "library", "download", "sandbox")
 """Programs of ours, as the supervisor names them."""
+SCALED_PROGRAMS = ("library", "download", "gateway")
+"""Those of which there may be several."""
 EMBEDDED_SERVERS = ("postgres", "valkey")
 SECRET_BYTES = 32
 DEFAULT_PORTS: Mapping[str, int] = {
@@ -40,7 +42,9 @@ def samovar_home() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One TCP port on 127.0.0.1 for each listener; 0 for a server that is not started."""
+    """One TCP port on 127.0.0.1 for each listener; 0 for a server that is not started. `others` has those of further instances, by
+    their names: library-2.
+    """
 
     gateway: int
     download: int
@@ -49,10 +53,14 @@ class Ports:
     sandbox_http: int
     postgres: int
     valkey: int
+    others: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def choose(cls, wanted: Mapping[str, int], *, free: bool, without: Collection[str] = ()) -> "Ports":
-        """Takes what is wanted by name; the rest are the defaults, or free ones. Those `without` are not started.
+    def choose(
+        cls, wanted: Mapping[str, int], *, free: bool, without: Collection[str] = (), instances: int = 1
+    ) -> "Ports":
+        """Takes what is wanted by name; the rest are the defaults, or free ones. Those `without` are not started. Further
+        instances get free ones.
 
         Raises:
             PlatformError: a port is in use.
@@ -65,7 +73,22 @@ class Ports:
             port = wanted.get(name) or (0 if free else default)
             hint = f"choose another with --{name.replace('_', '-')}-port"
             chosen[name] = bindable(name, port, taken=set(chosen.values()), hint=hint)
-        return cls(**chosen)
+        others: dict[str, int] = {}
+        for number in range(2, instances + 1):
+            for name in SCALED_PROGRAMS:
+                taken = {*chosen.values(), *others.values()}
+                others[f"{name}-{number}"] = bindable(name, 0, taken=taken, hint="")
+        return cls(**chosen, others=others)
+
+    def all_of(self, program: str) -> Sequence[int]:
+        """Of every instance of a program."""
+        first: int = getattr(self, program)
+        return [first, *(port for name, port in self.others.items() if program_of(name) == program)]
+
+
+def program_of(name: str) -> str:
+    """Of which program an instance is one: library of library-2."""
+    return name.partition("-")[0]
 
 
 def bindable(name: str, port: int, *, taken: set[int], hint: str) -> int:
@@ -191,13 +214,13 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
     dsns, events, redis = backends.dsns, backends.events, backends.redis
     objects = {**backends.objects, "CDN_LINK_SECRET_KEY": kept["cdn_link_secret_key"]}
     addresses = {
-        "LIBRARY_SERVICE_GRPC_ADDR": f"{HOST}:{ports.library}",
-        "DOWNLOAD_SERVICE_GRPC_ADDR": f"{HOST}:{ports.download}",
+        "LIBRARY_SERVICE_GRPC_ADDR": _target(ports.all_of("library")),
+        "DOWNLOAD_SERVICE_GRPC_ADDR": _target(ports.all_of("download")),
         "CATALOG_SERVICE_GRPC_ADDR": f"{HOST}:{ports.sandbox}",
     }
     clients = {name: kept[name] for name in (*SERVICES, COMMAND_LINE_CLIENT)}
     cdn = [{"name": "origin", "base_url": f"{auth}/cdn", "region": "local", "weight": 1}]
-    return {
+    made: dict[str, dict[str, str]] = {
         "sandbox": {
             **common,
             **events,
@@ -240,6 +263,21 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
             "SERVICE_CLIENT_SECRET": kept["gateway"],
         },
     }
+    listening = {
+        "library": "LIBRARY_SERVICE_GRPC_PORT",
+        "download": "DOWNLOAD_SERVICE_GRPC_PORT",
+        "gateway": "GATEWAY_HTTP_PORT",
+    }
+    for name, port in ports.others.items():
+        program = program_of(name)
+        made[name] = {**made[program], listening[program]: str(port)}
+    return made
+
+
+def _target(ports: Sequence[int]) -> str:
+    """What a gRPC channel is opened to: one address, or several to balance over."""
+    addresses = ",".join(f"{HOST}:{port}" for port in ports)
+    return addresses if len(ports) == 1 else f"ipv4:{addresses}"
 
 
 def read_overrides(words: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
@@ -264,6 +302,7 @@ def description(home: Home, ports: Ports, backends: Backends, public_keys: str) 
     http = f"http://{HOST}:{ports.sandbox_http}"
     return {
         "gateway_url": f"http://{HOST}:{ports.gateway}",
+        "gateway_urls": [f"http://{HOST}:{port}" for port in ports.all_of("gateway")],
         "library_grpc_addr": f"{HOST}:{ports.library}",
         "download_grpc_addr": f"{HOST}:{ports.download}",
         "sandbox_grpc_addr": f"{HOST}:{ports.sandbox}",
