@@ -20,6 +20,7 @@ from chassis.signed_urls import sign
 
 SIZE_PARAMETER = "size"
 SHA256_PARAMETER = "sha256"
+FILENAME_PARAMETER = "filename"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 
@@ -61,9 +62,10 @@ class DirectoryStore:
         with suppress(FileNotFoundError, NotADirectoryError):
             await asyncio.to_thread(path.unlink)
 
-    def presign_get(self, key: str, *, expires_in_seconds: float) -> str:
+    def presign_get(self, key: str, *, expires_in_seconds: float, filename: str = "") -> str:
         expires_at = self._now() + timedelta(seconds=expires_in_seconds)
-        return sign(self._url_of(key), key=self._signing_key, expires_at=expires_at)
+        query = f"?{urlencode({FILENAME_PARAMETER: filename})}" if filename else ""
+        return sign(f"{self._url_of(key)}{query}", key=self._signing_key, expires_at=expires_at)
 
     def presign_put(self, key: str, *, size_bytes: int, sha256: str, expires_in_seconds: float) -> SignedUpload:
         if _SHA256.fullmatch(sha256) is None or size_bytes < 0:

@@ -290,15 +290,17 @@ class _KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libr
         # During a rebalance too: that is where the driver tells of errors.
         fetching = asyncio.ensure_future(self._fetch_once(hungry, wait_seconds))
         waking = asyncio.ensure_future(self._woken.wait())
+        both = {fetching, waking}
         try:
-            await asyncio.wait(
-                {fetching, waking}, timeout=wait_seconds + FETCH_GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(both, timeout=wait_seconds + FETCH_GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (waking, fetching):
+            for task in both:
                 task.cancel()
-                with _translated(), suppress(asyncio.CancelledError):
-                    await task
+            # Awaiting them one by one could not tell their cancellation from one of ours, and would lose ours.
+            await asyncio.wait(both)
+        if not fetching.cancelled():
+            with _translated():
+                fetching.result()
 
     async def _fetch_once(self, hungry: Sequence[Any], wait_seconds: float) -> None:
         # The driver takes records out and returns them without a pause in between, so nothing can come between its knowing

@@ -56,8 +56,8 @@ async def open_admin(brokers: str) -> AsyncIterator[Any]:
 
 
 async def make_topics(brokers: str, topics: Sequence[str], plan: TopicPlan | None = None) -> Mapping[str, bool]:
-    """Makes the topics that are missing, each with its dead letters' topic, and waits until the cluster knows them; tells of
-    each whether it was made. Topics that exist stay as they are.
+    """Makes the topics that are missing, each with its dead letters' topic, and waits until every partition of them has a leader
+    that answers; tells of each whether it was made. Topics that exist stay as they are.
 
     Raises:
         TopicsNotMade: one cannot be made.
@@ -73,8 +73,9 @@ async def make_topics(brokers: str, topics: Sequence[str], plan: TopicPlan | Non
                 raise TopicsNotMade(f"{name}: {error.__name__} {rest[0] if rest and rest[0] else ''}".rstrip())
             outcome[name] = not code
         async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-            while not set(wanted) <= set(await admin.list_topics()):  # noqa: ASYNC110  the cluster has no event for it
+            while not _have_leaders(await admin.describe_topics(wanted), wanted):  # noqa: ASYNC110  it has no event for it
                 await asyncio.sleep(VISIBLE_INTERVAL_SECONDS)
+    await _until_leaders_answer(brokers, wanted)
     return outcome
 
 
@@ -82,6 +83,18 @@ async def delete_topics(brokers: str, topics: Sequence[str]) -> None:
     """Removes the topics with their dead letters' topics and everything on them: for tests."""
     async with open_admin(brokers) as admin:
         await admin.delete_topics([name for topic in topics for name in (topic, topic + DEAD_LETTER_SUFFIX)])
+
+
+async def delete_topics_with(brokers: str, prefix: str) -> None:
+    """Removes every topic whose name begins with the prefix: for environments that come and go on a shared cluster.
+
+    Raises:
+        TopicsNotMade: no broker answers.
+    """
+    async with open_admin(brokers) as admin:
+        doomed = [name for name in await admin.list_topics() if name.startswith(prefix)]
+        if prefix and doomed:
+            await admin.delete_topics(doomed)
 
 
 class KafkaObserver:
@@ -159,6 +172,38 @@ async def stop_quietly(client: Any) -> None:
             await client.stop()
     except (KafkaError, OSError, TimeoutError) as error:
         _log.info("kafka client closed without goodbye", extra={"error": repr(error)})
+
+
+def _have_leaders(described: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> bool:
+    with_leaders = {
+        topic["topic"]
+        for topic in described
+        if not topic["error_code"]
+        and topic["partitions"]
+        and all(not partition["error_code"] and partition["leader"] >= 0 for partition in topic["partitions"])
+    }
+    return set(wanted) <= with_leaders
+
+
+async def _until_leaders_answer(brokers: str, topics: Sequence[str]) -> None:
+    """A broker is told of its new partitions a moment after the metadata say that it leads them; until then it refuses everything
+    about them, and who publishes or reads at once would take that for an outage.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers, enable_auto_commit=False, request_timeout_ms=int(REQUEST_TIMEOUT_SECONDS * 1000)
+    )
+    try:
+        await consumer.start()
+        cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001  the public way knows only subscribed topics
+        for topic in topics:
+            consumer._client.add_topic(topic)  # noqa: SLF001  else its leaders are forgotten at the next refresh
+        await consumer.end_offsets(
+            [TopicPartition(topic, number) for topic in topics for number in cluster.partitions_for_topic(topic) or ()]
+        )  # tried again by the driver while the leader refuses
+    except KafkaError as error:
+        raise TopicsNotMade(f"their leaders do not answer: {error!r}") from error
+    finally:
+        await stop_quietly(consumer)
 
 
 def _new_topic(name: str, plan: TopicPlan) -> Any:

@@ -22,6 +22,7 @@ import orjson
 from aiohttp import web
 
 from chassis.directory_store import (
+    FILENAME_PARAMETER,
     SHA256_PARAMETER,
     SIZE_PARAMETER,
     DirectoryStore,
@@ -29,7 +30,7 @@ from chassis.directory_store import (
     stat_file,
 )
 from chassis.errors import DomainError
-from chassis.object_store import CHECKSUM_HEADER, KeyInvalid
+from chassis.object_store import CHECKSUM_HEADER, KeyInvalid, content_disposition
 from chassis.signed_urls import verify
 
 MAX_UPLOAD_BYTES = 16 << 30
@@ -188,6 +189,8 @@ async def _answer(request: web.Request, file: BinaryIO, found: os.stat_result) -
         "Cache-Control": "private, no-transform",
         "X-Content-Type-Options": "nosniff",
     }
+    if filename := request.query.get(FILENAME_PARAMETER):
+        headers["Content-Disposition"] = content_disposition(filename)
     if status is HTTPStatus.NOT_MODIFIED:
         return web.Response(status=status, headers=headers)
     part = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
 
 from chassis.errors import DomainError, Kind
 
@@ -72,8 +73,10 @@ class ObjectStore(Protocol):
         """Removes the object if it is there."""
         ...
 
-    def presign_get(self, key: str, *, expires_in_seconds: float) -> str:
-        """A URL that reads the object by GET, or ranges of it, until it expires. No network."""
+    def presign_get(self, key: str, *, expires_in_seconds: float, filename: str = "") -> str:
+        """A URL that reads the object by GET, or ranges of it, until it expires; a browser saves it under the filename, if there
+        is one, which is signed too. No network.
+        """
         ...
 
     def presign_put(self, key: str, *, size_bytes: int, sha256: str, expires_in_seconds: float) -> SignedUpload:
@@ -92,6 +95,12 @@ def check_key(key: str) -> str:
     if not good or len(key) > MAX_KEY_BYTES:
         raise KeyInvalid(f"not an object key: {key[:80]!r}")
     return key
+
+
+def content_disposition(filename: str) -> str:
+    """The header that has a browser save what it gets under this name (RFC 6266; names in any script by RFC 8187)."""
+    plain = "".join(one if one.isascii() and one.isprintable() and one not in '"\\%;' else "_" for one in filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
 def object_not_found(key: str) -> DomainError:

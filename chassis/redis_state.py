@@ -121,13 +121,17 @@ class RedisState:
 
 
 @asynccontextmanager
-async def open_redis_state(address: str, *, password: str = "", database: int = 0) -> AsyncIterator[RedisState]:
-    """The live state in the Redis at `host:port` or `redis://…`. Connects when first used."""
+async def open_redis_state(
+    address: str, *, password: str = "", database: int = 0, prefix: str = ""
+) -> AsyncIterator[RedisState]:
+    """The live state in the Redis at `host:port` or `redis://…`. Connects when first used. Keys and channels begin with `prefix`,
+    for environments that share a server.
+    """
     client = _client(address, password, database)
-    streams = RedisLiveStreams(client)
+    streams = RedisLiveStreams(client, prefix=prefix)
     try:
         async with background(streams.tail()):
-            yield RedisState(RedisLiveValues(client), streams, client)
+            yield RedisState(RedisLiveValues(client, prefix), streams, client)
     finally:
         await client.aclose()
 
@@ -164,10 +168,12 @@ def _client(address: str, password: str, database: int, answer_seconds: float = 
 class RedisLiveValues:
     """LiveValues as hashes with a life time."""
 
-    def __init__(self, client: "Redis") -> None:
+    def __init__(self, client: "Redis", prefix: str = "") -> None:
         self._client = client
+        self._prefix = prefix
 
     async def put(self, key: str, values: Mapping[str, str], *, ttl_seconds: float) -> None:
+        key = self._prefix + key
         with _translated():
             async with self._client.pipeline(transaction=True) as pipeline:
                 pipeline.delete(key)
@@ -178,7 +184,7 @@ class RedisLiveValues:
 
     async def get(self, key: str) -> Mapping[str, str] | None:
         with _translated():
-            return _decoded(await cast("Awaitable[dict[bytes, bytes]]", self._client.hgetall(key)))
+            return _decoded(await cast("Awaitable[dict[bytes, bytes]]", self._client.hgetall(self._prefix + key)))
 
     async def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         if not keys:
@@ -186,7 +192,7 @@ class RedisLiveValues:
         with _translated():
             async with self._client.pipeline(transaction=False) as pipeline:
                 for key in keys:
-                    pipeline.hgetall(key)
+                    pipeline.hgetall(self._prefix + key)
                 answers = await pipeline.execute()
         found = {key: _decoded(answer) for key, answer in zip(keys, answers, strict=True)}
         return {key: values for key, values in found.items() if values is not None}
@@ -199,7 +205,7 @@ class RedisLiveValues:
             async with self._client.pipeline(transaction=False) as pipeline:
                 # One by one: the keys of one call may lie on different nodes.
                 for key in wanted:
-                    pipeline.unlink(key)
+                    pipeline.unlink(self._prefix + key)
                 await pipeline.execute()
 
 
@@ -207,9 +213,15 @@ class RedisLiveStreams:
     """LiveStreams as Redis streams with a channel each."""
 
     def __init__(
-        self, client: "Redis", *, kept_seconds: float = STREAM_KEPT_SECONDS, max_records: int = STREAM_MAX_RECORDS
+        self,
+        client: "Redis",
+        *,
+        prefix: str = "",
+        kept_seconds: float = STREAM_KEPT_SECONDS,
+        max_records: int = STREAM_MAX_RECORDS,
     ) -> None:
         self._client = client
+        self._prefix = prefix
         self._kept_ms = int(kept_seconds * 1000)
         self._max_records = max_records
         self._append_script = client.register_script(_APPEND)
@@ -223,7 +235,7 @@ class RedisLiveStreams:
     async def append(self, stream: str, payloads: Sequence[bytes]) -> Sequence[str]:
         if not payloads:
             return []
-        records, identity, channel = _keys(stream)
+        records, identity, channel = _keys(self._prefix + stream)
         limits = [self._kept_ms, STREAM_IDENTITY_KEPT_SECONDS * 1000, self._max_records]
         with _translated():
             arguments: list[str | int | bytes] = [secrets.token_hex(4), *limits, channel, *payloads]
@@ -232,10 +244,11 @@ class RedisLiveStreams:
         return [f"{epoch}-{entry}" for entry in ids]
 
     async def position(self, stream: str) -> str:
-        epoch, last, _ = await self._identity(stream)
+        epoch, last, _ = await self._identity(self._prefix + stream)
         return f"{epoch}-{last[0]}-{last[1]}"
 
     async def read(self, stream: str, *, after: str | None) -> AsyncGenerator[StreamRecord]:
+        stream = self._prefix + stream
         async with self._tailer.watch(_keys(stream)[2]) as watcher:
             # Watched first, looked up then: what is appended in between comes twice and is given once.
             epoch, seen = await self._start(stream, after)

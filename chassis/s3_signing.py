@@ -35,9 +35,11 @@ def presign(
     now: datetime,
     expires_in_seconds: float,
     headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
 ) -> str:
     """The URL of one request on `origin` (`https://host:port`) and `path` (not quoted). The request must carry the headers
-    exactly as they are given; `now` is aware UTC. With a time that is over the URL has expired already.
+    exactly as they are given; `query` is added to the URL and signed with it; `now` is aware UTC. With a time that is over the
+    URL has expired already.
 
     Raises:
         ValueError: it would be valid for longer than the protocol allows.
@@ -57,14 +59,15 @@ def presign(
         "X-Amz-Date": stamp,
         "X-Amz-Expires": str(int(expires_in_seconds)),
         "X-Amz-SignedHeaders": names,
+        **(query or {}),
     }
-    query = "&".join(f"{name}={quote(value, safe='~')}" for name, value in sorted(parameters.items()))
+    encoded = "&".join(f"{name}={quote(value, safe='~')}" for name, value in sorted(parameters.items()))
     location = quote(path, safe="/~")
     lines = [f"{name}:{' '.join(signed[name].split())}\n" for name in sorted(signed)]
-    request = "\n".join([method, location, query, "".join(lines), names, "UNSIGNED-PAYLOAD"])
+    request = "\n".join([method, location, encoded, "".join(lines), names, "UNSIGNED-PAYLOAD"])
     to_sign = "\n".join([ALGORITHM, stamp, scope, hashlib.sha256(request.encode()).hexdigest()])
     secret = f"AWS4{key.secret_key}".encode()
     for part in scope.split("/"):
         secret = hmac.digest(secret, part.encode(), "sha256")
     signature = hmac.digest(secret, to_sign.encode(), "sha256").hex()
-    return f"{origin}{location}?{query}&X-Amz-Signature={signature}"
+    return f"{origin}{location}?{encoded}&X-Amz-Signature={signature}"

@@ -18,7 +18,14 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from chassis.errors import DomainError, Kind
-from chassis.object_store import CHECKSUM_HEADER, ObjectInfo, SignedUpload, check_key, object_not_found
+from chassis.object_store import (
+    CHECKSUM_HEADER,
+    ObjectInfo,
+    SignedUpload,
+    check_key,
+    content_disposition,
+    object_not_found,
+)
 from chassis.s3_signing import SigningKey, presign
 
 CONNECT_TIMEOUT_SECONDS = 3.0
@@ -108,8 +115,9 @@ class S3Store:
         """Raises DomainError when the bucket cannot be reached."""
         await asyncio.to_thread(self._ping)
 
-    def presign_get(self, key: str, *, expires_in_seconds: float) -> str:
-        return self._presign("GET", key, expires_in_seconds, {})
+    def presign_get(self, key: str, *, expires_in_seconds: float, filename: str = "") -> str:
+        query = {"response-content-disposition": content_disposition(filename)} if filename else {}
+        return self._presign("GET", key, expires_in_seconds, {}, query)
 
     def presign_put(self, key: str, *, size_bytes: int, sha256: str, expires_in_seconds: float) -> SignedUpload:
         if _SHA256.fullmatch(sha256) is None or size_bytes < 0:
@@ -122,7 +130,14 @@ class S3Store:
         }
         return SignedUpload(url=self._presign("PUT", key, expires_in_seconds, headers), headers=headers)
 
-    def _presign(self, method: str, key: str, expires_in_seconds: float, headers: dict[str, str]) -> str:
+    def _presign(
+        self,
+        method: str,
+        key: str,
+        expires_in_seconds: float,
+        headers: dict[str, str],
+        query: dict[str, str] | None = None,
+    ) -> str:
         return presign(
             method,
             self._origin,
@@ -131,6 +146,7 @@ class S3Store:
             now=self._now(),
             expires_in_seconds=expires_in_seconds,
             headers=headers,
+            query=query,
         )
 
     def _put(self, key: str, content: bytes | Path) -> None:

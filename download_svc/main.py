@@ -163,7 +163,10 @@ async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:
         bus=await opened(settings.open_event_bus(NAME)),
         state=await opened(
             open_redis_state(
-                settings.redis_addr, password=settings.redis_password.get_secret_value(), database=settings.redis_db
+                settings.redis_addr,
+                password=settings.redis_password.get_secret_value(),
+                database=settings.redis_db,
+                prefix=settings.redis_prefix,
             )
         ),
         objects=await opened(settings.open_object_store()),

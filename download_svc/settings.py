@@ -37,6 +37,8 @@ class DownloadSettings(MigrateSettings, EventSettings, ObjectSettings):
     redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
     redis_password: SecretStr = SecretStr("")
     redis_db: int = Field(0, ge=0)
+    redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
+    """What all keys and channels begin with: for environments that share a server."""
     library_service_grpc_addr: str = Field(min_length=1)
     catalog_service_grpc_addr: str = Field(min_length=1)
     cdn_link_secret_key: SecretStr = Field(min_length=16)

@@ -120,7 +120,9 @@ async def _open_store(settings: GatewaySettings) -> AsyncIterator[RedisStore | N
         yield None
         return
     password = settings.redis_password.get_secret_value()
-    async with open_redis_store(settings.redis_addr, password=password, database=settings.redis_db) as store:
+    async with open_redis_store(
+        settings.redis_addr, password=password, database=settings.redis_db, prefix=settings.redis_prefix
+    ) as store:
         yield store
 
 

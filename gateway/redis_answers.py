@@ -48,7 +48,7 @@ class RedisAnswers:
 
     async def claim(self, claim: Claim, *, running_seconds: float) -> Earlier | None:
         arguments: list[str | int | bytes] = [claim.fingerprint, claim.holder, _milliseconds(running_seconds)]
-        found = await self._store.call(self._claim(keys=[_key(claim)], args=arguments))
+        found = await self._store.call(self._claim(keys=[self._store.key(_key(claim))], args=arguments))
         if found is None:
             return None
         fingerprint, status, headers, body = found
@@ -66,10 +66,10 @@ class RedisAnswers:
             headers,
             answer.body,
         ]
-        await self._store.call(self._keep(keys=[_key(claim)], args=arguments))
+        await self._store.call(self._keep(keys=[self._store.key(_key(claim))], args=arguments))
 
     async def release(self, claim: Claim) -> None:
-        await self._store.call(self._release(keys=[_key(claim)], args=[claim.holder]))
+        await self._store.call(self._release(keys=[self._store.key(_key(claim))], args=[claim.holder]))
 
 
 def _key(claim: Claim) -> str:

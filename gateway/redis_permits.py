@@ -34,7 +34,7 @@ class RedisPermits:
 
     async def lease(self, user: str, budget: Budget, wanted: int) -> Grant:
         interval = round(PERIOD_SECONDS * MICROSECONDS / budget.permits)
-        keys, numbers = [f"rate:{{{user}}}:{budget.name}"], [interval, budget.permits, wanted]
+        keys, numbers = [self._store.key(f"rate:{{{user}}}:{budget.name}")], [interval, budget.permits, wanted]
         granted, left, full, wait = await self._store.call(self._lease(keys=keys, args=numbers))
         return Grant(
             permits=granted,

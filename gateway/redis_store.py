@@ -36,10 +36,15 @@ class RedisStore:
     comes while it connects, and one that comes while it waits for an answer costs the connection. Made by `open_redis_store`.
     """
 
-    def __init__(self, client: "Redis") -> None:
+    def __init__(self, client: "Redis", prefix: str = "") -> None:
         self.client = client
+        self._prefix = prefix
         self._running: set[asyncio.Task[Any]] = set()
         self._away_until = -math.inf
+
+    def key(self, name: str) -> str:
+        """What the server calls it."""
+        return self._prefix + name
 
     async def call(self, call: Coroutine[Any, Any, Answer]) -> Answer:
         """The call's answer. Raises: StoreAway."""
@@ -71,10 +76,12 @@ class RedisStore:
 
 
 @asynccontextmanager
-async def open_redis_store(address: str, *, password: str = "", database: int = 0) -> AsyncIterator[RedisStore]:
-    """The store in the Redis at `host:port` or `redis://…`. Connects when first used."""
+async def open_redis_store(
+    address: str, *, password: str = "", database: int = 0, prefix: str = ""
+) -> AsyncIterator[RedisStore]:
+    """The store in the Redis at `host:port` or `redis://…`. Connects when first used. Keys begin with `prefix`."""
     async with open_redis(address, password=password, database=database, answer_seconds=ANSWER_SECONDS) as client:
-        store = RedisStore(client)
+        store = RedisStore(client, prefix)
         try:
             yield store
         finally:

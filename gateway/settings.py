@@ -38,6 +38,8 @@ class GatewaySettings(ProgramSettings):
     """Empty = no rate limits and no Idempotency-Key."""
     redis_password: SecretStr = SecretStr("")
     redis_db: int = Field(0, ge=0)
+    redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
+    """What all keys and channels begin with: for environments that share a server."""
     rate_limit_reads: int = Field(600, ge=1, le=1_000_000)
     rate_limit_writes: int = Field(120, ge=1, le=1_000_000)
     """Per user and minute."""

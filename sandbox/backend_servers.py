@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,8 @@ BUCKET = "samovar"
 S3_REGION = "us-east-1"
 S3_VOLUME_MEGABYTES = 256
 COMMAND_TIMEOUT_SECONDS = 60
+DOWNLOAD_PAUSES_SECONDS = (2.0, 10.0)
+"""Between the attempts of a download, which are one more."""
 
 PORTS: Mapping[str, int] = {
     "kafka": 29092,
@@ -137,9 +141,10 @@ def _kafka_jars(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         jars = Path(work) / "jars"
         goal = f"{MAVEN_DEPENDENCY_PLUGIN}:copy-dependencies"
-        options = ["-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
+        # A repository of its own: nothing depends on what the home folder has, and nothing is left in it.
+        options = ["-DincludeScope=runtime", f"-DoutputDirectory={jars}", f"-Dmaven.repo.local={work}/repository"]
         command = ["mvn", "-q", "-B", "-f", str(KAFKA_POM), goal, *options]
-        _run(command, "Maven cannot fetch the jars", timeout_seconds=JARS_TIMEOUT_SECONDS)
+        _download(command, "Maven cannot fetch the jars", timeout_seconds=JARS_TIMEOUT_SECONDS)
         jars.rename(folder)  # all of them or none: a broken download leaves no folder behind
     return folder
 
@@ -281,7 +286,8 @@ def _unpack_packages(packages: Sequence[str], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         hint = f"(or: apt install {packages[0]})"
-        _run(["apt-get", "-qq", "download", *packages], f"apt cannot fetch {packages[0]} {hint}", folder=Path(work))
+        fetching = ["apt-get", "-qq", "download", *packages]
+        _download(fetching, f"apt cannot fetch {packages[0]} {hint}", folder=Path(work))
         tree = Path(work) / "tree"
         for package in Path(work).glob("*.deb"):
             _run(["dpkg", "-x", str(package), str(tree)], f"{package.name} cannot be unpacked {hint}")
@@ -300,6 +306,22 @@ async def _redis_answers(site: Site) -> None:
 
 def _redis_environment(site: Site) -> Mapping[str, str]:
     return {"REDIS_ADDR": f"{HOST}:{site.ports['redis']}"}
+
+
+def _download(
+    argv: Sequence[str], complaint: str, *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS, folder: Path | None = None
+) -> None:
+    """Runs a command that fetches something, and again when it fails: networks have moods.
+
+    Raises:
+        BackendUnavailable: as _run, of the last attempt.
+    """
+    for pause_seconds in DOWNLOAD_PAUSES_SECONDS:
+        with suppress(BackendUnavailable):
+            _run(argv, complaint, timeout_seconds=timeout_seconds, folder=folder)
+            return
+        time.sleep(pause_seconds)
+    _run(argv, complaint, timeout_seconds=timeout_seconds, folder=folder)
 
 
 def _run(

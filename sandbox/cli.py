@@ -201,7 +201,7 @@ async def _publish(order: _Order, progress: Callable[[int], None]) -> "Published
     from content.v1 import manifest_pb2 as content
     from samovar.sandbox.v1 import sandbox_pb2
 
-    from chassis.directory_store import DirectoryStore
+    from chassis.backend_settings import ObjectSettings
     from sandbox import keys, publisher
     from sandbox.client import read_platform, sandbox_stub
     from sandbox.ids import manifest_url, product_id_of, version_id_of
@@ -210,9 +210,9 @@ async def _publish(order: _Order, progress: Callable[[int], None]) -> "Published
     product = product_id_of(order.product)
     platform = getattr(content, f"PLATFORM_{order.platform.name}")
     version = publisher.Version(product, version_id_of(product, order.version_name, order.platform), platform)
-    store = DirectoryStore(Path(facts["objects_directory"]), facts["objects_base_url"], facts["objects_signing_key"])
+    objects = ObjectSettings(**{name.lower(): value for name, value in facts["objects"].items()})
     key_id, key = await asyncio.to_thread(keys.publisher_key, Path(facts["sandbox_state_dir"]))
-    async with sandbox_stub(facts) as stub:
+    async with sandbox_stub(facts) as stub, objects.open_object_store() as store:
         known = {one.product_id for one in (await stub.ListProducts(sandbox_pb2.ListProductsRequest())).products}
         published = await publisher.publish_tree(
             order.folder,

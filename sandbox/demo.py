@@ -3,6 +3,7 @@ next version by what is there already, damaged, verified and repaired; each time
 last line of output is one JSON object; the exit code is 0 only if all of it held.
 """
 
+import argparse
 import asyncio
 import contextlib
 import hashlib
@@ -25,7 +26,7 @@ from depot import manifest as depot_manifest
 from sandbox import demo_content, platform
 from sandbox.demo_content import ContentMissing, Game, Release
 from sandbox.embedded import EmbeddedServerError
-from sandbox.platform_config import PlatformError, Ports
+from sandbox.platform_config import EMBEDDED_SERVERS, PlatformError, Ports
 
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.1
@@ -216,7 +217,7 @@ async def publish_all(line: CommandLine, releases: Sequence[tuple[Game, Release]
     return [task.result() for task in publishing]
 
 
-async def show(console: Console, games: Sequence[Game], work: Path) -> Mapping[str, Any]:
+async def show(console: Console, games: Sequence[Game], work: Path, *, on_real_backends: bool) -> Mapping[str, Any]:
     """The whole demo on a fresh platform; returns the summary.
 
     Raises:
@@ -229,7 +230,11 @@ async def show(console: Console, games: Sequence[Game], work: Path) -> Mapping[s
     def log(name: str, text: str) -> None:
         logs.write(f"{name:>10} {text}\n")
 
-    async with platform.running(home, Ports.choose({}, free=True), log) as up, aiohttp.ClientSession() as http:
+    ports = Ports.choose({}, free=True, without=EMBEDDED_SERVERS if on_real_backends else ())
+    async with (
+        platform.running(home, ports, log, on_real_backends=on_real_backends) as up,
+        aiohttp.ClientSession() as http,
+    ):
         console.print(f"platform ready after {time.monotonic() - started:.1f} s at {up.ready['gateway_url']}")
         user = up.ready["users"][0]
         gateway = Gateway(up.ready["gateway_url"], user["token"], http)
@@ -258,6 +263,7 @@ async def show(console: Console, games: Sequence[Game], work: Path) -> Mapping[s
             await until(f"the WebSocket told only {events.counts}", all_told)
         console.print(f"WebSocket events: {events.counts}; statuses: {' → '.join(events.statuses)}", markup=False)
         summary = {
+            "backends": "real" if on_real_backends else "embedded",
             "files": sum(update.files for update in updates.values()),
             "bytes": sum(update.bytes for update in updates.values()),
             "verified": True,
@@ -368,6 +374,9 @@ def _last_object(output: str) -> Mapping[str, Any]:
 
 
 def main() -> None:
+    words = argparse.ArgumentParser(prog="./taskw demo --", description="The platform's main job on real content.")
+    words.add_argument("--backends", choices=("embedded", "real"), default="embedded", help="real: of backends:up")
+    on_real_backends = words.parse_args().backends == "real"
     console = Console(soft_wrap=True)
     work = Path(tempfile.mkdtemp(prefix="samovar-demo-"))
     try:
@@ -380,7 +389,8 @@ def main() -> None:
         )
         if shutil.disk_usage(work).free < needed:
             raise DemoFailed(f"{work} has less than the {needed / 1e6:.0f} MB that the demo needs")
-        summary = asyncio.run(show(console, games, work))
+        summary = asyncio.run(show(console, games, work, on_real_backends=on_real_backends))
+        platform.reset(work / "home")
     except (ContentMissing, DemoFailed, EmbeddedServerError, PlatformError, BaseExceptionGroup) as error:
         first: BaseException = error
         while isinstance(first, BaseExceptionGroup):

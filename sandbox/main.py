@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import grpc
 from aiohttp import web
@@ -18,6 +19,7 @@ from chassis.background import background
 from chassis.database import open_database
 from chassis.directory_store import DirectoryStore
 from chassis.object_http import add_object_routes
+from chassis.object_store import ObjectStore
 from chassis.outbox import OutboxRelay
 from chassis.readiness import Readiness
 from chassis.rpc_server import RunningServer, serve
@@ -28,6 +30,7 @@ from sandbox import keys
 from sandbox.auth import TokenIssuer
 from sandbox.catalog import Catalog
 from sandbox.client import CATALOG_AUDIENCE
+from sandbox.edge import EdgeHandlers
 from sandbox.http_server import JWKS_PATH, MAX_FORM_BYTES, AuthHandlers, ManifestHandlers, listening
 from sandbox.servicers import ProductServicer, SandboxServicer
 from sandbox.settings import SandboxSettings
@@ -60,12 +63,7 @@ async def build(
         dsn = settings.postgres_dsn.get_secret_value()
         database = await stack.enter_async_context(open_database(dsn, application_name=NAME))
         bus = await stack.enter_async_context(settings.open_event_bus(NAME))
-        objects = DirectoryStore(
-            settings.objects_directory,
-            settings.objects_base_url,
-            settings.objects_signing_key.get_secret_value(),
-            now=now,
-        )
+        objects = await stack.enter_async_context(_object_store(settings, now))
         tokens = await asyncio.to_thread(_token_issuer, settings, now)
         app = http_app(settings, tokens, objects, now)
         http_port = await stack.enter_async_context(
@@ -100,16 +98,30 @@ async def build(
 
 
 def http_app(
-    settings: SandboxSettings, tokens: TokenIssuer, objects: DirectoryStore, now: Callable[[], datetime]
+    settings: SandboxSettings, tokens: TokenIssuer, objects: ObjectStore, now: Callable[[], datetime]
 ) -> web.Application:
-    """The HTTP side: Auth, manifests, the object store at /objects and the CDN's origin at /cdn."""
+    """The HTTP side: Auth, manifests, the CDN at /cdn, and the object store at /objects where it is a directory of ours."""
     app = web.Application(client_max_size=MAX_FORM_BYTES)
     AuthHandlers(tokens).add_to(app)
     ManifestHandlers(objects).add_to(app)
-    objects_key = settings.objects_signing_key.get_secret_value()
-    add_object_routes(app, "/objects", objects, objects_key, uploads=True, now=now)
-    add_object_routes(app, "/cdn", objects, settings.cdn_link_secret_key.get_secret_value(), uploads=False, now=now)
+    cdn_key = settings.cdn_link_secret_key.get_secret_value()
+    if isinstance(objects, DirectoryStore):
+        objects_key = settings.objects_signing_key.get_secret_value()
+        add_object_routes(app, "/objects", objects, objects_key, uploads=True, now=now)
+        add_object_routes(app, "/cdn", objects, cdn_key, uploads=False, now=now)
+    else:
+        EdgeHandlers(objects, cdn_key, now).add_to(app, "/cdn")
     return app
+
+
+@asynccontextmanager
+async def _object_store(settings: SandboxSettings, now: Callable[[], datetime]) -> AsyncIterator[ObjectStore]:
+    if settings.objects_backend == "directory":
+        key = settings.objects_signing_key.get_secret_value()
+        yield DirectoryStore(Path(settings.objects_directory), settings.objects_base_url, key, now=now)
+    else:
+        async with settings.open_object_store() as store:
+            yield store
 
 
 def main() -> None:

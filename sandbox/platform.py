@@ -23,16 +23,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from samovar.sandbox.v1 import sandbox_pb2
 
 from chassis.migrations import ensure_database, upgrade
-from sandbox import embedded, keys
+from sandbox import embedded, keys, real_backends
 from sandbox.client import sandbox_stub
 from sandbox.platform_config import (
     HOST,
+    Backends,
     Home,
     PlatformError,
     Ports,
     databases,
     description,
+    embedded_backends,
     environments,
+    program_of,
     write_private,
 )
 from sandbox.supervisor import LogSink, Program, Supervisor
@@ -58,10 +61,16 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    root: Path, ports: Ports, log: LogSink, overrides: Mapping[str, Mapping[str, str]] | None = None
+    root: Path,
+    ports: Ports,
+    log: LogSink,
+    overrides: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    on_real_backends: bool = False,
 ) -> AsyncIterator[Running]:
     """Starts everything, waits until it answers, and stops everything on the way out. `overrides` are settings by program
-    that go over the platform's own.
+    that go over the platform's own. With `on_real_backends` it stands on Kafka, S3, Redis and PostgreSQL that are there already
+    (sandbox.real_backends), and starts no server of its own.
 
     Raises:
         PlatformError, EmbeddedServerError: why it cannot start, in one line.
@@ -70,17 +79,25 @@ async def running(
     home.make_folders()
     with _only_one(home):
         public_keys = keys.manifest_public_keys(home.state)
-        dsns = {name: embedded.postgres_dsn(ports.postgres, name) for name in databases()}
-        facts = description(home, ports, dsns, public_keys)
+        if on_real_backends:
+            backends = real_backends.backends_of(home)
+        else:
+            dsns = {name: embedded.postgres_dsn(ports.postgres, name) for name in ("postgres", *databases())}
+            backends = embedded_backends(home, ports, dsns)
+        facts = description(home, ports, backends, public_keys)
 
         def on_change(pids: Mapping[str, int]) -> None:
             write_private(home.description, json.dumps({**facts, "pids": pids}, indent=2))
 
         supervisor = Supervisor(log, on_change)
         try:
-            own = environments(home, ports, dsns, public_keys)
-            settings = {name: {**own[name], **(overrides or {}).get(name, {})} for name in own}
-            await _start(supervisor, home, ports, settings)
+            own = environments(home, ports, backends, public_keys)
+            settings = {name: {**own[name], **(overrides or {}).get(program_of(name), {})} for name in own}
+            if on_real_backends:
+                await real_backends.prepare(backends)
+            else:
+                await _start_servers(supervisor, home, ports)
+            await _start_programs(supervisor, ports, backends, settings)
             yield Running(home, ports, supervisor, await _ready_facts(facts, supervisor))
         finally:
             await supervisor.stop()
@@ -88,13 +105,16 @@ async def running(
 
 
 def reset(root: Path) -> None:
-    """Removes all that the platform kept.
+    """Removes all that the platform kept, on real backends too.
 
     Raises:
-        PlatformError: it is running.
+        PlatformError: it is running, or a real backend with things of its own is away.
     """
     if root.exists():
-        with _only_one(Home(root)):
+        home = Home(root)
+        with _only_one(home):
+            if home.namespace.exists():
+                asyncio.run(real_backends.remove(home))
             shutil.rmtree(root)
 
 
@@ -108,9 +128,7 @@ def _only_one(home: Home) -> Any:
         yield
 
 
-async def _start(
-    supervisor: Supervisor, home: Home, ports: Ports, environment: Mapping[str, Mapping[str, str]]
-) -> None:
+async def _start_servers(supervisor: Supervisor, home: Home, ports: Ports) -> None:
     await asyncio.to_thread(embedded.prepare_postgres, home.postgres)
     await supervisor.start(
         [
@@ -129,20 +147,30 @@ async def _start(
             ),
         ]
     )
-    await _migrate({name: embedded.postgres_dsn(ports.postgres, name) for name in databases()})
-    services = (
+
+
+async def _start_programs(
+    supervisor: Supervisor, ports: Ports, backends: Backends, environment: Mapping[str, Mapping[str, str]]
+) -> None:
+    await _migrate({name: backends.dsns[name] for name in databases() if name in backends.dsns})
+    modules = {"library": "library_svc", "download": "download_svc"}
+    services = [
         ("sandbox", "sandbox", ports.sandbox),
-        ("library", "library_svc", ports.library),
-        ("download", "download_svc", ports.download),
-    )
+        ("library", modules["library"], ports.library),
+        ("download", modules["download"], ports.download),
+    ]
+    services += [
+        (name, modules[of], port) for name, port in ports.others.items() if (of := program_of(name)) in modules
+    ]
     programs = [
         Program(name, _python(module, environment[name]), f"{HOST}:{port}", _grpc_answers(port))
         for name, module, port in services
     ]
-    gateway = f"http://{HOST}:{ports.gateway}"
-    programs.append(
-        Program("gateway", _python("gateway", environment["gateway"]), gateway, _http_answers(f"{gateway}/readyz"))
-    )
+    gateways = {"gateway": ports.gateway}
+    gateways |= {name: port for name, port in ports.others.items() if program_of(name) == "gateway"}
+    for name, port in gateways.items():
+        url = f"http://{HOST}:{port}"
+        programs.append(Program(name, _python("gateway", environment[name]), url, _http_answers(f"{url}/readyz")))
     await supervisor.start(programs)
 
 
@@ -165,7 +193,14 @@ async def _ready_facts(facts: Mapping[str, Any], supervisor: Supervisor) -> Mapp
         ]
         admin = await token(ADMIN_USER, "user", "admin")
         products = (await stub.ListProducts(sandbox_pb2.ListProductsRequest())).products
-    public = ("gateway_url", "library_grpc_addr", "download_grpc_addr", "sandbox_grpc_addr", "sandbox_http_url")
+    public = (
+        "gateway_url",
+        "gateway_urls",
+        "library_grpc_addr",
+        "download_grpc_addr",
+        "sandbox_grpc_addr",
+        "sandbox_http_url",
+    )
     return {
         **{name: facts[name] for name in (*public, "manifest_public_keys")},
         "users": users,

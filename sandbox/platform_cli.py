@@ -1,4 +1,4 @@
-"""`samovar up` and `samovar reset`: the embedded platform from the command line. Mounted by launcher.main."""
+"""`samovar up` and `samovar reset`: the platform from the command line. Mounted by launcher.main."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -17,11 +18,18 @@ from rich.table import Table
 
 from sandbox import platform
 from sandbox.embedded import EmbeddedServerError
-from sandbox.platform_config import PlatformError, Ports, read_overrides, samovar_home, write_private
+from sandbox.platform_config import EMBEDDED_SERVERS, PlatformError, Ports, read_overrides, samovar_home, write_private
 from sandbox.supervisor import LogSink, Supervised
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 EXIT_CANNOT_START = 1
+
+
+class BackendsName(StrEnum):
+    """What the platform stands on."""
+
+    EMBEDDED = "embedded"
+    REAL = "real"
 
 
 class Starting(Protocol):
@@ -50,13 +58,21 @@ def up(
             help="A setting of one program (gateway, library, download, sandbox).",
         ),
     ] = None,
+    backends: Annotated[
+        BackendsName,
+        typer.Option(help="real: Kafka, S3, Redis and PostgreSQL of ./taskw backends:up, or those in the environment."),
+    ] = BackendsName.EMBEDDED,
+    instances: Annotated[
+        int,
+        typer.Option(min=1, max=8, help="How many of each service and of the gateway; the further ones on free ports."),
+    ] = 1,
     *,
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Take free ports instead of the usual ones.")
     ] = False,
     raw_logs: Annotated[bool, typer.Option("--raw-logs", help="Pass log lines on as they are (JSON).")] = False,
 ) -> None:
-    """Start the embedded platform and keep it running until Ctrl-C. Data stay in .samovar ($SAMOVAR_HOME)."""
+    """Start the platform and keep it running until Ctrl-C. Data stay in .samovar ($SAMOVAR_HOME)."""
     wanted = {
         "gateway": gateway_port,
         "download": download_port,
@@ -68,8 +84,20 @@ def up(
     }
     console = Console(stderr=True, soft_wrap=True)
     try:
-        ports = Ports.choose({name: port for name, port in wanted.items() if port}, free=free_ports)
-        starting = partial(platform.running, samovar_home(), ports, overrides=read_overrides(settings or ()))
+        on_real_backends = backends is BackendsName.REAL
+        ports = Ports.choose(
+            {name: port for name, port in wanted.items() if port},
+            free=free_ports,
+            without=EMBEDDED_SERVERS if on_real_backends else (),
+            instances=instances,
+        )
+        starting = partial(
+            platform.running,
+            samovar_home(),
+            ports,
+            overrides=read_overrides(settings or ()),
+            on_real_backends=on_real_backends,
+        )
         asyncio.run(_up(console, starting, ready_file, raw_logs=raw_logs))
     except* (PlatformError, EmbeddedServerError) as group:
         console.print(f"samovar up: {_first_leaf(group)}", style="red", markup=False)
@@ -77,7 +105,7 @@ def up(
 
 
 def reset() -> None:
-    """Remove all data of the embedded platform."""
+    """Remove all data of the platform, on real backends too."""
     try:
         platform.reset(samovar_home())
     except PlatformError as error:

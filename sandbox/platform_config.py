@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ SERVICES = ("gateway", "library-service", "download-service", "sandbox")
 COMMAND_LINE_CLIENT = "sandbox-cli"
 PROGRAMS = ("gateway", "library", "download", "sandbox")
 """Programs of ours, as the supervisor names them."""
+SCALED_PROGRAMS = ("library", "download", "gateway")
+"""Those of which there may be several."""
+EMBEDDED_SERVERS = ("postgres", "valkey")
 SECRET_BYTES = 32
 DEFAULT_PORTS: Mapping[str, int] = {
     "gateway": 8080,
@@ -39,7 +42,9 @@ def samovar_home() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One TCP port on 127.0.0.1 for each listener."""
+    """One TCP port on 127.0.0.1 for each listener; 0 for a server that is not started. `others` has those of further instances, by
+    their names: library-2.
+    """
 
     gateway: int
     download: int
@@ -48,20 +53,42 @@ class Ports:
     sandbox_http: int
     postgres: int
     valkey: int
+    others: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def choose(cls, wanted: Mapping[str, int], *, free: bool) -> "Ports":
-        """Takes what is wanted by name; the rest are the defaults, or free ones.
+    def choose(
+        cls, wanted: Mapping[str, int], *, free: bool, without: Collection[str] = (), instances: int = 1
+    ) -> "Ports":
+        """Takes what is wanted by name; the rest are the defaults, or free ones. Those `without` are not started. Further
+        instances get free ones.
 
         Raises:
             PlatformError: a port is in use.
         """
         chosen: dict[str, int] = {}
         for name, default in DEFAULT_PORTS.items():
+            if name in without:
+                chosen[name] = 0
+                continue
             port = wanted.get(name) or (0 if free else default)
             hint = f"choose another with --{name.replace('_', '-')}-port"
             chosen[name] = bindable(name, port, taken=set(chosen.values()), hint=hint)
-        return cls(**chosen)
+        others: dict[str, int] = {}
+        for number in range(2, instances + 1):
+            for name in SCALED_PROGRAMS:
+                taken = {*chosen.values(), *others.values()}
+                others[f"{name}-{number}"] = bindable(name, 0, taken=taken, hint="")
+        return cls(**chosen, others=others)
+
+    def all_of(self, program: str) -> Sequence[int]:
+        """Of every instance of a program."""
+        first: int = getattr(self, program)
+        return [first, *(port for name, port in self.others.items() if program_of(name) == program)]
+
+
+def program_of(name: str) -> str:
+    """Of which program an instance is one: library of library-2."""
+    return name.partition("-")[0]
 
 
 def bindable(name: str, port: int, *, taken: set[int], hint: str) -> int:
@@ -115,6 +142,11 @@ class Home:
     def lock(self) -> Path:
         return self.root / "lock"
 
+    @property
+    def namespace(self) -> Path:
+        """Holds what the platform's things are called on servers that it shares with others; there once it has some."""
+        return self.root / "namespace"
+
     def make_folders(self) -> None:
         for folder in (self.root, self.objects, self.state):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -140,10 +172,37 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def environments(
-    home: Home, ports: Ports, dsns: Mapping[str, str], public_keys: str
-) -> Mapping[str, Mapping[str, str]]:
-    """What each program's environment says, by program. `dsns` has library, download, sandbox and events."""
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """The servers under the platform as its programs are told of them: a DSN by database, and settings by what they are for.
+    Where they are not embedded, topics and bucket are made before the programs start.
+    """
+
+    dsns: Mapping[str, str]
+    events: Mapping[str, str]
+    redis: Mapping[str, str]
+    objects: Mapping[str, str]
+    are_embedded: bool
+
+
+def embedded_backends(home: Home, ports: Ports, dsns: Mapping[str, str]) -> Backends:
+    """The platform's own servers. `dsns` has those of databases()."""
+    return Backends(
+        dsns=dsns,
+        events={"EVENTS_BACKEND": "postgres", "EVENTS_POSTGRES_DSN": dsns["events"]},
+        redis={"REDIS_ADDR": f"{HOST}:{ports.valkey}"},
+        objects={
+            "OBJECTS_BACKEND": "directory",
+            "OBJECTS_DIRECTORY": str(home.objects),
+            "OBJECTS_BASE_URL": f"http://{HOST}:{ports.sandbox_http}/objects",
+            "OBJECTS_SIGNING_KEY": home.secrets()["objects_signing_key"],
+        },
+        are_embedded=True,
+    )
+
+
+def environments(home: Home, ports: Ports, backends: Backends, public_keys: str) -> Mapping[str, Mapping[str, str]]:
+    """What each program's environment says, by program."""
     kept = home.secrets()
     auth = f"http://{HOST}:{ports.sandbox_http}"
     common = {
@@ -152,23 +211,16 @@ def environments(
         "SERVICE_TOKENS_ENABLED": "true",
         "BIND_HOST": HOST,
     }
-    events = {"EVENTS_BACKEND": "postgres", "EVENTS_POSTGRES_DSN": dsns["events"]}
-    redis = {"REDIS_ADDR": f"{HOST}:{ports.valkey}"}
-    objects = {
-        "OBJECTS_BACKEND": "directory",
-        "OBJECTS_DIRECTORY": str(home.objects),
-        "OBJECTS_BASE_URL": f"{auth}/objects",
-        "OBJECTS_SIGNING_KEY": kept["objects_signing_key"],
-        "CDN_LINK_SECRET_KEY": kept["cdn_link_secret_key"],
-    }
+    dsns, events, redis = backends.dsns, backends.events, backends.redis
+    objects = {**backends.objects, "CDN_LINK_SECRET_KEY": kept["cdn_link_secret_key"]}
     addresses = {
-        "LIBRARY_SERVICE_GRPC_ADDR": f"{HOST}:{ports.library}",
-        "DOWNLOAD_SERVICE_GRPC_ADDR": f"{HOST}:{ports.download}",
+        "LIBRARY_SERVICE_GRPC_ADDR": _target(ports.all_of("library")),
+        "DOWNLOAD_SERVICE_GRPC_ADDR": _target(ports.all_of("download")),
         "CATALOG_SERVICE_GRPC_ADDR": f"{HOST}:{ports.sandbox}",
     }
     clients = {name: kept[name] for name in (*SERVICES, COMMAND_LINE_CLIENT)}
     cdn = [{"name": "origin", "base_url": f"{auth}/cdn", "region": "local", "weight": 1}]
-    return {
+    made: dict[str, dict[str, str]] = {
         "sandbox": {
             **common,
             **events,
@@ -211,6 +263,21 @@ def environments(
             "SERVICE_CLIENT_SECRET": kept["gateway"],
         },
     }
+    listening = {
+        "library": "LIBRARY_SERVICE_GRPC_PORT",
+        "download": "DOWNLOAD_SERVICE_GRPC_PORT",
+        "gateway": "GATEWAY_HTTP_PORT",
+    }
+    for name, port in ports.others.items():
+        program = program_of(name)
+        made[name] = {**made[program], listening[program]: str(port)}
+    return made
+
+
+def _target(ports: Sequence[int]) -> str:
+    """What a gRPC channel is opened to: one address, or several to balance over."""
+    addresses = ",".join(f"{HOST}:{port}" for port in ports)
+    return addresses if len(ports) == 1 else f"ipv4:{addresses}"
 
 
 def read_overrides(words: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
@@ -229,24 +296,24 @@ def read_overrides(words: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     return overrides
 
 
-def description(home: Home, ports: Ports, dsns: Mapping[str, str], public_keys: str) -> dict[str, Any]:
+def description(home: Home, ports: Ports, backends: Backends, public_keys: str) -> dict[str, Any]:
     """What command-line tools need to find and use the platform (platform.json)."""
     kept = home.secrets()
     http = f"http://{HOST}:{ports.sandbox_http}"
     return {
         "gateway_url": f"http://{HOST}:{ports.gateway}",
+        "gateway_urls": [f"http://{HOST}:{port}" for port in ports.all_of("gateway")],
         "library_grpc_addr": f"{HOST}:{ports.library}",
         "download_grpc_addr": f"{HOST}:{ports.download}",
         "sandbox_grpc_addr": f"{HOST}:{ports.sandbox}",
         "sandbox_http_url": http,
         "auth_token_url": f"{http}/oauth/token",
-        "objects_directory": str(home.objects),
-        "objects_base_url": f"{http}/objects",
-        "objects_signing_key": kept["objects_signing_key"],
+        "objects": dict(backends.objects),
+        "events": dict(backends.events),
+        "dsns": dict(backends.dsns),
         "cli_client_secret": kept[COMMAND_LINE_CLIENT],
         "sandbox_state_dir": str(home.state),
         "manifest_public_keys": public_keys,
-        "events_postgres_dsn": dsns["events"],
     }
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from chassis.backend_settings import EventSettings
+from chassis.backend_settings import EventSettings, ObjectSettings
 
 
-class SandboxSettings(EventSettings):
+class SandboxSettings(EventSettings, ObjectSettings):
     """Names in capitals are the environment's."""
 
     sandbox_grpc_port: int = Field(9096, ge=0, le=65535)
@@ -18,7 +18,4 @@ class SandboxSettings(EventSettings):
     sandbox_client_secrets: dict[str, SecretStr] = Field(default_factory=dict)
     """JSON: secret by program, for the client credentials grant."""
     postgres_dsn: SecretStr
-    objects_directory: Path
-    objects_base_url: str
-    objects_signing_key: SecretStr
     cdn_link_secret_key: SecretStr

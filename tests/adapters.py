@@ -1,6 +1,6 @@
 """Which adapters the contract suites run over: memory and embedded ones always, the real ones when their servers are up
 (`./taskw backends:up`, or the environment names them). A pytest plugin: the summary at the end says which ran and, of the others,
-why not. With TEST_ADAPTERS=all every one must run.
+why not. With TEST_ADAPTERS=all, and with CI=true, every one must run.
 """
 
 import functools
@@ -76,7 +76,7 @@ def why_missing(adapter: str) -> str | None:
 def adapters(suite_file: str, *, without: Mapping[str, str] | None = None) -> list[str]:
     """The parameters of a suite's fixture. `without` names adapters that a promise does not hold for, each with the reason."""
     chosen = [name for name in SUITES[Path(suite_file).name] if name not in (without or {})]
-    if os.environ.get("TEST_ADAPTERS") == "all":
+    if os.environ.get("TEST_ADAPTERS") == "all" or os.environ.get("CI") == "true":
         return chosen
     return [name for name in chosen if why_missing(name) is None]
 

@@ -86,6 +86,27 @@ async def test_the_lag_is_what_the_group_has_not_dealt_with(bus: EventBus):
         assert await bus.lag("group") == 0  # type: ignore[attr-defined]
 
 
+async def test_a_reader_never_loses_a_cancellation(bus: EventBus):
+    """Whenever it comes, also in the moment in which a poll ends by itself."""
+    async with bus.subscribe("group", [TOPIC]) as reader:
+
+        async def poll_for_ever() -> None:
+            while True:
+                await reader.poll(max_records=10, wait_seconds=5.0)
+
+        for moments in range(40):
+            polling = asyncio.create_task(poll_for_ever())
+            await asyncio.sleep(0.002)
+            reader.wake()
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            polling.cancel()
+            await asyncio.wait({polling}, timeout=10.0)
+            was_cancelled = polling.cancelled()
+            polling.cancel()  # so that a failure ends the test and does not hang in it
+            assert was_cancelled, f"lost {moments} moments after a wake"
+
+
 async def test_members_that_come_and_go_lose_nothing_and_keep_the_order_of_each_key(bus: EventBus):
     """Every member works slowly, and members join and leave in the middle. An event may be seen twice, never out of turn."""
     seen: dict[str, list[int]] = defaultdict(list)

@@ -41,6 +41,24 @@ async def test_a_wrong_password_is_unavailable_and_the_cause_says_why(valkey_url
     assert isinstance(caught.value.__cause__, AuthenticationError)
 
 
+async def test_environments_with_prefixes_of_their_own_share_a_server(valkey_url: str, stream: str):
+    key = f"test:{uuid.uuid4()}"
+    async with (
+        open_redis_state(valkey_url, prefix="one.") as one,
+        open_redis_state(valkey_url, prefix="two.") as two,
+    ):
+        begin = await two.streams.position(stream)
+        await one.values.put(key, {"a": "1"}, ttl_seconds=60)
+        await one.streams.append(stream, [b"one"])
+        assert await two.values.get(key) is None
+        assert await one.values.get_many([key]) == {key: {"a": "1"}}
+        await two.streams.append(stream, [b"two"])
+        async with aclosing(two.streams.read(stream, after=begin)) as records:
+            assert (await anext(records)).payload == b"two"
+        await two.values.delete([key])
+        assert await one.values.get(key) == {"a": "1"}
+
+
 async def test_a_command_after_an_outage_works(valkey_url: str):
     key = f"test:{uuid.uuid4()}"
     async with proxied(valkey_url) as proxy, open_redis_state(proxy.dsn) as state:

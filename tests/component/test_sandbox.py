@@ -63,7 +63,7 @@ class Sandbox:
 
     @property
     def store(self) -> DirectoryStore:
-        return DirectoryStore(self.settings.objects_directory, f"{self.url}/objects", OBJECTS_KEY)
+        return DirectoryStore(Path(self.settings.objects_directory), f"{self.url}/objects", OBJECTS_KEY)
 
     @asynccontextmanager
     async def levers(self) -> AsyncIterator[sandbox_pb2_grpc.SandboxServiceStub]:
@@ -108,7 +108,7 @@ async def sandbox(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Sa
         sandbox_client_secrets=SECRETS,
         postgres_dsn=await new_database("sandbox"),
         events_postgres_dsn=await new_database("events"),
-        objects_directory=tmp_path / "objects",
+        objects_directory=str(tmp_path / "objects"),
         objects_base_url="http://127.0.0.1/objects",
         objects_signing_key=OBJECTS_KEY,
         cdn_link_secret_key=CDN_KEY,

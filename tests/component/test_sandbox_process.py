@@ -69,9 +69,11 @@ def home(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) ->
         "sandbox_http_url": url,
         "auth_token_url": f"{url}/oauth/token",
         "cli_client_secret": "secret",
-        "objects_directory": str(root / "objects"),
-        "objects_base_url": f"{url}/objects",
-        "objects_signing_key": "objects key",
+        "objects": {
+            "OBJECTS_DIRECTORY": str(root / "objects"),
+            "OBJECTS_BASE_URL": f"{url}/objects",
+            "OBJECTS_SIGNING_KEY": "objects key",
+        },
         "sandbox_state_dir": str(root / "state"),
     }
     (root / "platform.json").write_text(json.dumps(facts))
@@ -227,7 +229,7 @@ def test_bad_settings_are_named_one_a_line(tmp_path: Path) -> None:
     started = python([], environment(tmp_path, SANDBOX_GRPC_PORT="many", POSTGRES_DSN="postgresql://localhost/x"))
     assert started.returncode == 2
     named = {line.partition(":")[0] for line in started.stderr.splitlines()}
-    assert {"SANDBOX_GRPC_PORT", "SANDBOX_STATE_DIR", "OBJECTS_DIRECTORY", "CDN_LINK_SECRET_KEY"} <= named
+    assert {"SANDBOX_GRPC_PORT", "SANDBOX_STATE_DIR", "CDN_LINK_SECRET_KEY"} <= named
     assert "Traceback" not in started.stderr
 
 

@@ -174,6 +174,18 @@ async def test_a_presigned_get_reads_the_object_and_parts_of_it(store: ObjectSto
         assert answer.headers["Content-Range"] == f"bytes 100-199/{len(CONTENT)}"
 
 
+async def test_a_presigned_get_names_the_file_and_the_name_is_signed(store: ObjectStore, http: aiohttp.ClientSession):
+    await store.put("saves/1", CONTENT)
+    url = store.presign_get("saves/1", expires_in_seconds=60, filename='мой "save" 100%.zip')
+    async with http.get(url) as answer:
+        assert (answer.status, await answer.read()) == (200, CONTENT)
+        disposition = answer.headers["Content-Disposition"]
+    assert disposition.startswith('attachment; filename="___ _save_ 100_.zip"')
+    assert disposition.endswith("filename*=UTF-8''%D0%BC%D0%BE%D0%B9%20%22save%22%20100%25.zip")
+    async with http.get(url.replace("100", "200")) as answer:
+        assert answer.status == 403
+
+
 async def test_an_expired_url_is_refused(store: ObjectStore, http: aiohttp.ClientSession):
     await store.put("a", b"1")
     async with http.get(store.presign_get("a", expires_in_seconds=-1)) as answer:

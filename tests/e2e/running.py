@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import psutil
 
 SAMOVAR = str(Path(sys.executable).with_name("samovar"))
-START_SECONDS = 90
+START_SECONDS = 180
 STOP_SECONDS = 40
 
 
@@ -36,14 +37,18 @@ NO_RATE_LIMITS = ("--set", "gateway.RATE_LIMIT_READS=1000000", "--set", "gateway
 """Tests ask more than a person does in a minute; the limits have tests of their own (tests/component/gateway)."""
 
 
-def start_platform(home: Path, *options: str) -> Platform:
-    """Starts one and waits until it is ready; the log is `up.log` in its home's parent."""
+def start_platform(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> Platform:
+    """Starts one and waits until it is ready; the log is `up.log` in its home's parent. It stands on the real backends if
+    TEST_BACKENDS says so.
+    """
+    own = {**os.environ, **(environment or {})}
+    options = ("--backends", own.get("TEST_BACKENDS", "embedded"), *options)
     ready_file = home.parent / f"{home.name}-ready.json"
     log_path = home.parent / f"{home.name}-up.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [SAMOVAR, "up", "--free-ports", "--ready-file", str(ready_file), *NO_RATE_LIMITS, *options],
-            env={**os.environ, "SAMOVAR_HOME": str(home)},
+            env={**own, "SAMOVAR_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -58,9 +63,16 @@ def start_platform(home: Path, *options: str) -> Platform:
     return Platform(home, json.loads(ready_file.read_text()), json.loads((home / "platform.json").read_text()), process)
 
 
-def stop_platform(platform: Platform) -> list[psutil.Process]:
-    """Stops it as Ctrl-C does; returns the processes of its tree that are still there afterwards."""
+def stop_platform(platform: Platform, *, environment: Mapping[str, str] | None = None) -> list[psutil.Process]:
+    """Stops it as Ctrl-C does and removes what it had on real backends; returns the processes of its tree that are still there
+    afterwards.
+    """
     tree = psutil.Process(platform.process.pid).children(recursive=True)
     platform.process.send_signal(signal.SIGINT)
     platform.process.wait(STOP_SECONDS)
-    return psutil.wait_procs(tree, timeout=5)[1]
+    left = psutil.wait_procs(tree, timeout=5)[1]
+    if "postgres" not in platform.private["pids"]:
+        reset = [SAMOVAR, "reset"]
+        own = {**os.environ, **(environment or {}), "SAMOVAR_HOME": str(platform.home)}
+        subprocess.run(reset, env=own, check=True, timeout=STOP_SECONDS)
+    return left

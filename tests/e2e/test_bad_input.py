@@ -2,11 +2,11 @@
 
 import json
 import uuid
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
 import jwt
 import pytest
 from content.v1 import manifest_pb2
@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from samovar.sandbox.v1 import sandbox_pb2
 
 from chassis import signed_urls
+from chassis.backend_settings import EventSettings, ObjectSettings
 from depot import manifest as manifests
 from depot import signing
+from depot.chunks import manifest_key, signature_key
 from sandbox import keys
 from sandbox.client import sandbox_stub
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
@@ -171,12 +173,13 @@ async def test_a_chunk_of_another_game_is_404_and_no_link_is_signed(anna: Api, s
 
 
 async def _dead_letters(platform: Platform, version_id: str) -> list[str]:
-    connection = await asyncpg.connect(platform.private["events_postgres_dsn"])
-    try:
-        rows = await connection.fetch("SELECT * FROM log WHERE topic = 'com.platform.catalog.events.v1.dlq'")
-    finally:
-        await connection.close()
-    return [text for row in rows if version_id in (text := str(dict(row)))]
+    settings = EventSettings(**{name.lower(): value for name, value in platform.private["events"].items()})
+    async with (
+        settings.open_event_bus("test") as bus,
+        aclosing(bus.scan("com.platform.catalog.events.v1.dlq")) as found,
+    ):
+        letters = [f"{letter.headers} {letter.value!r}" async for letter in found]
+    return [letter for letter in letters if version_id in letter]
 
 
 @pytest.mark.parametrize("fault", ["stranger", "other product"])
@@ -195,11 +198,11 @@ async def test_a_manifest_that_is_not_to_be_trusted_leaves_its_version_unknown(
     key_id, private_key = keys.publisher_key(platform.home / "state")
     if fault == "stranger":
         private_key = ed25519.Ed25519PrivateKey.generate()
-    folder = platform.home / "objects" / "content" / product_id / "manifests"
-    folder.mkdir(parents=True)
-    (folder / f"{version_id}.manifest").write_bytes(stored)
     signature = signing.sign(stored, key_id, private_key)
-    (folder / f"{version_id}.manifest.sig").write_bytes(signature.SerializeToString())
+    objects = ObjectSettings(**{name.lower(): value for name, value in platform.private["objects"].items()})
+    async with objects.open_object_store() as store:
+        await store.put(manifest_key(product_id, version_id), stored)
+        await store.put(signature_key(product_id, version_id), signature.SerializeToString())
     await shop.buy(platform.user("anna")["user_id"], product_id)
     await anna.owns(product_id)
     async with sandbox_stub(platform.private) as stub:
@@ -209,7 +212,7 @@ async def test_a_manifest_that_is_not_to_be_trusted_leaves_its_version_unknown(
                 version_id=version_id,
                 version_name="1",
                 platform=manifest_pb2.PLATFORM_LINUX,
-                file_manifest_url=f"{platform.private['objects_base_url']}/content/{product_id}/manifests/{version_id}.manifest",
+                file_manifest_url=f"{platform.private['sandbox_http_url']}/objects/content/{product_id}/manifests/{version_id}.manifest",
             )
         )
 

@@ -19,7 +19,7 @@ STATUS_EVENT = "com.platform.download.session.status.changed.v1"
 
 
 def dsn(platform: Platform, database: str) -> str:
-    return str(platform.private["events_postgres_dsn"]).rsplit("/", 1)[0] + f"/{database}"
+    return str(platform.private["dsns"][database])
 
 
 @contextlib.asynccontextmanager
