@@ -46,9 +46,9 @@ async def test_an_install_does_not_mind_a_clock_that_is_an_hour_off(
     await assert_installed_once(platform, user.id, game.product_id)
 
 
-@pytest.mark.parametrize("is_folder_kept", [True, False], ids=["folder kept", "folder lost"])
+@pytest.mark.parametrize("folder", [pytest.param("kept", marks=pytest.mark.soak), "lost"])
 async def test_an_install_goes_on_after_the_clock_was_put_back_an_hour(
-    is_folder_kept: bool, platform: Platform, game: Game, shop: Shop, user: User, town: Town, tmp_path: Path
+    folder: str, platform: Platform, game: Game, shop: Shop, user: User, town: Town, tmp_path: Path
 ) -> None:
     """What the server heard "in an hour" must not make it deaf to what it hears now."""
     await game.given_to(user, shop)
@@ -58,7 +58,7 @@ async def test_an_install_goes_on_after_the_clock_was_put_back_an_hour(
         await install.reaches(MIDDLE_BYTES)
     begun = await session_of(user.api, game.product_id)
     assert begun["attributes"]["status"] == "downloading"
-    if not is_folder_kept:
+    if folder == "lost":
         shutil.rmtree(disk)
     async with installing(shifted(launcher, "+0"), game.product_id, disk) as install:
         assert (await install.succeeds())["session_id"] == begun["id"]
