@@ -3,13 +3,16 @@ and when there is room again everything goes on.
 """
 
 import contextlib
+import random
 import signal
 import sys
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 from sqlalchemy import text
 
@@ -23,12 +26,13 @@ from library_svc.domain.ids import ProductId, UserId
 from library_svc.infrastructure.postgres import PostgresLibrary
 from sandbox import embedded
 from tests.conftest import postgres_answers, served
-from tests.e2e.clients import Shop, until
-from tests.e2e.running import Platform
-from tests.e2e.trees import digests
-from tests.faults.conftest import Game, User
+from tests.e2e.clients import ITEMS, CommandLine, Shop, until
+from tests.e2e.running import Platform, start_platform, stop_platform
+from tests.e2e.trees import digests, make_tree
+from tests.faults.conftest import Game, Town, User
 from tests.faults.installs import installing, session_of
 from tests.faults.origin import Origins
+from tests.faults.programs import BACK_SECONDS
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.faults.truth import assert_installed_once, assert_no_event_was_lost
 
@@ -40,6 +44,7 @@ USERS_DISK_BYTES = 6 << 20
 OBJECTS_DISK_BYTES = 2 << 20
 OBJECT_BYTES = 1 << 20
 DATABASE_DISK_BYTES = 160 << 20
+PLATFORM_DISK_BYTES = 400 << 20
 MAX_PURCHASES = 10_000
 """More than find room between the rows that are there."""
 
@@ -152,3 +157,71 @@ async def test_a_database_without_room_is_unavailable_and_keeps_what_it_acknowle
                 events = await connection.execute(text("SELECT payload ->> 'productId' FROM outbox"))
             assert {row[0] for row in items} == bought
             assert {uuid.UUID(row[0]) for row in events} == bought
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+async def test_a_platform_on_a_disk_that_fills_up_refuses_in_words_and_goes_on_when_there_is_room(
+    http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """PostgreSQL, the hot state and the objects on one disk, full in the middle of an installation, a publication, changes."""
+    home = tmp_path / "home"
+    with small_disk(home, PLATFORM_DISK_BYTES) as disk, platform_on(disk) as platform:
+        publisher = CommandLine(home, tmp_path / "publisher", through=disk.enter)
+        source = make_tree(tmp_path / "first", "full disks")
+        product_id = (await publisher.publish(source, "first", "1.0"))["product_id"]
+        shop, town = Shop(platform.private), Town(platform, http, tmp_path)
+        user = await town.new_user()
+        await Game(product_id, source, platform).given_to(user, shop)
+        item = await user.api.owns(product_id)
+        acknowledged, statuses = [0], Counter[int]()
+
+        async def change() -> bool:
+            """Writes the next number to the item; whether that was refused."""
+            number = acknowledged[-1] + 1
+            notes = f"{number} {random.Random(number).randbytes(900).hex()}"
+            body = {"data": {"type": "libraryItemUpdate", "attributes": {"notes": notes}}}
+            answer = await user.api.call("PATCH", f"{ITEMS}/{item['id']}", body=body)
+            statuses[answer.status] += 1
+            if answer.status == 200:
+                acknowledged.append(number)
+            return answer.status == 503
+
+        async with installing(user.samovar, product_id, tmp_path / "disk", "--limit", LIMIT_KBPS) as install:
+            await install.reaches(MIDDLE_BYTES)
+            disk.fill()
+            second = make_tree(tmp_path / "second", "no room")
+            code, _, err = await publisher.run(*publish_words(second))
+            assert code != 0
+            assert "No space left" in err or "SERVICE_UNAVAILABLE" in err, err
+            assert "Traceback" not in err
+            while not await change():
+                assert len(acknowledged) < MAX_PURCHASES, "there is room for ever"
+            disk.make_room()
+            await install.succeeds()
+
+        async def changes() -> bool:
+            return not await change()
+
+        await until(changes, "the platform does not work again", BACK_SECONDS)
+        assert set(statuses) == {200, 503}
+        kept = (await user.api.get(f"{ITEMS}/{item['id']}")).data["attributes"]["notes"]
+        assert int(kept.split()[0]) == acknowledged[-1]
+        assert digests(tmp_path / "disk") == digests(source)
+        assert (await publisher.publish(second, "second", "1.0"))["files"]
+        await assert_no_event_was_lost(platform)
+        await assert_installed_once(platform, user.id, product_id)
+
+
+def publish_words(folder: Path) -> Sequence[str]:
+    return ("publish", str(folder), "--product", "second", "--version", "1.0", "--platform", "linux", "--json")
+
+
+@contextlib.contextmanager
+def platform_on(disk: SmallDisk) -> Iterator[Platform]:
+    running = start_platform(disk.path, "--raw-logs", through=disk.enter, seen_at=disk.seen_at)
+    try:
+        yield running
+    finally:
+        left = stop_platform(running)
+    assert left == [], "the platform left processes behind"
