@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 SAMOVAR = str(Path(sys.executable).with_name("samovar"))
-START_SECONDS = 90
+START_SECONDS = 180
 STOP_SECONDS = 40
 
 
