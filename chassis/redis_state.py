@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ClusterDownError, ReadOnlyError
@@ -148,6 +148,24 @@ async def open_redis(
         await client.aclose()
 
 
+class _Cancellable(Connection):
+    """A connection whose users can be cancelled. redis-py writes under asyncio.wait_for, which before Python 3.12 loses a
+    cancellation that comes in the moment in which the write ends: a loop around the call would go on for ever.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002  theirs
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        await super().send_packed_command(command, check_health)
+        if task is not None and task.cancelling() > before:
+            await self.disconnect(nowait=True)  # the answer will come, and nobody will read it
+            raise asyncio.CancelledError
+
+
+class _CancellableOverTls(_Cancellable, SSLConnection):
+    pass
+
+
 def _client(address: str, password: str, database: int, answer_seconds: float = ANSWER_TIMEOUT_SECONDS) -> "Redis":
     url = address if "://" in address else f"redis://{address}/{database}"
     pool = BlockingConnectionPool.from_url(
@@ -162,6 +180,7 @@ def _client(address: str, password: str, database: int, answer_seconds: float = 
         # One more try at once: a pooled connection may be stale after a restart of the server.
         retry=Retry(NoBackoff(), 1),
     )
+    pool.connection_class = _CancellableOverTls if pool.connection_class is SSLConnection else _Cancellable
     return Redis.from_pool(pool)
 
 

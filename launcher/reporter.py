@@ -17,12 +17,14 @@ QUIET_INTERVAL_SECONDS = 2.0
 """With nothing to tell a report still goes out: its answer says whether the user paused."""
 COMPLETION_POLLS = 20
 FAREWELL_SECONDS = 5.0
+_HEARING = HOLDING | {SessionStatus.COMPLETED}
 
 
 class Reporter:
     """Reports on one session, from one task at a time.
 
     `record_sequence` notes a number durably before it is used: numbers grow over restarts, and by the clock over lost journals.
+    Where the clock was put back, they grow by what the server says it heard last.
     """
 
     def __init__(
@@ -112,15 +114,16 @@ class Reporter:
     async def _send(self) -> None:
         items = self.ledger.take_items(MAX_REPORT_ITEMS)
         cdns = self.ledger.take_cdns()
-        self._sequence = max(self._sequence + 1, int(self._wall_clock() * 1000))
+        heard = self.session.report_sequence or 0
+        self._sequence = max(self._sequence + 1, heard + 1, int(self._wall_clock() * 1000))
         is_taken = False
         try:
             await self._record_sequence(self._sequence)
             session = await self._api.report(
                 self.session.id, self._sequence, self.ledger.item_reports(items), cdn_reports(cdns)
             )
-            # A session without a slot answers, but takes nothing in.
-            is_taken = session.status in HOLDING | {SessionStatus.COMPLETED}
+            # A session without a slot answers, but takes nothing in, and so does one that has heard a later report.
+            is_taken = session.report_sequence in {None, self._sequence} and session.status in _HEARING
         finally:
             if not is_taken:
                 self.ledger.give_back(items, cdns)
@@ -130,7 +133,7 @@ class Reporter:
         self.session = session
         check_running(session)
         progress = self.ledger.progress
-        if session.status in HOLDING | {SessionStatus.COMPLETED}:
+        if session.status in _HEARING:
             self.may_fetch.set()
             if progress.phase is Phase.QUEUED:
                 progress.phase = Phase.DOWNLOADING

@@ -55,6 +55,8 @@ class Session:
     queue_position: int | None
     error_code: str | None
     error_message: str | None
+    report_sequence: int | None = None
+    """Of the last report that the server took in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ def session_of(resource: Resource) -> Session:
         queue_position=attributes.get("queue_position"),
         error_code=error.get("code"),
         error_message=error.get("message"),
+        report_sequence=attributes.get("report_sequence"),
     )
 
 

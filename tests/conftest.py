@@ -104,12 +104,7 @@ def postgres_server(port: int | None = None, folder: Path | None = None) -> Iter
         def command(port: int) -> embedded.Command:
             return embedded.postgres_command(cluster, port, options=POSTGRES_SETTINGS)
 
-        def answers(port: int) -> bool:
-            # A program of its own: a fixture may be asked for while an event loop runs, so no client can run here.
-            ask = [str(embedded.postgres_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-            return subprocess.run(ask, check=False, capture_output=True).returncode == 0
-
-        with _server(command, answers, port, data / "server.log", signal.SIGINT) as port:
+        with served(command, postgres_answers, port, data / "server.log", signal.SIGINT) as port:
             yield embedded.postgres_dsn(port)
 
 
@@ -121,7 +116,7 @@ def valkey_server(port: int | None = None, folder: Path | None = None) -> Iterat
         def command(port: int) -> embedded.Command:
             return embedded.valkey_command(data, port, persistent=False)
 
-        with _server(command, _answers_ping, port, data / "server.log", signal.SIGTERM) as port:
+        with served(command, _answers_ping, port, data / "server.log", signal.SIGTERM) as port:
             yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -146,7 +141,7 @@ def server_folder(prefix: str, folder: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def _server(
+def served(
     command: Callable[[int], embedded.Command],
     answers: Callable[[int], bool],
     wanted_port: int | None,
@@ -188,6 +183,12 @@ def _is_ready(server: subprocess.Popen[bytes], answers: Callable[[], bool]) -> b
             return True
         time.sleep(0.02)
     return False
+
+
+def postgres_answers(port: int) -> bool:
+    # A program of its own: a fixture may be asked for while an event loop runs, so no client can run here.
+    ask = [str(embedded.postgres_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    return subprocess.run(ask, check=False, capture_output=True).returncode == 0
 
 
 def _answers_ping(port: int) -> bool:

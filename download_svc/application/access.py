@@ -29,7 +29,7 @@ class CachedAccess:
         Raises:
             PRODUCT_ACCESS_DENIED: the user may not use the product.
         """
-        if not await self._ask(user_id, product_id, now):
+        if not await self.is_granted_now(user_id, product_id, now):
             raise product_access_denied(product_id)
 
     async def is_granted(self, user_id: UUID, product_id: UUID, now: datetime) -> bool:
@@ -37,12 +37,13 @@ class CachedAccess:
         asked_at = self._granted.get((user_id, product_id))
         if asked_at is not None and now - asked_at < timedelta(seconds=CACHE_SECONDS):
             return True
-        return await self._ask(user_id, product_id, now)
+        return await self.is_granted_now(user_id, product_id, now)
 
     def forget(self, user_id: UUID, product_id: UUID) -> None:
         self._granted.pop((user_id, product_id), None)
 
-    async def _ask(self, user_id: UUID, product_id: UUID, now: datetime) -> bool:
+    async def is_granted_now(self, user_id: UUID, product_id: UUID, now: datetime) -> bool:
+        """Asks Library."""
         key = (user_id, product_id)
         # Forgotten before asking: an answer that does not come must not leave an old one standing.
         self.forget(user_id, product_id)
@@ -52,6 +53,24 @@ class CachedAccess:
         while len(self._granted) > MAX_CACHED_ANSWERS:
             self._granted.popitem(last=False)
         return True
+
+
+async def follow_removal(
+    begin: Begin,
+    access: CachedAccess,
+    *,
+    user_id: UUID,
+    product_id: UUID,
+    slots: int,
+    now: datetime,
+    event: tuple[str, str],
+) -> None:
+    """The user lost the product at some time. The word of that may come late, and the product be theirs again: Library knows.
+
+    Raises: SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED: to be heard again.
+    """
+    if not await access.is_granted_now(user_id, product_id, now):
+        await end_access(begin, access, user_id=user_id, product_id=product_id, slots=slots, now=now, event=event)
 
 
 async def end_access(

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from chassis.consumers import Subscription
 from chassis.events import CloudEvent
-from download_svc.application.access import CachedAccess, end_access
+from download_svc.application.access import CachedAccess, follow_removal
 from download_svc.application.live import announce_move
 from download_svc.application.ports import Begin, LiveBoard, ManifestSource, SessionReader
 from download_svc.application.sessions import Policy
@@ -37,7 +37,7 @@ def state_subscriptions(
         await publish_version(begin, manifests, messages.announcement(message), event=(INBOX_NAME, event.id))
 
     async def game_removed(message: library_events.GameRemoved, event: CloudEvent) -> None:
-        await end_access(
+        await follow_removal(
             begin,
             access,
             user_id=messages.event_uuid(message.user_id, "userId"),

@@ -19,6 +19,7 @@ from download_svc.application.sessions import StartRequest
 from download_svc.domain.manifests import Platform
 from download_svc.domain.progress import LiveProgress, seconds_left
 from download_svc.domain.sessions import (
+    NO_REPORT_YET,
     Failure,
     Item,
     ItemReport,
@@ -125,6 +126,7 @@ def session_message(view: SessionView, live: LiveProgress | None, language: str)
         created_at=session.created_at,
         updated_at=session.updated_at,
         platform=_PLATFORMS[session.platform],
+        report_sequence=None if session.last_sequence == NO_REPORT_YET else session.last_sequence,
     )
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import uuid
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, aclosing
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -10,9 +12,12 @@ from redis.exceptions import AuthenticationError
 
 from chassis.errors import DomainError
 from chassis.live_state import StreamGap
-from chassis.redis_state import open_redis_state
+from chassis.redis_state import open_redis, open_redis_state
 from tests.component.data_rig import proxied, until
 from tests.conftest import free_port, valkey_server
+
+TURNS_OF_THE_LOOP = 30
+"""More than a connection and a command take."""
 
 
 @pytest.fixture
@@ -68,6 +73,21 @@ async def test_a_command_after_an_outage_works(valkey_url: str):
             await state.values.get(key)
         proxy.mend()
         assert await state.values.get(key) == {"a": "1"}
+
+
+@pytest.mark.parametrize("is_connected", [False, True], ids=["connecting", "connected"])
+async def test_no_cancellation_is_lost_whenever_it_comes(valkey_url: str, is_connected: bool):  # noqa: FBT001
+    """redis-py alone loses those that come as it has written: the task then goes on, and a loop in it for ever."""
+    for turns in range(TURNS_OF_THE_LOOP):
+        async with open_redis(valkey_url) as client:
+            if is_connected:
+                await client.ping()
+            task = asyncio.create_task(cast("Coroutine[Any, Any, object]", client.get("nothing")))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if task.cancel():
+                await asyncio.wait({task}, timeout=20)
+                assert task.cancelled(), f"after {turns} turns of the loop"
 
 
 async def test_a_reader_gets_what_was_appended_during_an_outage_of_its_own(valkey_url: str, stream: str):

@@ -135,14 +135,16 @@ class Heard:
 
 
 class CommandLine:
-    """`samovar …` against one platform, with a configuration of its own."""
+    """`samovar …` against one platform, with a configuration of its own; if need be `through` a program that starts programs."""
 
-    def __init__(self, home: Path, config: Path) -> None:
+    def __init__(self, home: Path, config: Path, *, through: Sequence[str] = ()) -> None:
+        self.through = through
         self.environment = {**os.environ, "SAMOVAR_HOME": str(home), "SAMOVAR_CONFIG_HOME": str(config)}
 
     async def run(self, *words: str, token: str | None = None) -> tuple[int, str, str]:
         """Returns exit code, standard output and standard error."""
         process = await asyncio.create_subprocess_exec(
+            *self.through,
             str(Path(sys.executable).with_name("samovar")),
             *words,
             env={**self.environment, **({"SAMOVAR_TOKEN": token} if token else {})},

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,17 @@ NO_RATE_LIMITS = ("--set", "gateway.RATE_LIMIT_READS=1000000", "--set", "gateway
 """Tests ask more than a person does in a minute; the limits have tests of their own (tests/component/gateway)."""
 
 
-def start_platform(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> Platform:
+def start_platform(
+    home: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    through: Sequence[str] = (),
+    seen_at: Path | None = None,
+) -> Platform:
     """Starts one and waits until it is ready; the log is `up.log` in its home's parent. It stands on the real backends if
     TEST_BACKENDS says so.
+
+    `through` is a program that starts programs; where it shows them another file system, the home is `seen_at` a path of ours.
     """
     own = {**os.environ, **(environment or {})}
     options = ("--backends", own.get("TEST_BACKENDS", "embedded"), *options)
@@ -47,7 +55,7 @@ def start_platform(home: Path, *options: str, environment: Mapping[str, str] | N
     log_path = home.parent / f"{home.name}-up.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [SAMOVAR, "up", "--free-ports", "--ready-file", str(ready_file), *NO_RATE_LIMITS, *options],
+            [*through, SAMOVAR, "up", "--free-ports", "--ready-file", str(ready_file), *NO_RATE_LIMITS, *options],
             env={**own, "SAMOVAR_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -60,7 +68,8 @@ def start_platform(home: Path, *options: str, environment: Mapping[str, str] | N
             process.wait(STOP_SECONDS)
             raise AssertionError(f"the platform did not start:\n{log_path.read_text()[-6000:]}")
         time.sleep(0.05)
-    return Platform(home, json.loads(ready_file.read_text()), json.loads((home / "platform.json").read_text()), process)
+    seen = seen_at or home
+    return Platform(seen, json.loads(ready_file.read_text()), json.loads((seen / "platform.json").read_text()), process)
 
 
 def stop_platform(platform: Platform, *, environment: Mapping[str, str] | None = None) -> list[psutil.Process]:

@@ -16,7 +16,7 @@ import pytest
 from samovar.sandbox.v1 import sandbox_pb2
 
 from sandbox.client import sandbox_stub
-from tests.e2e.clients import Api, CommandLine, Shop, until
+from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 from tests.e2e.trees import make_tree
 from tests.faults.origin import Origins
@@ -69,13 +69,20 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def is_well(platform: Platform, http: aiohttp.ClientSession) -> None:
-    """Returns when everything answers again, after what an earlier test did."""
-    urls = (f"{platform.ready['gateway_url']}/readyz", f"{platform.private['sandbox_http_url']}/.well-known/jwks.json")
+    """Returns when everything answers again, after what an earlier test did: the gateway's breakers may still be open then."""
+    gateway, token = platform.ready["gateway_url"], platform.user("anna")["token"]
+    urls = (
+        f"{gateway}/readyz",
+        f"{platform.private['sandbox_http_url']}/.well-known/jwks.json",
+        f"{gateway}{ITEMS}?limit=1",
+        f"{gateway}{DOWNLOADS}?limit=1",
+    )
 
     async def answers() -> bool:
         try:
             for url in urls:
-                async with http.get(url) as answer:
+                headers = {"Authorization": f"Bearer {token}"} if url.startswith(f"{gateway}/api/") else {}
+                async with http.get(url, headers=headers) as answer:
                     if answer.status != 200:
                         return False
             await rows(platform, "events", "SELECT 1")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,12 @@ class Install:
 
 
 @contextlib.asynccontextmanager
-async def installing(samovar: CommandLine, product_id: str, folder: Path, *words: str) -> AsyncIterator[Install]:
-    """Starts one; what still runs at the end is killed."""
+async def installing(
+    samovar: CommandLine, product_id: str, folder: Path, *words: str, through: Sequence[str] = ()
+) -> AsyncIterator[Install]:
+    """Starts one, if need be `through` a program that starts programs; what still runs at the end is killed."""
     process = await asyncio.create_subprocess_exec(
+        *through,
         str(Path(sys.executable).with_name("samovar")),
         *("install", product_id, "--to", str(folder), "--json", *words),
         env=samovar.environment,

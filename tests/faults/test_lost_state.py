@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable
 from pathlib import Path
 
 import psutil
 from redis.asyncio import Redis
 
-from tests.e2e.clients import DOWNLOADS, ITEMS, Api, Shop, until
+from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
 from tests.faults.conftest import Game, User
@@ -15,7 +16,8 @@ from tests.faults.follower import following
 from tests.faults.installs import installing, session_of
 from tests.faults.origin import Origins
 from tests.faults.programs import pid_of
-from tests.faults.truth import assert_installed_once, assert_no_event_was_lost, database, status_moves
+from tests.faults.test_drain import all_wait, held_up, patches
+from tests.faults.truth import assert_installed_once, assert_no_event_was_lost, database, rows, status_moves
 
 LIMIT_KBPS = "12000"
 MIDDLE_BYTES = 700_000
@@ -85,6 +87,41 @@ async def test_cut_connections_of_postgresql_lose_nothing_and_are_told_as_503(
     await assert_installed_once(platform, user.id, game.product_id)
 
 
+async def test_changes_cut_in_mid_transaction_are_told_as_503_and_have_not_happened(
+    platform: Platform, game: Game, shop: Shop, user: User
+) -> None:
+    """They have locked the user, and wait for a row of theirs when the connection goes."""
+    await game.given_to(user, shop)
+    item = await user.api.owns(game.product_id)
+    session_id = (await user.api.startable(game.product_id)).data["id"]
+    moves = await status_moves(platform, session_id)
+    async with (
+        held_up(platform, "library", "SELECT FROM user_library_items WHERE id = $1", item["id"]),
+        held_up(platform, "download", "SELECT FROM download_sessions WHERE id = $1", session_id),
+    ):
+        changes = patches(user.api, item["id"])
+        pauses = [asyncio.create_task(user.api.post(f"{DOWNLOADS}/{session_id}/pause")) for _ in range(CALLERS)]
+        await all_wait(platform, "library", len(changes))
+        await all_wait(platform, "download", len(pauses))
+        await cut_waiting(platform)
+        answers = [*await asyncio.gather(*changes), *await asyncio.gather(*pauses)]
+    assert {answer.status for answer in answers} == {503}
+    assert all(answer.codes == ["SERVICE_UNAVAILABLE"] for answer in answers)
+    statement = "SELECT notes FROM user_library_items WHERE id = $1"
+    assert [row["notes"] for row in await rows(platform, "library", statement, item["id"])] == [None]
+    assert await status_moves(platform, session_id) == moves
+    pause = f"{DOWNLOADS}/{session_id}/pause"
+    answer = await until(lambda: not_503(user.api.post(pause)), "the Download Service does not come back")
+    assert answer.status == 200
+    await assert_no_event_was_lost(platform)
+
+
+async def not_503(call: Awaitable[Answer]) -> Answer | None:
+    """An answer but the one that asks to come again."""
+    answer = await call
+    return None if answer.status == 503 else answer
+
+
 async def keep_calling(api: Api, item_id: str, answers: Counter[int], acknowledged: list[int]) -> None:
     """Several callers that read, and one that writes numbers that grow."""
 
@@ -113,6 +150,14 @@ async def cut_all(platform: Platform) -> None:
     """Ends every session of the services, in the middle of whatever it does."""
     statement = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname IN ('library', 'download', 'sandbox', 'events') AND pid <> pg_backend_pid()"""
+    async with database(platform, "postgres") as connection:
+        await connection.execute(statement)
+
+
+async def cut_waiting(platform: Platform) -> None:
+    """Ends the sessions that wait for a row, in the middle of their transactions."""
+    statement = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname IN ('library', 'download') AND wait_event_type = 'Lock'"""
     async with database(platform, "postgres") as connection:
         await connection.execute(statement)
 

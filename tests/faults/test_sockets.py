@@ -31,11 +31,11 @@ CLOSE_FRAME = b"\x88\x02" + SLOW_READER.to_bytes(2, "big")
 RECEIVE_BUFFER_BYTES = 4096
 
 
-@pytest.mark.parametrize("users_count", [3, MANY])
+@pytest.mark.parametrize("users_count", [5, MANY])
 async def test_clients_that_come_back_all_at_once_miss_nothing(
     users_count: int, platform: Platform, game: Game, shop: Shop, town: Town
 ) -> None:
-    """Ten sockets of each user: thirty clients in the normal run, two hundred in the long one."""
+    """Ten sockets of each user: fifty clients in the normal run, two hundred in the long one."""
     users = [await town.new_user() for _ in range(users_count)]
     await asyncio.gather(*(game.given_to(user, shop) for user in users))
     async with AsyncExitStack() as stack:

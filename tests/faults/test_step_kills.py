@@ -20,7 +20,7 @@ from chassis.migrations import upgrade
 from tests.e2e.clients import until
 from tests.faults.steps import STEPS
 
-DEATH_SECONDS = 30
+DEATH_SECONDS = 60
 LESS_TELLING = frozenset({"event read", "event written", "acknowledged", "about to relay"})
 """Steps whose neighbours tell nearly as much; only in the long run."""
 IN_LOG_TWICE = {"relayed"}

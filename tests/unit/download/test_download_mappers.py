@@ -128,10 +128,12 @@ def test_a_session_is_shown_with_what_is_known_and_without_what_is_not():
     assert not shown.HasField("current_speed_bps"), "a waiting session has no speed"
     assert not shown.HasField("device_id")
     assert not shown.HasField("error")
+    assert not shown.HasField("report_sequence"), "nothing was reported yet"
     session.begin(NOW)
+    session.report(7, [], {}, NOW)
     shown = messages.session_message(SessionView(session, 1), LiveProgress(0, NOW, 800), "ru")
     assert (shown.current_speed_bps, shown.estimated_time_left_seconds) == (800, 13)
-    assert shown.platform == content.PLATFORM_LINUX
+    assert (shown.platform, shown.report_sequence) == (content.PLATFORM_LINUX, 7)
 
 
 @pytest.mark.parametrize(("language", "title"), [("ru", "Хеш файла не совпадает"), ("en", "File hash mismatch")])

@@ -8,7 +8,7 @@ import pytest
 
 from chassis.errors import DomainError, Kind
 from download_svc.application import sessions
-from download_svc.application.access import CACHE_SECONDS, end_access
+from download_svc.application.access import CACHE_SECONDS, end_access, follow_removal
 from download_svc.application.links import MAX_LINKS_PER_ANSWER
 from download_svc.application.versions import publish_version
 from download_svc.domain.installations import GameInstalled
@@ -320,6 +320,29 @@ async def test_a_removed_game_cancels_its_live_sessions_once_and_gives_their_slo
     again = (await world.start(version)).session.id
     await removed()
     assert (await world.view(again)).session.status is Status.QUEUED
+
+
+async def test_a_late_word_of_a_removal_ends_nothing_that_the_user_may_have_again():
+    world = World()
+    version = await world.publish(make_manifest(uuid4(), uuid4()))
+    session = (await world.start(version)).session
+
+    async def hear(event_id: str) -> None:
+        await follow_removal(
+            world.store.begin,
+            world.access,
+            user_id=world.user_id,
+            product_id=version.product_id,
+            slots=1,
+            now=world.now,
+            event=("group", event_id),
+        )
+
+    await hear("refunded, then bought again")
+    assert (await world.view(session.id)).session.is_live
+    world.library.denied.add((world.user_id, version.product_id))
+    await hear("refunded again")
+    assert (await world.view(session.id)).session.status is Status.CANCELLED
 
 
 class Published:

@@ -1028,6 +1028,11 @@ class DownloadSession(betterproto2.Message):
     What it runs on.
     """
 
+    report_sequence: "int | None" = betterproto2.field(19, betterproto2.TYPE_INT64, optional=True)
+    """
+    Of the last report that had an effect: the next one's is above it. Absent before the first.
+    """
+
 
 default_message_pool.register_message("download.v1", "DownloadSession", DownloadSession)
 
