@@ -369,7 +369,7 @@ class WatchDownloadsRequest(_message.Message):
     def __init__(self, last_event_id: _Optional[str] = ...) -> None: ...
 
 class WatchDownloadsResponse(_message.Message):
-    __slots__ = ("event_id", "occurred_at", "progress", "status_changed", "item_progress", "error", "queue_changed", "resync_required")
+    __slots__ = ("event_id", "occurred_at", "progress", "status_changed", "item_progress", "error", "queue_changed", "resync_required", "update_available")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
@@ -378,6 +378,7 @@ class WatchDownloadsResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     QUEUE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     RESYNC_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     occurred_at: _timestamp_pb2.Timestamp
     progress: DownloadProgressUpdate
@@ -386,7 +387,8 @@ class WatchDownloadsResponse(_message.Message):
     error: DownloadError
     queue_changed: QueueChanged
     resync_required: ResyncRequired
-    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[DownloadProgressUpdate, _Mapping]] = ..., status_changed: _Optional[_Union[DownloadStatusChanged, _Mapping]] = ..., item_progress: _Optional[_Union[DownloadItemProgressUpdate, _Mapping]] = ..., error: _Optional[_Union[DownloadError, _Mapping]] = ..., queue_changed: _Optional[_Union[QueueChanged, _Mapping]] = ..., resync_required: _Optional[_Union[ResyncRequired, _Mapping]] = ...) -> None: ...
+    update_available: UpdateAvailable
+    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[DownloadProgressUpdate, _Mapping]] = ..., status_changed: _Optional[_Union[DownloadStatusChanged, _Mapping]] = ..., item_progress: _Optional[_Union[DownloadItemProgressUpdate, _Mapping]] = ..., error: _Optional[_Union[DownloadError, _Mapping]] = ..., queue_changed: _Optional[_Union[QueueChanged, _Mapping]] = ..., resync_required: _Optional[_Union[ResyncRequired, _Mapping]] = ..., update_available: _Optional[_Union[UpdateAvailable, _Mapping]] = ...) -> None: ...
 
 class DownloadProgressUpdate(_message.Message):
     __slots__ = ("download_session_id", "product_id", "status", "progress_percentage", "downloaded_bytes", "total_size_bytes", "current_speed_bps", "estimated_time_left_seconds")
@@ -421,6 +423,20 @@ class DownloadStatusChanged(_message.Message):
     previous_status: DownloadStatus
     error_details: DownloadFailure
     def __init__(self, download_session_id: _Optional[str] = ..., product_id: _Optional[str] = ..., new_status: _Optional[_Union[DownloadStatus, str]] = ..., previous_status: _Optional[_Union[DownloadStatus, str]] = ..., error_details: _Optional[_Union[DownloadFailure, _Mapping]] = ...) -> None: ...
+
+class UpdateAvailable(_message.Message):
+    __slots__ = ("product_id", "current_version_id", "new_version_id", "update_type", "update_size_bytes")
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NEW_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    current_version_id: str
+    new_version_id: str
+    update_type: UpdateType
+    update_size_bytes: int
+    def __init__(self, product_id: _Optional[str] = ..., current_version_id: _Optional[str] = ..., new_version_id: _Optional[str] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., update_size_bytes: _Optional[int] = ...) -> None: ...
 
 class DownloadItemProgressUpdate(_message.Message):
     __slots__ = ("download_session_id", "download_item_id", "relative_path", "status", "downloaded_bytes", "total_size_bytes")

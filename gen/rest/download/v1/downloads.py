@@ -193,6 +193,16 @@ def download_status_changed_object(message: pb.DownloadStatusChanged) -> JsonVal
     }
 
 
+def update_available_object(message: pb.UpdateAvailable) -> JsonValue:
+    return {
+        "product_id": message.product_id,
+        "current_version_id": message.current_version_id,
+        "new_version_id": message.new_version_id,
+        "update_type": UPDATE_TYPE_TEXTS[message.update_type],
+        "update_size_bytes": message.update_size_bytes,
+    }
+
+
 def download_item_progress_update_object(message: pb.DownloadItemProgressUpdate) -> JsonValue:
     return {
         "download_session_id": message.download_session_id,
@@ -581,6 +591,14 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
                 message.event_id,
                 timestamp_text(message.occurred_at),
                 resync_required_object(message.resync_required),
+                None,
+            )
+        case "update_available":
+            return StreamedEvent(
+                "updateAvailable",
+                message.event_id,
+                timestamp_text(message.occurred_at),
+                update_available_object(message.update_available),
                 None,
             )
         case _:
