@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from chassis.errors import DomainError, Kind
 from download_svc.application.ports import Page, PageRequest, SessionView, UnitOfWork
 from download_svc.domain.events import Event
 from download_svc.domain.installations import Installation, KeptInstallation
@@ -357,4 +358,7 @@ class MemoryManifestReader:
         self._store = store
 
     async def entries(self, version: Version) -> Sequence[Entry]:
-        return list(self._store.state.entries[version.version_id].values())
+        entries = self._store.state.entries.get(version.version_id)
+        if entries is None:
+            raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        return list(entries.values())

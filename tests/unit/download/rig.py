@@ -55,7 +55,7 @@ def file_entry(path: str, size_bytes: int, content: str = "") -> Entry:
         Chunk(digest(content or path, index), size, digest("stored", content or path, index), size // 2 + 1)
         for index, size in enumerate(filter(None, sizes))
     )
-    return Entry(path, EntryType.FILE, size_bytes, digest("file", path), 0o644, None, chunks)
+    return Entry(path, EntryType.FILE, size_bytes, digest("file", path, size_bytes), 0o644, None, chunks)
 
 
 def make_manifest(
