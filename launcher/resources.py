@@ -55,6 +55,22 @@ class Session:
     queue_position: int | None
     error_code: str | None
     error_message: str | None
+    installation_path: str | None = None
+    from_version_id: UUID | None = None
+
+    @property
+    def is_repair(self) -> bool:
+        """It brings what is damaged of the version in place, and nothing else."""
+        return self.from_version_id == self.version_id
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationEntry:
+    """A `verification`, as far as the launcher needs it."""
+
+    id: UUID
+    status: str
+    corrupted_files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +170,7 @@ def session_of(resource: Resource) -> Session:
     attributes = resource["attributes"]
     device = attributes.get("device_id")
     error = attributes.get("error") or {}
+    before = attributes.get("from_version_id")
     return Session(
         id=UUID(resource["id"]),
         product_id=UUID(attributes["product_id"]),
@@ -164,7 +181,14 @@ def session_of(resource: Resource) -> Session:
         queue_position=attributes.get("queue_position"),
         error_code=error.get("code"),
         error_message=error.get("message"),
+        installation_path=attributes.get("installation_path"),
+        from_version_id=UUID(before) if before else None,
     )
+
+
+def verification_entry_of(resource: Resource) -> VerificationEntry:
+    attributes = resource["attributes"]
+    return VerificationEntry(UUID(resource["id"]), str(attributes["status"]), int(attributes["corrupted_files_count"]))
 
 
 def manifest_reference_of(resource: Resource) -> ManifestReference:

@@ -127,6 +127,7 @@ def session_message(view: SessionView, live: LiveProgress | None, language: str)
         created_at=session.created_at,
         updated_at=session.updated_at,
         platform=_PLATFORMS[session.platform],
+        from_version_id=_text(session.from_version_id),
     )
 
 

@@ -61,7 +61,7 @@ UPDATE_TYPE_FULL: UpdateType
 UPDATE_TYPE_DELTA: UpdateType
 
 class DownloadSession(_message.Message):
-    __slots__ = ("id", "product_id", "version_id", "device_id", "status", "update_type", "total_size_bytes", "downloaded_bytes", "progress_percentage", "current_speed_bps", "estimated_time_left_seconds", "installation_path", "priority", "queue_position", "error", "created_at", "updated_at", "platform")
+    __slots__ = ("id", "product_id", "version_id", "device_id", "status", "update_type", "total_size_bytes", "downloaded_bytes", "progress_percentage", "current_speed_bps", "estimated_time_left_seconds", "installation_path", "priority", "queue_position", "error", "created_at", "updated_at", "platform", "from_version_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +80,7 @@ class DownloadSession(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    FROM_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     product_id: str
     version_id: str
@@ -98,7 +99,8 @@ class DownloadSession(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
     platform: _manifest_pb2.Platform
-    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., device_id: _Optional[str] = ..., status: _Optional[_Union[DownloadStatus, str]] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., total_size_bytes: _Optional[int] = ..., downloaded_bytes: _Optional[int] = ..., progress_percentage: _Optional[float] = ..., current_speed_bps: _Optional[int] = ..., estimated_time_left_seconds: _Optional[int] = ..., installation_path: _Optional[str] = ..., priority: _Optional[int] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[DownloadFailure, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ...) -> None: ...
+    from_version_id: str
+    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., device_id: _Optional[str] = ..., status: _Optional[_Union[DownloadStatus, str]] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., total_size_bytes: _Optional[int] = ..., downloaded_bytes: _Optional[int] = ..., progress_percentage: _Optional[float] = ..., current_speed_bps: _Optional[int] = ..., estimated_time_left_seconds: _Optional[int] = ..., installation_path: _Optional[str] = ..., priority: _Optional[int] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[DownloadFailure, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., from_version_id: _Optional[str] = ...) -> None: ...
 
 class DownloadFailure(_message.Message):
     __slots__ = ("code", "message")

@@ -1344,6 +1344,11 @@ class DownloadSession(betterproto2.Message):
     What it runs on.
     """
 
+    from_version_id: "str | None" = betterproto2.field(19, betterproto2.TYPE_STRING, optional=True)
+    """
+    UUID of the version that it goes over: the one before an update, the same one for a repair; absent when nobody named one.
+    """
+
 
 default_message_pool.register_message("download.v1", "DownloadSession", DownloadSession)
 

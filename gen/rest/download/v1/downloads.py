@@ -93,6 +93,7 @@ def download_session_resource(message: pb.DownloadSession) -> JsonValue:
             "created_at": timestamp_text(message.created_at) if has("created_at") else None,
             "updated_at": timestamp_text(message.updated_at) if has("updated_at") else None,
             "platform": content_v1_manifest.PLATFORM_TEXTS[message.platform],
+            "from_version_id": message.from_version_id if has("from_version_id") else None,
         },
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
