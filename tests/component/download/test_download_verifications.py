@@ -131,6 +131,7 @@ async def test_a_verification_is_refused_that_cannot_be(service: Rig):
     too_many = [pb.LocalFile(path=str(number)) for number in range(1001)]
     assert await refused(submit(user, made, too_many)) == "VALIDATION_ERROR"
     assert await refused(submit(user, made, [pb.LocalFile(path="a", sha256="XY")])) == "VALIDATION_ERROR"
+    assert await refused(submit(user, made, [pb.LocalFile(path="a\0b")])) == "INVALID_ARGUMENT"
     service.library.denied.add((str(user.id), str(release.product_id)))
     assert await refused(create(user, release)) == "PRODUCT_ACCESS_DENIED"
 
