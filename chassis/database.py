@@ -38,6 +38,8 @@ RETRY_AFTER_SECONDS = 1.0
 # and serialisation failure (both are cured by another try), lock and statement time-outs.
 _TRANSIENT_CLASSES = frozenset({"08", "53", "57", "40"})
 _TRANSIENT_STATES = frozenset({"55P03"})
+# A text or a JSON string with a NUL in it.
+_UNSTORABLE_STATES = frozenset({"22021", "22P05"})
 
 _INSERT_OUTBOX = """
 INSERT INTO outbox (id, topic, partition_key, type, subject, payload, trace_parent, created_at)
@@ -220,12 +222,17 @@ def _connecting() -> Iterator[None]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors that mean "try again later" become DomainError; all others pass."""
+    """Driver errors that mean "try again later", or that a text is none to PostgreSQL, become DomainError; all others pass."""
     try:
         yield
     except DBAPIError as error:
         if error.connection_invalidated or is_transient(error):
             raise unavailable() from error
+        if getattr(error.orig, "sqlstate", None) in _UNSTORABLE_STATES:
+            description = "a text holds the character NUL"
+            raise DomainError(
+                Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": description}
+            ) from error
         raise
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
         raise unavailable() from error

@@ -14,6 +14,7 @@ import grpc.aio
 from download.v1.downloads_pb2_grpc import add_DownloadServiceServicer_to_server
 from download.v1.installations_pb2_grpc import add_InstallationServiceServicer_to_server
 from download.v1.updates_pb2_grpc import add_UpdateServiceServicer_to_server
+from download.v1.verifications_pb2_grpc import add_VerificationServiceServicer_to_server
 
 from chassis.background import background
 from chassis.consumers import Consumer
@@ -32,21 +33,26 @@ from chassis.settings import load_settings
 from chassis.tls import Tls, read_tls
 from depot.signing import parse_public_keys
 from download_svc.application.access import CachedAccess
+from download_svc.application.announcements import announce_pending
+from download_svc.application.plans import Plans
 from download_svc.application.sessions import Policy
-from download_svc.application.updates import Plans
 from download_svc.infrastructure import catalog, library
 from download_svc.infrastructure.links import CdnLinkSigner, CdnProvider
 from download_svc.infrastructure.live import HotLiveBoard
 from download_svc.infrastructure.manifests import PublishedManifests, StoredManifestLinks, StoredManifests
 from download_svc.infrastructure.postgres import units_of_work
+from download_svc.infrastructure.postgres_announcements import PostgresAnnouncementReader
 from download_svc.infrastructure.postgres_installations import PostgresInstallationReader
 from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
+from download_svc.infrastructure.postgres_updates import PostgresUpdateReader
+from download_svc.infrastructure.postgres_verifications import PostgresVerificationReader
 from download_svc.infrastructure.postgres_versions import PostgresVersionReader
-from download_svc.presentation import installation_servicer, servicer, update_servicer
-from download_svc.presentation.consumers import live_subscriptions, state_subscriptions
+from download_svc.presentation import announcer, installation_servicer, servicer, update_servicer, verification_servicer
+from download_svc.presentation.consumers import live_subscriptions, offer_subscriptions, state_subscriptions
 from download_svc.presentation.installation_servicer import InstallationPorts, InstallationServicer
 from download_svc.presentation.servicer import DownloadServicer, Ports
 from download_svc.presentation.update_servicer import UpdatePorts, UpdateServicer
+from download_svc.presentation.verification_servicer import VerificationPorts, VerificationServicer
 from download_svc.settings import DownloadSettings, MigrateSettings
 
 NAME: Final = "download-service"
@@ -72,6 +78,31 @@ class Resources:
     catalog: grpc.aio.Channel
 
 
+SERVICES: Final = (
+    servicer.SERVICE,
+    installation_servicer.SERVICE,
+    update_servicer.SERVICE,
+    verification_servicer.SERVICE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What each servicer works with."""
+
+    downloads: Ports
+    installations: InstallationPorts
+    updates: UpdatePorts
+    verifications: VerificationPorts
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Puts all servicers on a server."""
+        add_DownloadServiceServicer_to_server(DownloadServicer(self.downloads), server)
+        add_InstallationServiceServicer_to_server(InstallationServicer(self.installations), server)
+        add_UpdateServiceServicer_to_server(UpdateServicer(self.updates), server)
+        add_VerificationServiceServicer_to_server(VerificationServicer(self.verifications), server)
+
+
 @asynccontextmanager
 async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
     """The running service; leaving the block drains it."""
@@ -84,7 +115,9 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
         sessions = PostgresSessionReader(resources.database)
         board = HotLiveBoard(resources.state.values, resources.state.streams)
         versions = PostgresVersionReader(resources.database)
-        installations = InstallationPorts(begin, PostgresInstallationReader(resources.database), versions, now)
+        installed = PostgresInstallationReader(resources.database)
+        verifications = PostgresVerificationReader(resources.database)
+        plans = Plans(StoredManifests(resources.objects))
         ports = Ports(
             begin=begin,
             sessions=sessions,
@@ -96,8 +129,23 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
             policy=policy,
             now=now,
         )
-        plans = Plans(StoredManifests(resources.objects))
-        updates = UpdatePorts(begin, sessions, versions, access, plans, policy, now)
+        services = Services(
+            ports,
+            InstallationPorts(begin, installed, versions, now),
+            UpdatePorts(
+                begin=begin,
+                sessions=sessions,
+                versions=versions,
+                installations=installed,
+                updates=PostgresUpdateReader(resources.database),
+                verifications=verifications,
+                access=access,
+                plans=plans,
+                policy=policy,
+                now=now,
+            ),
+            VerificationPorts(begin, verifications, versions, plans.manifests, access, policy, now),
+        )
         readiness = Readiness()
         # Not the hot state: without it downloads go on, only nobody sees them live.
         readiness.add("postgres", resources.database.ping)
@@ -111,19 +159,33 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 Consumer(
                     resources.bus,
                     settings.kafka_consumer_group_download,
-                    state_subscriptions(begin, published, access, policy, now),
+                    [
+                        *state_subscriptions(begin, published, access, policy, now),
+                        *offer_subscriptions(begin, versions, installed, plans, now),
+                    ],
                 ).run(),
                 Consumer(
                     resources.bus, settings.kafka_consumer_group_download_live, live_subscriptions(sessions, board)
                 ).run(),
+                announcer.run(
+                    partial(
+                        announce_pending,
+                        begin,
+                        PostgresAnnouncementReader(resources.database),
+                        versions,
+                        installed,
+                        plans,
+                    ),
+                    now,
+                ),
             )
         )
         yield await stack.enter_async_context(
             serve(
                 name=NAME,
                 bind=f"{settings.bind_host}:{settings.download_service_grpc_port}",
-                register=partial(_register, ports, installations, updates),
-                services=(servicer.SERVICE, installation_servicer.SERVICE, update_servicer.SERVICE),
+                register=services.register,
+                services=SERVICES,
                 verifier=resources.identity.verifier,
                 service_verifier=resources.identity.service_verifier,
                 readiness=readiness,
@@ -132,12 +194,6 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 workers=settings.workers,
             )
         )
-
-
-def _register(ports: Ports, installations: InstallationPorts, updates: UpdatePorts, server: grpc.aio.Server) -> None:
-    add_DownloadServiceServicer_to_server(DownloadServicer(ports), server)
-    add_InstallationServiceServicer_to_server(InstallationServicer(installations), server)
-    add_UpdateServiceServicer_to_server(UpdateServicer(updates), server)
 
 
 async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:

@@ -24,11 +24,13 @@ from launcher.resources import (
     ManifestReference,
     Resource,
     Session,
+    VerificationEntry,
     installation_entry_of,
     library_entry_of,
     link_of,
     manifest_reference_of,
     session_of,
+    verification_entry_of,
 )
 from launcher.settings import Account
 
@@ -36,6 +38,7 @@ MEDIA_TYPE = "application/vnd.api+json"
 DOWNLOADS = "/api/v1/download-client/downloads"
 INSTALLATIONS = "/api/v1/download-client/installations"
 UPDATES = "/api/v1/download-client/updates"
+VERIFICATIONS = "/api/v1/download-client/verifications"
 LIBRARY = "/api/v1/library/items"
 MAX_TRIES = 6
 FIRST_DELAY_SECONDS = 0.25
@@ -45,6 +48,7 @@ OUTAGE_SECONDS = 120.0
 """How long a gateway that has answered before is waited for, where the caller has that much time."""
 MAX_LINK_IDS = 1000
 MAX_REPORT_ITEMS = 1000
+MAX_HASH_FILES = 1000
 MAX_PAGES = 1000
 PAGE_SIZE = 100
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -78,12 +82,14 @@ class Api:
         *,
         first_delay_seconds: float = FIRST_DELAY_SECONDS,
         outage_seconds: float = 0.0,
+        max_tries: int = MAX_TRIES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._base_url = base_url
         self._first_delay_seconds = first_delay_seconds
         self._outage_seconds = outage_seconds
+        self._max_tries = max_tries
         self._clock = clock
         self._has_answered = False
 
@@ -99,12 +105,43 @@ class Api:
     async def start_download(self, attributes: Mapping[str, Any]) -> Session:
         """Queues a download; safe to repeat by its Idempotency-Key."""
         document = _document("downloadRequest", attributes)
-        return await self._one("POST", DOWNLOADS, session_of, document, {"Idempotency-Key": str(uuid4())})
+        return await self._one("POST", DOWNLOADS, session_of, document, _new_key())
 
     async def apply_update(self, attributes: Mapping[str, Any]) -> Session:
         """Queues a download over a version in place; safe to repeat by its Idempotency-Key."""
         document = _document("updateRequest", attributes)
-        return await self._one("POST", f"{UPDATES}/apply", session_of, document, {"Idempotency-Key": str(uuid4())})
+        return await self._one("POST", f"{UPDATES}/apply", session_of, document, _new_key())
+
+    async def rollback(self, attributes: Mapping[str, Any]) -> Session:
+        """Queues the way back to an older version; safe to repeat by its Idempotency-Key."""
+        document = _document("rollbackRequest", attributes)
+        return await self._one("POST", f"{UPDATES}/rollback", session_of, document, _new_key())
+
+    async def create_verification(self, attributes: Mapping[str, Any]) -> VerificationEntry:
+        """Begins a verification; safe to repeat by its Idempotency-Key."""
+        document = _document("verificationRequest", attributes)
+        return await self._one("POST", VERIFICATIONS, verification_entry_of, document, _new_key())
+
+    async def verification(self, verification_id: UUID) -> VerificationEntry:
+        return await self._one("GET", f"{VERIFICATIONS}/{verification_id}", verification_entry_of)
+
+    async def submit_hashes(
+        self, verification_id: UUID, files: Sequence[Mapping[str, Any]], *, is_last: bool
+    ) -> VerificationEntry:
+        """One batch of at most MAX_HASH_FILES; a batch that comes twice says the same twice."""
+        document = _document("verificationHashes", {"files": list(files), "is_last": is_last})
+        path = f"{VERIFICATIONS}/{verification_id}/hashes"
+        return await self._one("POST", path, verification_entry_of, document, _new_key())
+
+    async def repair_verification(self, verification_id: UUID, attributes: Mapping[str, Any]) -> Session:
+        """Queues a download of what the verification found damaged; safe to repeat by its Idempotency-Key."""
+        document = _document("repairRequest", attributes)
+        return await self._one("POST", f"{VERIFICATIONS}/{verification_id}/repair", session_of, document, _new_key())
+
+    async def item_ids(self, session_id: UUID) -> frozenset[UUID]:
+        """The files that a session brings."""
+        path = f"{DOWNLOADS}/{session_id}/items"
+        return frozenset([item async for item in self._pages(path, {}, lambda resource: UUID(resource["id"]))])
 
     async def download(self, session_id: UUID) -> Session:
         return await self._one("GET", f"{DOWNLOADS}/{session_id}", session_of)
@@ -216,7 +253,7 @@ class Api:
                     ExitCode.NETWORK,
                 )
             is_waited_for = is_outage and self._has_answered and self._clock() < gives_up_at
-            if attempt >= MAX_TRIES and not is_waited_for:
+            if attempt >= self._max_tries and not is_waited_for:
                 raise failure
             await asyncio.sleep(wait_seconds)
         raise AssertionError("unreachable")
@@ -229,7 +266,11 @@ class Api:
 
 @asynccontextmanager
 async def open_api(
-    account: Account, *, first_delay_seconds: float = FIRST_DELAY_SECONDS, outage_seconds: float = 0.0
+    account: Account,
+    *,
+    first_delay_seconds: float = FIRST_DELAY_SECONDS,
+    outage_seconds: float = 0.0,
+    max_tries: int = MAX_TRIES,
 ) -> AsyncIterator[Api]:
     """The gateway as this account sees it. The token goes to the gateway only, never along a redirect or to a CDN."""
     headers = {
@@ -242,7 +283,13 @@ async def open_api(
     async with aiohttp.ClientSession(
         headers=headers, timeout=REQUEST_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
-        yield Api(session, account.gateway_url, first_delay_seconds=first_delay_seconds, outage_seconds=outage_seconds)
+        yield Api(
+            session,
+            account.gateway_url,
+            first_delay_seconds=first_delay_seconds,
+            outage_seconds=outage_seconds,
+            max_tries=max_tries,
+        )
 
 
 def exit_code_of(code: str) -> ExitCode:
@@ -256,6 +303,11 @@ def exit_code_of(code: str) -> ExitCode:
     if code.endswith(("_DENIED", "_NOT_FOUND")):
         return ExitCode.DENIED
     return ExitCode.UNEXPECTED
+
+
+def _new_key() -> dict[str, str]:
+    """A header that makes a POST safe to repeat."""
+    return {"Idempotency-Key": str(uuid4())}
 
 
 def _document(resource_type: str, attributes: Mapping[str, Any]) -> dict[str, Any]:

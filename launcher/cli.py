@@ -105,6 +105,9 @@ def update(
     parallel: Parallel = 16,
     priority: Priority = None,
     *,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Back to an older version; default: the one before.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring an installed game to another version, fetching only what its folder does not hold; the old one stays till then."""
@@ -112,16 +115,28 @@ def update(
         version_id = _uuid_of(version, "version") if version else None
         pace = _commands().Pace(limit, parallel, priority)
         owner = account(Environment.read())
-        result = _run(_commands().update_game(owner, folder.absolute(), version_id, pace, as_json=as_json))
+        updating = _commands().update_game(
+            owner, folder.absolute(), version_id, pace, is_rollback=rollback, as_json=as_json
+        )
+        result = _run(updating)
     except LauncherError as failure:
         raise _exit(failure, as_json=as_json) from None
     _commands().show_result(result, as_json=as_json)
 
 
-def verify(folder: GameFolder, *, as_json: AsJson = False) -> None:
-    """Compare every file of an installed game with what was published; ends with code 6 when something is damaged."""
+def verify(
+    folder: GameFolder,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not tell the server what was found.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every file of an installed game with what was published; ends with code 6 when something is damaged.
+
+    Who is signed in tells the server, too; nobody needs to be.
+    """
     try:
-        found = _run(_commands().verify_game(folder.absolute()))
+        owner = None if offline else _account_if_any()
+        found = _run(_commands().verify_game(owner, folder.absolute()))
     except LauncherError as failure:
         raise _exit(failure, as_json=as_json) from None
     _commands().show_verification(found, as_json=as_json)
@@ -195,6 +210,15 @@ def _exit(failure: LauncherError, *, as_json: bool = False) -> typer.Exit:
         status = names.get(failure.exit_code, "error")
         typer.echo(json.dumps({"status": status, "error": error, "exit_code": int(failure.exit_code)}))
     return typer.Exit(failure.exit_code)
+
+
+def _account_if_any() -> Account | None:
+    try:
+        return account(Environment.read())
+    except LauncherError as failure:
+        if failure.exit_code is not ExitCode.NOT_SIGNED_IN:
+            raise
+        return None
 
 
 def _read_token() -> str:

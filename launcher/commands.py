@@ -94,23 +94,25 @@ async def install_game(owner: Account, wish: Wish, *, as_json: bool) -> InstallR
 
 
 async def update_game(
-    owner: Account, directory: Path, version_id: UUID | None, pace: Pace, *, as_json: bool
+    owner: Account, directory: Path, version_id: UUID | None, pace: Pace, *, is_rollback: bool, as_json: bool
 ) -> InstallResult:
-    """Updates and shows how it gets on."""
+    """Updates or goes back, and shows how it gets on."""
     async with _showing(directory.name, as_json=as_json) as progress:
-        return await update(owner, directory, version_id=version_id, pace=pace, progress=progress)
+        return await update(
+            owner, directory, version_id=version_id, is_rollback=is_rollback, pace=pace, progress=progress
+        )
 
 
-async def verify_game(directory: Path) -> Verification:
+async def verify_game(owner: Account | None, directory: Path) -> Verification:
     """Compares the folder with what was published."""
-    return await verify(directory)
+    return await verify(directory, owner)
 
 
 async def repair_game(
     owner: Account, directory: Path, pace: Pace, *, as_json: bool
 ) -> tuple[Verification, InstallResult | None]:
     """Verifies, then repairs what is damaged and shows how it gets on."""
-    verification = await verify(directory)
+    verification = await verify(directory, owner)
     if not verification.damage:
         return verification, None
     async with _showing(directory.name, as_json=as_json) as progress:
@@ -124,6 +126,10 @@ async def uninstall_game(owner: Account, directory: Path) -> tuple[Installed, in
 
 def show_verification(found: Verification, *, as_json: bool) -> None:
     """One JSON object, or a line per path that is not as published."""
+    if found.report_failure is not None:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"samovar: the server was not told: {found.report_failure}", markup=False
+        )
     if as_json:
         write_json(_verification_document(found))
         return
@@ -161,6 +167,7 @@ def _verification_document(found: Verification) -> dict[str, object]:
         "version_id": str(found.version_id),
         "files": found.files,
         "issues": [{"path": issue.path, "kind": issue.kind.value} for issue in found.issues],
+        "verification_id": str(found.reported_id) if found.reported_id else None,
     }
 
 

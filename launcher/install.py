@@ -155,6 +155,8 @@ async def _install(work: _Installation, started: float) -> InstallResult:
     session = await _start(work)
     work.progress.phase = Phase.CHECKING
     plan = await _plan(work, session)
+    # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
+    scope = await work.api.item_ids(session.id) if session.is_repair else None
     outdated = outdated_by(plan, work.previous)
     journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
     found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
@@ -162,7 +164,7 @@ async def _install(work: _Installation, started: float) -> InstallResult:
     reporter = Reporter(
         work.api,
         session,
-        Ledger(plan, session.id, found, work.progress),
+        Ledger(plan, session.id, found, work.progress, scope=scope),
         last_sequence=recorded.sequence if recorded else 0,
         record_sequence=lambda sequence: work.threads.run(lambda: writer.record_sequence(sequence)),
     )
@@ -196,11 +198,11 @@ async def _start(work: _Installation) -> Session:
         work.api,
         work.request,
         device_id=work.account.device_id,
-        known=state.session_id if state is not None and state.product_id == product_id else None,
+        known=state if state is not None and state.product_id == product_id else None,
         # The server knows what a whole version needs; over an earlier one it is less, which only this side can tell.
         free_bytes=None if work.previous else await work.threads.run(workspace.free_bytes),
     )
-    new_state = State(session.id, session.product_id, session.version_id)
+    new_state = State(session.id, session.product_id, session.version_id, is_rollback=work.request.is_rollback)
     await work.threads.run(lambda: workspace.save_state(new_state))
     work.progress.phase = Phase.QUEUED
 

@@ -57,10 +57,16 @@ class _File:
 
 
 class Ledger:
-    """The state of every file, and which of them the server does not know yet."""
+    """The state of every file, and which of them the server does not know yet.
 
-    def __init__(self, plan: Plan, session_id: UUID, found: Found, progress: Progress) -> None:
+    `scope` has the items that the session brings where they are not all of the version's: of others the server is told nothing.
+    """
+
+    def __init__(
+        self, plan: Plan, session_id: UUID, found: Found, progress: Progress, *, scope: frozenset[UUID] | None = None
+    ) -> None:
         self._plan = plan
+        self._scope = scope
         self._session_id = session_id
         self.progress = progress
         self._files: dict[int, _File] = {}
@@ -73,7 +79,7 @@ class Ledger:
             status = ItemStatus.VERIFYING if whole else ItemStatus.PENDING
             self._files[file.index] = _File(lacks, present_bytes, status)
             if present_bytes or whole:
-                self._unreported[file.index] = None
+                self._tell(file.index)
             progress.done_bytes += present_bytes
             progress.done_files += whole
         progress.resumed_bytes = progress.done_bytes
@@ -106,7 +112,7 @@ class Ledger:
             state.present_bytes += chunk.size_bytes
             state.status = ItemStatus.DOWNLOADING
             state.provider = provider or state.provider
-            self._unreported[place.file] = None
+            self._tell(place.file)
             self.progress.done_bytes += chunk.size_bytes
             if state.lacks_chunks == 0:
                 whole.append(self._plan.files[place.file])
@@ -123,18 +129,20 @@ class Ledger:
     def files_checked(self, files: Iterable[PlannedFile]) -> None:
         for file in files:
             self._files[file.index].status = ItemStatus.VERIFYING
-            self._unreported[file.index] = None
+            self._tell(file.index)
             self.progress.done_files += 1
 
     def all_in_place(self) -> None:
         """Every file is where it belongs; the server is to hear of each."""
         for index, state in self._files.items():
             state.status = ItemStatus.COMPLETED
-            self._unreported[index] = None
+            self._tell(index)
 
     def failed(self, path: str | None, code: str) -> None:
         """The tries of a file are spent. A failure of no particular file is laid to the first that is not whole."""
-        for file in self._plan.files.values():
+        if path is not None and not any(file.path == path for file in self._told_files()):
+            path = None
+        for file in self._told_files():
             state = self._files[file.index]
             if file.path == path or (path is None and state.status in {ItemStatus.PENDING, ItemStatus.DOWNLOADING}):
                 state.status = ItemStatus.ERROR
@@ -142,6 +150,16 @@ class Ledger:
                 # First in line: the server should hear of it at once.
                 self._unreported = {file.index: None} | self._unreported
                 return
+
+    def _told_files(self) -> Iterable[PlannedFile]:
+        return (file for file in self._plan.files.values() if self._is_told(file))
+
+    def _is_told(self, file: PlannedFile) -> bool:
+        return self._scope is None or item_id(self._session_id, file.path) in self._scope
+
+    def _tell(self, index: int) -> None:
+        if self._is_told(self._plan.files[index]):
+            self._unreported[index] = None
 
     @property
     def has_unreported(self) -> bool:

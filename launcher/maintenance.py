@@ -5,7 +5,7 @@ folder. Called by launcher.commands and by tests.
 import asyncio
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -18,8 +18,12 @@ from launcher.placement import remove_tree
 from launcher.plan import Plan
 from launcher.sessions import InstallRequest
 from launcher.settings import Account
-from launcher.verification import Issue, damage, verify_tree
+from launcher.verification import Issue, LocalEntry, damage, inspect_tree
+from launcher.verification_reports import report_verification
 from launcher.workspace import Installed, Workspace
+
+REPORT_TRIES = 3
+"""A verification that nobody can be told of is one all the same: its user does not wait long for the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ class Verification:
     version_id: UUID
     files: int
     issues: Sequence[Issue]
+    entries: Sequence[LocalEntry] = ()
+    reported_id: UUID | None = None
+    """The server's verification, where it could be told."""
+    report_failure: LauncherError | None = None
+    """Why it could not be."""
 
     @property
     def damage(self) -> Sequence[Issue]:
@@ -51,11 +60,14 @@ async def update(
     directory: Path,
     *,
     version_id: UUID | None = None,
+    is_rollback: bool = False,
+    verification_id: UUID | None = None,
     pace: Pace | None = None,
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> InstallResult:
-    """Brings the game in the folder to a version (None = the newest), from whatever version and in whatever state it is.
+    """Brings the game in the folder to a version (None = the newest), from whatever version and in whatever state it is. With
+    `is_rollback` back to an older one (None = the one before); with `verification_id` only what that found damaged is brought.
 
     Fetches only chunks that no file in the folder holds. Until everything is fetched and checked the old version stays playable; an
     interrupted update goes on where it stopped.
@@ -73,12 +85,15 @@ async def update(
         limit_kbps=pace.limit_kbps,
         parallel=pace.parallel,
         from_version_id=installed.version_id,
+        is_rollback=is_rollback,
+        verification_id=verification_id,
     )
     return await install(account, request, progress=progress, patience=patience)
 
 
-async def verify(directory: Path) -> Verification:
-    """Hashes every file of the folder against the manifest of what is installed there. Needs no network and changes nothing.
+async def verify(directory: Path, account: Account | None = None) -> Verification:
+    """Hashes every file of the folder against the manifest of what is installed there, and tells the server of an account what it
+    found. Without one, or without a network, the finding stands all the same. Changes nothing.
 
     Raises:
         LauncherError: NOT_INSTALLED, FOLDER_IN_USE, or the disk cannot be read.
@@ -89,15 +104,26 @@ async def verify(directory: Path) -> Verification:
         workspace = Workspace.open(directory)
         try:
             plan = _installed_plan(workspace, directory)
-            return Verification(plan.product_id, plan.version_id, len(plan.files), verify_tree(workspace, plan, stop))
+            found = inspect_tree(workspace, plan, stop)
+            return Verification(plan.product_id, plan.version_id, len(plan.files), found.issues, found.entries)
         finally:
             workspace.close()
 
     async with open_threads() as threads:
         try:
-            return await threads.run(work)
+            verification = await threads.run(work)
         finally:
             stop.set()
+    return verification if account is None else await _reported(account, verification)
+
+
+async def _reported(account: Account, found: Verification) -> Verification:
+    try:
+        async with open_api(account, max_tries=REPORT_TRIES) as api:
+            told = await report_verification(api, found.product_id, found.version_id, account.device_id, found.entries)
+    except LauncherError as failure:
+        return replace(found, report_failure=failure)
+    return replace(found, reported_id=told.id)
 
 
 async def repair(
@@ -111,13 +137,21 @@ async def repair(
 ) -> InstallResult | None:
     """Makes what `verification` found damaged as published again; fetches only the damaged chunks. None = nothing was damaged.
 
+    Where the server was told of the damage, the repair is a session of just that.
+
     Raises:
         LauncherError: as `install`.
     """
     if not verification.damage:
         return None
     return await update(
-        account, directory, version_id=verification.version_id, pace=pace, progress=progress, patience=patience
+        account,
+        directory,
+        version_id=verification.version_id,
+        verification_id=verification.reported_id,
+        pace=pace,
+        progress=progress,
+        patience=patience,
     )
 
 

@@ -57,6 +57,22 @@ class Session:
     error_message: str | None
     report_sequence: int | None = None
     """Of the last report that the server took in."""
+    installation_path: str | None = None
+    from_version_id: UUID | None = None
+
+    @property
+    def is_repair(self) -> bool:
+        """It brings what is damaged of the version in place, and nothing else."""
+        return self.from_version_id == self.version_id
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationEntry:
+    """A `verification`, as far as the launcher needs it."""
+
+    id: UUID
+    status: str
+    corrupted_files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +172,7 @@ def session_of(resource: Resource) -> Session:
     attributes = resource["attributes"]
     device = attributes.get("device_id")
     error = attributes.get("error") or {}
+    before = attributes.get("from_version_id")
     return Session(
         id=UUID(resource["id"]),
         product_id=UUID(attributes["product_id"]),
@@ -167,7 +184,14 @@ def session_of(resource: Resource) -> Session:
         error_code=error.get("code"),
         error_message=error.get("message"),
         report_sequence=attributes.get("report_sequence"),
+        installation_path=attributes.get("installation_path"),
+        from_version_id=UUID(before) if before else None,
     )
+
+
+def verification_entry_of(resource: Resource) -> VerificationEntry:
+    attributes = resource["attributes"]
+    return VerificationEntry(UUID(resource["id"]), str(attributes["status"]), int(attributes["corrupted_files_count"]))
 
 
 def manifest_reference_of(resource: Resource) -> ManifestReference:

@@ -4,6 +4,7 @@ holds a slot. Used by launcher.install.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -11,11 +12,13 @@ from uuid import UUID
 from launcher.api import Api, exit_code_of
 from launcher.failures import ExitCode, LauncherError
 from launcher.resources import HOLDING, LIVE, Session, SessionStatus
+from launcher.workspace import State, is_at_work
 
 FIRST_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 2.0
 _UPDATE_ATTRIBUTES = ("product_id", "installation_path", "device_id", "priority")
 """Those of a download request that a request for an update has too."""
+_REPAIR_ATTRIBUTES = ("installation_path", "priority")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,44 @@ class InstallRequest:
     parallel: int = 16
     from_version_id: UUID | None = None
     """The version in place, where an update goes over it."""
+    is_rollback: bool = False
+    """Back to an older version; without `version_id` to the one before."""
+    verification_id: UUID | None = None
+    """The server's verification of this folder, whose damage is to be repaired."""
 
 
 async def obtain_session(
-    api: Api, request: InstallRequest, *, device_id: UUID, known: UUID | None, free_bytes: int | None
+    api: Api, request: InstallRequest, *, device_id: UUID, known: State | None, free_bytes: int | None
 ) -> Session:
-    """The live session of this installation: `known` of an interrupted run, another live one of this device, or a new one.
+    """The live session of this installation: `known` of an interrupted run, another live one of this folder, or a new one.
 
     Raises:
-        LauncherError: refused; or another version is being downloaded to this device.
+        LauncherError: refused; or another version, or another folder, is being downloaded to on this device.
     """
     session = await _known_session(api, request, known)
     if session is not None:
         return await _revive(api, session)
+    attributes = _attributes(request, device_id, free_bytes)
+    try:
+        return await _start(api, request, attributes)
+    except LauncherError as refusal:
+        if refusal.code != "DOWNLOAD_ALREADY_ACTIVE":
+            raise
+        session = await _live_session(api, request.product_id, device_id)
+        if session is None:
+            raise
+    if await _is_orphan(request, session):
+        # The folder that it went to is gone, or knows nothing of it: nobody will ever finish it.
+        with suppress(LauncherError):
+            await api.cancel(session.id)
+        return await _start(api, request, attributes)
+    if request.is_rollback or request.version_id not in {None, session.version_id}:
+        raise _busy(f"version {session.version_id} is being downloaded to this device: finish or cancel it first")
+    return await _revive(api, session)
+
+
+def _attributes(request: InstallRequest, device_id: UUID, free_bytes: int | None) -> dict[str, object]:
+    """Of a download request."""
     attributes: dict[str, object] = {
         "product_id": str(request.product_id),
         "installation_path": str(request.directory),
@@ -60,37 +88,56 @@ async def obtain_session(
         attributes["platform"] = request.platform
     if request.priority is not None:
         attributes["priority"] = request.priority
-    try:
-        return await _start(api, request, attributes)
-    except LauncherError as refusal:
-        if refusal.code != "DOWNLOAD_ALREADY_ACTIVE":
-            raise
-        session = await _live_session(api, request.product_id, device_id)
-        if session is None:
-            raise
-    if request.version_id not in {None, session.version_id}:
-        raise LauncherError(
-            "DOWNLOAD_ALREADY_ACTIVE",
-            f"version {session.version_id} is being downloaded to this device: finish or cancel it first",
-            ExitCode.DENIED,
-        )
-    return await _revive(api, session)
+    return attributes
+
+
+async def _is_orphan(request: InstallRequest, session: Session) -> bool:
+    """Whether a live session of this device belongs to another folder that is at work no more.
+
+    Raises:
+        LauncherError: it is at work: one session cannot bring a game to two folders.
+    """
+    path = session.installation_path
+    if path is None or Path(path) == request.directory:
+        return False
+    if await asyncio.to_thread(is_at_work, Path(path), session.id):
+        raise _busy(f"the game is being downloaded to {path} on this device: finish or cancel that first")
+    return True
+
+
+def _busy(message: str) -> LauncherError:
+    return LauncherError("DOWNLOAD_ALREADY_ACTIVE", message, ExitCode.DENIED)
 
 
 async def _start(api: Api, request: InstallRequest, attributes: dict[str, object]) -> Session:
-    """An update where there is a version to update from; the same files come either way, but the user's other clients see which."""
-    if request.from_version_id not in {None, request.version_id}:
-        update = {name: attributes[name] for name in _UPDATE_ATTRIBUTES if name in attributes}
-        update["from_version_id"] = str(request.from_version_id)
-        if request.version_id is not None:
-            update["to_version_id"] = str(request.version_id)
+    """A repair or an update where there is something to go over; the same files come either way, but the server and the user's
+    other clients know which.
+    """
+    over = {name: attributes[name] for name in _UPDATE_ATTRIBUTES if name in attributes}
+    if request.is_rollback:
+        return await api.rollback(_over(request, over))
+    if request.verification_id is not None:
+        repair = {name: over[name] for name in _REPAIR_ATTRIBUTES if name in over}
         try:
-            return await api.apply_update(update)
+            return await api.repair_verification(request.verification_id, repair)
+        except LauncherError as refusal:
+            # What was damaged for the server may be mended by now, or the verification is forgotten: the version is made whole.
+            if refusal.code not in {"INVALID_STATE_TRANSITION", "VERIFICATION_NOT_FOUND"}:
+                raise
+    elif request.from_version_id not in {None, request.version_id}:
+        try:
+            return await api.apply_update(_over(request, over))
         except LauncherError as refusal:
             # It is the newest already, or the server knows nothing of it any more: then the version is simply made whole.
             if refusal.code not in {"INVALID_ARGUMENT", "VERSION_NOT_FOUND"}:
                 raise
     return await api.start_download(attributes)
+
+
+def _over(request: InstallRequest, attributes: dict[str, object]) -> dict[str, object]:
+    """Which version goes over which."""
+    named = {"from_version_id": request.from_version_id, "to_version_id": request.version_id}
+    return attributes | {name: str(version) for name, version in named.items() if version is not None}
 
 
 async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session], None]) -> Session:
@@ -128,18 +175,27 @@ def check_running(session: Session) -> None:
         raise LauncherError(code, f"the download failed: {session.error_message or code}", exit_code_of(code))
 
 
-async def _known_session(api: Api, request: InstallRequest, known: UUID | None) -> Session | None:
-    """The session of an interrupted run of this very installation, if it can go on."""
+async def _known_session(api: Api, request: InstallRequest, known: State | None) -> Session | None:
+    """The session of an interrupted run of this very installation, if it can go on.
+
+    Raises:
+        LauncherError: the interrupted run went the other way.
+    """
     if known is None:
         return None
     try:
-        session = await api.download(known)
+        session = await api.download(known.session_id)
     except LauncherError as refusal:
         if refusal.code != "DOWNLOAD_NOT_FOUND":
             raise
         return None
-    fits = session.product_id == request.product_id and request.version_id in {None, session.version_id}
-    return session if fits and session.status in LIVE | {SessionStatus.ERROR} else None
+    if session.product_id != request.product_id or session.status not in LIVE | {SessionStatus.ERROR}:
+        return None
+    if known.is_rollback != request.is_rollback and session.status in LIVE:
+        way = "a rollback" if known.is_rollback else "an installation"
+        raise _busy(f"{way} of version {session.version_id} was begun in this folder: finish or cancel it first")
+    fits = known.is_rollback == request.is_rollback and request.version_id in {None, session.version_id}
+    return session if fits else None
 
 
 async def _live_session(api: Api, product_id: UUID, device_id: UUID) -> Session | None:

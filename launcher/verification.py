@@ -2,11 +2,12 @@
 `verify` and `repair`; blocks: runs in a thread.
 """
 
+import hashlib
 import os
 import stat
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
@@ -17,6 +18,8 @@ from launcher.workspace import Workspace
 
 MAX_EXTRA = 10_000
 """Entries of the user's own that are listed."""
+MAX_CHUNKS_TOLD = 10_000
+"""Chunks of a damaged file that the server is told of; of a file with more it fetches all."""
 
 
 class IssueKind(StrEnum):
@@ -36,25 +39,64 @@ class Issue:
     kind: IssueKind
 
 
-def verify_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Sequence[Issue]:
-    """Everything that is not as the plan says, ordered by path. What the user added is `extra`, which is no damage."""
+@dataclass(frozen=True, slots=True)
+class LocalEntry:
+    """An entry as it lies on the disk, in the words of the contract (`verifications/{id}/hashes`). `sha256` None: it was not read,
+    because its size or kind tells already that it is another one. `chunk_sha256s` of a file that differs, as far as it reaches.
+    """
+
+    path: str
+    type: str = "file"
+    size_bytes: int = 0
+    sha256: bytes | None = None
+    mode: int | None = None
+    link_target: str | None = None
+    chunk_sha256s: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a tree holds and what of it is not as published, both ordered by path."""
+
+    entries: list[LocalEntry] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+
+    def note(self, path: str, looked: "Look") -> None:
+        kind, entry = looked
+        if kind is not None:
+            self.issues.append(Issue(path, kind))
+        if entry is not None:
+            self.entries.append(entry)
+
+
+Look = tuple[IssueKind | None, LocalEntry | None]
+"""What is wrong at a path, and what lies there; nothing does when it is missing."""
+
+
+def inspect_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Findings:
+    """The whole tree against the plan. What the user added is `extra`, which is no damage."""
     walker = Walker(workspace.root)
-    issues = []
+    found = Findings()
     try:
         for file in plan.files.values():
             check_stopped(stop)
-            kind = _at(walker, file.path, partial(_file_issue, file=file, stop=stop))
-            issues += [Issue(file.path, kind)] if kind else []
+            found.note(file.path, _at(walker, file.path, partial(_look_at_file, file=file, stop=stop)))
         for link in plan.links:
-            kind = _at(walker, link.path, partial(_link_issue, target=link.target))
-            issues += [Issue(link.path, kind)] if kind else []
+            found.note(link.path, _at(walker, link.path, partial(_look_at_link, path=link.path, target=link.target)))
         for path in plan.directories:
-            kind = _at(walker, path, _folder_issue)
-            issues += [Issue(path, kind)] if kind else []
+            found.note(path, _at(walker, path, partial(_look_at_folder, path=path)))
     finally:
         walker.close()
-    issues += [Issue(path, IssueKind.EXTRA) for path in _extra(workspace.root, plan)]
-    return sorted(issues, key=lambda issue: issue.path.encode("utf-8", "surrogateescape"))
+    for path in _extra(workspace.root, plan):
+        found.note(path, (IssueKind.EXTRA, LocalEntry(path)))
+    found.issues.sort(key=lambda issue: _bytes_of(issue.path))
+    found.entries.sort(key=lambda entry: _bytes_of(entry.path))
+    return found
+
+
+def verify_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Sequence[Issue]:
+    """Everything that is not as the plan says, ordered by path."""
+    return inspect_tree(workspace, plan, stop).issues
 
 
 def damage(issues: Sequence[Issue]) -> Sequence[Issue]:
@@ -62,47 +104,81 @@ def damage(issues: Sequence[Issue]) -> Sequence[Issue]:
     return [issue for issue in issues if issue.kind is not IssueKind.EXTRA]
 
 
-def _at(walker: Walker, path: str, look: Callable[[Folder, str], IssueKind | None]) -> IssueKind | None:
-    """What is wrong at a path, where the way to it may be wrong already."""
+def _at(walker: Walker, path: str, look: Callable[[Folder, str], Look]) -> Look:
+    """What is at a path, where the way to it may be wrong already."""
     try:
         parent, name = walker.parent_of(path)
-        return IssueKind.MISSING if parent is None else look(parent, name)
+        return (IssueKind.MISSING, None) if parent is None else look(parent, name)
     except FileNotFoundError:
-        return IssueKind.MISSING
+        return IssueKind.MISSING, None
     except OSError as error:
         if not is_obstruction(error):
             raise disk_failure(error, path) from None
-        return IssueKind.CORRUPTED
+        return IssueKind.CORRUPTED, LocalEntry(path)
 
 
-def _file_issue(parent: Folder, name: str, file: PlannedFile, stop: threading.Event) -> IssueKind | None:
+def _look_at_file(parent: Folder, name: str, file: PlannedFile, stop: threading.Event) -> Look:
     status = parent.status(name)
     if status is None:
-        return IssueKind.MISSING
-    if not stat.S_ISREG(status.st_mode) or status.st_size != file.size_bytes:
-        return IssueKind.CORRUPTED
+        return IssueKind.MISSING, None
+    if not stat.S_ISREG(status.st_mode):
+        return IssueKind.CORRUPTED, _other(parent, name, file.path, status)
+    mode = stat.S_IMODE(status.st_mode)
     descriptor = parent.open_file(name, os.O_RDONLY)
     try:
-        if hash_descriptor(descriptor, stop) != file.sha256:
-            return IssueKind.CORRUPTED
+        sha256 = hash_descriptor(descriptor, stop) if status.st_size == file.size_bytes else None
+        is_right = sha256 == file.sha256
+        chunks = () if is_right else tuple(_hash_chunks(descriptor, file, stop))
     finally:
         os.close(descriptor)
-    return None if stat.S_IMODE(status.st_mode) == file.mode else IssueKind.WRONG_MODE
+    entry = LocalEntry(file.path, "file", status.st_size, sha256, mode, None, chunks)
+    if not is_right:
+        return IssueKind.CORRUPTED, entry
+    return (None if mode == file.mode else IssueKind.WRONG_MODE), entry
 
 
-def _link_issue(parent: Folder, name: str, target: str) -> IssueKind | None:
+def _hash_chunks(descriptor: int, file: PlannedFile, stop: threading.Event) -> list[bytes]:
+    """Of what lies where the file's chunks should: a repair need not fetch those that are right."""
+    if len(file.chunks) > MAX_CHUNKS_TOLD:
+        return []
+    found = []
+    for chunk in file.chunks:
+        check_stopped(stop)
+        data = os.pread(descriptor, chunk.size_bytes, chunk.offset)
+        if not data:
+            break
+        found.append(hashlib.sha256(data).digest())
+    return found
+
+
+def _look_at_link(parent: Folder, name: str, path: str, target: str) -> Look:
     status = parent.status(name)
     if status is None:
-        return IssueKind.MISSING
-    is_right = stat.S_ISLNK(status.st_mode) and os.readlink(name, dir_fd=parent.descriptor) == target
-    return None if is_right else IssueKind.CORRUPTED
+        return IssueKind.MISSING, None
+    entry = _other(parent, name, path, status)
+    is_right = (entry.type, entry.link_target) == ("symlink", target)
+    return (None if is_right else IssueKind.CORRUPTED), entry
 
 
-def _folder_issue(parent: Folder, name: str) -> IssueKind | None:
+def _look_at_folder(parent: Folder, name: str, path: str) -> Look:
     status = parent.status(name)
     if status is None:
-        return IssueKind.MISSING
-    return None if stat.S_ISDIR(status.st_mode) else IssueKind.CORRUPTED
+        return IssueKind.MISSING, None
+    entry = _other(parent, name, path, status)
+    return (None if entry.type == "directory" else IssueKind.CORRUPTED), entry
+
+
+def _other(parent: Folder, name: str, path: str, status: os.stat_result) -> LocalEntry:
+    """What lies there, where its bytes do not matter."""
+    if stat.S_ISDIR(status.st_mode):
+        return LocalEntry(path, "directory")
+    if stat.S_ISLNK(status.st_mode):
+        return LocalEntry(path, "symlink", link_target=os.readlink(name, dir_fd=parent.descriptor))
+    return LocalEntry(path, "file", status.st_size)
+
+
+def _bytes_of(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
 
 
 def _extra(root: Folder, plan: Plan) -> Sequence[str]:

@@ -41,6 +41,7 @@ class State:
     session_id: UUID
     product_id: UUID
     version_id: UUID
+    is_rollback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Workspace:
         """Of an interrupted run; None when there was none, or what it left makes no sense."""
         try:
             value = json.loads(self.own.read_file(STATE_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
-            return State(UUID(value["session_id"]), UUID(value["product_id"]), UUID(value["version_id"]))
+            return _state_of(value)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         except OSError as error:
@@ -127,6 +128,7 @@ class Workspace:
             "session_id": str(state.session_id),
             "product_id": str(state.product_id),
             "version_id": str(state.version_id),
+            "is_rollback": state.is_rollback,
         }
         self._replace(STATE_FILE, json.dumps(value).encode())
 
@@ -259,6 +261,41 @@ class Workspace:
             self.own.replace_file(name, data)
         except OSError as error:
             raise disk_failure(error, f"{STAGING_FOLDER}/{name}") from None
+
+
+def is_at_work(directory: Path, session_id: UUID) -> bool:
+    """Whether an installation of that session lies in another folder of this machine: a launcher works there now, or one was
+    interrupted and can go on. Changes nothing; a folder that is not there, or is not ours to read, has none.
+    """
+    own: Folder | None = None
+    try:
+        own = Folder(os.open(directory / STAGING_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        value = json.loads(own.read_file(STATE_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
+        return (value is not None and _state_of(value).session_id == session_id) or _is_locked(own)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    finally:
+        if own is not None:
+            own.close()
+
+
+def _is_locked(own: Folder) -> bool:
+    try:
+        lock = own.open_file(LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _state_of(value: Any) -> State:
+    ids = (UUID(value["session_id"]), UUID(value["product_id"]), UUID(value["version_id"]))
+    return State(*ids, is_rollback=bool(value.get("is_rollback", False)))
 
 
 def _reference(plan: Plan) -> dict[str, str]:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.errors import DomainError, Kind
+from download_svc.application.outcomes import follow
 from download_svc.application.ports import Access, Begin
 from download_svc.domain.queue import Queue
 
@@ -99,4 +100,6 @@ async def end_access(
         promoted = Queue(live, slots=slots).promote(now)
         for session in [*ended, *promoted]:
             await work.sessions.save(session)
+        for session in ended:
+            await follow(work, session, now)
         await work.commit()

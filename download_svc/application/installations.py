@@ -30,5 +30,7 @@ async def report_uninstalled(begin: Begin, *, user_id: UUID, installation_id: UU
         if kept is None:
             raise installation_not_found(installation_id)
         remaining = await work.installations.remove(kept)
+        if not remaining:
+            await work.updates.remove_available(user_id, kept.installation.product_id)
         work.record(kept.uninstalled(remaining, now))
         await work.commit()

@@ -5,20 +5,27 @@ Transactions: `async with begin() as work: … await work.commit()`. Leaving wit
 the network but SQL. Events that sessions collected are written with their rows.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from download_svc.domain.events import Event
 from download_svc.domain.installations import Installation, KeptInstallation
 from download_svc.domain.manifests import Chunk, Entry, FileReference, Manifest, Platform
 from download_svc.domain.progress import LiveProgress
-from download_svc.domain.sessions import Event, Item, ItemStatus, Session, SessionMoved, Status
+from download_svc.domain.sessions import Item, ItemStatus, Session, SessionMoved, Status
+from download_svc.domain.updates import HistoryEntry, Update, UpdateOffered, UpdateStatus
+from download_svc.domain.verifications import Issue, IssueKind, PlacedEntry, Verification
 from download_svc.domain.versions import Version
 
 T = TypeVar("T")
+
+MAX_PENDING_ANNOUNCEMENTS = 100
+MAX_HISTORY_LOOKED_AT = 100
+"""Entries that are searched for the version before one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,15 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingAnnouncement:
+    """A version that is being announced; everybody up to `after`, a user and an installation, is told."""
+
+    version_id: UUID
+    product_id: UUID
+    after: tuple[UUID, UUID] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Signed, for GET with ranges, at one CDN."""
 
@@ -88,6 +104,9 @@ class Sessions(Protocol):
         """Makes other writers of this user's sessions wait until the transaction ends. Taken first by every use case that
         writes, so that slots are counted right and no two transactions wait for each other.
         """
+
+    async def lock_all(self, user_ids: Collection[UUID]) -> None:
+        """`lock` for several users, in one order for everybody."""
 
     async def get(self, user_id: UUID, session_id: UUID) -> Session | None: ...
 
@@ -136,11 +155,70 @@ class Installations(Protocol):
 
     async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None: ...
 
+    async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
+        """What is on the device; None = the one device that has no id."""
+
     async def save(self, installation: KeptInstallation) -> None:
         """What the user decided about it, as it is now."""
 
     async def remove(self, installation: KeptInstallation) -> int:
         """Forgets it. Answers on how many devices the user still has the product."""
+
+
+class Updates(Protocol):
+    """Updates and their history, inside a transaction."""
+
+    async def get(self, user_id: UUID, product_id: UUID, to_version_id: UUID) -> Update | None: ...
+
+    async def put(self, update: Update) -> None:
+        """Adds it, or replaces the one to the same version, which keeps its id and when it was made."""
+
+    async def remove(self, update: Update) -> None: ...
+
+    async def remove_available(
+        self, user_id: UUID, product_id: UUID, *, released_until: datetime | None = None
+    ) -> None:
+        """Forgets what can be had, to versions that were released until then; None = to all of the product."""
+
+    async def add_history(self, entry: HistoryEntry) -> None: ...
+
+
+class Announcements(Protocol):
+    """How far new versions are announced to those who have an older one, inside a transaction."""
+
+    async def add(self, version: Version) -> None:
+        """It is to be announced."""
+
+    async def advance(self, version_id: UUID, after: tuple[UUID, UUID]) -> None:
+        """Everybody up to this user and installation is told."""
+
+    async def finish(self, version_id: UUID) -> None: ...
+
+
+class Verifications(Protocol):
+    """Verifications and their issues, inside a transaction."""
+
+    async def add(self, verification: Verification, *, keep: int) -> None:
+        """A new one. Of the user's earlier ones of the same product and device the newest stay, so that there are `keep` in all."""
+
+    async def get(self, user_id: UUID, verification_id: UUID) -> Verification | None: ...
+
+    async def of_session(self, user_id: UUID, session_id: UUID) -> Verification | None:
+        """The one that the session repairs."""
+
+    async def save(self, verification: Verification) -> None: ...
+
+    async def replace_issues(self, verification: Verification, paths: Collection[str], issues: Sequence[Issue]) -> None:
+        """These are the issues of these paths now."""
+
+    async def add_missing(self, verification: Verification) -> None:
+        """An issue for every entry of the manifest that was not listed; links and folders only of a whole tree."""
+
+    async def count_issues(self, verification: Verification) -> Mapping[IssueKind, int]:
+        """How many there are of each kind that there is."""
+
+    async def damaged_paths(self, verification: Verification, *, limit: int) -> Sequence[str]:
+        """The first paths that a repair is for, ordered."""
 
 
 class UnitOfWork(Protocol):
@@ -154,6 +232,15 @@ class UnitOfWork(Protocol):
 
     @property
     def installations(self) -> Installations: ...
+
+    @property
+    def updates(self) -> Updates: ...
+
+    @property
+    def announcements(self) -> Announcements: ...
+
+    @property
+    def verifications(self) -> Verifications: ...
 
     def record(self, event: Event) -> None:
         """An event that is not a session's own, to be committed with the rest."""
@@ -194,6 +281,55 @@ class InstallationReader(Protocol):
     ) -> Page[KeptInstallation]:
         """The one changed last first."""
 
+    async def behind(
+        self, version: Version, *, after: tuple[UUID, UUID] | None, limit: int
+    ) -> Sequence[KeptInstallation]:
+        """Of everybody: installations of versions of the same product and platform that were released before it, by user and id
+        from behind `after`.
+        """
+
+    async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
+        """What is on the device; None = the one device that has no id."""
+
+
+class UpdateReader(Protocol):
+    """Updates as they are shown; each method is a fixed number of statements."""
+
+    async def page(
+        self, user_id: UUID, page: PageRequest, *, status: UpdateStatus | None = None, product_id: UUID | None = None
+    ) -> Page[Update]:
+        """The one that changed last first."""
+
+    async def history(self, user_id: UUID, page: PageRequest, *, product_id: UUID | None = None) -> Page[HistoryEntry]:
+        """Newest first."""
+
+    async def versions_before(self, user_id: UUID, product_id: UUID, version_id: UUID) -> Sequence[UUID]:
+        """What the version replaced when it was applied, the last time first; at most MAX_HISTORY_LOOKED_AT."""
+
+
+class AnnouncementReader(Protocol):
+    """Announcements that are not done."""
+
+    async def pending(self) -> Sequence[PendingAnnouncement]:
+        """The oldest first, at most MAX_PENDING_ANNOUNCEMENTS."""
+
+
+class VerificationReader(Protocol):
+    """Verifications as they are shown; each method is a fixed number of statements."""
+
+    async def get(self, user_id: UUID, verification_id: UUID) -> Verification | None: ...
+
+    async def of_session(self, user_id: UUID, session_id: UUID) -> Verification | None:
+        """The one that the session repairs."""
+
+    async def issues(
+        self, verification: Verification, page: PageRequest, *, kind: IssueKind | None = None
+    ) -> Page[Issue]:
+        """Ordered by path (bytes of its UTF-8 form)."""
+
+    async def damage(self, verification: Verification) -> Sequence[Issue]:
+        """All issues that a repair is for, ordered by path."""
+
 
 class VersionReader(Protocol):
     """Published versions and what they consist of."""
@@ -205,6 +341,9 @@ class VersionReader(Protocol):
 
     async def files(self, version_id: UUID) -> Sequence[FileReference]:
         """Entries of type file, ordered by path."""
+
+    async def entries_at(self, version_id: UUID, paths: Collection[str]) -> Mapping[str, PlacedEntry]:
+        """The entries, without chunks, at those of the paths that the version has."""
 
     async def chunks(self, version_id: UUID, sha256s: Sequence[bytes]) -> Mapping[bytes, Chunk]:
         """Those of the chunks that the version has."""
@@ -270,6 +409,9 @@ class LiveBoard(Protocol):
         Raises:
             SERVICE_UNAVAILABLE: the hot state is away; the caller tries again.
         """
+
+    async def offer(self, offered: UpdateOffered) -> None:
+        """Tells the user's stream that there is a newer version. Raises: SERVICE_UNAVAILABLE, as announce."""
 
     async def watch(self, user_id: UUID, after: str | None) -> AsyncIterator[FeedRecord]:
         """The user's stream after an event, or from now on: from the moment this returns nothing is missed. When events after it

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from download_svc.application.outcomes import follow
 from download_svc.application.ports import Begin, LiveBoard, SessionReader, SessionView, UnitOfWork
 from download_svc.application.sessions import Policy
 from download_svc.domain.queue import Queue
@@ -49,10 +50,14 @@ async def _apply(
     items = await work.sessions.items(session.user_id, session.id, [report.item_id for report in reports])
     touched = session.report(sequence, reports, items, now)
     await work.sessions.save_items(session.user_id, touched)
+    replaced = None
     if session.status is Status.COMPLETED:
+        before = await work.installations.on_device(session.user_id, session.device_id, session.product_id)
+        replaced = before.installation.version_id if before else None
         session.installed(await work.installations.put(session.installation(), now), now)
     await work.sessions.save(session)
     if not session.holds_slot:
+        await follow(work, session, now, replaced=replaced)
         queue = Queue(await work.sessions.live(session.user_id), slots=policy.slots_per_user)
         for promoted in queue.promote(now):
             await work.sessions.save(promoted)

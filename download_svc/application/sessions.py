@@ -1,16 +1,17 @@
 """Starting, holding back, resuming, retrying and cancelling downloads. Called by the servicer, one function per RPC."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from download_svc.application.access import CachedAccess
+from download_svc.application.outcomes import follow, note_update
 from download_svc.application.ports import Begin, SessionView, UnitOfWork, VersionReader
 from download_svc.domain.manifests import FileReference, Platform, derived_ids
 from download_svc.domain.queue import Queue
-from download_svc.domain.sessions import Session, Target, UpdateFrom, download_not_found
+from download_svc.domain.sessions import Scope, Session, Target, UpdateFrom, download_not_found
 from download_svc.domain.versions import channels_of, choose, require_disk_space
 
 THREAD_ABOVE_FILES = 2_000
@@ -28,6 +29,7 @@ class StartRequest:
     priority: int | None = None
     free_space_bytes: int | None = None
     update: UpdateFrom | None = None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class Policy:
 
     slots_per_user: int
     default_priority: int
+
+
+Attach = Callable[[UnitOfWork, Session], Awaitable[None]]
+"""What belongs to a new session, written in its transaction."""
 
 
 async def start_download(
@@ -49,6 +55,7 @@ async def start_download(
     permissions: frozenset[str],
     session_id: UUID,
     now: datetime,
+    attach: Attach | None = None,
 ) -> SessionView:
     """Queues a download, and gives it a slot in the same transaction if one is free.
 
@@ -68,7 +75,7 @@ async def start_download(
     )
     await access.require_now(user_id, version.product_id, now)
     require_disk_space(version, request.free_space_bytes)
-    files = await versions.files(version.version_id)
+    files = request.scope.files if request.scope else await versions.files(version.version_id)
     item_ids = await _item_ids(session_id, files)
     session = Session.start(
         version,
@@ -78,6 +85,7 @@ async def start_download(
         priority=policy.default_priority if request.priority is None else request.priority,
         now=now,
         update=request.update,
+        scope=request.scope,
     )
     accepted = session.copy()
     async with begin() as work:
@@ -87,6 +95,10 @@ async def start_download(
         queue.join(session)
         promoted = queue.promote(now)
         await work.sessions.add(session, files, item_ids)
+        if request.update is not None and not session.is_repair:
+            await note_update(work, session, request.update, version, now)
+        if attach is not None:
+            await attach(work, session)
         for other in promoted:
             if other.id != session.id:
                 await work.sessions.save(other)
@@ -127,6 +139,7 @@ async def retry_download(
         queue.join(session)
         await work.sessions.reset_failed_items(user_id, session_id)
         await _save(work, session, queue.promote(now))
+        await follow(work, session, now)
         await work.commit()
     return SessionView(session, queue.position(session))
 
@@ -138,6 +151,7 @@ async def _move(
         session, queue = await _load(work, policy, user_id, session_id)
         move(session)
         await _save(work, session, queue.promote(now))
+        await follow(work, session, now)
         await work.commit()
     return SessionView(session, queue.position(session))
 

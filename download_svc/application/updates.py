@@ -1,7 +1,5 @@
-"""Whether there is a newer version, what it takes, and the session that brings it. Called by the servicer."""
+"""Whether there is a newer version, what it takes, and the session that brings it or goes back. Called by the servicer."""
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,24 +7,13 @@ from uuid import UUID
 
 from chassis.errors import DomainError, Kind
 from download_svc.application.access import CachedAccess
-from download_svc.application.ports import Begin, ManifestReader, SessionReader, SessionView, VersionReader
+from download_svc.application.plans import Plans, PlanSummary, require_space
+from download_svc.application.ports import Begin, InstallationReader, SessionView, UpdateReader, VersionReader
 from download_svc.application.sessions import Policy, StartRequest, start_download
-from download_svc.domain.plans import VersionPlan, plan_versions
-from download_svc.domain.sessions import Session, UpdateFrom, UpdateType, download_not_found
+from download_svc.domain.installations import nothing_installed
+from download_svc.domain.plans import VersionPlan
+from download_svc.domain.sessions import UpdateFrom
 from download_svc.domain.versions import Version, channels_of, choose, installable, version_not_found
-
-MAX_CACHED_PLANS = 8
-"""Plans of large games take tens of megabytes; those of one update are asked for page by page, by many at once."""
-MAX_CACHED_SUMMARIES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class PlanSummary:
-    """What a plan costs."""
-
-    update_type: UpdateType
-    fetch_bytes: int
-    required_disk_space_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +32,6 @@ class Availability:
     latest: Version | None = None
     cost: PlanSummary | None = None
     is_critical: bool = False
-
-
-class Plans:
-    """Plans between versions. A version never changes, so neither does a plan: the last ones are kept, and what many cost."""
-
-    def __init__(self, manifests: ManifestReader) -> None:
-        self._manifests = manifests
-        self._plans: OrderedDict[tuple[UUID | None, UUID], VersionPlan] = OrderedDict()
-        self._summaries: OrderedDict[tuple[UUID | None, UUID], PlanSummary] = OrderedDict()
-
-    async def between(self, old: Version | None, new: Version) -> VersionPlan:
-        """From a version, None = an empty folder, to another. Raises: SERVICE_UNAVAILABLE: a manifest cannot be read now."""
-        key = (old.version_id if old else None, new.version_id)
-        plan = self._plans.get(key)
-        if plan is None:
-            before = await self._manifests.entries(old) if old else ()
-            plan = await asyncio.to_thread(plan_versions, before, await self._manifests.entries(new))
-            self._plans[key] = plan
-            self._summaries[key] = PlanSummary(plan.update_type, plan.fetch_bytes, plan.required_disk_space_bytes)
-            while len(self._plans) > MAX_CACHED_PLANS:
-                self._plans.popitem(last=False)
-            while len(self._summaries) > MAX_CACHED_SUMMARIES:
-                self._summaries.popitem(last=False)
-        self._plans.move_to_end(key)
-        return plan
-
-    async def cost(self, old: Version | None, new: Version) -> PlanSummary:
-        """What the plan costs, by the same function. Raises: SERVICE_UNAVAILABLE."""
-        key = (old.version_id if old else None, new.version_id)
-        if key not in self._summaries:
-            await self.between(old, new)
-        return self._summaries[key]
 
 
 async def check_updates(
@@ -108,9 +63,7 @@ async def apply_update(
         INSUFFICIENT_CLIENT_DISK_SPACE: the plan needs more than is free; else as start_download.
     """
     known = await versions.of_product(request.product_id)
-    old = next((version for version in known if version.version_id == from_version_id), None)
-    if old is None:
-        raise version_not_found(request.product_id)
+    old = _named(known, request.product_id, from_version_id)
     new = choose(
         known,
         product_id=request.product_id,
@@ -123,15 +76,7 @@ async def apply_update(
         raise DomainError(Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": description})
     await access.require_now(user_id, request.product_id, now)
     plan = await plans.between(old, new)
-    if request.free_space_bytes is not None and request.free_space_bytes < plan.required_disk_space_bytes:
-        raise DomainError(
-            Kind.FAILED_PRECONDITION,
-            "INSUFFICIENT_CLIENT_DISK_SPACE",
-            details={
-                "required_bytes": str(plan.required_disk_space_bytes),
-                "available_bytes": str(request.free_space_bytes),
-            },
-        )
+    require_space(plan, request.free_space_bytes)
     view = await start_download(
         begin,
         versions,
@@ -142,7 +87,7 @@ async def apply_update(
             request,
             version_id=new.version_id,
             free_space_bytes=None,
-            update=UpdateFrom(old.version_id, plan.update_type),
+            update=UpdateFrom(old.version_id, plan.update_type, plan.fetch_bytes),
         ),
         user_id=user_id,
         permissions=permissions,
@@ -152,19 +97,80 @@ async def apply_update(
     return view, plan
 
 
-async def session_plan(
-    sessions: SessionReader, versions: VersionReader, plans: Plans, *, user_id: UUID, session_id: UUID
-) -> tuple[Session, VersionPlan]:
-    """A session and what it has to do. Raises: DOWNLOAD_NOT_FOUND, VERSION_NOT_FOUND, SERVICE_UNAVAILABLE."""
-    view = await sessions.get(user_id, session_id)
-    if view is None:
-        raise download_not_found(session_id)
-    session = view.session
-    new = await versions.get(session.product_id, session.version_id)
-    old = await versions.get(session.product_id, session.from_version_id) if session.from_version_id else None
-    if new is None:
-        raise version_not_found(session.product_id)
-    return session, await plans.between(old, new)
+async def rollback_update(
+    begin: Begin,
+    versions: VersionReader,
+    installations: InstallationReader,
+    updates: UpdateReader,
+    access: CachedAccess,
+    plans: Plans,
+    policy: Policy,
+    request: StartRequest,
+    *,
+    from_version_id: UUID | None,
+    user_id: UUID,
+    permissions: frozenset[str],
+    session_id: UUID,
+    now: datetime,
+) -> tuple[SessionView, VersionPlan]:
+    """Queues the way back from the version in place (`from_version_id`, None = what is installed on the device) to an older one
+    (`request.version_id`, None = the one that was replaced by it, else the newest that is older). Not idempotent.
+
+    Raises:
+        INSTALLATION_NOT_FOUND: no version was named and none is known on the device.
+        VERSION_NOT_FOUND: there is none to go back to.
+        INVALID_ARGUMENT: the version to go back to is not older; else as apply_update.
+    """
+    if from_version_id is None:
+        kept = await installations.on_device(user_id, request.target.device_id, request.product_id)
+        if kept is None:
+            raise nothing_installed(request.product_id)
+        from_version_id = kept.installation.version_id
+    known = await versions.of_product(request.product_id)
+    current = _named(known, request.product_id, from_version_id)
+    to_version_id = request.version_id
+    if to_version_id is None:
+        before = await updates.versions_before(user_id, request.product_id, from_version_id)
+        to_version_id = _previous(known, current, before, channels_of(permissions)).version_id
+    elif not _is_older(_named(known, request.product_id, to_version_id), current):
+        description = "the version is not older than the one in place"
+        raise DomainError(Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": description})
+    return await apply_update(
+        begin,
+        versions,
+        access,
+        plans,
+        policy,
+        replace(request, version_id=to_version_id),
+        from_version_id=from_version_id,
+        user_id=user_id,
+        permissions=permissions,
+        session_id=session_id,
+        now=now,
+    )
+
+
+def _named(known: Sequence[Version], product_id: UUID, version_id: UUID) -> Version:
+    for version in known:
+        if version.version_id == version_id:
+            return version
+    raise version_not_found(product_id)
+
+
+def _is_older(version: Version, than: Version) -> bool:
+    return version.released_at < than.released_at
+
+
+def _previous(known: Sequence[Version], current: Version, before: Sequence[UUID], channels: frozenset[str]) -> Version:
+    """What the current version replaced, as far as it can still be had and is older; else the newest of the older ones."""
+    older = [one for one in installable(known, platform=current.platform, channels=channels) if _is_older(one, current)]
+    by_id = {one.version_id: one for one in older}
+    for version_id in before:
+        if version_id in by_id:
+            return by_id[version_id]
+    if not older:
+        raise version_not_found(current.product_id)
+    return older[0]
 
 
 async def _availability(

@@ -36,6 +36,7 @@ async def publish_version(
         known = await work.versions.get(version.version_id)
         if known is None:
             await work.versions.add(version, manifest)
+            await work.announcements.add(version)
         elif known.product_id != version.product_id or known.manifest.sha256 != version.manifest.sha256:
             raise DomainError(
                 Kind.FAILED_PRECONDITION,

@@ -80,3 +80,8 @@ class InstallationChanges:
 
 def installation_not_found(installation_id: UUID) -> DomainError:
     return DomainError(Kind.NOT_FOUND, "INSTALLATION_NOT_FOUND", details={"installation_id": str(installation_id)})
+
+
+def nothing_installed(product_id: UUID) -> DomainError:
+    """Of the product, on the device that was named."""
+    return DomainError(Kind.NOT_FOUND, "INSTALLATION_NOT_FOUND", details={"product_id": str(product_id)})

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from download_svc.domain.manifests import Chunk, Entry, EntryType
 from download_svc.domain.sessions import UpdateType
+from download_svc.domain.verifications import Issue, IssueKind
 
 
 class FileAction(StrEnum):
@@ -78,6 +79,30 @@ def plan_versions(old: Sequence[Entry], new: Sequence[Entry]) -> VersionPlan:
     kept = {one.path for one in files}
     leaving = (entry for path, entry in before.items() if path not in kept)
     files.extend(FilePlan(entry.path, FileAction.DELETE, entry.size_bytes) for entry in leaving)
+    return _plan(files, fetched)
+
+
+def plan_repair(entries: Sequence[Entry], issues: Sequence[Issue]) -> VersionPlan:
+    """The plan from a damaged tree to the same version whole: what the issues leave right is kept and copied from, the other chunks
+    are fetched. What the user added stays. CPU-bound: large trees belong in a thread.
+    """
+    damaged = {issue.path: issue for issue in issues if issue.kind in (IssueKind.CORRUPTED, IssueKind.MISSING)}
+    by_content: dict[bytes | None, str] = {}
+    places: dict[bytes, DiskChunk] = {}
+    right: dict[str, Entry] = {}
+    new = [entry for entry in entries if entry.type is EntryType.FILE]
+    for entry in new:
+        if entry.path in damaged:
+            _place_chunks(entry, places, damaged[entry.path].right_chunks)
+        else:
+            right[entry.path] = entry
+            by_content.setdefault(entry.sha256, entry.path)
+            _place_chunks(entry, places)
+    fetched: dict[bytes, Chunk] = {}
+    return _plan([_plan_file(entry, right.get(entry.path), by_content, places, fetched) for entry in new], fetched)
+
+
+def _plan(files: Sequence[FilePlan], fetched: Mapping[bytes, Chunk]) -> VersionPlan:
     return VersionPlan(
         files=tuple(sorted(files, key=lambda one: one.path.encode())),
         fetch_bytes=sum(chunk.stored_size_bytes for chunk in fetched.values()),
@@ -110,8 +135,9 @@ def _plan_file(
     return FilePlan(entry.path, FileAction.CHUNKS, entry.size_bytes, on_disk=tuple(on_disk), fetch=tuple(fetch))
 
 
-def _place_chunks(entry: Entry, places: dict[bytes, DiskChunk]) -> None:
+def _place_chunks(entry: Entry, places: dict[bytes, DiskChunk], only: frozenset[int] | None = None) -> None:
     offset_bytes = 0
-    for chunk in entry.chunks:
-        places.setdefault(chunk.sha256, DiskChunk(chunk.sha256, chunk.size_bytes, entry.path, offset_bytes))
+    for number, chunk in enumerate(entry.chunks):
+        if only is None or number in only:
+            places.setdefault(chunk.sha256, DiskChunk(chunk.sha256, chunk.size_bytes, entry.path, offset_bytes))
         offset_bytes += chunk.size_bytes

@@ -9,8 +9,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from chassis.errors import DomainError, FieldViolation, Kind
-from download_svc.domain.installations import GameInstalled, GameUninstalled, Installation
-from download_svc.domain.manifests import Platform
+from download_svc.domain.installations import GameInstalled, Installation
+from download_svc.domain.manifests import FileReference, Platform
 from download_svc.domain.versions import Version
 
 UNRANKED = 2**31 - 1
@@ -105,7 +105,7 @@ class ItemMoved:
     failure: Failure | None
 
 
-Event = SessionMoved | ItemMoved | GameInstalled | GameUninstalled
+SessionEvent = SessionMoved | ItemMoved | GameInstalled
 
 
 def download_not_found(session_id: UUID) -> DomainError:
@@ -198,10 +198,19 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class UpdateFrom:
-    """What a download goes over: the version in place, and whether anything of it is of use."""
+    """What a download goes over: the version in place, whether anything of it is of use, and what is to be fetched."""
 
     version_id: UUID
     type: UpdateType
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which files of a version a session brings, where it is not all of them: a repair."""
+
+    files: tuple[FileReference, ...]
+    total_size_bytes: int
 
 
 @dataclass(slots=True)
@@ -227,7 +236,7 @@ class Session:
     failure: Failure | None = None
     update_type: UpdateType | None = None
     from_version_id: UUID | None = None
-    _events: list[Event] = field(default_factory=list, repr=False, compare=False)
+    _events: list[SessionEvent] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def start(
@@ -240,8 +249,9 @@ class Session:
         priority: int,
         now: datetime,
         update: UpdateFrom | None = None,
+        scope: Scope | None = None,
     ) -> "Session":
-        """A new session of all files of a version, queued."""
+        """A new session of the files of a version, all or those of the scope, queued."""
         session = cls(
             id=session_id,
             user_id=user_id,
@@ -252,8 +262,8 @@ class Session:
             installation_path=target.installation_path,
             priority=priority,
             status=Status.QUEUED,
-            total_size_bytes=version.total_size_bytes,
-            items=ItemCounts(version.file_count),
+            total_size_bytes=scope.total_size_bytes if scope else version.total_size_bytes,
+            items=ItemCounts(len(scope.files) if scope else version.file_count),
             created_at=now,
             updated_at=now,
             update_type=update.type if update else None,
@@ -269,6 +279,11 @@ class Session:
     @property
     def holds_slot(self) -> bool:
         return self.status in SLOT_HOLDERS
+
+    @property
+    def is_repair(self) -> bool:
+        """It makes the version in place whole again."""
+        return self.from_version_id == self.version_id
 
     @property
     def queue_key(self) -> tuple[int, int, datetime, UUID]:
@@ -287,7 +302,7 @@ class Session:
         """The session as it is now, without events, untouched by later moves."""
         return replace(self, items=replace(self.items), _events=[])
 
-    def take_events(self) -> Sequence[Event]:
+    def take_events(self) -> Sequence[SessionEvent]:
         """Events since the last call, oldest first."""
         events, self._events = self._events, []
         return events

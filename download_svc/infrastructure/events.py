@@ -6,8 +6,11 @@ from download.v1 import downloads_pb2, events_pb2
 from google.protobuf.message import Message
 
 from chassis.events import NewEvent, new_event
+from download_svc.domain.events import Event
 from download_svc.domain.installations import GameInstalled, GameUninstalled
-from download_svc.domain.sessions import Event, Failure, ItemMoved, ItemStatus, SessionMoved, Status
+from download_svc.domain.sessions import Failure, ItemMoved, ItemStatus, SessionMoved, Status, UpdateType
+from download_svc.domain.updates import UpdateOffered
+from download_svc.domain.verifications import VerificationCompleted, VerificationStatus
 
 STATUSES: Mapping[Status, downloads_pb2.DownloadStatus] = {
     status: getattr(downloads_pb2, f"DOWNLOAD_STATUS_{status.name}") for status in Status
@@ -15,6 +18,17 @@ STATUSES: Mapping[Status, downloads_pb2.DownloadStatus] = {
 ITEM_STATUSES: Mapping[ItemStatus, downloads_pb2.DownloadItemStatus] = {
     status: getattr(downloads_pb2, f"DOWNLOAD_ITEM_STATUS_{status.name}") for status in ItemStatus
 }
+
+
+UPDATE_TYPES: Mapping[UpdateType, downloads_pb2.UpdateType] = {
+    kind: getattr(downloads_pb2, f"UPDATE_TYPE_{kind.name}") for kind in UpdateType
+}
+OUTCOMES: Mapping[VerificationStatus, events_pb2.VerificationOutcome] = {
+    VerificationStatus.COMPLETED_OK: events_pb2.VERIFICATION_OUTCOME_SUCCESS,
+    VerificationStatus.COMPLETED_ERRORS: events_pb2.VERIFICATION_OUTCOME_FAILED_REPAIR_NEEDED,
+    VerificationStatus.FAILED_TO_REPAIR: events_pb2.VERIFICATION_OUTCOME_FAILED_CANNOT_REPAIR,
+}
+"""Verifications that have come to an end."""
 
 
 def to_new_event(event: Event) -> NewEvent:
@@ -33,6 +47,10 @@ def to_message(event: Event) -> Message:
             return _game_installed(event)
         case GameUninstalled():
             return _game_uninstalled(event)
+        case UpdateOffered():
+            return _update_offered(event)
+        case VerificationCompleted():
+            return _verification_completed(event)
 
 
 def _session_moved(event: SessionMoved) -> events_pb2.DownloadSessionStatusChanged:
@@ -82,6 +100,32 @@ def _game_uninstalled(event: GameUninstalled) -> events_pb2.GameUninstalled:
         device_id=None if event.device_id is None else str(event.device_id),
         remaining_installations=event.remaining_installations,
         timestamp=event.at,
+    )
+
+
+def _update_offered(event: UpdateOffered) -> events_pb2.DownloadUpdateAvailable:
+    return events_pb2.DownloadUpdateAvailable(
+        user_id=str(event.user_id),
+        product_id=str(event.product_id),
+        current_version_id=str(event.current_version_id),
+        new_version_id=str(event.new_version_id),
+        update_type=UPDATE_TYPES[event.type],
+        update_size_bytes=event.size_bytes,
+        timestamp=event.at,
+    )
+
+
+def _verification_completed(event: VerificationCompleted) -> events_pb2.FileVerificationCompleted:
+    return events_pb2.FileVerificationCompleted(
+        download_session_id=None if event.session_id is None else str(event.session_id),
+        user_id=str(event.user_id),
+        product_id=str(event.product_id),
+        version_id=str(event.version_id),
+        verification_status=OUTCOMES[event.status],
+        corrupted_files_count=event.corrupted_files,
+        repaired_files_count=event.repaired_files,
+        timestamp=event.at,
+        device_id=None if event.device_id is None else str(event.device_id),
     )
 
 

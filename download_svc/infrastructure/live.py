@@ -23,7 +23,8 @@ from chassis.live_state import LiveStreams, LiveValues, StreamGap
 from download_svc.application.ports import FeedRecord
 from download_svc.domain.progress import STALE_AFTER_SECONDS, LiveProgress, measure, seconds_left
 from download_svc.domain.sessions import Item, ItemStatus, Session, SessionMoved
-from download_svc.infrastructure.events import ITEM_STATUSES, STATUSES
+from download_svc.domain.updates import UpdateOffered
+from download_svc.infrastructure.events import ITEM_STATUSES, STATUSES, UPDATE_TYPES
 
 MAX_ITEM_EVENTS_PER_REPORT = 3
 """A stream keeps ten minutes only if it keeps below its limit of records: one report a second and session leaves room for few."""
@@ -70,6 +71,17 @@ class HotLiveBoard:
             changed = downloads.QueueChanged(user_id=str(moved.user_id), download_session_ids=map(str, queue))
             events.append(downloads.WatchDownloadsResponse(occurred_at=moved.at, queue_changed=changed))
         await self._streams.append(_stream(moved.user_id), [event.SerializeToString() for event in events])
+
+    async def offer(self, offered: UpdateOffered) -> None:
+        available = downloads.UpdateAvailable(
+            product_id=str(offered.product_id),
+            current_version_id=str(offered.current_version_id),
+            new_version_id=str(offered.new_version_id),
+            update_type=UPDATE_TYPES[offered.type],
+            update_size_bytes=offered.size_bytes,
+        )
+        event = downloads.WatchDownloadsResponse(occurred_at=offered.at, update_available=available)
+        await self._streams.append(_stream(offered.user_id), [event.SerializeToString()])
 
     async def watch(self, user_id: UUID, after: str | None) -> AsyncIterator[FeedRecord]:
         stream = _stream(user_id)

@@ -134,7 +134,14 @@ class StoredManifests:
         self._objects = objects
 
     async def entries(self, version: Version) -> Sequence[Entry]:
-        stored = await self._objects.get(version.manifest.key)
+        try:
+            stored = await self._objects.get(version.manifest.key)
+        except DomainError as error:
+            if error.kind is not Kind.NOT_FOUND:
+                raise
+            # It was kept before its version was, so that it is away is the store's trouble and not the caller's mistake.
+            _log.error("a kept manifest is not there", extra={"manifest_sha256": version.manifest.sha256.hex()})
+            raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE") from error
         return await asyncio.to_thread(_entries, stored, version.manifest.sha256)
 
 

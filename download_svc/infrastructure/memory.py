@@ -4,18 +4,22 @@ another on a copy of the store, so a rollback is forgetting the copy.
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from chassis.errors import DomainError, Kind
 from download_svc.application.ports import Page, PageRequest, SessionView, UnitOfWork
+from download_svc.domain.events import Event
 from download_svc.domain.installations import Installation, KeptInstallation
 from download_svc.domain.manifests import Chunk, Entry, EntryType, FileReference, Manifest, derived_ids
 from download_svc.domain.queue import Queue, already_active
-from download_svc.domain.sessions import IN_QUEUE, Event, Item, ItemStatus, Session, Status
+from download_svc.domain.sessions import IN_QUEUE, Item, ItemStatus, Session, Status
+from download_svc.domain.verifications import PlacedEntry
 from download_svc.domain.versions import Version
+from download_svc.infrastructure.memory_records import MemoryAnnouncements, MemoryUpdates, MemoryVerifications, Records
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class _State:
     installations: dict[tuple[UUID, UUID | None, UUID], KeptInstallation] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
 
     def copied(self) -> "_State":
         # Versions never change, so only what does is copied deep.
@@ -39,6 +44,7 @@ class _State:
             installations=dict(self.installations),
             inbox=set(self.inbox),
             events=list(self.events),
+            records=self.records.copied(),
         )
 
     def installation(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None:
@@ -66,6 +72,10 @@ class MemoryStore:
     def events(self) -> Sequence[Event]:
         return self.state.events
 
+    @property
+    def records(self) -> Records:
+        return self.state.records
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         async with self._lock:
@@ -81,6 +91,9 @@ class MemoryUnitOfWork:
         self.sessions = MemorySessions(self._state)
         self.versions = MemoryVersions(self._state)
         self.installations = MemoryInstallations(self._state)
+        self.updates = MemoryUpdates(self._state.records, self._state.versions)
+        self.announcements = MemoryAnnouncements(self._state.records)
+        self.verifications = MemoryVerifications(self._state.records, self._state.entries)
 
     def record(self, event: Event) -> None:
         self._state.events.append(event)
@@ -104,6 +117,9 @@ class MemorySessions:
 
     async def lock(self, user_id: UUID) -> None:
         """Held already: transactions run one after another."""
+
+    async def lock_all(self, user_ids: Collection[UUID]) -> None:
+        """Held already."""
 
     async def get(self, user_id: UUID, session_id: UUID) -> Session | None:
         session = self._state.sessions.get(session_id)
@@ -191,6 +207,9 @@ class MemoryInstallations:
     async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None:
         return self._state.installation(user_id, installation_id)
 
+    async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
+        return self._state.installations.get((user_id, device_id, product_id))
+
     async def save(self, installation: KeptInstallation) -> None:
         one = installation.installation
         self._state.installations[one.user_id, one.device_id, one.product_id] = installation
@@ -229,6 +248,22 @@ class MemoryInstallationReader:
         found.sort(key=lambda kept: kept.id)
         found.sort(key=lambda kept: kept.updated_at, reverse=True)
         return Page(found[page.offset : page.offset + page.size], len(found))
+
+    async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
+        return self._store.state.installations.get((user_id, device_id, product_id))
+
+    async def behind(
+        self, version: Version, *, after: tuple[UUID, UUID] | None, limit: int
+    ) -> Sequence[KeptInstallation]:
+        older = {
+            one.version_id
+            for one in self._store.state.versions.values()
+            if (one.product_id, one.platform) == (version.product_id, version.platform)
+            and one.released_at < version.released_at
+        }
+        found = [kept for kept in self._store.state.installations.values() if kept.installation.version_id in older]
+        found = [kept for kept in found if after is None or (kept.installation.user_id, kept.id) > after]
+        return sorted(found, key=lambda kept: (kept.installation.user_id, kept.id))[:limit]
 
 
 class MemorySessionReader:
@@ -287,6 +322,15 @@ class MemoryVersionReader:
     async def files(self, version_id: UUID) -> Sequence[FileReference]:
         return [FileReference(file_id, entry.path) for file_id, entry in self._files(version_id).items()]
 
+    async def entries_at(self, version_id: UUID, paths: Collection[str]) -> Mapping[str, PlacedEntry]:
+        wanted = set(paths)
+        entries = self._store.state.entries.get(version_id, {}).values()
+        return {
+            entry.path: PlacedEntry(ordinal, replace(entry, chunks=()))
+            for ordinal, entry in enumerate(entries)
+            if entry.path in wanted
+        }
+
     async def chunks(self, version_id: UUID, sha256s: Sequence[bytes]) -> Mapping[bytes, Chunk]:
         known = {chunk.sha256: chunk for entry in self._files(version_id).values() for chunk in entry.chunks}
         return {sha256: known[sha256] for sha256 in sha256s if sha256 in known}
@@ -314,4 +358,7 @@ class MemoryManifestReader:
         self._store = store
 
     async def entries(self, version: Version) -> Sequence[Entry]:
-        return list(self._store.state.entries[version.version_id].values())
+        entries = self._store.state.entries.get(version.version_id)
+        if entries is None:
+            raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        return list(entries.values())

@@ -1,4 +1,4 @@
-"""The unit of work over PostgreSQL: sessions, versions, installations, inbox and outbox in one transaction."""
+"""The unit of work over PostgreSQL: all that a use case writes, inbox and outbox in one transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from chassis.database import Database, Transaction
 from chassis.inbox import first_time
 from download_svc.application.ports import Begin, UnitOfWork
-from download_svc.domain.sessions import Event
+from download_svc.domain.events import Event
 from download_svc.infrastructure.events import to_new_event
+from download_svc.infrastructure.postgres_announcements import PostgresAnnouncements
 from download_svc.infrastructure.postgres_installations import PostgresInstallations
 from download_svc.infrastructure.postgres_sessions import PostgresSessions
+from download_svc.infrastructure.postgres_updates import PostgresUpdates
+from download_svc.infrastructure.postgres_verifications import PostgresVerifications
 from download_svc.infrastructure.postgres_versions import PostgresVersions
 
 
@@ -21,6 +24,9 @@ class PostgresUnitOfWork:
         self.sessions = PostgresSessions(transaction)
         self.versions = PostgresVersions(transaction)
         self.installations = PostgresInstallations(transaction)
+        self.updates = PostgresUpdates(transaction)
+        self.announcements = PostgresAnnouncements(transaction)
+        self.verifications = PostgresVerifications(transaction)
 
     def record(self, event: Event) -> None:
         self._transaction.record(to_new_event(event))

@@ -1,17 +1,19 @@
 """Installations in PostgreSQL: inside one transaction, and as they are shown."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import Row, Select, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Database, Transaction
 from download_svc.application.ports import Page, PageRequest
 from download_svc.domain.installations import Installation, KeptInstallation
 from download_svc.domain.manifests import Platform
-from download_svc.infrastructure.tables import installations
+from download_svc.domain.versions import Version
+from download_svc.infrastructure.tables import installations, product_versions
 
 
 class PostgresInstallations:
@@ -49,6 +51,10 @@ class PostgresInstallations:
 
     async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None:
         row = (await self._connection.execute(_one(user_id, installation_id))).first()
+        return None if row is None else installation_of(row)
+
+    async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
+        row = (await self._connection.execute(_on_device(user_id, device_id, product_id))).first()
         return None if row is None else installation_of(row)
 
     async def save(self, installation: KeptInstallation) -> None:
@@ -89,6 +95,29 @@ class PostgresInstallationReader:
             row = (await connection.execute(_one(user_id, installation_id))).first()
         return None if row is None else installation_of(row)
 
+    async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(_on_device(user_id, device_id, product_id))).first()
+        return None if row is None else installation_of(row)
+
+    async def behind(
+        self, version: Version, *, after: tuple[UUID, UUID] | None, limit: int
+    ) -> Sequence[KeptInstallation]:
+        columns = installations.c
+        older = select(product_versions.c.version_id).where(
+            product_versions.c.product_id == version.product_id,
+            product_versions.c.platform == version.platform.value,
+            product_versions.c.released_at < version.released_at,
+        )
+        wanted = [columns.product_id == version.product_id, columns.version_id.in_(older)]
+        if after is not None:
+            wanted.append(tuple_(columns.user_id, columns.id) > tuple_(*after))
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                select(installations).where(*wanted).order_by(columns.user_id, columns.id).limit(limit)
+            )
+            return [installation_of(row) for row in rows]
+
     async def page(
         self, user_id: UUID, page: PageRequest, *, product_id: UUID | None = None, device_id: UUID | None = None
     ) -> Page[KeptInstallation]:
@@ -127,3 +156,12 @@ def installation_of(row: Row[Any]) -> KeptInstallation:
 
 def _one(user_id: UUID, installation_id: UUID) -> Select[Any]:
     return select(installations).where(installations.c.user_id == user_id, installations.c.id == installation_id)
+
+
+def _on_device(user_id: UUID, device_id: UUID | None, product_id: UUID) -> Select[Any]:
+    columns = installations.c
+    return select(installations).where(
+        columns.user_id == user_id,
+        columns.product_id == product_id,
+        columns.device_id.is_not_distinct_from(device_id),
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from download_svc.domain.manifests import Chunk, Platform, StoredManifest
+from download_svc.domain.manifests import Chunk, Entry, EntryType, Platform, StoredManifest
 from download_svc.domain.sessions import Failure, Item, ItemCounts, ItemStatus, Session, Status, UpdateType
 from download_svc.domain.versions import Version, VersionState
 
@@ -127,3 +127,10 @@ def version_of(row: Row[Any]) -> Version:
 
 def chunk_of(row: Row[Any]) -> Chunk:
     return Chunk(row.sha256, row.size_bytes, row.stored_sha256, row.stored_size_bytes)
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """Of a row of file_metadata; its chunks are rows of their own and left out."""
+    return Entry(
+        row.relative_path, EntryType(row.entry_type), row.size_bytes, row.hash_sha256, row.mode, row.link_target
+    )

@@ -1,6 +1,6 @@
 """Sessions and items in PostgreSQL: the writing side (inside a transaction) and the reading side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,13 @@ _SAVE_ITEMS = text("""
 
 _LOCK = text("SELECT pg_advisory_xact_lock(CAST(:key AS bigint))")
 
+# The rows are put in order before the function is called for each: two callers never hold what the other waits for.
+_LOCK_ALL = text("""
+    SELECT pg_advisory_xact_lock(key) FROM (
+        SELECT DISTINCT key FROM unnest(CAST(:keys AS bigint[])) AS keys (key) ORDER BY key OFFSET 0
+    ) AS ordered
+""")
+
 
 class PostgresSessions:
     """Sessions inside one transaction."""
@@ -55,6 +62,9 @@ class PostgresSessions:
 
     async def lock(self, user_id: UUID) -> None:
         await self._connection.execute(_LOCK, {"key": _lock_key(user_id)})
+
+    async def lock_all(self, user_ids: Collection[UUID]) -> None:
+        await self._connection.execute(_LOCK_ALL, {"keys": [_lock_key(user_id) for user_id in user_ids]})
 
     async def get(self, user_id: UUID, session_id: UUID) -> Session | None:
         rows = await self._connection.execute(

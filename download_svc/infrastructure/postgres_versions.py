@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database, Transaction
 from download_svc.domain.manifests import Chunk, FileReference, Manifest, derived_ids
+from download_svc.domain.verifications import PlacedEntry
 from download_svc.domain.versions import Version
-from download_svc.infrastructure.postgres_rows import chunk_of, version_of, version_values
+from download_svc.infrastructure.postgres_rows import chunk_of, entry_of, version_of, version_values
 from download_svc.infrastructure.tables import product_versions
 
 COPY_BATCH_ROWS = 5_000
@@ -51,6 +52,12 @@ _FILES = text("""
     WHERE version_id = :version_id AND entry_type = 'file' AND ordinal > :after
     ORDER BY ordinal
     LIMIT :limit
+""")
+
+_ENTRIES_AT = text("""
+    SELECT ordinal, relative_path, entry_type, size_bytes, hash_sha256, mode, link_target FROM file_metadata
+    WHERE product_id = (SELECT product_id FROM product_versions WHERE version_id = :version_id)
+      AND version_id = :version_id AND relative_path = ANY (CAST(:paths AS text[]))
 """)
 
 _CHUNKS = text("""
@@ -132,6 +139,11 @@ class PostgresVersionReader:
         if files:
             self._keep(version_id, files)
         return files
+
+    async def entries_at(self, version_id: UUID, paths: Collection[str]) -> Mapping[str, PlacedEntry]:
+        async with self._database.connect() as connection:
+            rows = await connection.execute(_ENTRIES_AT, {"version_id": version_id, "paths": list(paths)})
+            return {row.relative_path: PlacedEntry(row.ordinal, entry_of(row)) for row in rows}
 
     async def chunks(self, version_id: UUID, sha256s: Sequence[bytes]) -> Mapping[bytes, Chunk]:
         async with self._database.connect() as connection:

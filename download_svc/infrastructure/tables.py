@@ -17,7 +17,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -139,4 +139,73 @@ installations = Table(
     Column("auto_update", Boolean),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
+)
+
+updates = Table(
+    "updates",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("product_id", Uuid),
+    Column("from_version_id", Uuid),
+    Column("to_version_id", Uuid),
+    Column("update_type", Text),
+    Column("size_bytes", BigInteger),
+    Column("release_notes_url", Text),
+    Column("status", Text),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+updates_history = Table(
+    "updates_history",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("product_id", Uuid),
+    Column("applied_version_id", Uuid),
+    Column("previous_version_id", Uuid),
+    Column("status", Text),
+    Column("applied_at", DateTime(timezone=True)),
+    Column("error_message", Text),
+)
+
+verification_results = Table(
+    "verification_results",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("product_id", Uuid),
+    Column("version_id", Uuid),
+    Column("device_id", Uuid),
+    Column("is_whole_tree", Boolean),
+    Column("status", Text),
+    Column("seen", LargeBinary),
+    Column("corrupted_files_count", Integer),
+    Column("repaired_files_count", Integer),
+    Column("files_requiring_redownload", JSONB(none_as_null=True)),
+    Column("download_session_id", Uuid),
+    Column("started_at", DateTime(timezone=True)),
+    Column("completed_at", DateTime(timezone=True)),
+)
+
+verification_issues = Table(
+    "verification_issues",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("verification_id", Uuid, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("kind", Text),
+    Column("right_chunks", ARRAY(Integer)),
+)
+
+version_announcements = Table(
+    "version_announcements",
+    metadata,
+    Column("version_id", Uuid, primary_key=True),
+    Column("product_id", Uuid),
+    Column("after_user_id", Uuid),
+    Column("after_installation_id", Uuid),
+    Column("done_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True)),
 )

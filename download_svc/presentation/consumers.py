@@ -14,8 +14,17 @@ from prometheus_client import Counter
 from chassis.consumers import Subscription
 from chassis.events import CloudEvent
 from download_svc.application.access import CachedAccess, follow_removal
+from download_svc.application.announcements import offer_newer
 from download_svc.application.live import announce_move
-from download_svc.application.ports import Begin, LiveBoard, ManifestSource, SessionReader
+from download_svc.application.plans import Plans
+from download_svc.application.ports import (
+    Begin,
+    InstallationReader,
+    LiveBoard,
+    ManifestSource,
+    SessionReader,
+    VersionReader,
+)
 from download_svc.application.sessions import Policy
 from download_svc.application.versions import publish_version
 from download_svc.domain.sessions import IN_QUEUE
@@ -53,6 +62,30 @@ def state_subscriptions(
     ]
 
 
+def offer_subscriptions(
+    begin: Begin,
+    versions: VersionReader,
+    installations: InstallationReader,
+    plans: Plans,
+    now: Callable[[], datetime],
+) -> Sequence[Subscription]:
+    """Our own events that make a newer version worth offering."""
+
+    async def installed(message: download_events.GameInstalled, _: CloudEvent) -> None:
+        await offer_newer(
+            begin,
+            versions,
+            installations,
+            plans,
+            user_id=messages.event_uuid(message.user_id, "userId"),
+            device_id=messages.event_uuid(message.device_id, "deviceId") if message.device_id else None,
+            product_id=messages.event_uuid(message.product_id, "productId"),
+            now=now(),
+        )
+
+    return [Subscription(download_events.GameInstalled, installed)]
+
+
 def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Subscription]:
     """Our own events, on their way to the users' live streams."""
 
@@ -71,4 +104,10 @@ def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Su
                 },
             )
 
-    return [Subscription(download_events.DownloadSessionStatusChanged, session_moved)]
+    async def update_available(message: download_events.DownloadUpdateAvailable, _: CloudEvent) -> None:
+        await board.offer(messages.update_offered(message))
+
+    return [
+        Subscription(download_events.DownloadSessionStatusChanged, session_moved),
+        Subscription(download_events.DownloadUpdateAvailable, update_available),
+    ]

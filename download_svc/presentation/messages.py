@@ -29,6 +29,7 @@ from download_svc.domain.sessions import (
     Target,
     UpdateType,
 )
+from download_svc.domain.updates import UpdateOffered
 from download_svc.domain.versions import STABLE_CHANNEL
 
 PAGE_NUMBER = 1
@@ -45,6 +46,7 @@ _ITEM_STATUS_OF: Mapping[int, ItemStatus] = {value: status for status, value in 
 _UPDATE_TYPES: Mapping[UpdateType, downloads.UpdateType] = {
     kind: getattr(downloads, f"UPDATE_TYPE_{kind.name}") for kind in UpdateType
 }
+_UPDATE_TYPE_OF: Mapping[int, UpdateType] = {value: kind for kind, value in _UPDATE_TYPES.items()}
 _PLATFORMS: Mapping[Platform, content.Platform] = {
     platform: getattr(content, f"PLATFORM_{platform.name}") for platform in Platform
 }
@@ -127,6 +129,7 @@ def session_message(view: SessionView, live: LiveProgress | None, language: str)
         updated_at=session.updated_at,
         platform=_PLATFORMS[session.platform],
         report_sequence=None if session.last_sequence == NO_REPORT_YET else session.last_sequence,
+        from_version_id=_text(session.from_version_id),
     )
 
 
@@ -213,6 +216,23 @@ def session_moved(message: download_events.DownloadSessionStatusChanged) -> Sess
         failure=Failure(message.details.error_code, message.details.error_message)
         if message.HasField("details")
         else None,
+    )
+
+
+def update_offered(message: download_events.DownloadUpdateAvailable) -> UpdateOffered:
+    """Raises: EVENT_INVALID."""
+    kind = _UPDATE_TYPE_OF.get(message.update_type)
+    if kind is None:
+        raise event_invalid("updateType is missing")
+    timestamp: Timestamp = message.timestamp
+    return UpdateOffered(
+        user_id=event_uuid(message.user_id, "userId"),
+        product_id=event_uuid(message.product_id, "productId"),
+        current_version_id=event_uuid(message.current_version_id, "currentVersionId"),
+        new_version_id=event_uuid(message.new_version_id, "newVersionId"),
+        type=kind,
+        size_bytes=message.update_size_bytes,
+        at=timestamp.ToDatetime(tzinfo=UTC),
     )
 
 

@@ -6,10 +6,13 @@ from uuid import UUID
 from download.v1 import downloads_pb2 as downloads
 from download.v1 import updates_pb2 as pb
 
+from download_svc.application.ports import PageRequest
 from download_svc.application.sessions import StartRequest
 from download_svc.application.updates import Availability, InstalledProduct
 from download_svc.domain.plans import FileAction, FilePlan, VersionPlan
 from download_svc.domain.sessions import Session, Target, UpdateType
+from download_svc.domain.updates import HistoryEntry, Update, UpdateOutcome, UpdateStatus
+from download_svc.presentation.messages import PAGE_NUMBER, PAGE_SIZE
 
 PLAN_FILES = 100
 MAX_PLAN_CHUNKS = 20_000
@@ -21,13 +24,20 @@ _UPDATE_TYPES: Mapping[UpdateType, downloads.UpdateType] = {
 _ACTIONS: Mapping[FileAction, pb.FileAction] = {
     action: getattr(pb, f"FILE_ACTION_{action.name}") for action in FileAction
 }
+_STATUSES: Mapping[UpdateStatus, pb.UpdateStatus] = {
+    status: getattr(pb, f"UPDATE_STATUS_{status.name}") for status in UpdateStatus
+}
+_STATUS_OF: Mapping[int, UpdateStatus] = {value: status for status, value in _STATUSES.items()}
+_OUTCOMES: Mapping[UpdateOutcome, pb.UpdateOutcome] = {
+    outcome: getattr(pb, f"UPDATE_OUTCOME_{outcome.name}") for outcome in UpdateOutcome
+}
 
 
 def installed_products(message: pb.CheckUpdatesRequest) -> list[InstalledProduct]:
     return [InstalledProduct(UUID(one.id), UUID(one.current_version_id)) for one in message.products]
 
 
-def apply_request(message: pb.ApplyUpdateRequest) -> StartRequest:
+def apply_request(message: pb.ApplyUpdateRequest | pb.RollbackUpdateRequest) -> StartRequest:
     return StartRequest(
         product_id=UUID(message.product_id),
         version_id=UUID(message.to_version_id) if message.HasField("to_version_id") else None,
@@ -37,6 +47,48 @@ def apply_request(message: pb.ApplyUpdateRequest) -> StartRequest:
         ),
         priority=message.priority if message.HasField("priority") else None,
         free_space_bytes=message.client_free_space_bytes if message.HasField("client_free_space_bytes") else None,
+    )
+
+
+def page_request(message: pb.ListUpdatesRequest | pb.ListUpdateHistoryRequest) -> PageRequest:
+    return PageRequest(
+        message.page if message.HasField("page") else PAGE_NUMBER,
+        message.limit if message.HasField("limit") else PAGE_SIZE,
+    )
+
+
+def status_filter(message: pb.ListUpdatesRequest) -> UpdateStatus | None:
+    return _STATUS_OF.get(message.status)
+
+
+def product_filter(message: pb.ListUpdatesRequest | pb.ListUpdateHistoryRequest) -> UUID | None:
+    return UUID(message.product_id) if message.HasField("product_id") else None
+
+
+def update_message(update: Update) -> pb.Update:
+    return pb.Update(
+        id=str(update.id),
+        product_id=str(update.product_id),
+        from_version_id=str(update.from_version_id),
+        to_version_id=str(update.to_version_id),
+        update_type=_UPDATE_TYPES[update.type],
+        size_bytes=update.size_bytes,
+        release_notes_url=update.release_notes_url,
+        status=_STATUSES[update.status],
+        created_at=update.created_at,
+        updated_at=update.updated_at,
+    )
+
+
+def history_message(entry: HistoryEntry) -> pb.UpdateHistoryEntry:
+    return pb.UpdateHistoryEntry(
+        id=str(entry.id),
+        product_id=str(entry.product_id),
+        applied_version_id=str(entry.applied_version_id),
+        previous_version_id=str(entry.previous_version_id) if entry.previous_version_id else None,
+        status=_OUTCOMES[entry.outcome],
+        applied_at=entry.applied_at,
+        error_message=entry.error_message,
     )
 
 

@@ -13,11 +13,19 @@ from download.v1 import updates_pb2_grpc
 from chassis.access import current_caller
 from chassis.events import uuid7
 from download_svc.application.access import CachedAccess
-from download_svc.application.ports import Begin, SessionReader, VersionReader
+from download_svc.application.plans import Plans, session_plan
+from download_svc.application.ports import (
+    Begin,
+    InstallationReader,
+    SessionReader,
+    UpdateReader,
+    VerificationReader,
+    VersionReader,
+)
 from download_svc.application.sessions import Policy
-from download_svc.application.updates import Plans, apply_update, check_updates, session_plan
+from download_svc.application.updates import apply_update, check_updates, rollback_update
 from download_svc.presentation import update_messages as messages
-from download_svc.presentation.messages import session_message
+from download_svc.presentation.messages import page_info, session_message
 
 SERVICE = "download.v1.UpdateService"
 
@@ -31,6 +39,9 @@ class UpdatePorts:
     begin: Begin
     sessions: SessionReader
     versions: VersionReader
+    installations: InstallationReader
+    updates: UpdateReader
+    verifications: VerificationReader
     access: CachedAccess
     plans: Plans
     policy: Policy
@@ -71,6 +82,50 @@ class UpdateServicer(updates_pb2_grpc.UpdateServiceServicer):
             session=session_message(view, None, caller.language), plan=messages.plan_message(view.session, plan)
         )
 
+    async def RollbackUpdate(self, request: pb.RollbackUpdateRequest, _context: Context) -> pb.RollbackUpdateResponse:
+        ports, caller = self._ports, current_caller()
+        view, plan = await rollback_update(
+            ports.begin,
+            ports.versions,
+            ports.installations,
+            ports.updates,
+            ports.access,
+            ports.plans,
+            ports.policy,
+            messages.apply_request(request),
+            from_version_id=UUID(request.from_version_id) if request.HasField("from_version_id") else None,
+            user_id=caller.require_user(),
+            permissions=caller.permissions,
+            session_id=uuid7(ports.now()),
+            now=ports.now(),
+        )
+        return pb.RollbackUpdateResponse(
+            session=session_message(view, None, caller.language), plan=messages.plan_message(view.session, plan)
+        )
+
+    async def ListUpdates(self, request: pb.ListUpdatesRequest, _context: Context) -> pb.ListUpdatesResponse:
+        page = messages.page_request(request)
+        found = await self._ports.updates.page(
+            current_caller().require_user(),
+            page,
+            status=messages.status_filter(request),
+            product_id=messages.product_filter(request),
+        )
+        return pb.ListUpdatesResponse(
+            updates=map(messages.update_message, found.items), page=page_info(page, found.total)
+        )
+
+    async def ListUpdateHistory(
+        self, request: pb.ListUpdateHistoryRequest, _context: Context
+    ) -> pb.ListUpdateHistoryResponse:
+        page = messages.page_request(request)
+        found = await self._ports.updates.history(
+            current_caller().require_user(), page, product_id=messages.product_filter(request)
+        )
+        return pb.ListUpdateHistoryResponse(
+            entries=map(messages.history_message, found.items), page=page_info(page, found.total)
+        )
+
     async def GetDownloadPlan(
         self, request: pb.GetDownloadPlanRequest, _context: Context
     ) -> pb.GetDownloadPlanResponse:
@@ -78,6 +133,7 @@ class UpdateServicer(updates_pb2_grpc.UpdateServiceServicer):
         session, plan = await session_plan(
             ports.sessions,
             ports.versions,
+            ports.verifications,
             ports.plans,
             user_id=current_caller().require_user(),
             session_id=UUID(request.download_id),

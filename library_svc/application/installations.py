@@ -2,12 +2,10 @@
 
 from library_svc.application.ports import Begin
 from library_svc.domain.ids import ProductId, UserId
-from library_svc.domain.installations import Download, Installation, shown
+from library_svc.domain.installations import News, shown
 
 
-async def follow(
-    begin: Begin, *, event_id: str, user_id: UserId, product_id: ProductId, news: Download | Installation
-) -> None:
+async def follow(begin: Begin, *, event_id: str, user_id: UserId, product_id: ProductId, news: News) -> None:
     """Remembers the news and shows it on the item, in one transaction.
 
     It is remembered without an item too: the item may be on its way, or come back.

@@ -17,7 +17,7 @@ from library_svc.domain.entitlements import Grant
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
 from library_svc.domain.ids import AchievementId, CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
-from library_svc.domain.installations import Download, Installation, InstallationState
+from library_svc.domain.installations import InstallationState, News
 from library_svc.domain.items import InstallationStatus, Item
 from library_svc.domain.playtime import PlaytimeSession, Pulse
 from library_svc.domain.wishlist import Wish
@@ -55,8 +55,8 @@ class Installations(Protocol):
 
     async def of_product(self, user_id: UserId, product_id: ProductId) -> InstallationState: ...
 
-    async def save(self, user_id: UserId, product_id: ProductId, news: Download | Installation) -> None:
-        """Replaces what was known of that session or device."""
+    async def save(self, user_id: UserId, product_id: ProductId, news: News) -> None:
+        """Replaces what was known of that session, device, or the files on it."""
 
 
 class Categories(Protocol):

@@ -1,8 +1,8 @@
 """How an item's installation status follows what Download tells of sessions and devices.
 
-What is kept is the last word about each session and each device, by the time at which it happened, not at which it was
-heard: so events may come twice and in any order, and the status is a function of what is kept. Contract section 2,
-"Enumerations".
+What is kept is the last word about each session, each device and the files on it, by the time at which it happened, not at
+which it was heard: so events may come twice and in any order, and the status is a function of what is kept. Contract
+section 2, "Enumerations".
 """
 
 from collections.abc import Mapping
@@ -67,13 +67,31 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """The last word about the files of a version on a device: some are damaged, or all are as published."""
+
+    device_id: DeviceId
+    version_id: VersionId
+    is_damaged: bool
+    changed_at: datetime
+
+    def is_news_to(self, known: "Verification") -> bool:
+        """Whether it happened after what is known. At the same instant being right counts: a repair follows the damage."""
+        return (self.changed_at, not self.is_damaged) > (known.changed_at, not known.is_damaged)
+
+
+News = Download | Installation | Verification
+
+
+@dataclass(frozen=True, slots=True)
 class InstallationState:
     """All that is known of one user's downloads and installations of one product."""
 
     downloads: Mapping[DownloadSessionId, Download] = field(default_factory=dict)
     installations: Mapping[DeviceId, Installation] = field(default_factory=dict)
+    verifications: Mapping[DeviceId, Verification] = field(default_factory=dict)
 
-    def after(self, news: Download | Installation) -> "InstallationState":
+    def after(self, news: News) -> "InstallationState":
         """The state when the news is heard; this very object when it is none."""
         match news:
             case Download():
@@ -86,6 +104,11 @@ class InstallationState:
                 if known_installation and not news.is_news_to(known_installation):
                     return self
                 return replace(self, installations={**self.installations, news.device_id: news})
+            case Verification():
+                known_verification = self.verifications.get(news.device_id)
+                if known_verification and not news.is_news_to(known_verification):
+                    return self
+                return replace(self, verifications={**self.verifications, news.device_id: news})
 
     @property
     def installed(self) -> Installation | None:
@@ -104,10 +127,24 @@ class InstallationState:
     def status(self) -> InstallationStatus:
         is_downloading = any(download.status.is_live for download in self.downloads.values())
         if self.installed:
-            return InstallationStatus.UPDATING if is_downloading else InstallationStatus.INSTALLED
+            if is_downloading:
+                return InstallationStatus.UPDATING
+            return InstallationStatus.REPAIR_NEEDED if self.is_damaged else InstallationStatus.INSTALLED
         if is_downloading:
             return InstallationStatus.INSTALLING
         return self._status_without_installation()
+
+    @property
+    def is_damaged(self) -> bool:
+        """On some device, since its version was put there."""
+        return any(
+            found.is_damaged
+            and there.is_installed
+            and there.version_id == found.version_id
+            and there.changed_at < found.changed_at
+            for device_id, found in self.verifications.items()
+            if (there := self.installations.get(device_id))
+        )
 
     def _status_without_installation(self) -> InstallationStatus:
         download = self.settled_download

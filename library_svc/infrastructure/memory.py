@@ -30,7 +30,7 @@ from library_svc.domain.entitlements import Grant, Source, foundation
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
 from library_svc.domain.ids import CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
-from library_svc.domain.installations import Download, Installation, InstallationState
+from library_svc.domain.installations import InstallationState, News
 from library_svc.domain.items import Item
 from library_svc.domain.playtime import (
     PlaytimeSession,
@@ -244,7 +244,7 @@ class MemoryInstallations:
     async def of_product(self, user_id: UserId, product_id: ProductId) -> InstallationState:
         return self._rows.states.get((user_id, product_id), InstallationState())
 
-    async def save(self, user_id: UserId, product_id: ProductId, news: Download | Installation) -> None:
+    async def save(self, user_id: UserId, product_id: ProductId, news: News) -> None:
         self._rows.states[user_id, product_id] = (await self.of_product(user_id, product_id)).after(news)
 
 

@@ -17,7 +17,7 @@ from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Grant
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.ids import ItemId, ProductId, UserId
-from library_svc.domain.installations import Download, Installation, InstallationState
+from library_svc.domain.installations import Download, Installation, InstallationState, News, Verification
 from library_svc.domain.items import Item
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.postgres_achievements import PostgresAchievements
@@ -36,12 +36,15 @@ from library_svc.infrastructure.rows import (
     item_of,
     item_row,
     product_row,
+    verification_of,
+    verification_row,
 )
 from library_svc.infrastructure.tables import (
     catalog_products,
     entitlements,
     item_downloads,
     item_installations,
+    item_verifications,
     user_library_items,
 )
 
@@ -159,31 +162,34 @@ class PostgresEntitlements:
 
 
 class PostgresInstallations:
-    """Rows of `item_downloads` and `item_installations`."""
+    """Rows of `item_downloads`, `item_installations` and `item_verifications`."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def of_product(self, user_id: UserId, product_id: ProductId) -> InstallationState:
-        downloads, installations = [
+        downloads, installations, verifications = [
             (
                 await self._connection.execute(
                     select(table).where(table.c.user_id == user_id, table.c.product_id == product_id)
                 )
             ).mappings()
-            for table in (item_downloads, item_installations)
+            for table in (item_downloads, item_installations, item_verifications)
         ]
         return InstallationState(
             downloads={download.session_id: download for download in map(download_of, downloads)},
             installations={known.device_id: known for known in map(installation_of, installations)},
+            verifications={known.device_id: known for known in map(verification_of, verifications)},
         )
 
-    async def save(self, user_id: UserId, product_id: ProductId, news: Download | Installation) -> None:
+    async def save(self, user_id: UserId, product_id: ProductId, news: News) -> None:
         match news:
             case Download():
                 table, row = item_downloads, download_row(user_id, product_id, news)
             case Installation():
                 table, row = item_installations, installation_row(user_id, product_id, news)
+            case Verification():
+                table, row = item_verifications, verification_row(user_id, product_id, news)
         keys = {column.name for column in table.primary_key}
         values = {name: value for name, value in row.items() if name not in keys}
         await self._connection.execute(

@@ -10,7 +10,7 @@ from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, SourceKind
 from library_svc.domain.game_settings import GameSettings, normalised
 from library_svc.domain.ids import ProductId, UserId
-from library_svc.domain.installations import Download, DownloadStatus, Installation
+from library_svc.domain.installations import Download, DownloadStatus, Installation, Verification
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
 from library_svc.domain.playtime import PlaytimeSession, SessionStatus
 from library_svc.domain.wishlist import Wish
@@ -151,6 +151,26 @@ def installation_of(row: RowMapping) -> Installation:
         device_id=row["device_id"],
         version_id=row["version_id"],
         is_installed=row["is_installed"],
+        changed_at=row["changed_at"],
+    )
+
+
+def verification_row(user_id: UserId, product_id: ProductId, verification: Verification) -> dict[str, Any]:
+    return {
+        "user_id": user_id,
+        "product_id": product_id,
+        "device_id": verification.device_id,
+        "version_id": verification.version_id,
+        "is_damaged": verification.is_damaged,
+        "changed_at": verification.changed_at,
+    }
+
+
+def verification_of(row: RowMapping) -> Verification:
+    return Verification(
+        device_id=row["device_id"],
+        version_id=row["version_id"],
+        is_damaged=row["is_damaged"],
         changed_at=row["changed_at"],
     )
 

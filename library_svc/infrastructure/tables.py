@@ -199,6 +199,19 @@ item_installations: Final = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
+item_verifications: Final = Table(
+    "item_verifications",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("product_id", Uuid, primary_key=True),
+    Column("device_id", Uuid, primary_key=True),
+    Column("version_id", Uuid, nullable=False),
+    Column("is_damaged", Boolean, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
 catalog_products: Final = Table(
     "catalog_products",
     metadata,

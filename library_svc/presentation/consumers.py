@@ -10,7 +10,14 @@ from uuid import UUID
 
 from catalog.v1.events_pb2 import ProductUpdated
 from download.v1.downloads_pb2 import DownloadStatus as DownloadStatusMessage
-from download.v1.events_pb2 import DownloadSessionStatusChanged, GameInstalled, GameUninstalled
+from download.v1.events_pb2 import (
+    VERIFICATION_OUTCOME_SUCCESS,
+    VERIFICATION_OUTCOME_UNSPECIFIED,
+    DownloadSessionStatusChanged,
+    FileVerificationCompleted,
+    GameInstalled,
+    GameUninstalled,
+)
 from google.protobuf.timestamp_pb2 import Timestamp
 from payment.v1.events_pb2 import PurchaseCompleted, RefundCompleted, TransactionCompleted
 
@@ -22,7 +29,7 @@ from library_svc.application.ports import Begin, Products
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import DeviceId, DownloadSessionId, ProductId, UserId, VersionId
-from library_svc.domain.installations import NO_DEVICE, Download, DownloadStatus, Installation
+from library_svc.domain.installations import NO_DEVICE, Download, DownloadStatus, Installation, Verification
 from library_svc.domain.items import RemovalReason
 
 _STATUS_OF: Final = {DownloadStatusMessage.Value(f"DOWNLOAD_STATUS_{status.name}"): status for status in DownloadStatus}
@@ -43,6 +50,7 @@ class Consumers:
             Subscription(DownloadSessionStatusChanged, self.session_status_changed),
             Subscription(GameInstalled, self.game_installed),
             Subscription(GameUninstalled, self.game_uninstalled),
+            Subscription(FileVerificationCompleted, self.verification_completed),
             Subscription(ProductUpdated, self.product_updated),
         )
 
@@ -101,6 +109,22 @@ class Consumers:
                 device_id=DeviceId(_uuid(message.device_id, "deviceId")) if message.device_id else NO_DEVICE,
                 version_id=VersionId(_uuid(message.version_id, "versionId")),
                 is_installed=is_installed,
+                changed_at=_time(message.timestamp, event),
+            ),
+        )
+
+    async def verification_completed(self, message: FileVerificationCompleted, event: CloudEvent) -> None:
+        if message.verification_status == VERIFICATION_OUTCOME_UNSPECIFIED:
+            raise _invalid("verificationStatus is missing")
+        await installations.follow(
+            self._begin,
+            event_id=event.id,
+            user_id=UserId(_uuid(message.user_id, "userId")),
+            product_id=ProductId(_uuid(message.product_id, "productId")),
+            news=Verification(
+                device_id=DeviceId(_uuid(message.device_id, "deviceId")) if message.device_id else NO_DEVICE,
+                version_id=VersionId(_uuid(message.version_id, "versionId")),
+                is_damaged=message.verification_status != VERIFICATION_OUTCOME_SUCCESS,
                 changed_at=_time(message.timestamp, event),
             ),
         )

@@ -109,6 +109,14 @@ async def test_a_broken_rule_of_the_schema_stays_the_callers_business(database: 
             await connection.execute(text("SELECT nothing_like_that"))
 
 
+@pytest.mark.parametrize("query", ["SELECT CAST(:text AS text)", "SELECT to_jsonb(CAST(:text AS text))"])
+async def test_a_text_that_no_database_stores_is_the_callers_mistake(database: Database, query: str):
+    with pytest.raises(DomainError) as refusal:
+        async with database.connect() as connection:
+            await connection.execute(text(query), {"text": "a\0b"})
+    assert refusal.value.reason == "INVALID_ARGUMENT"
+
+
 async def test_a_transaction_can_go_on_after_a_broken_savepoint(database: Database):
     async with database.begin() as tx:
         await insert_order(tx, 1, "a")

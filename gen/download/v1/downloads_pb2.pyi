@@ -61,7 +61,7 @@ UPDATE_TYPE_FULL: UpdateType
 UPDATE_TYPE_DELTA: UpdateType
 
 class DownloadSession(_message.Message):
-    __slots__ = ("id", "product_id", "version_id", "device_id", "status", "update_type", "total_size_bytes", "downloaded_bytes", "progress_percentage", "current_speed_bps", "estimated_time_left_seconds", "installation_path", "priority", "queue_position", "error", "created_at", "updated_at", "platform", "report_sequence")
+    __slots__ = ("id", "product_id", "version_id", "device_id", "status", "update_type", "total_size_bytes", "downloaded_bytes", "progress_percentage", "current_speed_bps", "estimated_time_left_seconds", "installation_path", "priority", "queue_position", "error", "created_at", "updated_at", "platform", "report_sequence", "from_version_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,7 @@ class DownloadSession(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     REPORT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    FROM_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     product_id: str
     version_id: str
@@ -100,7 +101,8 @@ class DownloadSession(_message.Message):
     updated_at: _timestamp_pb2.Timestamp
     platform: _manifest_pb2.Platform
     report_sequence: int
-    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., device_id: _Optional[str] = ..., status: _Optional[_Union[DownloadStatus, str]] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., total_size_bytes: _Optional[int] = ..., downloaded_bytes: _Optional[int] = ..., progress_percentage: _Optional[float] = ..., current_speed_bps: _Optional[int] = ..., estimated_time_left_seconds: _Optional[int] = ..., installation_path: _Optional[str] = ..., priority: _Optional[int] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[DownloadFailure, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., report_sequence: _Optional[int] = ...) -> None: ...
+    from_version_id: str
+    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., device_id: _Optional[str] = ..., status: _Optional[_Union[DownloadStatus, str]] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., total_size_bytes: _Optional[int] = ..., downloaded_bytes: _Optional[int] = ..., progress_percentage: _Optional[float] = ..., current_speed_bps: _Optional[int] = ..., estimated_time_left_seconds: _Optional[int] = ..., installation_path: _Optional[str] = ..., priority: _Optional[int] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[DownloadFailure, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., report_sequence: _Optional[int] = ..., from_version_id: _Optional[str] = ...) -> None: ...
 
 class DownloadFailure(_message.Message):
     __slots__ = ("code", "message")
@@ -371,7 +373,7 @@ class WatchDownloadsRequest(_message.Message):
     def __init__(self, last_event_id: _Optional[str] = ...) -> None: ...
 
 class WatchDownloadsResponse(_message.Message):
-    __slots__ = ("event_id", "occurred_at", "progress", "status_changed", "item_progress", "error", "queue_changed", "resync_required")
+    __slots__ = ("event_id", "occurred_at", "progress", "status_changed", "item_progress", "error", "queue_changed", "resync_required", "update_available")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +382,7 @@ class WatchDownloadsResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     QUEUE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     RESYNC_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     occurred_at: _timestamp_pb2.Timestamp
     progress: DownloadProgressUpdate
@@ -388,7 +391,8 @@ class WatchDownloadsResponse(_message.Message):
     error: DownloadError
     queue_changed: QueueChanged
     resync_required: ResyncRequired
-    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[DownloadProgressUpdate, _Mapping]] = ..., status_changed: _Optional[_Union[DownloadStatusChanged, _Mapping]] = ..., item_progress: _Optional[_Union[DownloadItemProgressUpdate, _Mapping]] = ..., error: _Optional[_Union[DownloadError, _Mapping]] = ..., queue_changed: _Optional[_Union[QueueChanged, _Mapping]] = ..., resync_required: _Optional[_Union[ResyncRequired, _Mapping]] = ...) -> None: ...
+    update_available: UpdateAvailable
+    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[DownloadProgressUpdate, _Mapping]] = ..., status_changed: _Optional[_Union[DownloadStatusChanged, _Mapping]] = ..., item_progress: _Optional[_Union[DownloadItemProgressUpdate, _Mapping]] = ..., error: _Optional[_Union[DownloadError, _Mapping]] = ..., queue_changed: _Optional[_Union[QueueChanged, _Mapping]] = ..., resync_required: _Optional[_Union[ResyncRequired, _Mapping]] = ..., update_available: _Optional[_Union[UpdateAvailable, _Mapping]] = ...) -> None: ...
 
 class DownloadProgressUpdate(_message.Message):
     __slots__ = ("download_session_id", "product_id", "status", "progress_percentage", "downloaded_bytes", "total_size_bytes", "current_speed_bps", "estimated_time_left_seconds")
@@ -423,6 +427,20 @@ class DownloadStatusChanged(_message.Message):
     previous_status: DownloadStatus
     error_details: DownloadFailure
     def __init__(self, download_session_id: _Optional[str] = ..., product_id: _Optional[str] = ..., new_status: _Optional[_Union[DownloadStatus, str]] = ..., previous_status: _Optional[_Union[DownloadStatus, str]] = ..., error_details: _Optional[_Union[DownloadFailure, _Mapping]] = ...) -> None: ...
+
+class UpdateAvailable(_message.Message):
+    __slots__ = ("product_id", "current_version_id", "new_version_id", "update_type", "update_size_bytes")
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NEW_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    current_version_id: str
+    new_version_id: str
+    update_type: UpdateType
+    update_size_bytes: int
+    def __init__(self, product_id: _Optional[str] = ..., current_version_id: _Optional[str] = ..., new_version_id: _Optional[str] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., update_size_bytes: _Optional[int] = ...) -> None: ...
 
 class DownloadItemProgressUpdate(_message.Message):
     __slots__ = ("download_session_id", "download_item_id", "relative_path", "status", "downloaded_bytes", "total_size_bytes")

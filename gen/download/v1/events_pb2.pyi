@@ -3,12 +3,24 @@ import datetime
 from download.v1 import downloads_pb2 as _downloads_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from samovar.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class VerificationOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERIFICATION_OUTCOME_UNSPECIFIED: _ClassVar[VerificationOutcome]
+    VERIFICATION_OUTCOME_SUCCESS: _ClassVar[VerificationOutcome]
+    VERIFICATION_OUTCOME_FAILED_REPAIR_NEEDED: _ClassVar[VerificationOutcome]
+    VERIFICATION_OUTCOME_FAILED_CANNOT_REPAIR: _ClassVar[VerificationOutcome]
+VERIFICATION_OUTCOME_UNSPECIFIED: VerificationOutcome
+VERIFICATION_OUTCOME_SUCCESS: VerificationOutcome
+VERIFICATION_OUTCOME_FAILED_REPAIR_NEEDED: VerificationOutcome
+VERIFICATION_OUTCOME_FAILED_CANNOT_REPAIR: VerificationOutcome
 
 class DownloadSessionStatusChanged(_message.Message):
     __slots__ = ("download_session_id", "user_id", "product_id", "version_id", "new_status", "previous_status", "timestamp", "details")
@@ -93,3 +105,45 @@ class GameUninstalled(_message.Message):
     remaining_installations: int
     timestamp: _timestamp_pb2.Timestamp
     def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., device_id: _Optional[str] = ..., remaining_installations: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class DownloadUpdateAvailable(_message.Message):
+    __slots__ = ("user_id", "product_id", "current_version_id", "new_version_id", "update_type", "update_size_bytes", "release_notes_summary", "timestamp")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NEW_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_NOTES_SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    current_version_id: str
+    new_version_id: str
+    update_type: _downloads_pb2.UpdateType
+    update_size_bytes: int
+    release_notes_summary: str
+    timestamp: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., current_version_id: _Optional[str] = ..., new_version_id: _Optional[str] = ..., update_type: _Optional[_Union[_downloads_pb2.UpdateType, str]] = ..., update_size_bytes: _Optional[int] = ..., release_notes_summary: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class FileVerificationCompleted(_message.Message):
+    __slots__ = ("download_session_id", "user_id", "product_id", "version_id", "verification_status", "corrupted_files_count", "repaired_files_count", "timestamp", "device_id")
+    DOWNLOAD_SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    VERIFICATION_STATUS_FIELD_NUMBER: _ClassVar[int]
+    CORRUPTED_FILES_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FILES_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    download_session_id: str
+    user_id: str
+    product_id: str
+    version_id: str
+    verification_status: VerificationOutcome
+    corrupted_files_count: int
+    repaired_files_count: int
+    timestamp: _timestamp_pb2.Timestamp
+    device_id: str
+    def __init__(self, download_session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., verification_status: _Optional[_Union[VerificationOutcome, str]] = ..., corrupted_files_count: _Optional[int] = ..., repaired_files_count: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., device_id: _Optional[str] = ...) -> None: ...

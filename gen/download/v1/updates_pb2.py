@@ -25,10 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from download.v1 import downloads_pb2 as download_dot_v1_dot_downloads__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
+from samovar.types.v1 import page_pb2 as samovar_dot_types_dot_v1_dot_page__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64ownload/v1/updates.proto\x12\x0b\x64ownload.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x64ownload/v1/downloads.proto\x1a\x1cgoogle/api/annotations.proto\x1a samovar/options/v1/options.proto\"|\n\x10InstalledProduct\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x36\n\x12\x63urrent_version_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x10\x63urrentVersionId:\x16\x9a\xf4\x18\x12\n\x10installedProduct\"\xbf\x04\n\x12UpdateAvailability\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12,\n\x12\x63urrent_version_id\x18\x02 \x01(\tR\x10\x63urrentVersionId\x12.\n\x13is_update_available\x18\x03 \x01(\x08R\x11isUpdateAvailable\x12/\n\x11latest_version_id\x18\x04 \x01(\tH\x00R\x0flatestVersionId\x88\x01\x01\x12=\n\x0bupdate_type\x18\x05 \x01(\x0e\x32\x17.download.v1.UpdateTypeH\x01R\nupdateType\x88\x01\x01\x12/\n\x11update_size_bytes\x18\x06 \x01(\x03H\x02R\x0fupdateSizeBytes\x88\x01\x01\x12>\n\x19required_disk_space_bytes\x18\x07 \x01(\x03H\x03R\x16requiredDiskSpaceBytes\x88\x01\x01\x12\x1f\n\x0bis_critical\x18\x08 \x01(\x08R\nisCritical\x12/\n\x11release_notes_url\x18\t \x01(\tH\x04R\x0freleaseNotesUrl\x88\x01\x01:\x18\x9a\xf4\x18\x14\n\x12updateAvailabilityB\x14\n\x12_latest_version_idB\x0e\n\x0c_update_typeB\x14\n\x12_update_size_bytesB\x1c\n\x1a_required_disk_space_bytesB\x14\n\x12_release_notes_url\"\xdb\x03\n\x0c\x44ownloadPlan\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12+\n\x0f\x66rom_version_id\x18\x02 \x01(\tH\x00R\rfromVersionId\x88\x01\x01\x12\"\n\rto_version_id\x18\x03 \x01(\tR\x0btoVersionId\x12\x38\n\x0bupdate_type\x18\x04 \x01(\x0e\x32\x17.download.v1.UpdateTypeR\nupdateType\x12\x1f\n\x0b\x66\x65tch_bytes\x18\x05 \x01(\x03R\nfetchBytes\x12\x39\n\x19required_disk_space_bytes\x18\x06 \x01(\x03R\x16requiredDiskSpaceBytes\x12\x1f\n\x0btotal_files\x18\x07 \x01(\x05R\ntotalFiles\x12+\n\x05\x66iles\x18\x08 \x03(\x0b\x32\x15.download.v1.FilePlanR\x05\x66iles\x12\"\n\nnext_after\x18\t \x01(\tH\x01R\tnextAfter\x88\x01\x01:?\x9a\xf4\x18;\n\x0c\x64ownloadPlan\x1a+/api/v1/download-client/downloads/{id}/planB\x12\n\x10_from_version_idB\r\n\x0b_next_after\"\xfe\x01\n\x08\x46ilePlan\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12/\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x17.download.v1.FileActionR\x06\x61\x63tion\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12 \n\tfrom_path\x18\x04 \x01(\tH\x00R\x08\x66romPath\x88\x01\x01\x12/\n\x07on_disk\x18\x05 \x03(\x0b\x32\x16.download.v1.DiskChunkR\x06onDisk\x12-\n\x05\x66\x65tch\x18\x06 \x03(\x0b\x32\x17.download.v1.FetchChunkR\x05\x66\x65tchB\x0c\n\n_from_path\"y\n\tDiskChunk\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nsize_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12\x12\n\x04path\x18\x03 \x01(\tR\x04path\x12!\n\x0coffset_bytes\x18\x04 \x01(\x03R\x0boffsetBytes\"P\n\nFetchChunk\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12*\n\x11stored_size_bytes\x18\x02 \x01(\x03R\x0fstoredSizeBytes\"]\n\x13\x43heckUpdatesRequest\x12\x46\n\x08products\x18\x01 \x03(\x0b\x32\x1d.download.v1.InstalledProductB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03R\x08products\"Q\n\x14\x43heckUpdatesResponse\x12\x39\n\x07updates\x18\x01 \x03(\x0b\x32\x1f.download.v1.UpdateAvailabilityR\x07updates\"\xdc\x03\n\x12\x41pplyUpdateRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x30\n\x0f\x66rom_version_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rfromVersionId\x12\x31\n\rto_version_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00R\x0btoVersionId\x88\x01\x01\x12*\n\tdevice_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x01R\x08\x64\x65viceId\x88\x01\x01\x12<\n\x11installation_path\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80 H\x02R\x10installationPath\x88\x01\x01\x12*\n\x08priority\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\n(\x00H\x03R\x08priority\x88\x01\x01\x12\x43\n\x17\x63lient_free_space_bytes\x18\x07 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x04R\x14\x63lientFreeSpaceBytes\x88\x01\x01\x42\x10\n\x0e_to_version_idB\x0c\n\n_device_idB\x14\n\x12_installation_pathB\x0b\n\t_priorityB\x1a\n\x18_client_free_space_bytes\"|\n\x13\x41pplyUpdateResponse\x12\x36\n\x07session\x18\x01 \x01(\x0b\x32\x1c.download.v1.DownloadSessionR\x07session\x12-\n\x04plan\x18\x02 \x01(\x0b\x32\x19.download.v1.DownloadPlanR\x04plan\"\xa3\x01\n\x16GetDownloadPlanRequest\x12)\n\x0b\x64ownload_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndownloadId\x12#\n\x05\x61\x66ter\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 H\x00R\x05\x61\x66ter\x88\x01\x01\x12%\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x01R\x05limit\x88\x01\x01\x42\x08\n\x06_afterB\x08\n\x06_limit\"H\n\x17GetDownloadPlanResponse\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x19.download.v1.DownloadPlanR\x04plan*\x9c\x01\n\nFileAction\x12\x1b\n\x17\x46ILE_ACTION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ILE_ACTION_KEEP\x10\x01\x12\x14\n\x10\x46ILE_ACTION_COPY\x10\x02\x12\x15\n\x11\x46ILE_ACTION_PATCH\x10\x03\x12\x16\n\x12\x46ILE_ACTION_CHUNKS\x10\x04\x12\x16\n\x12\x46ILE_ACTION_DELETE\x10\x05\x32\xc7\x05\n\rUpdateService\x12\x9b\x01\n\x0c\x43heckUpdates\x12 .download.v1.CheckUpdatesRequest\x1a!.download.v1.CheckUpdatesResponse\"F\x90\x02\x01\xca\xf3\x18\x08\x12\x04user \x01\x82\xd3\xe4\x93\x02\x31\"%/api/v1/download-client/updates/check:\x08products\x12\xc2\x02\n\x0b\x41pplyUpdate\x12\x1f.download.v1.ApplyUpdateRequest\x1a .download.v1.ApplyUpdateResponse\"\xef\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x1d\n\rupdateRequest\x10\xca\x01\"\x07session0\x01\xe2\xf3\x18\x8f\x01\n\x15PRODUCT_ACCESS_DENIED\n\x11VERSION_NOT_FOUND\n\x15VERSION_NOT_AVAILABLE\n\x1eINSUFFICIENT_CLIENT_DISK_SPACE\n\x17\x44OWNLOAD_ALREADY_ACTIVE\n\x13\x44OWNLOAD_QUEUE_FULL\x82\xd3\xe4\x93\x02*\"%/api/v1/download-client/updates/apply:\x01*\x12\xd2\x01\n\x0fGetDownloadPlan\x12#.download.v1.GetDownloadPlanRequest\x1a$.download.v1.GetDownloadPlanResponse\"t\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\'\n\x12\x44OWNLOAD_NOT_FOUND\n\x11VERSION_NOT_FOUND\x82\xd3\xe4\x93\x02\x36\x12\x34/api/v1/download-client/downloads/{download_id}/planb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64ownload/v1/updates.proto\x12\x0b\x64ownload.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x64ownload/v1/downloads.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\x1a\x1bsamovar/types/v1/page.proto\"|\n\x10InstalledProduct\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x36\n\x12\x63urrent_version_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x10\x63urrentVersionId:\x16\x9a\xf4\x18\x12\n\x10installedProduct\"\xbf\x04\n\x12UpdateAvailability\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12,\n\x12\x63urrent_version_id\x18\x02 \x01(\tR\x10\x63urrentVersionId\x12.\n\x13is_update_available\x18\x03 \x01(\x08R\x11isUpdateAvailable\x12/\n\x11latest_version_id\x18\x04 \x01(\tH\x00R\x0flatestVersionId\x88\x01\x01\x12=\n\x0bupdate_type\x18\x05 \x01(\x0e\x32\x17.download.v1.UpdateTypeH\x01R\nupdateType\x88\x01\x01\x12/\n\x11update_size_bytes\x18\x06 \x01(\x03H\x02R\x0fupdateSizeBytes\x88\x01\x01\x12>\n\x19required_disk_space_bytes\x18\x07 \x01(\x03H\x03R\x16requiredDiskSpaceBytes\x88\x01\x01\x12\x1f\n\x0bis_critical\x18\x08 \x01(\x08R\nisCritical\x12/\n\x11release_notes_url\x18\t \x01(\tH\x04R\x0freleaseNotesUrl\x88\x01\x01:\x18\x9a\xf4\x18\x14\n\x12updateAvailabilityB\x14\n\x12_latest_version_idB\x0e\n\x0c_update_typeB\x14\n\x12_update_size_bytesB\x1c\n\x1a_required_disk_space_bytesB\x14\n\x12_release_notes_url\"\xf2\x03\n\x06Update\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12&\n\x0f\x66rom_version_id\x18\x03 \x01(\tR\rfromVersionId\x12\"\n\rto_version_id\x18\x04 \x01(\tR\x0btoVersionId\x12\x38\n\x0bupdate_type\x18\x05 \x01(\x0e\x32\x17.download.v1.UpdateTypeR\nupdateType\x12\x1d\n\nsize_bytes\x18\x06 \x01(\x03R\tsizeBytes\x12/\n\x11release_notes_url\x18\x07 \x01(\tH\x00R\x0freleaseNotesUrl\x88\x01\x01\x12\x31\n\x06status\x18\x08 \x01(\x0e\x32\x19.download.v1.UpdateStatusR\x06status\x12\x39\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tupdatedAt:\x0c\x9a\xf4\x18\x08\n\x06updateB\x14\n\x12_release_notes_url\"\x9b\x03\n\x12UpdateHistoryEntry\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12,\n\x12\x61pplied_version_id\x18\x03 \x01(\tR\x10\x61ppliedVersionId\x12\x33\n\x13previous_version_id\x18\x04 \x01(\tH\x00R\x11previousVersionId\x88\x01\x01\x12\x32\n\x06status\x18\x05 \x01(\x0e\x32\x1a.download.v1.UpdateOutcomeR\x06status\x12\x39\n\napplied_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tappliedAt\x12(\n\rerror_message\x18\x07 \x01(\tH\x01R\x0c\x65rrorMessage\x88\x01\x01:\x18\x9a\xf4\x18\x14\n\x12updateHistoryEntryB\x16\n\x14_previous_version_idB\x10\n\x0e_error_message\"\xdb\x03\n\x0c\x44ownloadPlan\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12+\n\x0f\x66rom_version_id\x18\x02 \x01(\tH\x00R\rfromVersionId\x88\x01\x01\x12\"\n\rto_version_id\x18\x03 \x01(\tR\x0btoVersionId\x12\x38\n\x0bupdate_type\x18\x04 \x01(\x0e\x32\x17.download.v1.UpdateTypeR\nupdateType\x12\x1f\n\x0b\x66\x65tch_bytes\x18\x05 \x01(\x03R\nfetchBytes\x12\x39\n\x19required_disk_space_bytes\x18\x06 \x01(\x03R\x16requiredDiskSpaceBytes\x12\x1f\n\x0btotal_files\x18\x07 \x01(\x05R\ntotalFiles\x12+\n\x05\x66iles\x18\x08 \x03(\x0b\x32\x15.download.v1.FilePlanR\x05\x66iles\x12\"\n\nnext_after\x18\t \x01(\tH\x01R\tnextAfter\x88\x01\x01:?\x9a\xf4\x18;\n\x0c\x64ownloadPlan\x1a+/api/v1/download-client/downloads/{id}/planB\x12\n\x10_from_version_idB\r\n\x0b_next_after\"\xfe\x01\n\x08\x46ilePlan\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12/\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x17.download.v1.FileActionR\x06\x61\x63tion\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12 \n\tfrom_path\x18\x04 \x01(\tH\x00R\x08\x66romPath\x88\x01\x01\x12/\n\x07on_disk\x18\x05 \x03(\x0b\x32\x16.download.v1.DiskChunkR\x06onDisk\x12-\n\x05\x66\x65tch\x18\x06 \x03(\x0b\x32\x17.download.v1.FetchChunkR\x05\x66\x65tchB\x0c\n\n_from_path\"y\n\tDiskChunk\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nsize_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12\x12\n\x04path\x18\x03 \x01(\tR\x04path\x12!\n\x0coffset_bytes\x18\x04 \x01(\x03R\x0boffsetBytes\"P\n\nFetchChunk\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12*\n\x11stored_size_bytes\x18\x02 \x01(\x03R\x0fstoredSizeBytes\"]\n\x13\x43heckUpdatesRequest\x12\x46\n\x08products\x18\x01 \x03(\x0b\x32\x1d.download.v1.InstalledProductB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03R\x08products\"Q\n\x14\x43heckUpdatesResponse\x12\x39\n\x07updates\x18\x01 \x03(\x0b\x32\x1f.download.v1.UpdateAvailabilityR\x07updates\"\xdc\x03\n\x12\x41pplyUpdateRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x30\n\x0f\x66rom_version_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rfromVersionId\x12\x31\n\rto_version_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00R\x0btoVersionId\x88\x01\x01\x12*\n\tdevice_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x01R\x08\x64\x65viceId\x88\x01\x01\x12<\n\x11installation_path\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80 H\x02R\x10installationPath\x88\x01\x01\x12*\n\x08priority\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\n(\x00H\x03R\x08priority\x88\x01\x01\x12\x43\n\x17\x63lient_free_space_bytes\x18\x07 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x04R\x14\x63lientFreeSpaceBytes\x88\x01\x01\x42\x10\n\x0e_to_version_idB\x0c\n\n_device_idB\x14\n\x12_installation_pathB\x0b\n\t_priorityB\x1a\n\x18_client_free_space_bytes\"|\n\x13\x41pplyUpdateResponse\x12\x36\n\x07session\x18\x01 \x01(\x0b\x32\x1c.download.v1.DownloadSessionR\x07session\x12-\n\x04plan\x18\x02 \x01(\x0b\x32\x19.download.v1.DownloadPlanR\x04plan\"\xfd\x01\n\x12ListUpdatesRequest\x12@\n\x06status\x18\x01 \x01(\x0e\x32\x19.download.v1.UpdateStatusB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x00R\x06status\x88\x01\x01\x12,\n\nproduct_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x01R\tproductId\x88\x01\x01\x12$\n\x04page\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x02R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x03R\x05limit\x88\x01\x01\x42\t\n\x07_statusB\r\n\x0b_product_idB\x07\n\x05_pageB\x08\n\x06_limit\"t\n\x13ListUpdatesResponse\x12-\n\x07updates\x18\x01 \x03(\x0b\x32\x13.download.v1.UpdateR\x07updates\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\"\xb6\x01\n\x18ListUpdateHistoryRequest\x12,\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00R\tproductId\x88\x01\x01\x12$\n\x04page\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x01R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x02R\x05limit\x88\x01\x01\x42\r\n\x0b_product_idB\x07\n\x05_pageB\x08\n\x06_limit\"\x86\x01\n\x19ListUpdateHistoryResponse\x12\x39\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.download.v1.UpdateHistoryEntryR\x07\x65ntries\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\"\xf8\x03\n\x15RollbackUpdateRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x31\n\rto_version_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00R\x0btoVersionId\x88\x01\x01\x12*\n\tdevice_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x01R\x08\x64\x65viceId\x88\x01\x01\x12\x35\n\x0f\x66rom_version_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x02R\rfromVersionId\x88\x01\x01\x12<\n\x11installation_path\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80 H\x03R\x10installationPath\x88\x01\x01\x12*\n\x08priority\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\n(\x00H\x04R\x08priority\x88\x01\x01\x12\x43\n\x17\x63lient_free_space_bytes\x18\x07 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x05R\x14\x63lientFreeSpaceBytes\x88\x01\x01\x42\x10\n\x0e_to_version_idB\x0c\n\n_device_idB\x12\n\x10_from_version_idB\x14\n\x12_installation_pathB\x0b\n\t_priorityB\x1a\n\x18_client_free_space_bytes\"\x7f\n\x16RollbackUpdateResponse\x12\x36\n\x07session\x18\x01 \x01(\x0b\x32\x1c.download.v1.DownloadSessionR\x07session\x12-\n\x04plan\x18\x02 \x01(\x0b\x32\x19.download.v1.DownloadPlanR\x04plan\"\xa3\x01\n\x16GetDownloadPlanRequest\x12)\n\x0b\x64ownload_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndownloadId\x12#\n\x05\x61\x66ter\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 H\x00R\x05\x61\x66ter\x88\x01\x01\x12%\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x01R\x05limit\x88\x01\x01\x42\x08\n\x06_afterB\x08\n\x06_limit\"H\n\x17GetDownloadPlanResponse\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x19.download.v1.DownloadPlanR\x04plan*\x9c\x01\n\nFileAction\x12\x1b\n\x17\x46ILE_ACTION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ILE_ACTION_KEEP\x10\x01\x12\x14\n\x10\x46ILE_ACTION_COPY\x10\x02\x12\x15\n\x11\x46ILE_ACTION_PATCH\x10\x03\x12\x16\n\x12\x46ILE_ACTION_CHUNKS\x10\x04\x12\x16\n\x12\x46ILE_ACTION_DELETE\x10\x05*\x9e\x01\n\x0cUpdateStatus\x12\x1d\n\x19UPDATE_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17UPDATE_STATUS_AVAILABLE\x10\x01\x12\x1d\n\x19UPDATE_STATUS_DOWNLOADING\x10\x02\x12\x19\n\x15UPDATE_STATUS_APPLIED\x10\x03\x12\x18\n\x14UPDATE_STATUS_FAILED\x10\x04*f\n\rUpdateOutcome\x12\x1e\n\x1aUPDATE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16UPDATE_OUTCOME_SUCCESS\x10\x01\x12\x19\n\x15UPDATE_OUTCOME_FAILED\x10\x02\x32\xde\n\n\rUpdateService\x12\x9b\x01\n\x0c\x43heckUpdates\x12 .download.v1.CheckUpdatesRequest\x1a!.download.v1.CheckUpdatesResponse\"F\x90\x02\x01\xca\xf3\x18\x08\x12\x04user \x01\x82\xd3\xe4\x93\x02\x31\"%/api/v1/download-client/updates/check:\x08products\x12\x86\x01\n\x0bListUpdates\x12\x1f.download.v1.ListUpdatesRequest\x1a .download.v1.ListUpdatesResponse\"4\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/download-client/updates\x12\xa0\x01\n\x11ListUpdateHistory\x12%.download.v1.ListUpdateHistoryRequest\x1a&.download.v1.ListUpdateHistoryResponse\"<\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02)\x12\'/api/v1/download-client/updates/history\x12\xc2\x02\n\x0b\x41pplyUpdate\x12\x1f.download.v1.ApplyUpdateRequest\x1a .download.v1.ApplyUpdateResponse\"\xef\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x1d\n\rupdateRequest\x10\xca\x01\"\x07session0\x01\xe2\xf3\x18\x8f\x01\n\x15PRODUCT_ACCESS_DENIED\n\x11VERSION_NOT_FOUND\n\x15VERSION_NOT_AVAILABLE\n\x1eINSUFFICIENT_CLIENT_DISK_SPACE\n\x17\x44OWNLOAD_ALREADY_ACTIVE\n\x13\x44OWNLOAD_QUEUE_FULL\x82\xd3\xe4\x93\x02*\"%/api/v1/download-client/updates/apply:\x01*\x12\xe8\x02\n\x0eRollbackUpdate\x12\".download.v1.RollbackUpdateRequest\x1a#.download.v1.RollbackUpdateResponse\"\x8c\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x1f\n\x0frollbackRequest\x10\xca\x01\"\x07session0\x01\xe2\xf3\x18\xa7\x01\n\x15PRODUCT_ACCESS_DENIED\n\x11VERSION_NOT_FOUND\n\x16INSTALLATION_NOT_FOUND\n\x15VERSION_NOT_AVAILABLE\n\x1eINSUFFICIENT_CLIENT_DISK_SPACE\n\x17\x44OWNLOAD_ALREADY_ACTIVE\n\x13\x44OWNLOAD_QUEUE_FULL\x82\xd3\xe4\x93\x02-\"(/api/v1/download-client/updates/rollback:\x01*\x12\xd2\x01\n\x0fGetDownloadPlan\x12#.download.v1.GetDownloadPlanRequest\x1a$.download.v1.GetDownloadPlanResponse\"t\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\'\n\x12\x44OWNLOAD_NOT_FOUND\n\x11VERSION_NOT_FOUND\x82\xd3\xe4\x93\x02\x36\x12\x34/api/v1/download-client/downloads/{download_id}/planb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +45,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTALLEDPRODUCT']._serialized_options = b'\232\364\030\022\n\020installedProduct'
   _globals['_UPDATEAVAILABILITY']._loaded_options = None
   _globals['_UPDATEAVAILABILITY']._serialized_options = b'\232\364\030\024\n\022updateAvailability'
+  _globals['_UPDATE'].fields_by_name['product_id']._loaded_options = None
+  _globals['_UPDATE'].fields_by_name['product_id']._serialized_options = b'\352\364\030\022\n\007product\022\007product'
+  _globals['_UPDATE']._loaded_options = None
+  _globals['_UPDATE']._serialized_options = b'\232\364\030\010\n\006update'
+  _globals['_UPDATEHISTORYENTRY'].fields_by_name['product_id']._loaded_options = None
+  _globals['_UPDATEHISTORYENTRY'].fields_by_name['product_id']._serialized_options = b'\352\364\030\022\n\007product\022\007product'
+  _globals['_UPDATEHISTORYENTRY']._loaded_options = None
+  _globals['_UPDATEHISTORYENTRY']._serialized_options = b'\232\364\030\024\n\022updateHistoryEntry'
   _globals['_DOWNLOADPLAN']._loaded_options = None
   _globals['_DOWNLOADPLAN']._serialized_options = b'\232\364\030;\n\014downloadPlan\032+/api/v1/download-client/downloads/{id}/plan'
   _globals['_CHECKUPDATESREQUEST'].fields_by_name['products']._loaded_options = None
@@ -61,6 +71,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYUPDATEREQUEST'].fields_by_name['priority']._serialized_options = b'\272H\006\032\004\030\n(\000'
   _globals['_APPLYUPDATEREQUEST'].fields_by_name['client_free_space_bytes']._loaded_options = None
   _globals['_APPLYUPDATEREQUEST'].fields_by_name['client_free_space_bytes']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['status']._loaded_options = None
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['status']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['page']._loaded_options = None
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['page']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTUPDATESREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\006\032\004\030d(\001'
+  _globals['_LISTUPDATEHISTORYREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_LISTUPDATEHISTORYREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTUPDATEHISTORYREQUEST'].fields_by_name['page']._loaded_options = None
+  _globals['_LISTUPDATEHISTORYREQUEST'].fields_by_name['page']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
+  _globals['_LISTUPDATEHISTORYREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTUPDATEHISTORYREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\006\032\004\030d(\001'
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['to_version_id']._loaded_options = None
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['to_version_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['device_id']._loaded_options = None
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['device_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['from_version_id']._loaded_options = None
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['from_version_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['installation_path']._loaded_options = None
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['installation_path']._serialized_options = b'\272H\007r\005\020\001\030\200 '
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['priority']._loaded_options = None
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['priority']._serialized_options = b'\272H\006\032\004\030\n(\000'
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['client_free_space_bytes']._loaded_options = None
+  _globals['_ROLLBACKUPDATEREQUEST'].fields_by_name['client_free_space_bytes']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_GETDOWNLOADPLANREQUEST'].fields_by_name['download_id']._loaded_options = None
   _globals['_GETDOWNLOADPLANREQUEST'].fields_by_name['download_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETDOWNLOADPLANREQUEST'].fields_by_name['after']._loaded_options = None
@@ -69,36 +107,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDOWNLOADPLANREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\350\007(\001'
   _globals['_UPDATESERVICE'].methods_by_name['CheckUpdates']._loaded_options = None
   _globals['_UPDATESERVICE'].methods_by_name['CheckUpdates']._serialized_options = b'\220\002\001\312\363\030\010\022\004user \001\202\323\344\223\0021\"%/api/v1/download-client/updates/check:\010products'
+  _globals['_UPDATESERVICE'].methods_by_name['ListUpdates']._loaded_options = None
+  _globals['_UPDATESERVICE'].methods_by_name['ListUpdates']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\202\323\344\223\002!\022\037/api/v1/download-client/updates'
+  _globals['_UPDATESERVICE'].methods_by_name['ListUpdateHistory']._loaded_options = None
+  _globals['_UPDATESERVICE'].methods_by_name['ListUpdateHistory']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\202\323\344\223\002)\022\'/api/v1/download-client/updates/history'
   _globals['_UPDATESERVICE'].methods_by_name['ApplyUpdate']._loaded_options = None
   _globals['_UPDATESERVICE'].methods_by_name['ApplyUpdate']._serialized_options = b'\312\363\030\006\022\004user\322\363\030\035\n\rupdateRequest\020\312\001\"\007session0\001\342\363\030\217\001\n\025PRODUCT_ACCESS_DENIED\n\021VERSION_NOT_FOUND\n\025VERSION_NOT_AVAILABLE\n\036INSUFFICIENT_CLIENT_DISK_SPACE\n\027DOWNLOAD_ALREADY_ACTIVE\n\023DOWNLOAD_QUEUE_FULL\202\323\344\223\002*\"%/api/v1/download-client/updates/apply:\001*'
+  _globals['_UPDATESERVICE'].methods_by_name['RollbackUpdate']._loaded_options = None
+  _globals['_UPDATESERVICE'].methods_by_name['RollbackUpdate']._serialized_options = b'\312\363\030\006\022\004user\322\363\030\037\n\017rollbackRequest\020\312\001\"\007session0\001\342\363\030\247\001\n\025PRODUCT_ACCESS_DENIED\n\021VERSION_NOT_FOUND\n\026INSTALLATION_NOT_FOUND\n\025VERSION_NOT_AVAILABLE\n\036INSUFFICIENT_CLIENT_DISK_SPACE\n\027DOWNLOAD_ALREADY_ACTIVE\n\023DOWNLOAD_QUEUE_FULL\202\323\344\223\002-\"(/api/v1/download-client/updates/rollback:\001*'
   _globals['_UPDATESERVICE'].methods_by_name['GetDownloadPlan']._loaded_options = None
   _globals['_UPDATESERVICE'].methods_by_name['GetDownloadPlan']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\342\363\030\'\n\022DOWNLOAD_NOT_FOUND\n\021VERSION_NOT_FOUND\202\323\344\223\0026\0224/api/v1/download-client/downloads/{download_id}/plan'
-  _globals['_FILEACTION']._serialized_start=2832
-  _globals['_FILEACTION']._serialized_end=2988
-  _globals['_INSTALLEDPRODUCT']._serialized_start=164
-  _globals['_INSTALLEDPRODUCT']._serialized_end=288
-  _globals['_UPDATEAVAILABILITY']._serialized_start=291
-  _globals['_UPDATEAVAILABILITY']._serialized_end=866
-  _globals['_DOWNLOADPLAN']._serialized_start=869
-  _globals['_DOWNLOADPLAN']._serialized_end=1344
-  _globals['_FILEPLAN']._serialized_start=1347
-  _globals['_FILEPLAN']._serialized_end=1601
-  _globals['_DISKCHUNK']._serialized_start=1603
-  _globals['_DISKCHUNK']._serialized_end=1724
-  _globals['_FETCHCHUNK']._serialized_start=1726
-  _globals['_FETCHCHUNK']._serialized_end=1806
-  _globals['_CHECKUPDATESREQUEST']._serialized_start=1808
-  _globals['_CHECKUPDATESREQUEST']._serialized_end=1901
-  _globals['_CHECKUPDATESRESPONSE']._serialized_start=1903
-  _globals['_CHECKUPDATESRESPONSE']._serialized_end=1984
-  _globals['_APPLYUPDATEREQUEST']._serialized_start=1987
-  _globals['_APPLYUPDATEREQUEST']._serialized_end=2463
-  _globals['_APPLYUPDATERESPONSE']._serialized_start=2465
-  _globals['_APPLYUPDATERESPONSE']._serialized_end=2589
-  _globals['_GETDOWNLOADPLANREQUEST']._serialized_start=2592
-  _globals['_GETDOWNLOADPLANREQUEST']._serialized_end=2755
-  _globals['_GETDOWNLOADPLANRESPONSE']._serialized_start=2757
-  _globals['_GETDOWNLOADPLANRESPONSE']._serialized_end=2829
-  _globals['_UPDATESERVICE']._serialized_start=2991
-  _globals['_UPDATESERVICE']._serialized_end=3702
+  _globals['_FILEACTION']._serialized_start=5141
+  _globals['_FILEACTION']._serialized_end=5297
+  _globals['_UPDATESTATUS']._serialized_start=5300
+  _globals['_UPDATESTATUS']._serialized_end=5458
+  _globals['_UPDATEOUTCOME']._serialized_start=5460
+  _globals['_UPDATEOUTCOME']._serialized_end=5562
+  _globals['_INSTALLEDPRODUCT']._serialized_start=226
+  _globals['_INSTALLEDPRODUCT']._serialized_end=350
+  _globals['_UPDATEAVAILABILITY']._serialized_start=353
+  _globals['_UPDATEAVAILABILITY']._serialized_end=928
+  _globals['_UPDATE']._serialized_start=931
+  _globals['_UPDATE']._serialized_end=1429
+  _globals['_UPDATEHISTORYENTRY']._serialized_start=1432
+  _globals['_UPDATEHISTORYENTRY']._serialized_end=1843
+  _globals['_DOWNLOADPLAN']._serialized_start=1846
+  _globals['_DOWNLOADPLAN']._serialized_end=2321
+  _globals['_FILEPLAN']._serialized_start=2324
+  _globals['_FILEPLAN']._serialized_end=2578
+  _globals['_DISKCHUNK']._serialized_start=2580
+  _globals['_DISKCHUNK']._serialized_end=2701
+  _globals['_FETCHCHUNK']._serialized_start=2703
+  _globals['_FETCHCHUNK']._serialized_end=2783
+  _globals['_CHECKUPDATESREQUEST']._serialized_start=2785
+  _globals['_CHECKUPDATESREQUEST']._serialized_end=2878
+  _globals['_CHECKUPDATESRESPONSE']._serialized_start=2880
+  _globals['_CHECKUPDATESRESPONSE']._serialized_end=2961
+  _globals['_APPLYUPDATEREQUEST']._serialized_start=2964
+  _globals['_APPLYUPDATEREQUEST']._serialized_end=3440
+  _globals['_APPLYUPDATERESPONSE']._serialized_start=3442
+  _globals['_APPLYUPDATERESPONSE']._serialized_end=3566
+  _globals['_LISTUPDATESREQUEST']._serialized_start=3569
+  _globals['_LISTUPDATESREQUEST']._serialized_end=3822
+  _globals['_LISTUPDATESRESPONSE']._serialized_start=3824
+  _globals['_LISTUPDATESRESPONSE']._serialized_end=3940
+  _globals['_LISTUPDATEHISTORYREQUEST']._serialized_start=3943
+  _globals['_LISTUPDATEHISTORYREQUEST']._serialized_end=4125
+  _globals['_LISTUPDATEHISTORYRESPONSE']._serialized_start=4128
+  _globals['_LISTUPDATEHISTORYRESPONSE']._serialized_end=4262
+  _globals['_ROLLBACKUPDATEREQUEST']._serialized_start=4265
+  _globals['_ROLLBACKUPDATEREQUEST']._serialized_end=4769
+  _globals['_ROLLBACKUPDATERESPONSE']._serialized_start=4771
+  _globals['_ROLLBACKUPDATERESPONSE']._serialized_end=4898
+  _globals['_GETDOWNLOADPLANREQUEST']._serialized_start=4901
+  _globals['_GETDOWNLOADPLANREQUEST']._serialized_end=5064
+  _globals['_GETDOWNLOADPLANRESPONSE']._serialized_start=5066
+  _globals['_GETDOWNLOADPLANRESPONSE']._serialized_end=5138
+  _globals['_UPDATESERVICE']._serialized_start=5565
+  _globals['_UPDATESERVICE']._serialized_end=6939
 # @@protoc_insertion_point(module_scope)

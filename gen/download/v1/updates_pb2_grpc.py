@@ -40,10 +40,25 @@ class UpdateServiceStub:
                 request_serializer=download_dot_v1_dot_updates__pb2.CheckUpdatesRequest.SerializeToString,
                 response_deserializer=download_dot_v1_dot_updates__pb2.CheckUpdatesResponse.FromString,
                 _registered_method=True)
+        self.ListUpdates = channel.unary_unary(
+                '/download.v1.UpdateService/ListUpdates',
+                request_serializer=download_dot_v1_dot_updates__pb2.ListUpdatesRequest.SerializeToString,
+                response_deserializer=download_dot_v1_dot_updates__pb2.ListUpdatesResponse.FromString,
+                _registered_method=True)
+        self.ListUpdateHistory = channel.unary_unary(
+                '/download.v1.UpdateService/ListUpdateHistory',
+                request_serializer=download_dot_v1_dot_updates__pb2.ListUpdateHistoryRequest.SerializeToString,
+                response_deserializer=download_dot_v1_dot_updates__pb2.ListUpdateHistoryResponse.FromString,
+                _registered_method=True)
         self.ApplyUpdate = channel.unary_unary(
                 '/download.v1.UpdateService/ApplyUpdate',
                 request_serializer=download_dot_v1_dot_updates__pb2.ApplyUpdateRequest.SerializeToString,
                 response_deserializer=download_dot_v1_dot_updates__pb2.ApplyUpdateResponse.FromString,
+                _registered_method=True)
+        self.RollbackUpdate = channel.unary_unary(
+                '/download.v1.UpdateService/RollbackUpdate',
+                request_serializer=download_dot_v1_dot_updates__pb2.RollbackUpdateRequest.SerializeToString,
+                response_deserializer=download_dot_v1_dot_updates__pb2.RollbackUpdateResponse.FromString,
                 _registered_method=True)
         self.GetDownloadPlan = channel.unary_unary(
                 '/download.v1.UpdateService/GetDownloadPlan',
@@ -63,8 +78,29 @@ class UpdateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUpdates(self, request, context):
+        """One page of the caller's updates, the one that changed last first: what can be had, is on its way, was applied, failed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUpdateHistory(self, request, context):
+        """One page of what was applied or failed, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ApplyUpdate(self, request, context):
         """Queues the download of another version over an installed one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackUpdate(self, request, context):
+        """Queues the way back to an older version, by the same plans.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,10 +121,25 @@ def add_UpdateServiceServicer_to_server(servicer, server):
                     request_deserializer=download_dot_v1_dot_updates__pb2.CheckUpdatesRequest.FromString,
                     response_serializer=download_dot_v1_dot_updates__pb2.CheckUpdatesResponse.SerializeToString,
             ),
+            'ListUpdates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUpdates,
+                    request_deserializer=download_dot_v1_dot_updates__pb2.ListUpdatesRequest.FromString,
+                    response_serializer=download_dot_v1_dot_updates__pb2.ListUpdatesResponse.SerializeToString,
+            ),
+            'ListUpdateHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUpdateHistory,
+                    request_deserializer=download_dot_v1_dot_updates__pb2.ListUpdateHistoryRequest.FromString,
+                    response_serializer=download_dot_v1_dot_updates__pb2.ListUpdateHistoryResponse.SerializeToString,
+            ),
             'ApplyUpdate': grpc.unary_unary_rpc_method_handler(
                     servicer.ApplyUpdate,
                     request_deserializer=download_dot_v1_dot_updates__pb2.ApplyUpdateRequest.FromString,
                     response_serializer=download_dot_v1_dot_updates__pb2.ApplyUpdateResponse.SerializeToString,
+            ),
+            'RollbackUpdate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackUpdate,
+                    request_deserializer=download_dot_v1_dot_updates__pb2.RollbackUpdateRequest.FromString,
+                    response_serializer=download_dot_v1_dot_updates__pb2.RollbackUpdateResponse.SerializeToString,
             ),
             'GetDownloadPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDownloadPlan,
@@ -135,6 +186,60 @@ class UpdateService:
             _registered_method=True)
 
     @staticmethod
+    def ListUpdates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/download.v1.UpdateService/ListUpdates',
+            download_dot_v1_dot_updates__pb2.ListUpdatesRequest.SerializeToString,
+            download_dot_v1_dot_updates__pb2.ListUpdatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUpdateHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/download.v1.UpdateService/ListUpdateHistory',
+            download_dot_v1_dot_updates__pb2.ListUpdateHistoryRequest.SerializeToString,
+            download_dot_v1_dot_updates__pb2.ListUpdateHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ApplyUpdate(request,
             target,
             options=(),
@@ -151,6 +256,33 @@ class UpdateService:
             '/download.v1.UpdateService/ApplyUpdate',
             download_dot_v1_dot_updates__pb2.ApplyUpdateRequest.SerializeToString,
             download_dot_v1_dot_updates__pb2.ApplyUpdateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackUpdate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/download.v1.UpdateService/RollbackUpdate',
+            download_dot_v1_dot_updates__pb2.RollbackUpdateRequest.SerializeToString,
+            download_dot_v1_dot_updates__pb2.RollbackUpdateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -20,8 +20,14 @@ class UpdateServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckUpdates: _aio.UnaryUnaryMultiCallable[_updates_pb2.CheckUpdatesRequest, _updates_pb2.CheckUpdatesResponse]
     """Which of the installed products have a newer version, and what it would cost to the byte."""
+    ListUpdates: _aio.UnaryUnaryMultiCallable[_updates_pb2.ListUpdatesRequest, _updates_pb2.ListUpdatesResponse]
+    """One page of the caller's updates, the one that changed last first: what can be had, is on its way, was applied, failed."""
+    ListUpdateHistory: _aio.UnaryUnaryMultiCallable[_updates_pb2.ListUpdateHistoryRequest, _updates_pb2.ListUpdateHistoryResponse]
+    """One page of what was applied or failed, newest first."""
     ApplyUpdate: _aio.UnaryUnaryMultiCallable[_updates_pb2.ApplyUpdateRequest, _updates_pb2.ApplyUpdateResponse]
     """Queues the download of another version over an installed one."""
+    RollbackUpdate: _aio.UnaryUnaryMultiCallable[_updates_pb2.RollbackUpdateRequest, _updates_pb2.RollbackUpdateResponse]
+    """Queues the way back to an older version, by the same plans."""
     GetDownloadPlan: _aio.UnaryUnaryMultiCallable[_updates_pb2.GetDownloadPlanRequest, _updates_pb2.GetDownloadPlanResponse]
     """What a session has to do, from the version before (an empty tree for a first download): totals, and files from `after` on."""
 
@@ -37,12 +43,36 @@ class UpdateServiceServicer(metaclass=_abc_1.ABCMeta):
         """Which of the installed products have a newer version, and what it would cost to the byte."""
 
     @_abc_1.abstractmethod
+    def ListUpdates(
+        self,
+        request: _updates_pb2.ListUpdatesRequest,
+        context: _aio.ServicerContext[_updates_pb2.ListUpdatesRequest, _abc.Awaitable[_updates_pb2.ListUpdatesResponse]],
+    ) -> _abc.Awaitable[_updates_pb2.ListUpdatesResponse]:
+        """One page of the caller's updates, the one that changed last first: what can be had, is on its way, was applied, failed."""
+
+    @_abc_1.abstractmethod
+    def ListUpdateHistory(
+        self,
+        request: _updates_pb2.ListUpdateHistoryRequest,
+        context: _aio.ServicerContext[_updates_pb2.ListUpdateHistoryRequest, _abc.Awaitable[_updates_pb2.ListUpdateHistoryResponse]],
+    ) -> _abc.Awaitable[_updates_pb2.ListUpdateHistoryResponse]:
+        """One page of what was applied or failed, newest first."""
+
+    @_abc_1.abstractmethod
     def ApplyUpdate(
         self,
         request: _updates_pb2.ApplyUpdateRequest,
         context: _aio.ServicerContext[_updates_pb2.ApplyUpdateRequest, _abc.Awaitable[_updates_pb2.ApplyUpdateResponse]],
     ) -> _abc.Awaitable[_updates_pb2.ApplyUpdateResponse]:
         """Queues the download of another version over an installed one."""
+
+    @_abc_1.abstractmethod
+    def RollbackUpdate(
+        self,
+        request: _updates_pb2.RollbackUpdateRequest,
+        context: _aio.ServicerContext[_updates_pb2.RollbackUpdateRequest, _abc.Awaitable[_updates_pb2.RollbackUpdateResponse]],
+    ) -> _abc.Awaitable[_updates_pb2.RollbackUpdateResponse]:
+        """Queues the way back to an older version, by the same plans."""
 
     @_abc_1.abstractmethod
     def GetDownloadPlan(

@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ TOKEN = "token-of-the-test"
 LIVE = {"queued", "initializing", "downloading", "paused", "verifying"}
 HOLDING = {"initializing", "downloading", "verifying"}
 INSTALLATIONS = "/api/v1/download-client/installations"
+VERIFICATIONS = "/api/v1/download-client/verifications"
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -128,6 +129,19 @@ class FakeSession:
     items: dict[str, dict[str, Any]]
     sequence: int = -1
     error: dict[str, str] | None = None
+    from_version_id: str | None = None
+
+
+@dataclass
+class FakeVerification:
+    id: UUID
+    attributes: dict[str, Any]
+    batches: list[list[dict[str, Any]]] = field(default_factory=list)
+    is_complete: bool = False
+
+    @property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        return {entry["path"]: entry for batch in self.batches for entry in batch}
 
 
 Fault = Callable[[str, str, int], str | None]
@@ -160,6 +174,8 @@ class FakePlatform:
     hung: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     uninstalled: list[str] = field(default_factory=list)
+    verifications: dict[UUID, FakeVerification] = field(default_factory=dict)
+    knows_verifications: bool = True
     next_failures: list[int] = field(default_factory=list)
     """Statuses that the next REST requests are answered with."""
 
@@ -191,6 +207,12 @@ class FakePlatform:
                 web.post(downloads + "/{id}/report", self._report),
                 web.get("/api/v1/library/items", self._library),
                 web.post("/api/v1/download-client/updates/apply", self._apply),
+                web.post("/api/v1/download-client/updates/rollback", self._rollback),
+                web.get(downloads + "/{id}/items", self._items),
+                web.post(VERIFICATIONS, self._verify),
+                web.get(VERIFICATIONS + "/{id}", self._verification),
+                web.post(VERIFICATIONS + "/{id}/hashes", self._hashes),
+                web.post(VERIFICATIONS + "/{id}/repair", self._repair),
                 web.get(INSTALLATIONS, self._installations),
                 web.delete(INSTALLATIONS + "/{id}", self._uninstalled),
                 web.get("/cdn/{provider}/{generation}/manifest", self._manifest_bytes),
@@ -219,10 +241,70 @@ class FakePlatform:
             return problem(400, "INVALID_ARGUMENT")
         return self._started(attributes)
 
+    async def _rollback(self, request: web.Request) -> web.Response:
+        return self._started(await attributes_of(request, "rollbackRequest"))
+
+    async def _items(self, request: web.Request) -> web.Response:
+        session = self._found(request)
+        assert session is not None
+        items = [{"type": "downloadItem", "id": item_id, "attributes": {}} for item_id in session.items]
+        return document(items, meta={"total_pages": 1})
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        attributes = await attributes_of(request, "verificationRequest")
+        if not self.knows_verifications or attributes["version_id"] != str(self.game.version_id):
+            return problem(404, "VERSION_NOT_FOUND")
+        made = FakeVerification(uuid4(), attributes)
+        self.verifications[made.id] = made
+        return document(self._verification_resource(made), status=202)
+
+    async def _verification(self, request: web.Request) -> web.Response:
+        return document(self._verification_resource(self.verifications[UUID(request.match_info["id"])]))
+
+    async def _hashes(self, request: web.Request) -> web.Response:
+        one = self.verifications[UUID(request.match_info["id"])]
+        attributes = await attributes_of(request, "verificationHashes")
+        assert len(attributes["files"]) <= 1000
+        assert "Idempotency-Key" in request.headers
+        if one.is_complete:
+            return problem(409, "INVALID_STATE_TRANSITION")
+        one.batches.append(attributes["files"])
+        one.is_complete = attributes["is_last"]
+        return document(self._verification_resource(one), status=202)
+
+    async def _repair(self, request: web.Request) -> web.Response:
+        one = self.verifications[UUID(request.match_info["id"])]
+        attributes = await attributes_of(request, "repairRequest")
+        damaged = self._damaged_files(one)
+        if not one.is_complete or not damaged:
+            return problem(409, "INVALID_STATE_TRANSITION")
+        version_id = str(self.game.version_id)
+        named = {name: one.attributes[name] for name in ("product_id", "device_id")}
+        return self._started({**attributes, **named, "from_version_id": version_id, "repair": True}, damaged)
+
+    def _damaged_files(self, one: FakeVerification) -> set[str]:
+        found = one.entries
+        return {
+            entry.path
+            for entry in self.game.manifest.entries
+            if entry.type == content.ENTRY_TYPE_FILE
+            and (
+                entry.path not in found
+                or found[entry.path].get("sha256") != entry.sha256.hex()
+                or found[entry.path]["mode"] != entry.mode
+            )
+        }
+
+    def _verification_resource(self, one: FakeVerification) -> dict[str, Any]:
+        damaged = self._damaged_files(one) if one.is_complete else ()
+        status = "in_progress" if not one.is_complete else "completed_errors" if damaged else "completed_ok"
+        attributes = {"status": status, "corrupted_files_count": len(damaged)}
+        return {"type": "verification", "id": str(one.id), "attributes": attributes}
+
     async def _start(self, request: web.Request) -> web.Response:
         return self._started(await attributes_of(request, "downloadRequest"))
 
-    def _started(self, attributes: dict[str, Any]) -> web.Response:
+    def _started(self, attributes: dict[str, Any], only: Collection[str] | None = None) -> web.Response:
         self.starts.append(attributes)
         if attributes["product_id"] != str(self.game.product_id):
             return problem(403, "PRODUCT_ACCESS_DENIED")
@@ -237,9 +319,10 @@ class FakePlatform:
             status="queued",
             path=attributes.get("installation_path"),
             items={},
+            from_version_id=attributes.get("from_version_id"),
         )
         for entry in self.game.manifest.entries:
-            if entry.type == content.ENTRY_TYPE_FILE:
+            if entry.type == content.ENTRY_TYPE_FILE and (only is None or entry.path in only):
                 item = {"path": entry.path, "size": entry.size_bytes, "status": "pending", "bytes": 0}
                 made.items[str(uuid5(made.id, entry.path))] = item
         self.sessions[made.id] = made
@@ -266,6 +349,8 @@ class FakePlatform:
                 "device_id": session.device_id,
                 "status": session.status,
                 "platform": "linux",
+                "installation_path": session.path,
+                "from_version_id": session.from_version_id,
                 "error": session.error,
                 "queue_position": 1 if session.status == "queued" else None,
             },

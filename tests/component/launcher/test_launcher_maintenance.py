@@ -1,8 +1,10 @@
 """Updating, verifying, repairing, uninstalling, in this process and as commands, against the test platform."""
 
+import asyncio
 import json
 import os
 import random
+import shutil
 from pathlib import Path
 from uuid import uuid4
 
@@ -123,6 +125,138 @@ async def test_a_repair_fetches_only_what_is_damaged_and_keeps_what_the_user_add
         assert (await verify(tmp_path)).damage == []
         assert (tmp_path / "data" / "save").read_text() == "mine"
         assert await repair(account, tmp_path, await verify(tmp_path), patience=QUICK) is None
+
+
+async def test_the_server_is_told_what_was_found_and_the_repair_is_a_session_of_just_that(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        account = make_account(platform, KEY)
+        await install_first(platform, tmp_path)
+        assert (await verify(tmp_path, account)).damage == []
+        (told,) = platform.verifications.values()
+        assert told.is_complete
+        assert told.attributes["version_id"] == str(game.version_id)
+        assert set(told.entries) == {*game.files, *game.links, *game.directories}
+        with (tmp_path / "data" / "big.pak").open("r+b") as file:
+            file.seek(CHUNK_BYTES * 3)
+            file.write(b"damage")
+        (tmp_path / "same").chmod(0o755)
+        (tmp_path / "latest").unlink()
+        (tmp_path / "mine").write_text("mine")
+        os.mkfifo(tmp_path / "pipe")
+        found = await verify(tmp_path, account)
+        assert found.reported_id == list(platform.verifications)[-1]
+        entries = platform.verifications[found.reported_id].entries
+        big = entries["data/big.pak"]
+        right = [chunk.sha256.hex() for e in game.manifest.entries if e.path == "data/big.pak" for chunk in e.chunks]
+        assert len(big["chunk_sha256s"]) == len(right)
+        assert [n for n, (a, b) in enumerate(zip(big["chunk_sha256s"], right, strict=True)) if a != b] == [3]
+        assert (entries["same"]["mode"], "latest" in entries, "mine" in entries) == (0o755, False, True)
+        assert entries["data"] == {"path": "data", "size_bytes": 0, "type": "directory"}
+        platform.delivered.clear()
+        with blockbuster_ctx():
+            result = await repair(account, tmp_path, found, patience=QUICK)
+        assert result is not None
+        assert result.status == "completed"
+        assert set(platform.delivered) == {right[3]}
+        assert {item["path"] for item in platform.session.items.values()} == {"data/big.pak", "same"}
+        assert platform.session.from_version_id == str(game.version_id)
+        assert (await verify(tmp_path, account)).damage == []
+
+
+async def test_a_repair_goes_on_after_it_failed_and_without_a_server_that_verifies(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        account = make_account(platform, KEY)
+        await install_first(platform, tmp_path)
+        for name in ("kind", "same"):
+            (tmp_path / name).unlink()
+        found = await verify(tmp_path, account)
+        platform.fault = lambda _provider, _chunk, _times: "500"
+        with pytest.raises(LauncherError) as failure:
+            await repair(account, tmp_path, found, patience=QUICK)
+        assert failure.value.code == "CDN_ERROR"
+        failed = platform.session
+        platform.fault = lambda _provider, _chunk, _times: None
+        # The next run verifies again; its session is the one that failed.
+        again = await repair(account, tmp_path, await verify(tmp_path, account), patience=QUICK)
+        assert again is not None
+        assert again.session_id == str(failed.id)
+        assert {item["path"] for item in failed.items.values()} == {"kind", "same"}
+        platform.knows_verifications = False
+        (tmp_path / "kind").unlink()
+        found = await verify(tmp_path, account)
+        assert found.report_failure is not None
+        assert (found.report_failure.code, found.reported_id) == ("VERSION_NOT_FOUND", None)
+        assert await repair(account, tmp_path, found, patience=QUICK) is not None
+        assert len(platform.session.items) == len(game.files), "a whole session, as before there were verifications"
+
+
+async def test_a_finding_stands_without_the_server(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        await install_first(platform, tmp_path)
+        account = make_account(platform, KEY)
+    (tmp_path / "same").unlink()
+    found = await verify(tmp_path, account)
+    assert [issue.path for issue in found.damage] == ["same"]
+    assert found.report_failure is not None
+    assert found.report_failure.exit_code is ExitCode.NETWORK
+
+
+async def test_a_rollback_is_asked_for_as_one_and_an_interrupted_one_is_not_mistaken_for_an_update(
+    tmp_path: Path,
+) -> None:
+    first, second = two_versions()
+    async with run_platform(second) as platform:
+        account = make_account(platform, KEY)
+        await install_first(platform, tmp_path)
+        platform.game = first
+        platform.next_failures = []
+        platform.give_slots(0)
+        waiting = asyncio.create_task(update(account, tmp_path, is_rollback=True, patience=QUICK))
+        await platform.wait_until(lambda: len(platform.sessions) == 2)
+        await platform.wait_until((tmp_path / ".samovar" / "state.json").exists)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        asked = platform.starts[-1]
+        assert asked["from_version_id"] == str(second.version_id)
+        assert "to_version_id" not in asked
+        platform.give_slots(3)
+        with pytest.raises(LauncherError) as refusal:
+            await update(account, tmp_path, patience=QUICK)
+        assert refusal.value.code == "DOWNLOAD_ALREADY_ACTIVE"
+        result = await update(account, tmp_path, is_rollback=True, patience=QUICK)
+        assert result.version_id == str(first.version_id)
+        assert result.session_id == str(platform.session.id)
+        assert_installed(tmp_path, first)
+
+
+async def test_a_second_folder_of_one_device_does_not_take_the_first_ones_session(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        account = make_account(platform, KEY)
+        platform.give_slots(0)
+
+        async def into(name: str) -> InstallResult:
+            wanted = InstallRequest(product_id=game.product_id, directory=tmp_path / name)
+            return await install(account, wanted, patience=QUICK)
+
+        first = asyncio.create_task(into("first"))
+        await platform.wait_until(lambda: len(platform.sessions) == 1)
+        for _ in range(2):  # while it is at work, and when it was interrupted
+            with pytest.raises(LauncherError) as refusal:
+                await into("second")
+            assert refusal.value.code == "DOWNLOAD_ALREADY_ACTIVE"
+            assert str(tmp_path / "first") in refusal.value.message
+            assert not (tmp_path / "second").exists()
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+        shutil.rmtree(tmp_path / "first")
+        platform.give_slots(3)
+        assert (await into("second")).status == "completed"
+        assert [session.status for session in platform.sessions.values()] == ["cancelled", "completed"]
+        assert_installed(tmp_path / "second", game)
 
 
 async def test_a_folder_without_a_game_is_told_so_and_left_as_it_was(tmp_path: Path) -> None:

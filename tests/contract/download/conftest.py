@@ -8,7 +8,15 @@ import pytest
 
 from chassis.database import Database, open_database
 from chassis.migrations import upgrade
-from download_svc.application.ports import Begin, InstallationReader, SessionReader, VersionReader
+from download_svc.application.ports import (
+    AnnouncementReader,
+    Begin,
+    InstallationReader,
+    SessionReader,
+    UpdateReader,
+    VerificationReader,
+    VersionReader,
+)
 from download_svc.domain.manifests import Manifest
 from download_svc.domain.sessions import Session
 from download_svc.domain.versions import Version
@@ -18,9 +26,17 @@ from download_svc.infrastructure.memory import (
     MemoryStore,
     MemoryVersionReader,
 )
+from download_svc.infrastructure.memory_records import (
+    MemoryAnnouncementReader,
+    MemoryUpdateReader,
+    MemoryVerificationReader,
+)
 from download_svc.infrastructure.postgres import units_of_work
+from download_svc.infrastructure.postgres_announcements import PostgresAnnouncementReader
 from download_svc.infrastructure.postgres_installations import PostgresInstallationReader
 from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
+from download_svc.infrastructure.postgres_updates import PostgresUpdateReader
+from download_svc.infrastructure.postgres_verifications import PostgresVerificationReader
 from download_svc.infrastructure.postgres_versions import PostgresVersionReader
 from tests.unit.download.rig import file_references, make_items, make_version
 
@@ -33,6 +49,9 @@ class Ports:
     sessions: SessionReader
     versions: VersionReader
     installations: InstallationReader
+    updates: UpdateReader
+    verifications: VerificationReader
+    announcements: AnnouncementReader
     database: Database | None
 
     async def publish(self, manifest: Manifest, **version: object) -> Version:
@@ -72,7 +91,14 @@ async def ports(adapter_dsn: str | None) -> AsyncIterator[Ports]:
     if adapter_dsn is None:
         store = MemoryStore()
         yield Ports(
-            store.begin, MemorySessionReader(store), MemoryVersionReader(store), MemoryInstallationReader(store), None
+            store.begin,
+            MemorySessionReader(store),
+            MemoryVersionReader(store),
+            MemoryInstallationReader(store),
+            MemoryUpdateReader(store),
+            MemoryVerificationReader(store),
+            MemoryAnnouncementReader(store),
+            None,
         )
         return
     async with open_database(adapter_dsn) as database:
@@ -81,5 +107,8 @@ async def ports(adapter_dsn: str | None) -> AsyncIterator[Ports]:
             PostgresSessionReader(database),
             PostgresVersionReader(database),
             PostgresInstallationReader(database),
+            PostgresUpdateReader(database),
+            PostgresVerificationReader(database),
+            PostgresAnnouncementReader(database),
             database,
         )

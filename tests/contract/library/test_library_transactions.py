@@ -12,7 +12,7 @@ from library_svc.application.installations import follow
 from library_svc.application.items import update_item
 from library_svc.domain.entitlements import Grant, Source, SourceKind
 from library_svc.domain.ids import DeviceId, DownloadSessionId, ItemId, ProductId, UserId, VersionId
-from library_svc.domain.installations import Download, DownloadStatus, Installation, InstallationState
+from library_svc.domain.installations import Download, DownloadStatus, Installation, InstallationState, Verification
 from library_svc.domain.items import (
     AcquisitionType,
     GameAdded,
@@ -133,20 +133,22 @@ async def test_grants_are_told_apart_by_source_and_product(adapters, user_id):
     assert await adapters.reader.access_since(UserId(uuid4()), product_id) is None
 
 
-async def test_the_last_word_about_each_session_and_device_is_kept(adapters, user_id):
+async def test_the_last_word_about_each_session_device_and_its_files_is_kept(adapters, user_id):
     product_id, version_id = ProductId(uuid4()), VersionId(uuid4())
     session_id, device_id = DownloadSessionId(uuid4()), DeviceId(uuid4())
     queued = Download(session_id, version_id, DownloadStatus.QUEUED, NOON)
     completed = Download(session_id, version_id, DownloadStatus.COMPLETED, NOON + timedelta(seconds=1))
     installed = Installation(device_id, version_id, is_installed=True, changed_at=NOON)
-    for news in (queued, completed, installed):
+    damaged = Verification(device_id, version_id, is_damaged=True, changed_at=NOON)
+    right = Verification(device_id, version_id, is_damaged=False, changed_at=NOON + timedelta(seconds=1))
+    for news in (queued, completed, installed, damaged, right):
         async with adapters.begin() as tx:
             await tx.installations.save(user_id, product_id, news)
             await tx.commit()
 
     async with adapters.begin() as tx:
         assert await tx.installations.of_product(user_id, product_id) == InstallationState(
-            downloads={session_id: completed}, installations={device_id: installed}
+            downloads={session_id: completed}, installations={device_id: installed}, verifications={device_id: right}
         )
         assert await tx.installations.of_product(user_id, ProductId(uuid4())) == InstallationState()
 

@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 
 from chassis.memory_state import MemoryLiveStreams, MemoryLiveValues
 from download_svc.application import access, links, reports, sessions
+from download_svc.application.plans import Plans
 from download_svc.application.ports import Announcement, SessionView
+from download_svc.domain.events import Event
 from download_svc.domain.manifests import (
     Chunk,
     Entry,
@@ -19,11 +21,22 @@ from download_svc.domain.manifests import (
     StoredManifest,
     derived_ids,
 )
-from download_svc.domain.sessions import Event, Item, ItemReport, ItemStatus, Session, Target
+from download_svc.domain.sessions import Item, ItemReport, ItemStatus, Session, Target
 from download_svc.domain.versions import Version, VersionState
 from download_svc.infrastructure.links import CdnLinkSigner, CdnProvider
 from download_svc.infrastructure.live import HotLiveBoard
-from download_svc.infrastructure.memory import MemorySessionReader, MemoryStore, MemoryVersionReader
+from download_svc.infrastructure.memory import (
+    MemoryInstallationReader,
+    MemoryManifestReader,
+    MemorySessionReader,
+    MemoryStore,
+    MemoryVersionReader,
+)
+from download_svc.infrastructure.memory_records import (
+    MemoryAnnouncementReader,
+    MemoryUpdateReader,
+    MemoryVerificationReader,
+)
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 FILES = {"bin/game": 300, "data/a.pak": 1000, "data/empty": 0}
@@ -42,7 +55,7 @@ def file_entry(path: str, size_bytes: int, content: str = "") -> Entry:
         Chunk(digest(content or path, index), size, digest("stored", content or path, index), size // 2 + 1)
         for index, size in enumerate(filter(None, sizes))
     )
-    return Entry(path, EntryType.FILE, size_bytes, digest("file", path), 0o644, None, chunks)
+    return Entry(path, EntryType.FILE, size_bytes, digest("file", path, size_bytes), 0o644, None, chunks)
 
 
 def make_manifest(
@@ -147,6 +160,11 @@ class World:
         self.streams = MemoryLiveStreams(lambda: self.now)
         self.board = HotLiveBoard(MemoryLiveValues(lambda: self.now), self.streams)
         self.policy = sessions.Policy(slots, 5)
+        self.installations = MemoryInstallationReader(self.store)
+        self.updates = MemoryUpdateReader(self.store)
+        self.verifications = MemoryVerificationReader(self.store)
+        self.announcements = MemoryAnnouncementReader(self.store)
+        self.plans = Plans(MemoryManifestReader(self.store))
         self.signer = CdnLinkSigner([CdnProvider("origin", "http://cdn.test/cdn")], key=LINK_KEY, ttl_seconds=600)
         self.user_id = uuid4()
 

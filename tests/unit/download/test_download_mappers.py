@@ -2,20 +2,21 @@
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 import hypothesis.strategies as st
 import pytest
 from catalog.v1 import events_pb2 as catalog_events
 from content.v1 import manifest_pb2 as content
 from download.v1 import downloads_pb2 as downloads
+from download.v1 import verifications_pb2 as verifications_pb
 from hypothesis import given
 
 from chassis.errors import DomainError
 from chassis.events import decode, new_event
 from download_svc.application.ports import SessionView
 from download_svc.domain.installations import GameInstalled
-from download_svc.domain.manifests import Platform
+from download_svc.domain.manifests import EntryType, Platform
 from download_svc.domain.progress import LiveProgress
 from download_svc.domain.sessions import (
     Failure,
@@ -27,9 +28,13 @@ from download_svc.domain.sessions import (
     Status,
     UpdateType,
 )
+from download_svc.domain.updates import HistoryEntry, Update, UpdateOffered, UpdateOutcome, UpdateStatus
+from download_svc.domain.verifications import Issue, IssueKind, LocalEntry, Verification, VerificationStatus
 from download_svc.infrastructure.events import to_message, to_new_event
 from download_svc.infrastructure.postgres_rows import session_of, session_values, version_of, version_values
-from download_svc.presentation import messages
+from download_svc.infrastructure.postgres_updates import history_of, history_values, update_of, update_values
+from download_svc.infrastructure.postgres_verifications import verification_of, verification_values
+from download_svc.presentation import messages, verification_messages
 from tests.unit.download.rig import NOW, make_manifest, make_session, make_version
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
@@ -87,6 +92,102 @@ def test_a_session_move_survives_the_bus(moved: SessionMoved):
     assert event.subject == str(moved.session_id)
     wire = decode(SimpleNamespace(data=event.data), type(to_message(moved)))
     assert messages.session_moved(wire) == moved
+
+
+UPDATES = st.builds(
+    Update,
+    *[st.uuids()] * 5,
+    st.sampled_from(UpdateType),
+    st.integers(0, 2**50),
+    st.none() | TEXT,
+    st.sampled_from(UpdateStatus),
+    TIMES,
+    TIMES,
+)
+HISTORY = st.builds(
+    HistoryEntry, *[st.uuids()] * 4, st.none() | st.uuids(), st.sampled_from(UpdateOutcome), TIMES, st.none() | TEXT
+)
+VERIFICATIONS = st.builds(
+    Verification,
+    *[st.uuids()] * 4,
+    st.none() | st.uuids(),
+    st.booleans(),
+    TIMES,
+    st.sampled_from(VerificationStatus),
+    st.binary(max_size=20),
+    st.integers(0, 100),
+    st.integers(0, 100),
+    st.lists(TEXT, max_size=3).map(tuple),
+    st.none() | st.uuids(),
+    st.none() | TIMES,
+)
+ISSUES = st.builds(Issue, TEXT, st.sampled_from(IssueKind), st.frozensets(st.integers(0, 50)))
+
+
+@given(UPDATES)
+def test_an_update_survives_its_row(update: Update):
+    assert update_of(SimpleNamespace(**update_values(update))) == update
+
+
+@given(HISTORY)
+def test_an_entry_of_the_history_survives_its_row(entry: HistoryEntry):
+    assert history_of(SimpleNamespace(**history_values(entry))) == entry
+
+
+@given(VERIFICATIONS)
+def test_a_verification_survives_its_row(verification: Verification):
+    assert verification_of(SimpleNamespace(**verification_values(verification))) == verification
+
+
+@given(st.uuids(), st.lists(ISSUES, max_size=5))
+def test_an_issue_has_an_id_that_a_client_can_derive(verification_id: UUID, issues: list[Issue]):
+    one = Verification(verification_id, uuid4(), uuid4(), uuid4(), None, True, NOW)
+    shown = verification_messages.issue_messages(one, issues)
+    assert [(each.id, each.path) for each in shown] == [
+        (str(uuid5(verification_id, issue.path)), issue.path) for issue in issues
+    ]
+
+
+@given(st.builds(UpdateOffered, *[st.uuids()] * 4, st.sampled_from(UpdateType), st.integers(0, 2**50), TIMES))
+def test_an_offer_survives_the_bus(offered: UpdateOffered):
+    event = new_event(to_message(offered))
+    assert (event.partition_key, event.subject) == (str(offered.user_id), str(offered.product_id))
+    wire = decode(SimpleNamespace(data=event.data), type(to_message(offered)))
+    assert messages.update_offered(wire) == offered
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("completed_ok", "success"),
+        ("completed_errors", "failed_repair_needed"),
+        ("failed_to_repair", "failed_cannot_repair"),
+    ],
+)
+def test_the_end_of_a_verification_is_told_in_the_contracts_words(status: str, told: str):
+    one = Verification(uuid4(), uuid4(), uuid4(), uuid4(), None, True, NOW, VerificationStatus(status), b"", 3, 1)
+    event = to_new_event(one.completion(NOW))
+    assert event.type == "com.platform.download.file.verification.completed.v1"
+    assert {name: value for name, value in event.data.items() if name != "timestamp"} == {
+        "userId": str(one.user_id),
+        "productId": str(one.product_id),
+        "versionId": str(one.version_id),
+        "verificationStatus": told,
+        "corruptedFilesCount": 3,
+        "repairedFilesCount": 1,
+    }
+
+
+def test_what_a_client_lists_is_taken_as_it_says():
+    file = verifications_pb.LocalFile(path="f", size_bytes=3, sha256="ab" * 32, mode=420, chunk_sha256s=["cd" * 32])
+    link = verifications_pb.LocalFile(path="l", type=content.ENTRY_TYPE_SYMLINK, link_target="f")
+    unread = verifications_pb.LocalFile(path="u", type=content.ENTRY_TYPE_UNSPECIFIED)
+    request = verifications_pb.SubmitHashesRequest(files=[file, link, unread])
+    assert verification_messages.local_entries(request) == [
+        LocalEntry("f", EntryType.FILE, 3, bytes.fromhex("ab" * 32), 0o644, None, (bytes.fromhex("cd" * 32),)),
+        LocalEntry("l", EntryType.SYMLINK, link_target="f"),
+        LocalEntry("u"),
+    ]
 
 
 def test_events_say_what_the_contract_lists():

@@ -119,6 +119,23 @@ async def test_the_status_follows_download(bench: Bench):
     assert await bench.statuses() == [InstallationStatus.NOT_INSTALLED]
 
 
+async def test_a_verification_that_failed_asks_for_a_repair_until_one_succeeds(bench: Bench):
+    await bench.hear("PurchaseCompleted", PURCHASE)
+    await bench.hear("GameInstalled", INSTALLED)
+    found = {name: INSTALLED[name] for name in ("userId", "productId", "versionId", "deviceId")}
+    statuses = []
+    for minute, outcome in enumerate(("failed_repair_needed", "failed_cannot_repair", "success"), start=10):
+        when = f"2026-03-01T14:{minute}:00Z"
+        data = {**found, "verificationStatus": outcome, "corruptedFilesCount": 1, "timestamp": when}
+        await bench.hear("FileVerificationCompleted", data)
+        statuses += await bench.statuses()
+    assert statuses == [
+        InstallationStatus.REPAIR_NEEDED,
+        InstallationStatus.REPAIR_NEEDED,
+        InstallationStatus.INSTALLED,
+    ]
+
+
 async def test_devices_without_a_name_count_as_one(bench: Bench):
     nameless = {name: value for name, value in INSTALLED.items() if name != "deviceId"}
     await bench.hear("PurchaseCompleted", PURCHASE)

@@ -13,15 +13,20 @@ from library_svc.application.entitlements import grant
 from library_svc.application.installations import follow
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import DeviceId, DownloadSessionId, ProductId, UserId, VersionId
-from library_svc.domain.installations import Download, DownloadStatus, Installation, InstallationState
+from library_svc.domain.installations import (
+    Download,
+    DownloadStatus,
+    Installation,
+    InstallationState,
+    News,
+    Verification,
+)
 from library_svc.domain.items import InstallationStatus
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 V1, V2 = VersionId(UUID(int=1)), VersionId(UUID(int=2))
 DESKTOP, LAPTOP = DeviceId(UUID(int=11)), DeviceId(UUID(int=12))
-
-News = Download | Installation
 
 
 def session(number: int, status: str, at: int, version: VersionId = V1) -> Download:
@@ -36,6 +41,10 @@ def uninstalled(device: DeviceId, at: int, version: VersionId = V1) -> Installat
     return Installation(device, version, is_installed=False, changed_at=NOON + timedelta(minutes=at))
 
 
+def verified(device: DeviceId, at: int, *, damaged: bool, version: VersionId = V1) -> Verification:
+    return Verification(device, version, is_damaged=damaged, changed_at=NOON + timedelta(minutes=at))
+
+
 def state_after(news: Sequence[News]) -> InstallationState:
     return reduce(InstallationState.after, news, InstallationState())
 
@@ -48,6 +57,13 @@ ERROR_THEN_SUCCESS = [
 ]
 ONE_OF_TWO_REMOVED = [installed(DESKTOP, 0), installed(LAPTOP, 1, V2), uninstalled(LAPTOP, 2, V2)]
 LAST_REMOVED = [session(1, "completed", 0), installed(DESKTOP, 0), uninstalled(DESKTOP, 1)]
+REPAIRED = [
+    installed(DESKTOP, 0),
+    verified(DESKTOP, 1, damaged=True),
+    session(1, "completed", 2),
+    installed(DESKTOP, 2),
+    verified(DESKTOP, 2, damaged=False),
+]
 FAILED_UPDATE_THEN_REMOVED = [installed(DESKTOP, 0), session(1, "error", 1, V2), uninstalled(DESKTOP, 2)]
 
 
@@ -72,6 +88,16 @@ FAILED_UPDATE_THEN_REMOVED = [installed(DESKTOP, 0), session(1, "error", 1, V2),
         ("an error tried again", [session(1, "error", 1), session(1, "queued", 2)], "installing", None),
         ("an error forgotten by a success", ERROR_THEN_SUCCESS, "not_installed", None),
         ("an error forgotten by an uninstall", FAILED_UPDATE_THEN_REMOVED, "not_installed", None),
+        ("damaged files", [installed(DESKTOP, 0), verified(DESKTOP, 1, damaged=True)], "repair_needed", V1),
+        ("right files", [installed(DESKTOP, 0), verified(DESKTOP, 1, damaged=False)], "installed", V1),
+        ("damage that is repaired", REPAIRED, "installed", V1),
+        ("damage while it is repaired", [*REPAIRED[:2], session(1, "queued", 2)], "updating", V1),
+        ("a repair that failed", [*REPAIRED[:2], session(1, "error", 2)], "repair_needed", V1),
+        ("damage that an update went over", [*REPAIRED[:2], installed(DESKTOP, 2, V2)], "installed", V2),
+        ("damage on one of two", [installed(LAPTOP, 2), *REPAIRED[:2]], "repair_needed", V1),
+        ("damage of another version", [installed(DESKTOP, 0, V2), REPAIRED[1]], "installed", V2),
+        ("damage of what is gone", [*REPAIRED[:2], uninstalled(DESKTOP, 2)], "not_installed", None),
+        ("damage of what nobody knows", [verified(DESKTOP, 1, damaged=True)], "not_installed", None),
         ("one of two lives", [session(1, "completed", 1), session(2, "downloading", 0)], "installing", None),
     ],
 )
@@ -94,7 +120,13 @@ moments = st.integers(0, 5)
 news_lists = st.lists(
     st.builds(session, st.integers(1, 3), st.sampled_from([str(status) for status in DownloadStatus]), moments)
     | st.builds(installed, st.sampled_from([DESKTOP, LAPTOP]), moments)
-    | st.builds(uninstalled, st.sampled_from([DESKTOP, LAPTOP]), moments),
+    | st.builds(uninstalled, st.sampled_from([DESKTOP, LAPTOP]), moments)
+    | st.builds(
+        lambda device, at, damaged: verified(device, at, damaged=damaged),
+        st.sampled_from([DESKTOP, LAPTOP]),
+        moments,
+        st.booleans(),
+    ),
     max_size=8,
 )
 

@@ -18,7 +18,7 @@ from library_svc.domain.categories import Category
 from library_svc.domain.changes import UNCHANGED
 from library_svc.domain.entitlements import Grant, Source, SourceKind
 from library_svc.domain.ids import UserId
-from library_svc.domain.installations import Download, DownloadStatus, Installation
+from library_svc.domain.installations import Download, DownloadStatus, Installation, Verification
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item, ItemChanges
 from library_svc.infrastructure import rows
 from library_svc.presentation import messages
@@ -66,6 +66,7 @@ grants = st.builds(
 )
 downloads = st.builds(Download, st.uuids(), st.uuids(), st.sampled_from(DownloadStatus), times)
 installations = st.builds(Installation, st.uuids(), st.uuids(), st.booleans(), times)
+verifications = st.builds(Verification, st.uuids(), st.uuids(), st.booleans(), times)
 
 
 class TestRows:
@@ -84,6 +85,10 @@ class TestRows:
     @given(downloads)
     def test_a_download_comes_back_from_its_row(self, download: Download):
         assert rows.download_of(rows.download_row(USER, USER, download)) == download
+
+    @given(verifications)
+    def test_a_verification_comes_back_from_its_row(self, verification: Verification):
+        assert rows.verification_of(rows.verification_row(USER, USER, verification)) == verification
 
     @given(installations)
     def test_an_installation_comes_back_from_its_row(self, installation: Installation):

@@ -94,6 +94,7 @@ def download_session_resource(message: pb.DownloadSession) -> JsonValue:
             "updated_at": timestamp_text(message.updated_at) if has("updated_at") else None,
             "platform": content_v1_manifest.PLATFORM_TEXTS[message.platform],
             "report_sequence": message.report_sequence if has("report_sequence") else None,
+            "from_version_id": message.from_version_id if has("from_version_id") else None,
         },
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
@@ -191,6 +192,16 @@ def download_status_changed_object(message: pb.DownloadStatusChanged) -> JsonVal
         "new_status": DOWNLOAD_STATUS_TEXTS[message.new_status],
         "previous_status": DOWNLOAD_STATUS_TEXTS[message.previous_status] if has("previous_status") else None,
         "error_details": download_failure_object(message.error_details) if has("error_details") else None,
+    }
+
+
+def update_available_object(message: pb.UpdateAvailable) -> JsonValue:
+    return {
+        "product_id": message.product_id,
+        "current_version_id": message.current_version_id,
+        "new_version_id": message.new_version_id,
+        "update_type": UPDATE_TYPE_TEXTS[message.update_type],
+        "update_size_bytes": message.update_size_bytes,
     }
 
 
@@ -582,6 +593,14 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
                 message.event_id,
                 timestamp_text(message.occurred_at),
                 resync_required_object(message.resync_required),
+                None,
+            )
+        case "update_available":
+            return StreamedEvent(
+                "updateAvailable",
+                message.event_id,
+                timestamp_text(message.occurred_at),
+                update_available_object(message.update_available),
                 None,
             )
         case _:

@@ -15,11 +15,18 @@ from gateway.transcoding import (
     int32,
     int64,
     members_of,
+    page_of,
     path_string,
     string,
+    timestamp_text,
 )
 
 FILE_ACTION_TEXTS = EnumTexts({0: None, 1: "keep", 2: "copy", 3: "patch", 4: "chunks", 5: "delete"})
+
+UPDATE_STATUS_TEXTS = EnumTexts({0: None, 1: "available", 2: "downloading", 3: "applied", 4: "failed"})
+UPDATE_STATUS_NUMBERS: dict[str, int] = {"available": 1, "downloading": 2, "applied": 3, "failed": 4}
+
+UPDATE_OUTCOME_TEXTS = EnumTexts({0: None, 1: "success", 2: "failed"})
 
 
 def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
@@ -37,6 +44,51 @@ def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
             "required_disk_space_bytes": message.required_disk_space_bytes if has("required_disk_space_bytes") else None,
             "is_critical": message.is_critical,
             "release_notes_url": message.release_notes_url if has("release_notes_url") else None,
+        },
+    }
+
+
+def update_resource(message: pb.Update) -> JsonValue:
+    """A resource object of type update."""
+    has = message.HasField
+    its_product_id = message.product_id
+    return {
+        "type": "update",
+        "id": message.id,
+        "attributes": {
+            "product_id": its_product_id,
+            "from_version_id": message.from_version_id,
+            "to_version_id": message.to_version_id,
+            "update_type": download_v1_downloads.UPDATE_TYPE_TEXTS[message.update_type],
+            "size_bytes": message.size_bytes,
+            "release_notes_url": message.release_notes_url if has("release_notes_url") else None,
+            "status": UPDATE_STATUS_TEXTS[message.status],
+            "created_at": timestamp_text(message.created_at) if has("created_at") else None,
+            "updated_at": timestamp_text(message.updated_at) if has("updated_at") else None,
+        },
+        "relationships": {
+            "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
+        },
+    }
+
+
+def update_history_entry_resource(message: pb.UpdateHistoryEntry) -> JsonValue:
+    """A resource object of type updateHistoryEntry."""
+    has = message.HasField
+    its_product_id = message.product_id
+    return {
+        "type": "updateHistoryEntry",
+        "id": message.id,
+        "attributes": {
+            "product_id": its_product_id,
+            "applied_version_id": message.applied_version_id,
+            "previous_version_id": message.previous_version_id if has("previous_version_id") else None,
+            "status": UPDATE_OUTCOME_TEXTS[message.status],
+            "applied_at": timestamp_text(message.applied_at) if has("applied_at") else None,
+            "error_message": message.error_message if has("error_message") else None,
+        },
+        "relationships": {
+            "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
         },
     }
 
@@ -123,6 +175,60 @@ def encode_check_updates(message: pb.CheckUpdatesResponse) -> Encoded:
     return Encoded([update_availability_resource(one) for one in message.updates])
 
 
+LIST_UPDATES_QUERY = frozenset({"status", "product_id", "page", "limit"})
+
+
+def decode_list_updates(
+    _path: Mapping[str, str],
+    query: Query,
+    _attributes: Mapping[str, JsonValue] | None,
+    problems: list[Problem],
+) -> pb.ListUpdatesRequest:
+    """GET /api/v1/download-client/updates"""
+    message = pb.ListUpdatesRequest()
+    if query:
+        given = Parameters(query, problems, names=LIST_UPDATES_QUERY, paged=True)
+        if "status" in given:
+            message.status = given.enum("status", UPDATE_STATUS_NUMBERS)
+        if "product_id" in given:
+            message.product_id = given.string("product_id")
+        if "page" in given:
+            message.page = given.integer("page", MIN_INT32, MAX_INT32)
+        if "limit" in given:
+            message.limit = given.integer("limit", MIN_INT32, MAX_INT32)
+    return message
+
+
+def encode_list_updates(message: pb.ListUpdatesResponse) -> Encoded:
+    return Encoded([update_resource(one) for one in message.updates], page_of(message.page))
+
+
+LIST_UPDATE_HISTORY_QUERY = frozenset({"product_id", "page", "limit"})
+
+
+def decode_list_update_history(
+    _path: Mapping[str, str],
+    query: Query,
+    _attributes: Mapping[str, JsonValue] | None,
+    problems: list[Problem],
+) -> pb.ListUpdateHistoryRequest:
+    """GET /api/v1/download-client/updates/history"""
+    message = pb.ListUpdateHistoryRequest()
+    if query:
+        given = Parameters(query, problems, names=LIST_UPDATE_HISTORY_QUERY, paged=True)
+        if "product_id" in given:
+            message.product_id = given.string("product_id")
+        if "page" in given:
+            message.page = given.integer("page", MIN_INT32, MAX_INT32)
+        if "limit" in given:
+            message.limit = given.integer("limit", MIN_INT32, MAX_INT32)
+    return message
+
+
+def encode_list_update_history(message: pb.ListUpdateHistoryResponse) -> Encoded:
+    return Encoded([update_history_entry_resource(one) for one in message.entries], page_of(message.page))
+
+
 APPLY_UPDATE_MEMBERS = frozenset({
     "product_id",
     "from_version_id",
@@ -164,6 +270,50 @@ def decode_apply_update(
 
 
 def encode_apply_update(message: pb.ApplyUpdateResponse) -> Encoded:
+    return Encoded(download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None)
+
+
+ROLLBACK_UPDATE_MEMBERS = frozenset({
+    "product_id",
+    "to_version_id",
+    "device_id",
+    "from_version_id",
+    "installation_path",
+    "priority",
+    "client_free_space_bytes",
+})
+
+
+def decode_rollback_update(
+    _path: Mapping[str, str],
+    query: Query,
+    attributes: Mapping[str, JsonValue] | None,
+    problems: list[Problem],
+) -> pb.RollbackUpdateRequest:
+    """POST /api/v1/download-client/updates/rollback"""
+    message = pb.RollbackUpdateRequest()
+    if query:
+        Parameters(query, problems)
+    if attributes is not None:
+        members = members_of(attributes, ROLLBACK_UPDATE_MEMBERS, ATTRIBUTES, problems)
+        if (value := members.get("product_id")) is not None:
+            message.product_id = string(value, ATTRIBUTES, "product_id", problems)
+        if (value := members.get("to_version_id")) is not None:
+            message.to_version_id = string(value, ATTRIBUTES, "to_version_id", problems)
+        if (value := members.get("device_id")) is not None:
+            message.device_id = string(value, ATTRIBUTES, "device_id", problems)
+        if (value := members.get("from_version_id")) is not None:
+            message.from_version_id = string(value, ATTRIBUTES, "from_version_id", problems)
+        if (value := members.get("installation_path")) is not None:
+            message.installation_path = string(value, ATTRIBUTES, "installation_path", problems)
+        if (value := members.get("priority")) is not None:
+            message.priority = int32(value, ATTRIBUTES, "priority", problems)
+        if (value := members.get("client_free_space_bytes")) is not None:
+            message.client_free_space_bytes = int64(value, ATTRIBUTES, "client_free_space_bytes", problems)
+    return message
+
+
+def encode_rollback_update(message: pb.RollbackUpdateResponse) -> Encoded:
     return Encoded(download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None)
 
 

@@ -277,6 +277,11 @@ class ErrorReason(betterproto2.Enum):
     Installation not found.
     """
 
+    VERIFICATION_NOT_FOUND = 81
+    """
+    Verification not found.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -332,6 +337,7 @@ class ErrorReason(betterproto2.Enum):
             50: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
             51: "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE",
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
+            81: "ERROR_REASON_VERIFICATION_NOT_FOUND",
         }
 
     @classmethod
@@ -389,4 +395,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_IDEMPOTENCY_KEY_REUSED": 50,
             "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE": 51,
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
+            "ERROR_REASON_VERIFICATION_NOT_FOUND": 81,
         }
