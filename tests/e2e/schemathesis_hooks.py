@@ -14,7 +14,11 @@ _SPELLINGS = {"page": "page[number]", "limit": "page[size]"}
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Changes what OpenAPI has no words for."""
+    """Changes what OpenAPI has no words for, in requests that are meant to be good. One that is meant to be bad stays as it is: its
+    other faults refuse it as well, and schemathesis takes a changed request for a good one.
+    """
+    if case.meta is not None and case.meta.generation.mode.is_negative:
+        return
     _keep_to_one_spelling(case)
     _name_an_owned_product(case)
     _keep_entity_tags_well_formed(case)
