@@ -52,6 +52,21 @@ async def test_the_generated_documents_are_public_and_kept_by_their_tag(rig: Gat
     assert (await fetch(rig, path, If_None_Match='"another"'))[0] == 200
 
 
+async def test_documents_are_compressed_and_each_coding_has_its_own_tag(rig: GatewayRig) -> None:
+    seen = {}
+    for coding in ("gzip", "br", "zstd", "identity"):
+        _, first, content = await fetch(rig, OPENAPI_PATH, Accept_Encoding=coding)
+        _, second, again = await fetch(rig, OPENAPI_PATH, Accept_Encoding=coding)
+        assert first.get("Content-Encoding", "identity") == coding
+        assert content == again == OPENAPI.read_bytes()
+        assert first["ETag"] == second["ETag"]
+        assert "Accept-Encoding" in first["Vary"]
+        status, _, nothing = await fetch(rig, OPENAPI_PATH, Accept_Encoding=coding, If_None_Match=first["ETag"])
+        assert (status, nothing) == (304, b"")
+        seen[first["ETag"]] = coding
+    assert len(seen) == 4
+
+
 async def test_the_page_brings_everything_from_its_own_origin(rig: GatewayRig) -> None:
     status, headers, content = await fetch(rig, DOCS_PATH)
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
