@@ -253,11 +253,12 @@ class _Request:
 
     def _change_path(self) -> None:
         chance, parts = self._chance, self._path.split("/")
+        at = chance.randrange(1, max(len(parts), 2))
         match chance.randrange(5):
             case 0:
                 self._path = chance.choice(ELSEWHERE)
             case 1:
-                parts[chance.randrange(1, len(parts))] = quote(self._word(), safe="", errors="surrogatepass")
+                parts[at : at + 1] = [quote(self._word(), safe="", errors="surrogatepass")]
                 self._path = "/".join(parts)
             case 2:
                 parts.insert(
@@ -265,7 +266,7 @@ class _Request:
                 )
                 self._path = "/".join(parts)
             case 3:
-                del parts[chance.randrange(1, len(parts))]
+                del parts[at : at + 1]
                 self._path = "/".join(parts) or "/"
             case _:
                 self._path = self._path.swapcase() + chance.choice(("", "/", "//", "?", "#", ";a=b"))
