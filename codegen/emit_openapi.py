@@ -17,6 +17,7 @@ from codegen.examples import UUID, Examples, NoExample
 from codegen.json_schemas import Form, Json, Schemas
 from codegen.model import Contract, Field
 from codegen.operation_errors import codes_by_status
+from codegen.operation_headers import not_modified, request_headers, success_headers
 
 _PAGE_SPELLINGS = {"page": "page[number]", "limit": "page[size]"}
 
@@ -68,14 +69,13 @@ class _Document:
         if rest:
             operation["description"] = rest
         operation["security"] = [] if access.public else [{"bearer": [role]} for role in access.roles]
-        parameters = [*self._path_parameters(endpoint), *self._query_parameters(endpoint), *parts.HEADER_PARAMETERS]
-        if endpoint.if_match_field is not None:
-            parameters.append(_described(parts.IF_MATCH, endpoint.if_match_field.comment))
-        operation["parameters"] = parameters
+        in_address = (*self._path_parameters(endpoint), *self._query_parameters(endpoint))
+        operation["parameters"] = [*in_address, *request_headers(endpoint)]
         if endpoint.has_body:
             operation["requestBody"] = self._request_body(endpoint, name)
         operation["responses"] = {
             str(endpoint.success_status): self._success(endpoint),
+            **not_modified(endpoint),
             **{str(status): self._failure(status, codes) for status, codes in codes_by_status(endpoint).items()},
         }
         return operation
@@ -177,16 +177,9 @@ class _Document:
         return list(dict.fromkeys(types))
 
     def _success(self, endpoint: Endpoint) -> Json:
-        rest = endpoint.method.rest
-        headers = dict(parts.header_references("X-Request-ID"))
+        headers = success_headers(endpoint)
         if endpoint.data is None:
             return {"description": "Done.", "headers": headers}
-        headers |= parts.header_references("Content-Language")
-        if rest is not None and rest.location:
-            headers |= parts.header_references("Location")
-        is_tagged_read = endpoint.verb == "GET" and not (rest is not None and rest.signed_urls)
-        if is_tagged_read or endpoint.etag_field is not None:
-            headers |= parts.header_references("ETag")
         content: Json = {"schema": self._answer(endpoint)}
         with suppress(NoExample):
             content["example"] = self._answer_example(endpoint)

@@ -18,7 +18,8 @@ INFO: Json = {
         "REST by [JSON:API 1.1](https://jsonapi.org/format/1.1/), generated from the protos. Answers are "
         "`application/vnd.api+json`, or `application/json` when that is preferred or was sent. Wherever there is GET, there is "
         "HEAD. Texts of errors are Russian, English when `Accept-Language` prefers it. WebSockets and events are described in "
-        "`/api/v1/asyncapi.json`."
+        "`/api/v1/asyncapi.json`. A W3C `traceparent` goes on to the services; answers above 1 KiB are compressed for those who "
+        "take it."
     ),
 }
 
@@ -54,6 +55,22 @@ HEADERS: Json = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "WWW-Authenticate": {"description": "How to authenticate.", "required": True, "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "The answer is that to an earlier request with the same key.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "X-RateLimit-Limit": {
+        "description": "Requests of this class that the user has per minute; absent where none are counted.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "X-RateLimit-Remaining": {
+        "description": "How many of them are left.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "X-RateLimit-Reset": {
+        "description": "Seconds until all of them are there again.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
 }
 
 HEADER_PARAMETERS: Sequence[Json] = (
@@ -64,7 +81,39 @@ HEADER_PARAMETERS: Sequence[Json] = (
         "schema": {"type": "string"},
         "example": "en",
     },
+    {
+        "name": "X-Request-ID",
+        "in": "header",
+        "description": "The request's id in answers and logs. One that is too long or not plain is replaced.",
+        "schema": {"type": "string"},
+        "example": UUID,
+    },
+    {
+        "name": "X-Request-Timeout",
+        "in": "header",
+        "description": "Seconds after which the answer is of no use; no more than the platform's own deadline counts.",
+        "schema": {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?$"},
+        "example": "2.5",
+    },
 )
+
+IF_NONE_MATCH: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The `ETag` of an answer that the client has: 304 if it is still the same.",
+    "schema": {"type": "string"},
+    "example": '"0190b7a65f3c7c1e"',
+}
+IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": (
+        "Makes a repeated request safe: the answer to the first one with this key is given to the others, for 24 hours. "
+        "A key belongs to its user and operation."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    "example": UUID,
+}
 
 _TAG = r'(W/)?"[!#-~]*"'
 IF_MATCH: Json = {
@@ -172,6 +221,10 @@ def error_response(status: int, codes: Sequence[str]) -> Json:
     headers = dict(header_references("X-Request-ID", "Content-Language"))
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers |= header_references("Retry-After")
+    if "IDEMPOTENCY_KEY_IN_USE" in codes:
+        headers["Retry-After"] = {key: value for key, value in HEADERS["Retry-After"].items() if key != "required"}
+    if "RATE_LIMIT_EXCEEDED" in codes:
+        headers |= header_references("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
     if status == HTTPStatus.UNAUTHORIZED:
         headers |= header_references("WWW-Authenticate")
     named = {"properties": {"errors": {"items": {"properties": {"code": {"enum": list(codes)}}}}}}

@@ -7,6 +7,7 @@ from samovar.options.v1 import options_pb2
 
 from chassis.reasons import REASONS
 from codegen.endpoints import Endpoint
+from codegen.operation_headers import is_counted, takes_key
 
 _ALWAYS = (
     "INVALID_ARGUMENT",
@@ -47,8 +48,8 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
         yield from ("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "RESOURCE_TYPE_CONFLICT")
         if endpoint.document_id_parameter is None:
             yield "CLIENT_ID_NOT_SUPPORTED"
-    if access.rate_class != options_pb2.RATE_CLASS_NONE:
+    if is_counted(endpoint):
         yield "RATE_LIMIT_EXCEEDED"
-    if endpoint.verb == "POST" and not (method.rest is not None and method.rest.signed_urls):
+    if takes_key(endpoint):
         yield from ("IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED")
     yield from method.errors

@@ -1,15 +1,16 @@
 """The documents of the API and the page that shows them: OpenAPI and AsyncAPI as generated, and Swagger UI with its assets from the
-wheel it comes in. Everything is public, read once at start, and served from memory with an entity tag.
+wheel it comes in. Everything is public, read once at start and served from memory; tags and codings are gateway.representations'.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import sha256
+from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
 
 from aiohttp import hdrs, web
+
+from gateway.representations import KEPT, Kept
 
 OPENAPI_PATH = "/api/v1/openapi.json"
 ASYNCAPI_PATH = "/api/v1/asyncapi.json"
@@ -69,20 +70,15 @@ class Published:
 
     content: bytes
     content_type: str
-    tag: str
+    kept: Kept = field(default_factory=dict)
 
-    async def answer(self, request: web.Request) -> web.Response:
-        """The file, or 304 when the client has it."""
-        headers = {hdrs.ETAG: self.tag, hdrs.CACHE_CONTROL: _CACHE_CONTROL}
-        given = [tag.strip().removeprefix("W/") for tag in request.headers.get(hdrs.IF_NONE_MATCH, "").split(",")]
-        if self.tag in given or given == ["*"]:
-            return web.Response(status=304, headers=headers)
+    async def answer(self, _: web.Request) -> web.Response:
+        """The file."""
         charset = None if self.content_type.startswith(("image/", "application/")) else "utf-8"
-        return web.Response(body=self.content, content_type=self.content_type, charset=charset, headers=headers)
-
-
-def _published(content: bytes, content_type: str) -> Published:
-    return Published(content, content_type, f'"{sha256(content).hexdigest()[:32]}"')
+        response = web.Response(body=self.content, content_type=self.content_type, charset=charset)
+        response.headers[hdrs.CACHE_CONTROL] = _CACHE_CONTROL
+        response[KEPT] = self.kept
+        return response
 
 
 def read_documentation() -> Mapping[str, Published]:
@@ -93,15 +89,15 @@ def read_documentation() -> Mapping[str, Published]:
     """
     generated, viewer = files(GENERATED), distribution(VIEWER)
     found = {
-        OPENAPI_PATH: _published((generated / "openapi.json").read_bytes(), "application/json"),
-        ASYNCAPI_PATH: _published((generated / "asyncapi.json").read_bytes(), "application/json"),
-        DOCS_PATH: _published(_PAGE.encode(), "text/html"),
-        f"{DOCS_PATH}/start.js": _published(_START.encode(), "text/javascript"),
+        OPENAPI_PATH: Published((generated / "openapi.json").read_bytes(), "application/json"),
+        ASYNCAPI_PATH: Published((generated / "asyncapi.json").read_bytes(), "application/json"),
+        DOCS_PATH: Published(_PAGE.encode(), "text/html"),
+        f"{DOCS_PATH}/start.js": Published(_START.encode(), "text/javascript"),
     }
     for name, content_type in VIEWER_ASSETS.items():
         # Not imported: its module would bring a template engine along, and all we want are files.
         content = Path(str(viewer.locate_file(VIEWER_FOLDER / name))).read_bytes()
-        found[f"{DOCS_PATH}/{name}"] = _published(content, content_type)
+        found[f"{DOCS_PATH}/{name}"] = Published(content, content_type)
     return found
 
 

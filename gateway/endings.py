@@ -27,11 +27,6 @@ CLOSE_CODES = {
     Kind.DEADLINE_EXCEEDED: CLOSE_TRY_AGAIN,
 }
 
-SLOW_READER_TEXTS = {
-    "ru": "Клиент читает события слишком медленно.",
-    "en": "The client reads its events too slowly.",
-}
-
 
 class Ending(Exception):
     """The session ends: with a close code and a last event in words, or, `code` None, because the client is gone."""
@@ -60,9 +55,8 @@ def ending_of(error: DomainError, context: RequestContext) -> Ending:
 
 def slow_reader(context: RequestContext) -> Ending:
     """The client did not read what it may not miss."""
-    detail = SLOW_READER_TEXTS[context.language]
-    payload = {"code": "SLOW_READER", "title": detail, "detail": detail, "trace_id": context.trace_id}
-    return Ending(CLOSE_SLOW_READER, ERROR_EVENT, payload)
+    ending = ending_of(DomainError(Kind.RESOURCE_EXHAUSTED, "SLOW_READER"), context)
+    return Ending(CLOSE_SLOW_READER, ending.event_type, ending.payload)
 
 
 def goodbye(code: int, reason: str) -> Ending:

@@ -99,8 +99,10 @@ def of_error(
     if not error.violations:
         return [_error_object(error.reason, language, error.details, None)]
     found = (_of_violation(error, violation, language, pointers or {}, document) for violation in error.violations)
-    # A message and the mask made for it break the same rule at the same place.
-    return list({(each.code, each.source, each.detail): each for each in found}.values())
+    # A message and the mask made for it break the same rule at the same place; two members may be missing from one place.
+    return list(
+        {(each.code, each.source, each.detail, (each.meta or {}).get("member")): each for each in found}.values()
+    )
 
 
 def _of_violation(

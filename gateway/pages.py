@@ -2,7 +2,7 @@
 caller's own spelling (`page` or `page[number]`). Contract: section 1; JSON:API 1.1, section 9.5.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, quote, unquote_plus
 
 from gateway.contract import JsonValue, Page, Problem, Query
@@ -10,7 +10,8 @@ from gateway.errors import Refused
 
 PLAIN_NUMBER = "page"
 BRACKET_NUMBER = "page[number]"
-BRACKET_NAMES = frozenset({BRACKET_NUMBER, "page[size]"})
+BRACKET_SPELLINGS = {"page": BRACKET_NUMBER, "limit": "page[size]"}
+BRACKET_NAMES = frozenset(BRACKET_SPELLINGS.values())
 
 _URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
 
@@ -33,6 +34,14 @@ def parse_query(raw: str, *, limit: int) -> Query:
     except ValueError:
         sentence = "the query has too many parameters"
     raise Refused(Problem("INVALID_QUERY_PARAMETER", details={"description": sentence}))
+
+
+def spelled(pointers: Mapping[str, str], query: Query) -> Mapping[str, str]:
+    """A route's pointers in the caller's own spelling of page parameters: what they did not send must not be named to them."""
+    if BRACKET_NAMES.isdisjoint(name for name, _ in query):
+        return pointers
+    brackets = {f"?{plain}": f"?{bracket}" for plain, bracket in BRACKET_SPELLINGS.items()}
+    return {field: brackets.get(place, place) for field, place in pointers.items()}
 
 
 def total_pages(page: Page) -> int:

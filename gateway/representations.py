@@ -21,6 +21,10 @@ ETAG_HEX_DIGITS = 32
 COMPRESSED_ABOVE_BYTES = 1024
 OFFLOADED_BYTES = 64 * 1024
 """From here on hashing and compressing take a thread: the loop has others to serve."""
+Kept = dict[str | None, tuple[str, bytes]]
+"""Tag and body by coding."""
+KEPT: web.ResponseKey[Kept] = web.ResponseKey("kept", Kept)
+"""For answers that are always the same: whoever makes one puts in a dict of its own, and it is hashed and compressed once."""
 NO_STORE = "no-store"
 NO_TRANSFORM = "no-transform"
 
@@ -40,14 +44,19 @@ def representing() -> Middleware:
             return response
         body = response.body
         coding = _coding_of(request, response, body)
+        kept = response.get(KEPT)
+        known = kept.get(coding) if kept is not None else None
         if _is_tagged(request, response):
-            tag = response.headers.get(hdrs.ETAG) or await _tag_of(response, body, coding)
+            tag = known[0] if known is not None else await _tag_of(response, body, coding)
             response.headers[hdrs.ETAG] = tag
             if is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH, ())):
                 return _not_modified(response)
         if coding is not None:
-            response.body = await _compressed(coding, body)
+            body = known[1] if known is not None else await _compressed(coding, body)
+            response.body = body
             response.headers[hdrs.CONTENT_ENCODING] = coding
+        if kept is not None and hdrs.ETAG in response.headers:
+            kept[coding] = (response.headers[hdrs.ETAG], body)
         return response
 
     return represent

@@ -19,10 +19,11 @@ from gateway.errors import Refused, ServiceRefused
 from gateway.idempotency import KEY_HEADER, Idempotency, make_claim, read_key
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
-from gateway.pages import ascii_url, parse_query
+from gateway.pages import ascii_url, parse_query, spelled
 from gateway.preconditions import if_match_tags
 from gateway.rate_limits import RateLimiter
 from gateway.representations import NO_STORE, NO_TRANSFORM
+from gateway.violations import with_broken_rules
 
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
@@ -107,13 +108,13 @@ class RestEndpoint:
             tags = if_match_tags(request.headers.getall(hdrs.IF_MATCH, ()), problems)
             getattr(message, route.if_match_field).extend(tags)
         if problems:
-            raise Refused(*problems)
+            raise Refused(*with_broken_rules(problems, message, spelled(route.pointers, query), document))
         try:
             response = await self._backends.call(
                 route.rpc, message, call_metadata(context, token), timeout_seconds=deadline.call_seconds
             )
         except DomainError as error:
-            raise ServiceRefused(error, route.pointers, document) from error
+            raise ServiceRefused(error, spelled(route.pointers, query), document) from error
         if route.no_content:
             return web.Response(status=route.success_status, headers=self._headers(request, context))
         encoded = route.encode(response)

@@ -2,7 +2,7 @@
 what clients sent out of the log.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from logging import getLogger
@@ -25,6 +25,8 @@ from gateway.negotiation import DEFAULT_LANGUAGE, JSON_API
 TOO_MANY_HEADERS = "Too many headers received"
 """What the parser says of too many; it has no exception of its own for it."""
 
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
 _log = getLogger(__name__)
 
 
@@ -45,20 +47,24 @@ class GatewayProtocol(RequestHandler):
         _log.warning("bad HTTP", extra={"status": status, "error": type(exc).__name__, "client_ip": request.remote})
         if request.writer.output_size > 0:
             raise ConnectionError("the answer is under way, another cannot be sent")
-        code = _code_of(status, exc)
-        context = RequestContext(
-            request_id=str(uuid4()),
-            trace_id=format_trace_id(RandomIdGenerator().generate_trace_id()),
-            client_ip=request.remote or "",
-            language=DEFAULT_LANGUAGE,
-            media_type=JSON_API,
-            acceptable=True,
-        )
-        problem = Problem(code, details={"description": "the HTTP message is malformed"})
-        headers = {**SECURITY_HEADERS, REQUEST_ID_HEADER: context.request_id, hdrs.CONNECTION: "close"}
-        response = error_response([of_problem(problem, context.language)], context, headers=headers)
-        response.force_close()
-        return response
+        return _refusal(request, _code_of(status, exc))
+
+
+def _refusal(request: web.BaseRequest, code: str) -> web.Response:
+    """The answer to what no middleware saw, and the end of its connection."""
+    context = RequestContext(
+        request_id=str(uuid4()),
+        trace_id=format_trace_id(RandomIdGenerator().generate_trace_id()),
+        client_ip=request.remote or "",
+        language=DEFAULT_LANGUAGE,
+        media_type=JSON_API,
+        acceptable=True,
+    )
+    problem = Problem(code, details={"description": "the HTTP message is malformed"})
+    headers = {**SECURITY_HEADERS, REQUEST_ID_HEADER: context.request_id, hdrs.CONNECTION: "close"}
+    response = error_response([of_problem(problem, context.language)], context, headers=headers)
+    response.force_close()
+    return response
 
 
 def _code_of(status: int, exc: BaseException | None) -> str:
@@ -75,10 +81,23 @@ class _Server(web.Server):
         return GatewayProtocol(self, loop=self._loop, **self._kwargs)
 
 
+def _refusing_expectations(handler: Handler) -> Handler:
+    """Expectations are met by routes, before any middleware; where there is no route, aiohttp's own words would come back."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPExpectationFailed:
+            return _refusal(request, "INVALID_ARGUMENT")
+
+    return handle
+
+
 class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
+        handler = _refusing_expectations(made.request_handler)
+        return _Server(handler, request_factory=made.request_factory, **self._kwargs)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import os
 import re
+import uuid
 from typing import Any
 
 import schemathesis
@@ -14,10 +15,16 @@ _SPELLINGS = {"page": "page[number]", "limit": "page[size]"}
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Changes what OpenAPI has no words for."""
+    """Changes what OpenAPI has no words for, in requests that are meant to be good. One that is meant to be bad stays as it is: its
+    other faults refuse it as well, and schemathesis takes a changed request for a good one.
+    """
+    if case.meta is not None and case.meta.generation.mode.is_negative:
+        return
     _keep_to_one_spelling(case)
     _name_an_owned_product(case)
     _keep_entity_tags_well_formed(case)
+    _give_enough_time(case)
+    _use_a_key_once(case)
 
 
 def _keep_to_one_spelling(case: Any) -> None:
@@ -52,6 +59,20 @@ def _keep_entity_tags_well_formed(case: Any) -> None:
     """
     if case.headers and "If-Match" in case.headers and not _ENTITY_TAGS.fullmatch(str(case.headers["If-Match"])):
         case.headers["If-Match"] = '"1"'
+
+
+def _give_enough_time(case: Any) -> None:
+    """A client that gives too little time gets 504, as the contract wants it; to schemathesis any 5xx is a fault.
+    tests/component/gateway/test_gateway_deadlines.py has the short ones.
+    """
+    if case.headers and "X-Request-Timeout" in case.headers:
+        case.headers["X-Request-Timeout"] = "30"
+
+
+def _use_a_key_once(case: Any) -> None:
+    """Another request with a key that was used is refused (422), and schemathesis uses an example many times."""
+    if case.headers and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
 
 
 def _is_uuid(value: Any) -> bool:

@@ -14,6 +14,7 @@ from jwt.algorithms import RSAAlgorithm
 from chassis.errors import DomainError, Kind
 from chassis.service_tokens import RENEW_AT_SHARE, RETRY_SECONDS, ServiceTokenSource, _Token
 from chassis.tokens import (
+    CLOCK_SKEW_SECONDS,
     KEYS_MAX_AGE_SECONDS,
     KEYS_RETRY_SECONDS,
     TOKEN_LIMIT_BYTES,
@@ -138,6 +139,25 @@ async def test_a_remembered_token_is_refused_when_it_expires():
     clock.seconds += 1
     assert await reason_of(check.verify(good)) == "TOKEN_EXPIRED"
     assert await reason_of(check.verify(good)) == "TOKEN_EXPIRED"
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+async def test_clocks_may_differ_by_half_a_minute_and_expiry_is_never_stretched(claim: str):
+    clock = Clock()
+    check = verifier(clock, Answers(clock, "k1"))
+    await check.verify(token(**{claim: NOON + timedelta(seconds=CLOCK_SKEW_SECONDS)}))
+    ahead = token(**{claim: NOON + timedelta(seconds=CLOCK_SKEW_SECONDS + 1)})
+    assert await reason_of(check.verify(ahead)) == "UNAUTHENTICATED"
+    assert await reason_of(check.verify(token(issued=NOON - timedelta(seconds=60), seconds=60))) == "TOKEN_EXPIRED"
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])
+async def test_a_good_signature_by_another_algorithm_counts_for_nothing(algorithm: str):
+    clock = Clock()
+    check = verifier(clock, Answers(clock, "k1"))
+    claims = {"iss": "i", "aud": "a", "sub": USER, "iat": NOON, "exp": NOON + timedelta(seconds=600)}
+    signed = jwt.encode(claims, key("k1", 2048), algorithm=algorithm, headers={"kid": "k1"})
+    assert await reason_of(check.verify(signed)) == "UNAUTHENTICATED"
 
 
 async def test_a_remembered_token_is_refused_once_its_key_has_left():

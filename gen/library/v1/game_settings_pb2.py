@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elibrary/v1/game_settings.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"\xf1\x02\n\x0cGameSettings\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x42\n\x10settings_payload\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x0fsettingsPayload\x12\x18\n\x07version\x18\x03 \x01(\x03R\x07version\x12\x42\n\x0flast_updated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rlastUpdatedAt\x12T\n\x19last_synced_with_cloud_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x15lastSyncedWithCloudAt:J\x9a\xf4\x18\x46\n\x0cgameSettings\x12\nproduct_id\x1a*/api/v1/library/game-settings/{product_id}\"a\n\x13GameSettingsContent\x12J\n\x10settings_payload\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01R\x0fsettingsPayload\"W\n\x11GameSettingsPatch\x12\x42\n\x10settings_payload\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructR\x0fsettingsPayload\"A\n\x16GetGameSettingsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"O\n\x17GetGameSettingsResponse\x12\x34\n\x08settings\x18\x01 \x01(\x0b\x32\x18.library.v1.GameSettingsR\x08settings\"\xab\x01\n\x16PutGameSettingsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x43\n\x08settings\x18\x02 \x01(\x0b\x32\x1f.library.v1.GameSettingsContentB\x06\xbaH\x03\xc8\x01\x01R\x08settings\x12#\n\x08if_match\x18\x03 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x64R\x07ifMatch\"O\n\x17PutGameSettingsResponse\x12\x34\n\x08settings\x18\x01 \x01(\x0b\x32\x18.library.v1.GameSettingsR\x08settings\"\xf0\x01\n\x18PatchGameSettingsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x41\n\x08settings\x18\x02 \x01(\x0b\x32\x1d.library.v1.GameSettingsPatchB\x06\xbaH\x03\xc8\x01\x01R\x08settings\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\x12#\n\x08if_match\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x64R\x07ifMatch\"Q\n\x19PatchGameSettingsResponse\x12\x34\n\x08settings\x18\x01 \x01(\x0b\x32\x18.library.v1.GameSettingsR\x08settings2\xc7\x06\n\x17GameSettingsSyncService\x12\xc5\x01\n\x0fGetGameSettings\x12\".library.v1.GetGameSettingsRequest\x1a#.library.v1.GetGameSettingsResponse\"i\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\tJ\x07version\xe2\xf3\x18\x19\n\x17GAME_SETTINGS_NOT_FOUND\x82\xd3\xe4\x93\x02,\x12*/api/v1/library/game-settings/{product_id}\x12\x9a\x02\n\x0fPutGameSettings\x12\".library.v1.PutGameSettingsRequest\x1a#.library.v1.PutGameSettingsResponse\"\xbd\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x13\x42\x08if_matchJ\x07version\xe2\xf3\x18\\\n\x15PRODUCT_ACCESS_DENIED\n\x15PRECONDITION_REQUIRED\n\x19SETTINGS_VERSION_CONFLICT\n\x11PAYLOAD_TOO_LARGE\x82\xd3\xe4\x93\x02\x36\x1a*/api/v1/library/game-settings/{product_id}:\x08settings\x12\xc6\x02\n\x11PatchGameSettings\x12$.library.v1.PatchGameSettingsRequest\x1a%.library.v1.PatchGameSettingsResponse\"\xe3\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18 *\x0bupdate_maskB\x08if_matchJ\x07version\xe2\xf3\x18u\n\x15PRODUCT_ACCESS_DENIED\n\x17GAME_SETTINGS_NOT_FOUND\n\x15PRECONDITION_REQUIRED\n\x19SETTINGS_VERSION_CONFLICT\n\x11PAYLOAD_TOO_LARGE\x82\xd3\xe4\x93\x02\x36\x32*/api/v1/library/game-settings/{product_id}:\x08settingsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elibrary/v1/game_settings.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"\xf1\x02\n\x0cGameSettings\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x42\n\x10settings_payload\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x0fsettingsPayload\x12\x18\n\x07version\x18\x03 \x01(\x03R\x07version\x12\x42\n\x0flast_updated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rlastUpdatedAt\x12T\n\x19last_synced_with_cloud_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x15lastSyncedWithCloudAt:J\x9a\xf4\x18\x46\n\x0cgameSettings\x12\nproduct_id\x1a*/api/v1/library/game-settings/{product_id}\"a\n\x13GameSettingsContent\x12J\n\x10settings_payload\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01R\x0fsettingsPayload\"]\n\x11GameSettingsPatch\x12H\n\x10settings_payload\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xf8\xf4\x18\x01R\x0fsettingsPayload\"A\n\x16GetGameSettingsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"O\n\x17GetGameSettingsResponse\x12\x34\n\x08settings\x18\x01 \x01(\x0b\x32\x18.library.v1.GameSettingsR\x08settings\"\xab\x01\n\x16PutGameSettingsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x43\n\x08settings\x18\x02 \x01(\x0b\x32\x1f.library.v1.GameSettingsContentB\x06\xbaH\x03\xc8\x01\x01R\x08settings\x12#\n\x08if_match\x18\x03 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x64R\x07ifMatch\"O\n\x17PutGameSettingsResponse\x12\x34\n\x08settings\x18\x01 \x01(\x0b\x32\x18.library.v1.GameSettingsR\x08settings\"\xf0\x01\n\x18PatchGameSettingsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x41\n\x08settings\x18\x02 \x01(\x0b\x32\x1d.library.v1.GameSettingsPatchB\x06\xbaH\x03\xc8\x01\x01R\x08settings\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\x12#\n\x08if_match\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x64R\x07ifMatch\"Q\n\x19PatchGameSettingsResponse\x12\x34\n\x08settings\x18\x01 \x01(\x0b\x32\x18.library.v1.GameSettingsR\x08settings2\xc7\x06\n\x17GameSettingsSyncService\x12\xc5\x01\n\x0fGetGameSettings\x12\".library.v1.GetGameSettingsRequest\x1a#.library.v1.GetGameSettingsResponse\"i\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\tJ\x07version\xe2\xf3\x18\x19\n\x17GAME_SETTINGS_NOT_FOUND\x82\xd3\xe4\x93\x02,\x12*/api/v1/library/game-settings/{product_id}\x12\x9a\x02\n\x0fPutGameSettings\x12\".library.v1.PutGameSettingsRequest\x1a#.library.v1.PutGameSettingsResponse\"\xbd\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x13\x42\x08if_matchJ\x07version\xe2\xf3\x18\\\n\x15PRODUCT_ACCESS_DENIED\n\x15PRECONDITION_REQUIRED\n\x19SETTINGS_VERSION_CONFLICT\n\x11PAYLOAD_TOO_LARGE\x82\xd3\xe4\x93\x02\x36\x1a*/api/v1/library/game-settings/{product_id}:\x08settings\x12\xc6\x02\n\x11PatchGameSettings\x12$.library.v1.PatchGameSettingsRequest\x1a%.library.v1.PatchGameSettingsResponse\"\xe3\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18 *\x0bupdate_maskB\x08if_matchJ\x07version\xe2\xf3\x18u\n\x15PRODUCT_ACCESS_DENIED\n\x17GAME_SETTINGS_NOT_FOUND\n\x15PRECONDITION_REQUIRED\n\x19SETTINGS_VERSION_CONFLICT\n\x11PAYLOAD_TOO_LARGE\x82\xd3\xe4\x93\x02\x36\x32*/api/v1/library/game-settings/{product_id}:\x08settingsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GAMESETTINGS']._serialized_options = b'\232\364\030F\n\014gameSettings\022\nproduct_id\032*/api/v1/library/game-settings/{product_id}'
   _globals['_GAMESETTINGSCONTENT'].fields_by_name['settings_payload']._loaded_options = None
   _globals['_GAMESETTINGSCONTENT'].fields_by_name['settings_payload']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_GAMESETTINGSPATCH'].fields_by_name['settings_payload']._loaded_options = None
+  _globals['_GAMESETTINGSPATCH'].fields_by_name['settings_payload']._serialized_options = b'\370\364\030\001'
   _globals['_GETGAMESETTINGSREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_GETGAMESETTINGSREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_PUTGAMESETTINGSREQUEST'].fields_by_name['product_id']._loaded_options = None
@@ -68,19 +70,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GAMESETTINGSCONTENT']._serialized_start=608
   _globals['_GAMESETTINGSCONTENT']._serialized_end=705
   _globals['_GAMESETTINGSPATCH']._serialized_start=707
-  _globals['_GAMESETTINGSPATCH']._serialized_end=794
-  _globals['_GETGAMESETTINGSREQUEST']._serialized_start=796
-  _globals['_GETGAMESETTINGSREQUEST']._serialized_end=861
-  _globals['_GETGAMESETTINGSRESPONSE']._serialized_start=863
-  _globals['_GETGAMESETTINGSRESPONSE']._serialized_end=942
-  _globals['_PUTGAMESETTINGSREQUEST']._serialized_start=945
-  _globals['_PUTGAMESETTINGSREQUEST']._serialized_end=1116
-  _globals['_PUTGAMESETTINGSRESPONSE']._serialized_start=1118
-  _globals['_PUTGAMESETTINGSRESPONSE']._serialized_end=1197
-  _globals['_PATCHGAMESETTINGSREQUEST']._serialized_start=1200
-  _globals['_PATCHGAMESETTINGSREQUEST']._serialized_end=1440
-  _globals['_PATCHGAMESETTINGSRESPONSE']._serialized_start=1442
-  _globals['_PATCHGAMESETTINGSRESPONSE']._serialized_end=1523
-  _globals['_GAMESETTINGSSYNCSERVICE']._serialized_start=1526
-  _globals['_GAMESETTINGSSYNCSERVICE']._serialized_end=2365
+  _globals['_GAMESETTINGSPATCH']._serialized_end=800
+  _globals['_GETGAMESETTINGSREQUEST']._serialized_start=802
+  _globals['_GETGAMESETTINGSREQUEST']._serialized_end=867
+  _globals['_GETGAMESETTINGSRESPONSE']._serialized_start=869
+  _globals['_GETGAMESETTINGSRESPONSE']._serialized_end=948
+  _globals['_PUTGAMESETTINGSREQUEST']._serialized_start=951
+  _globals['_PUTGAMESETTINGSREQUEST']._serialized_end=1122
+  _globals['_PUTGAMESETTINGSRESPONSE']._serialized_start=1124
+  _globals['_PUTGAMESETTINGSRESPONSE']._serialized_end=1203
+  _globals['_PATCHGAMESETTINGSREQUEST']._serialized_start=1206
+  _globals['_PATCHGAMESETTINGSREQUEST']._serialized_end=1446
+  _globals['_PATCHGAMESETTINGSRESPONSE']._serialized_start=1448
+  _globals['_PATCHGAMESETTINGSRESPONSE']._serialized_end=1529
+  _globals['_GAMESETTINGSSYNCSERVICE']._serialized_start=1532
+  _globals['_GAMESETTINGSSYNCSERVICE']._serialized_end=2371
 # @@protoc_insertion_point(module_scope)

@@ -1,11 +1,15 @@
 """The documents that the gateway publishes, and its real answers held against them."""
 
+import gzip
 import json
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+import brotli
 import pytest
+import zstandard
 
 from chassis.errors import DomainError, Kind
 from gateway.documentation import ASYNCAPI_PATH, DOCS_PATH, OPENAPI_PATH, VIEWER_ASSETS
@@ -36,8 +40,18 @@ def document() -> Document:
     return read(OPENAPI.read_text())
 
 
-async def fetch(rig: GatewayRig, path: str, **headers: str) -> tuple[int, Any, bytes]:
-    async with rig.http.get(rig.url + path, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
+READERS: Mapping[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "br": brotli.decompress,
+    "zstd": lambda body: zstandard.ZstdDecompressor().decompressobj().decompress(body),
+    "identity": bytes,
+}
+
+
+async def fetch(rig: GatewayRig, path: str, *, raw: bool = False, **headers: str) -> tuple[int, Any, bytes]:
+    """`raw`: the body as it was sent, compressed or not."""
+    sent = {k.replace("_", "-"): v for k, v in headers.items()}
+    async with rig.http.get(rig.url + path, headers=sent, auto_decompress=not raw) as answer:
         return answer.status, answer.headers, await answer.read()
 
 
@@ -50,6 +64,22 @@ async def test_the_generated_documents_are_public_and_kept_by_their_tag(rig: Gat
     again, same, nothing = await fetch(rig, path, If_None_Match=headers["ETag"])
     assert (again, nothing, same["ETag"]) == (304, b"", headers["ETag"])
     assert (await fetch(rig, path, If_None_Match='"another"'))[0] == 200
+
+
+async def test_documents_are_compressed_and_each_coding_has_its_own_tag(rig: GatewayRig) -> None:
+    seen = {}
+    for coding in ("gzip", "br", "zstd", "identity"):
+        _, first, content = await fetch(rig, OPENAPI_PATH, raw=True, Accept_Encoding=coding)
+        _, second, again = await fetch(rig, OPENAPI_PATH, raw=True, Accept_Encoding=coding)
+        assert first.get("Content-Encoding", "identity") == coding
+        assert content == again
+        assert READERS[coding](content) == OPENAPI.read_bytes()
+        assert first["ETag"] == second["ETag"]
+        assert "Accept-Encoding" in first["Vary"]
+        status, _, nothing = await fetch(rig, OPENAPI_PATH, Accept_Encoding=coding, If_None_Match=first["ETag"])
+        assert (status, nothing) == (304, b"")
+        seen[first["ETag"]] = coding
+    assert len(seen) == 4
 
 
 async def test_the_page_brings_everything_from_its_own_origin(rig: GatewayRig) -> None:
@@ -81,6 +111,8 @@ def check(document: Document, template: str, method: str, answer: Answer) -> Non
     for name, header in response["headers"].items():
         if resolved(document, header).get("required"):
             assert name in answer.headers
+    told = {"ETag", "Location", "Retry-After", "Idempotency-Replayed", "Content-Language", "X-Request-ID"}
+    assert told & set(answer.headers) <= response["headers"].keys() | {"Content-Language"}
     if "content" not in response:
         assert answer.document is None
         return
@@ -114,6 +146,9 @@ CALLS = [
     ("GET", ITEMS_PATH, ITEMS_PATH, None, {"Accept": "text/html"}),
     ("GET", ITEM_PATH, ITEM_TEMPLATE, None, {}),
     ("GET", f"{ITEMS_PATH}/x", ITEM_TEMPLATE, None, {"Accept_Language": "en"}),
+    ("GET", ITEM_PATH, ITEM_TEMPLATE, None, {"If_None_Match": "*", "X_Request_Timeout": "2.5", "X_Request_ID": "mine"}),
+    ("GET", ITEM_PATH, ITEM_TEMPLATE, None, {"X_Request_Timeout": "soon"}),
+    ("POST", DOWNLOADS_PATH, DOWNLOADS_PATH, body("downloadRequest", product_id=PRODUCT), {"Idempotency_Key": "one"}),
     ("PATCH", ITEM_PATH, ITEM_TEMPLATE, body("libraryItemUpdate", is_hidden=True), {"Accept": "application/json"}),
     ("PATCH", ITEM_PATH, ITEM_TEMPLATE, body("libraryItemUpdate", user_rating=9, colour="red"), {}),
     ("PATCH", ITEM_PATH, ITEM_TEMPLATE, body("what"), {}),

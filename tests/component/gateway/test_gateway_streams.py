@@ -12,6 +12,7 @@ from aiohttp import WSMsgType
 from yarl import URL
 
 from chassis.errors import DomainError, Kind
+from chassis.reasons import REASONS
 from tests.component.gateway.gateway_rig import (
     ORIGIN,
     PRODUCT,
@@ -417,6 +418,7 @@ async def test_a_reader_past_its_buffer_is_closed_with_4408():
         *events, farewell = [json.loads(payload) for opcode, payload in frames if opcode == 1]
         assert [event["id"] for event in events] == [f"1-{index + 1}" for index in range(len(events))]
         assert (farewell["event_type"], farewell["payload"]["code"]) == ("stream.error", "SLOW_READER")
+        assert farewell["payload"]["detail"] == REASONS["SLOW_READER"].detail["ru"]
         assert farewell["id"] == events[-1]["id"]
         assert int.from_bytes(frames[-1][1][:2]) == 4408
         await slow.close()

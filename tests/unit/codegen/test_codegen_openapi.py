@@ -138,6 +138,31 @@ def test_entity_tags_are_documented_where_they_are_taken_and_given(real: Any) ->
     assert {"412", "413", "428"} <= put["responses"].keys()
 
 
+def test_headers_are_documented_where_they_hold_and_only_there(real: Any) -> None:
+    routes = {(route.method, route.path): route for route in ROUTES}
+    for verb, path, operation in operations(real):
+        route = routes[verb, path]
+        taken = {one["name"] for one in operation["parameters"] if one["in"] == "header"}
+        given = operation["responses"][str(route.success_status)]["headers"].keys()
+        is_tagged = verb == "GET" and not route.signed_urls
+        takes_key = verb == "POST" and not route.signed_urls
+        is_counted = route.access.rate_class != "none"
+        assert {"Accept-Language", "X-Request-ID", "X-Request-Timeout"} <= taken
+        assert ("If-None-Match" in taken) == is_tagged == ("304" in operation["responses"]), path
+        assert ("Idempotency-Key" in taken) == takes_key == ("Idempotency-Replayed" in given)
+        assert ("If-Match" in taken) == (route.if_match_field is not None)
+        assert ("X-RateLimit-Remaining" in given) == is_counted
+        assert not is_tagged or "ETag" in given
+
+
+def test_who_is_told_to_wait_is_told_how_long(real: Any) -> None:
+    for response in real["components"]["responses"].values():
+        codes = set(next(iter(response["content"].values()))["examples"])
+        waits = codes & {"RATE_LIMIT_EXCEEDED", "SERVICE_UNAVAILABLE", "IDEMPOTENCY_KEY_IN_USE"}
+        assert ("Retry-After" in response["headers"]) or not waits
+        assert ("X-RateLimit-Reset" in response["headers"]) == ("RATE_LIMIT_EXCEEDED" in codes)
+
+
 def test_query_parameters_that_must_be_sent_are_required(real: Any) -> None:
     parameters = real["paths"]["/api/v1/download-client/versions"]["get"]["parameters"]
     assert {one["name"] for one in parameters if one.get("required")} == {"product_id"}

@@ -145,3 +145,13 @@ def test_503_always_says_when_to_try_again(given, sent):
     assert response.status == 503
     assert response.headers["Retry-After"] == sent
     assert orjson.loads(response.body)["meta"] == {"trace_id": "t" * 32}
+
+
+def test_every_missing_member_is_named():
+    names = ("product_id", "to_version_id")
+    violations = [FieldViolation(name, "value is required", "required") for name in names]
+    error = DomainError(Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", violations=violations)
+    pointers = {name: f"/data/attributes/{name}" for name in names}
+    told = of_error(error, "ru", pointers=pointers, document={"data": {"type": "x", "attributes": {}}})
+    assert [one.source for one in told] == [Source("pointer", "/data/attributes")] * 2
+    assert [one.meta["member"] for one in told] == [f"/data/attributes/{name}" for name in names]

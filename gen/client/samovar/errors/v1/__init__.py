@@ -272,6 +272,11 @@ class ErrorReason(betterproto2.Enum):
     Idempotency key in use.
     """
 
+    SLOW_READER = 52
+    """
+    A stream's client does not read. Only on WebSockets, which it closes with 4408.
+    """
+
     INSTALLATION_NOT_FOUND = 80
     """
     Installation not found.
@@ -336,6 +341,7 @@ class ErrorReason(betterproto2.Enum):
             36: "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE",
             50: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
             51: "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE",
+            52: "ERROR_REASON_SLOW_READER",
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
             81: "ERROR_REASON_VERIFICATION_NOT_FOUND",
         }
@@ -394,6 +400,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_INSUFFICIENT_CLIENT_DISK_SPACE": 36,
             "ERROR_REASON_IDEMPOTENCY_KEY_REUSED": 50,
             "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE": 51,
+            "ERROR_REASON_SLOW_READER": 52,
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
             "ERROR_REASON_VERIFICATION_NOT_FOUND": 81,
         }
