@@ -44,12 +44,13 @@ def make_context(
     trusted_proxies: Collection[Network],
     request_id_characters: int,
 ) -> RequestContext:
-    media_type = choose_media_type(request.headers.getall(hdrs.ACCEPT, ()), request.headers.get(hdrs.CONTENT_TYPE))
+    headers = request.headers
+    media_type = choose_media_type(tuple(headers.getall(hdrs.ACCEPT, ())), headers.get(hdrs.CONTENT_TYPE))
     return RequestContext(
-        request_id=request_id(request.headers.get(REQUEST_ID_HEADER), request_id_characters),
+        request_id=request_id(headers.get(REQUEST_ID_HEADER), request_id_characters),
         trace_id=trace_id,
-        client_ip=client_ip(request.remote, request.headers.getall(FORWARDED_FOR_HEADER, ()), trusted_proxies),
-        language=choose_language(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())),
+        client_ip=client_ip(request.remote, headers.getall(FORWARDED_FOR_HEADER, ()), trusted_proxies),
+        language=choose_language(tuple(headers.getall(hdrs.ACCEPT_LANGUAGE, ()))),
         media_type=media_type or JSON_API,
         acceptable=media_type is not None,
     )
@@ -65,7 +66,7 @@ def request_id(given: str | None, limit_characters: int) -> str:
 def client_ip(peer: str | None, forwarded: Collection[str], trusted: Collection[Network]) -> str:
     """The address nearest to us that is not a trusted proxy's; what stands left of it was written by who knows whom."""
     address = peer or ""
-    if not _is_trusted(address, trusted):
+    if not trusted or not _is_trusted(address, trusted):
         return address
     hops = [hop.strip() for header in forwarded for hop in header.split(",")]
     for hop in reversed(hops):
