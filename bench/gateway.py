@@ -51,7 +51,7 @@ UNCOUNTED_PERMITS = 1_000_000
 @dataclass(frozen=True, slots=True)
 class Plan:
     rounds: int
-    seconds: float
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def assert_equal_answers(sides: Sequence[Side], cases: Sequence[Case], bas
                 raise AssertionError(f"{case.name}: {sides[0].name} says {first}, {name} says {meaning}")
 
 
-async def turn(case: Case, side: Side, base: Ground, seconds: float) -> Measured:
+async def turn(case: Case, side: Side, base: Ground, seconds: int) -> Measured:
     """Loads one side for a while."""
     sent = _sent(case, side)
     body = base.folder / "body"
@@ -107,7 +107,7 @@ async def turn(case: Case, side: Side, base: Ground, seconds: float) -> Measured
         "BENCH_BODY": str(body),
         "BENCH_TOKENS": str(base.tokens),
     }
-    words = (wrk_program(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "-s", str(LOAD))
+    words = (wrk_program(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(LOAD))
     before = side.cpu_seconds()
     process = await asyncio.create_subprocess_exec(
         *words,
@@ -202,9 +202,9 @@ def main() -> int:
         "--quick", action="store_true", help="one short round of each: proves that it runs, measures nothing"
     )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one turn")
+    parser.add_argument("--seconds", type=int, default=3, help="of one turn")
     given = parser.parse_args()
-    plan = Plan(1, 1.0) if given.quick else Plan(given.rounds, given.seconds)
+    plan = Plan(1, 1) if given.quick else Plan(given.rounds, given.seconds)
     try:
         wrk_program()
         envoy_program()

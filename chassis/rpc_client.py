@@ -192,9 +192,9 @@ class ServiceChannel:
         rest: dict[str, Any],
     ) -> Any:
         def begin(token: str | None) -> Any:
-            span = instruments.start(None)
+            span, trace_pairs = instruments.start_outgoing()
             started = time.perf_counter()
-            call = start(request, timeout=timeout, metadata=_carried(span, metadata, token), **rest)
+            call = start(request, timeout=timeout, metadata=_carried(trace_pairs, metadata, token), **rest)
             call.add_done_callback(lambda done: _ended(_code_of(done), instruments, span, started))
             return call
 
@@ -219,15 +219,14 @@ class _Pairs(grpc.aio.Metadata):
         return iter(self._pairs)
 
 
-def _carried(span: Span, metadata: Metadata | None, token: str | None) -> _Pairs:
+def _carried(trace_pairs: list[tuple[str, str]], metadata: Metadata | None, token: str | None) -> _Pairs:
     """The caller's metadata, and ours where the caller did not set it."""
-    carried = list(metadata or ())
-    given = {key for key, _ in carried}
-    carried.extend(telemetry.carried(span))
+    carried: list[tuple[str, str | bytes]] = [*trace_pairs, *(metadata or ())]
     if token is not None:
         carried.append((SERVICE_AUTHORIZATION, f"Bearer {token}"))
     caller = find_caller()
     if caller is not None:
+        given = {key for key, _ in carried}
         if REQUEST_ID not in given:
             carried.append((REQUEST_ID, caller.request_id))
         if ACCEPT_LANGUAGE not in given:
@@ -305,10 +304,10 @@ class _Unary:
         token = None
         if self._tokens is not None:
             token = self._tokens.cached(self._audience) or await self._tokens.token(self._audience)
-        span = self._instruments.start(None)
+        span, trace_pairs = self._instruments.start_outgoing()
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
-        carried = _carried(span, self._metadata, token)
+        carried = _carried(trace_pairs, self._metadata, token)
         self._call = self._start(self._request, timeout=self._timeout, metadata=carried, **self._rest)
         if self._cancelled:
             self._call.cancel()

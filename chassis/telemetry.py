@@ -18,26 +18,24 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import start_http_server
+
+from chassis.call_metrics import CallMetrics, CallSeries
 
 TRACER_NAME = "samovar"
 EXPORT_TIMEOUT_SECONDS = 3
 
-DURATION_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
-
-SERVER_CALLS: Final = Counter("rpc_server_calls", "RPCs answered", ("method", "code"))
-SERVER_SECONDS: Final = Histogram(
-    "rpc_server_duration_seconds",
-    "Time to answer an RPC (for a stream: its life)",
+SERVER_CALLS: Final = CallMetrics(
+    ("rpc_server_calls", "rpc_server_duration_seconds"),
+    ("RPCs answered", "Time to answer an RPC (for a stream: its life)"),
     ("method",),
-    buckets=DURATION_BUCKETS_SECONDS,
+    "code",
 )
-CLIENT_CALLS: Final = Counter("rpc_client_calls", "RPCs made to other services", ("method", "code"))
-CLIENT_SECONDS: Final = Histogram(
-    "rpc_client_duration_seconds",
-    "Time until another service answered",
+CLIENT_CALLS: Final = CallMetrics(
+    ("rpc_client_calls", "rpc_client_duration_seconds"),
+    ("RPCs made to other services", "Time until another service answered"),
     ("method",),
-    buckets=DURATION_BUCKETS_SECONDS,
+    "code",
 )
 
 SERVER_FAULTS: Final = frozenset(
@@ -118,15 +116,16 @@ def inject(context: Context | None = None) -> dict[str, str]:
     return carrier
 
 
-def carried(span: Span) -> list[tuple[str, str]]:
-    """What `inject` puts into a carrier for the span, as metadata."""
-    context = span.get_span_context()
-    if not context.is_valid:
+def carried(span: Span, *, new_id: bool = False) -> list[tuple[str, str]]:
+    """What `inject` puts into a carrier for the span, as metadata; with `new_id` for a span below it that is its id alone."""
+    trace_id, span_id, _, flags, state, is_valid = span.get_span_context()
+    if not is_valid:
         return []
-    flags = int(context.trace_flags)
-    pairs = [("traceparent", f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}")]
-    if context.trace_state:
-        pairs.append(("tracestate", context.trace_state.to_header()))
+    if new_id:
+        span_id = getrandbits(64) | 1
+    pairs = [("traceparent", f"00-{trace_id:032x}-{span_id:016x}-{'01' if flags & 1 else '00'}")]
+    if state:
+        pairs.append(("tracestate", state.to_header()))
     return pairs
 
 
@@ -148,35 +147,35 @@ class RpcInstruments:
     kind: SpanKind
     span_name: str
     attributes: Mapping[str, str]
-    seconds: Histogram
-    calls: Mapping[grpc.StatusCode, Counter]
+    series: CallSeries
 
     def start(self, parent: Context | None) -> Span:
         """A span of one call, with the attributes that OpenTelemetry's RPC conventions ask for; None = under the running one."""
         return start_span(self.span_name, parent, self.kind, self.attributes)
 
+    def start_outgoing(self) -> tuple[Span, list[tuple[str, str]]]:
+        """A call's span under the running one, and what tells it to the other side. Where nobody sees spans, the running one stands
+        for it, and only the other side is told of another.
+        """
+        if _Recording.is_off:
+            running = trace.get_current_span()
+            if running.get_span_context().is_valid:
+                return running, carried(running, new_id=True)
+        span = self.start(None)
+        return span, carried(span)
+
     def end(self, span: Span, code: grpc.StatusCode, seconds: float) -> None:
-        if span.is_recording():
-            span.set_attribute("rpc.grpc.status_code", code.value[0])
-            failed = code in SERVER_FAULTS if self.kind is SpanKind.SERVER else code is not grpc.StatusCode.OK
-            if failed:
-                span.set_status(Status(StatusCode.ERROR, code.name))
-        span.end()
-        self.calls[code].inc()
-        self.seconds.observe(seconds)
+        if not _Recording.is_off:
+            if span.is_recording():
+                span.set_attribute("rpc.grpc.status_code", code.value[0])
+                failed = code in SERVER_FAULTS if self.kind is SpanKind.SERVER else code is not grpc.StatusCode.OK
+                if failed:
+                    span.set_status(Status(StatusCode.ERROR, code.name))
+            span.end()
+        self.series.record(_NAMES[code], seconds)
 
 
-class _CallsByCode(dict[grpc.StatusCode, Counter]):
-    """Counters of one method, each made when its code is first seen: those that never happen are no series."""
-
-    def __init__(self, counter: Counter, method: str) -> None:
-        super().__init__()
-        self._counter = counter
-        self._method = method
-
-    def __missing__(self, code: grpc.StatusCode) -> Counter:
-        found = self[code] = self._counter.labels(self._method, code.name)
-        return found
+_NAMES = {code: code.name for code in grpc.StatusCode}
 
 
 @cache
@@ -184,13 +183,12 @@ def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
     """For `/package.Service/Method`, as server or as client."""
     path = method.lstrip("/")
     service, _, name = path.partition("/")
-    calls, seconds = (SERVER_CALLS, SERVER_SECONDS) if kind is SpanKind.SERVER else (CLIENT_CALLS, CLIENT_SECONDS)
+    calls = SERVER_CALLS if kind is SpanKind.SERVER else CLIENT_CALLS
     return RpcInstruments(
         kind=kind,
         span_name=path,
         attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-        seconds=seconds.labels(method),
-        calls=_CallsByCode(calls, method),
+        series=calls.of(method),
     )
 
 

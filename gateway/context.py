@@ -4,15 +4,18 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from uuid import UUID, uuid4
+from random import getrandbits
+from uuid import UUID
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from gateway.negotiation import JSON_API, choose_language, choose_media_type
 from gateway.settings import Network
 
-REQUEST_ID_HEADER = "X-Request-ID"
-FORWARDED_FOR_HEADER = "X-Forwarded-For"
+# What aiohttp looks headers up by; a plain string is folded to lower case each time.
+REQUEST_ID_HEADER = istr("X-Request-ID")
+FORWARDED_FOR_HEADER = istr("X-Forwarded-For")
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=@-]+$")
 
@@ -60,7 +63,13 @@ def request_id(given: str | None, limit_characters: int) -> str:
     """The client's own id when it is harmless in headers and logs, a new one otherwise."""
     if given and len(given) <= limit_characters and _REQUEST_ID.match(given):
         return given
-    return str(uuid4())
+    return _new_id()
+
+
+def _new_id() -> str:
+    """A UUID (version 4) as text; nobody is kept from guessing it, so it need not come from the operating system."""
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def client_ip(peer: str | None, forwarded: Collection[str], trusted: Collection[Network]) -> str:

@@ -5,6 +5,7 @@ preflights and the one place where errors become answers. No stack trace leaves 
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
+from itertools import chain
 from logging import getLogger
 from urllib.parse import quote
 
@@ -14,12 +15,12 @@ from opentelemetry import context as tracing
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
-from prometheus_client import Counter, Histogram
 
 from chassis.access import Caller, caller_scope
+from chassis.call_metrics import CallMetrics
 from chassis.errors import DomainError
 from chassis.logs import hash_user, write_line
-from chassis.telemetry import DURATION_BUCKETS_SECONDS, extract, start_span
+from chassis.telemetry import extract, start_span
 from gateway.context import CONTEXT, RequestContext, make_context
 from gateway.contract import Problem
 from gateway.cors import is_preflight, preflight_response
@@ -32,12 +33,11 @@ from gateway.settings import Network
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-REQUESTS = Counter("gateway_http_requests", "HTTP requests answered", ("method", "route", "status"))
-SECONDS = Histogram(
-    "gateway_http_request_duration_seconds",
-    "Time to answer an HTTP request (for a WebSocket: its life)",
+REQUESTS = CallMetrics(
+    ("gateway_http_requests", "gateway_http_request_duration_seconds"),
+    ("HTTP requests answered", "Time to answer an HTTP request (for a WebSocket: its life)"),
     ("method", "route"),
-    buckets=DURATION_BUCKETS_SECONDS,
+    "status",
 )
 
 STATUS_CLIENT_LEFT = 499
@@ -129,7 +129,8 @@ def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
 def _check_size(request: web.Request, limits: Limits) -> None:
     if len(request.raw_path) > limits.url_bytes:
         raise Refused(Problem("URI_TOO_LONG"))
-    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > limits.headers_bytes:
+    raw = request.raw_headers
+    if sum(map(len, chain.from_iterable(raw))) + 4 * len(raw) > limits.headers_bytes:
         raise Refused(Problem("HEADERS_TOO_LARGE"))
 
 
@@ -174,26 +175,12 @@ def _redact(part: str) -> str:
     return part if is_plain and name.lower() not in SECRET_PARAMETERS else f"{quote(name, safe='%[]')}=***"
 
 
-class _Counted(dict[tuple[str, str, int], tuple[Counter, Histogram]]):
-    """What is counted by method, route and status: there are so many of each, and looking a metric up costs more than using it."""
-
-    def __missing__(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
-        method, route, status = key
-        found = self[key] = REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)
-        return found
-
-
-_COUNTED = _Counted()
-
-
 def _known_method(method: str) -> str:
     return method if method in _METHODS else "OTHER"
 
 
 def _count(method: str, route: str, status: int, seconds: float) -> None:
-    requests, durations = _COUNTED[_known_method(method), route, status]
-    requests.inc()
-    durations.observe(seconds)
+    REQUESTS.of(_known_method(method), route).record(str(status), seconds)
 
 
 def _log_request(

@@ -37,4 +37,6 @@ def test_a_method_is_measured_by_instruments_made_once():
     assert telemetry.rpc_instruments("/a.v1.B/C", SpanKind.CLIENT) is first
     assert first.span_name == "a.v1.B/C"
     assert first.attributes == {"rpc.system": "grpc", "rpc.service": "a.v1.B", "rpc.method": "C"}
-    assert first.calls[grpc.StatusCode.OK] is first.calls[grpc.StatusCode.OK]
+    before = first.series.outcomes.get("OK", 0)
+    first.end(first.start(None), grpc.StatusCode.OK, 0.004)
+    assert first.series.outcomes["OK"] == before + 1
