@@ -3,12 +3,10 @@
 Used by the access interceptor; servicers read `current_caller()`. Contract: section 5, "Who is calling".
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from google.protobuf import descriptor_pool
@@ -38,9 +36,8 @@ class AccessRule:
     services: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who makes the running call.
+class Caller(NamedTuple):
+    """Who makes the running call. A tuple, because each call makes one or two: a frozen dataclass takes six times as long to make.
 
     `user_id`, `roles`, `permissions` come from the user's own token, `service` from a service token or a client certificate;
     either may be absent. `language` is `ru` or `en`.
@@ -87,14 +84,20 @@ def set_caller(caller: Caller) -> None:
     _current.set(caller)
 
 
-@contextmanager
-def caller_scope(caller: Caller) -> Iterator[Caller]:
+class caller_scope:  # noqa: N801  used like a function; a generator's context manager costs three times as much
     """Runs a block as if `caller` had called: for tests and for work done in a caller's name outside of a call."""
-    token = _current.set(caller)
-    try:
-        yield caller
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_caller", "_token")
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def __enter__(self) -> Caller:
+        self._token = _current.set(self._caller)
+        return self._caller
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 @cache

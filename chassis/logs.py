@@ -4,12 +4,16 @@ the standard library (`getLogger(__name__)`, facts in `extra`); chassis.program 
 
 import logging
 import sys
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
-from logging.handlers import QueueHandler, QueueListener
-from queue import SimpleQueue
 from typing import IO, Any
+from uuid import UUID
 
 import orjson
 from opentelemetry import trace
@@ -17,14 +21,31 @@ from opentelemetry import trace
 from chassis.access import find_caller
 
 USER_HASH_DIGITS = 16
+USERS_REMEMBERED = 10_000
+
+COLLECT_SECONDS = 0.05
+"""Lines of so long are written at once. A writer that wakes for every line would take the interpreter from the event loop each
+time, which costs more than the line.
+"""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "grpc": logging.WARNING}
 
 
-def hash_user(user_id: object) -> str:
+@lru_cache(USERS_REMEMBERED)
+def hash_user(user_id: UUID) -> str:
     """How a user appears in logs: enough to follow one, not enough to name one."""
     return sha256(str(user_id).encode()).hexdigest()[:USER_HASH_DIGITS]
+
+
+@lru_cache(2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _time_text(created: float) -> str:
+    seconds = int(created)
+    return f"{_second(seconds)}.{int((created - seconds) * 1000):03}+00:00"
 
 
 class JsonFormatter(logging.Formatter):
@@ -36,7 +57,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _time_text(record.created),
             "level": record.levelname,
             "service": self._service,
             "logger": record.name,
@@ -50,7 +71,11 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return _dump(line)
+
+
+def _dump(line: Mapping[str, Any]) -> str:
+    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _context() -> Mapping[str, str]:
@@ -68,22 +93,96 @@ def _context() -> Mapping[str, str]:
     return found
 
 
-class _LineHandler(QueueHandler):
-    """Renders at once and leaves the writing to a thread: a slow pipe must not stop the event loop."""
+class _Writer:
+    """Writes lines from a thread of its own, a collection at a time: a slow pipe must not stop the event loop."""
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        line = self.format(record)
-        return logging.makeLogRecord({"msg": line, "levelno": record.levelno, "levelname": record.levelname})
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        self._filled = threading.Event()
+        self._urgent = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="log writer", daemon=True)
+        self._thread.start()
+
+    def put(self, line: str, *, urgent: bool) -> None:
+        """Adds a line, from any thread. An urgent one is not held back: the process may be about to end."""
+        self._lines.append(line)
+        if urgent:
+            self._urgent.set()
+        if not self._filled.is_set():
+            self._filled.set()
+
+    def stop(self) -> None:
+        """Writes what is left."""
+        self._stopping = True
+        self._urgent.set()
+        self._filled.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._filled.wait()
+            self._urgent.wait(COLLECT_SECONDS)
+            # In this order: a line that comes in between sets the events again.
+            self._urgent.clear()
+            self._filled.clear()
+            self._write()
+        self._write()
+
+    def _write(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if not lines:
+            return
+        # When nobody reads any more there is nowhere left to say so.
+        with suppress(OSError, ValueError):
+            self._stream.write("\n".join((*lines, "")))
+            self._stream.flush()
+
+
+class _LineHandler(logging.Handler):
+    """Renders at once, while the running call's context is at hand, and leaves the writing to the writer."""
+
+    def __init__(self, writer: _Writer, service: str) -> None:
+        super().__init__()
+        self.writer = writer
+        self.service = service
+        self.setFormatter(JsonFormatter(service))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except (TypeError, ValueError):
+            self.handleError(record)
+            return
+        self.writer.put(line, urgent=record.levelno >= logging.ERROR)
+
+
+def write_line(logger: logging.Logger, message: str, facts: Mapping[str, Any]) -> None:
+    """The same as `logger.info(message, extra=facts)` at a third of its cost, for the one line of every request. `facts` must have
+    what ties the line to its call (trace_id, span_id, request_id, user), for the context is not asked; texts and numbers only.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    handlers = logging.getLogger().handlers
+    if len(handlers) != 1 or not isinstance(handlers[0], _LineHandler) or logger.handlers:
+        logger.info(message, extra=dict(facts))
+        return
+    line = {
+        "time": _time_text(time.time()),
+        "level": "INFO",
+        "service": handlers[0].service,
+        "logger": logger.name,
+        "message": message,
+        **facts,
+    }
+    handlers[0].writer.put(orjson.dumps(line).decode(), urgent=False)
 
 
 def configure(name: str, level: str, *, stream: IO[str] | None = None) -> Callable[[], None]:
     """Sends every log of the process to `stream` (stdout) as JSON; the returned function writes what is left and stops."""
-    queue: SimpleQueue[Any] = SimpleQueue()
-    writer = logging.StreamHandler(stream or sys.stdout)
-    writer.setFormatter(logging.Formatter("%(message)s"))
-    listener = QueueListener(queue, writer)
-    handler = _LineHandler(queue)
-    handler.setFormatter(JsonFormatter(name))
+    writer = _Writer(stream or sys.stdout)
+    handler = _LineHandler(writer, name)
     root = logging.getLogger()
     before, level_before = list(root.handlers), root.level
     root.handlers[:] = [handler]
@@ -91,13 +190,11 @@ def configure(name: str, level: str, *, stream: IO[str] | None = None) -> Callab
     for logger, at_least in _QUIET.items():
         logging.getLogger(logger).setLevel(max(at_least, root.level))
     logging.captureWarnings(capture=True)
-    listener.start()
 
     def stop() -> None:
         logging.captureWarnings(capture=False)
         root.handlers[:] = before
         root.setLevel(level_before)
-        listener.stop()
-        writer.flush()
+        writer.stop()
 
     return stop

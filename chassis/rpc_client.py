@@ -7,7 +7,7 @@ which chassis.error_wire.from_rpc_error reads.
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from logging import getLogger
 from typing import Any, Self, cast
 
@@ -137,7 +137,7 @@ class ServiceChannel:
 
         def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
             seconds = self._deadline(self._timeout_seconds if timeout is None else timeout)
-            return self._call(_DeferredUnary, start, instruments, request, seconds, metadata, rest)
+            return _Unary(self._tokens, self._audience, start, instruments, request, seconds, metadata, rest)
 
         return call
 
@@ -146,7 +146,7 @@ class ServiceChannel:
         instruments = rpc_instruments(method, SpanKind.CLIENT)
 
         def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
-            return self._call(_DeferredStream, start, instruments, request, self._deadline(timeout), metadata, rest)
+            return self._stream(start, instruments, request, self._deadline(timeout), metadata, rest)
 
         return call
 
@@ -182,9 +182,8 @@ class ServiceChannel:
             return seconds
         return remaining if seconds is None else min(seconds, remaining)
 
-    def _call(
+    def _stream(
         self,
-        deferred: "type[_DeferredUnary | _DeferredStream]",
         start: Any,
         instruments: RpcInstruments,
         request: Any,
@@ -193,13 +192,10 @@ class ServiceChannel:
         rest: dict[str, Any],
     ) -> Any:
         def begin(token: str | None) -> Any:
-            span = instruments.start(None)
+            span, trace_pairs = instruments.start_outgoing()
             started = time.perf_counter()
-            carried = _carried(span, metadata)
-            if token is not None:
-                carried.append((SERVICE_AUTHORIZATION, f"Bearer {token}"))
-            call = start(request, timeout=timeout, metadata=carried, **rest)
-            call.add_done_callback(lambda done: _ended(done, instruments, span, started))
+            call = start(request, timeout=timeout, metadata=_carried(trace_pairs, metadata, token), **rest)
+            call.add_done_callback(lambda done: _ended(_code_of(done), instruments, span, started))
             return call
 
         if self._tokens is None:
@@ -207,25 +203,38 @@ class ServiceChannel:
         token = self._tokens.cached(self._audience)
         if token is not None:
             return begin(token)
-        return deferred(self._tokens, self._audience, begin)
+        return _DeferredStream(self._tokens, self._audience, begin)
 
 
-def _carried(span: Span, metadata: Metadata | None) -> list[tuple[str, str | bytes]]:
+class _Pairs(grpc.aio.Metadata):
+    """Metadata that is only sent: grpcio's own makes a dictionary of lists of it first."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str | bytes]]) -> None:
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __iter__(self) -> Iterator[tuple[str, str | bytes]]:
+        return iter(self._pairs)
+
+
+def _carried(trace_pairs: list[tuple[str, str]], metadata: Metadata | None, token: str | None) -> _Pairs:
     """The caller's metadata, and ours where the caller did not set it."""
-    carried = list(metadata or ())
-    given = {key for key, _ in carried}
-    carried.extend(telemetry.inject(trace.set_span_in_context(span)).items())
+    carried: list[tuple[str, str | bytes]] = [*trace_pairs, *(metadata or ())]
+    if token is not None:
+        carried.append((SERVICE_AUTHORIZATION, f"Bearer {token}"))
     caller = find_caller()
     if caller is not None:
+        given = {key for key, _ in carried}
         if REQUEST_ID not in given:
             carried.append((REQUEST_ID, caller.request_id))
         if ACCEPT_LANGUAGE not in given:
             carried.append((ACCEPT_LANGUAGE, caller.language))
-    return carried
+    return _Pairs(carried)
 
 
-def _ended(call: Any, instruments: RpcInstruments, span: Span, started: float) -> None:
-    code = _code_of(call)
+def _ended(code: grpc.StatusCode, instruments: RpcInstruments, span: Span, started: float) -> None:
     instruments.end(span, code, time.perf_counter() - started)
     if code in telemetry.SERVER_FAULTS:
         _log.warning(
@@ -250,15 +259,77 @@ def _code_of(call: Any) -> grpc.StatusCode:
     return grpc.StatusCode.UNKNOWN
 
 
-class _Deferred:
-    """A call that has to wait for its service token first."""
+class _Unary:
+    """A unary call: begun when it is awaited, which is when the outcome is measured, too."""
+
+    __slots__ = (
+        "_audience",
+        "_call",
+        "_cancelled",
+        "_instruments",
+        "_metadata",
+        "_request",
+        "_rest",
+        "_start",
+        "_timeout",
+        "_tokens",
+    )
 
     def __init__(
         self,
-        tokens: ServiceTokenSource,
+        tokens: ServiceTokenSource | None,
         audience: str,
-        begin: Callable[[str], Any],
+        start: Any,
+        instruments: RpcInstruments,
+        request: Any,
+        timeout: float | None,
+        metadata: Metadata | None,
+        rest: dict[str, Any],
     ) -> None:
+        self._tokens = tokens
+        self._audience = audience
+        self._start = start
+        self._instruments = instruments
+        self._request = request
+        self._timeout = timeout
+        self._metadata = metadata
+        self._rest = rest
+        self._call: Any = None
+        self._cancelled = False
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._run().__await__()
+
+    async def _run(self) -> Any:
+        token = None
+        if self._tokens is not None:
+            token = self._tokens.cached(self._audience) or await self._tokens.token(self._audience)
+        span, trace_pairs = self._instruments.start_outgoing()
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        carried = _carried(trace_pairs, self._metadata, token)
+        self._call = self._start(self._request, timeout=self._timeout, metadata=carried, **self._rest)
+        if self._cancelled:
+            self._call.cancel()
+        try:
+            answer = await self._call
+            code = grpc.StatusCode.OK
+        except grpc.aio.AioRpcError as failure:
+            code = failure.code()
+            raise
+        finally:
+            _ended(code, self._instruments, span, started)
+        return answer
+
+    def cancel(self) -> bool:
+        self._cancelled = True
+        return bool(self._call.cancel()) if self._call is not None else True
+
+
+class _DeferredStream:
+    """A stream that has to wait for its service token first."""
+
+    def __init__(self, tokens: ServiceTokenSource, audience: str, begin: Callable[[str], Any]) -> None:
         self._tokens = tokens
         self._audience = audience
         self._begin = begin
@@ -275,16 +346,6 @@ class _Deferred:
         self._cancelled = True
         return bool(self._call.cancel()) if self._call is not None else True
 
-
-class _DeferredUnary(_Deferred):
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._run().__await__()
-
-    async def _run(self) -> Any:
-        return await (await self._start())
-
-
-class _DeferredStream(_Deferred):
     def __aiter__(self) -> AsyncIterator[Any]:
         return self._run()
 

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from random import getrandbits
 from typing import Final
 
 import grpc
@@ -15,28 +16,26 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import start_http_server
+
+from chassis.call_metrics import CallMetrics, CallSeries
 
 TRACER_NAME = "samovar"
 EXPORT_TIMEOUT_SECONDS = 3
 
-DURATION_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
-
-SERVER_CALLS: Final = Counter("rpc_server_calls", "RPCs answered", ("method", "code"))
-SERVER_SECONDS: Final = Histogram(
-    "rpc_server_duration_seconds",
-    "Time to answer an RPC (for a stream: its life)",
+SERVER_CALLS: Final = CallMetrics(
+    ("rpc_server_calls", "rpc_server_duration_seconds"),
+    ("RPCs answered", "Time to answer an RPC (for a stream: its life)"),
     ("method",),
-    buckets=DURATION_BUCKETS_SECONDS,
+    "code",
 )
-CLIENT_CALLS: Final = Counter("rpc_client_calls", "RPCs made to other services", ("method", "code"))
-CLIENT_SECONDS: Final = Histogram(
-    "rpc_client_duration_seconds",
-    "Time until another service answered",
+CLIENT_CALLS: Final = CallMetrics(
+    ("rpc_client_calls", "rpc_client_duration_seconds"),
+    ("RPCs made to other services", "Time until another service answered"),
     ("method",),
-    buckets=DURATION_BUCKETS_SECONDS,
+    "code",
 )
 
 SERVER_FAULTS: Final = frozenset(
@@ -54,13 +53,26 @@ SERVER_FAULTS: Final = frozenset(
 _propagator = TraceContextTextMapPropagator()
 # Asked for before `configure`, it stands for whatever tracer is configured later; asking anew for each span is dear.
 _tracer = trace.get_tracer(TRACER_NAME)
+_NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
+
+
+class _Recording:
+    """Whether anybody gets to see the process's spans. As long as nobody said that nobody does, somebody may."""
+
+    is_off = False
 
 
 def configure(name: str, *, otlp_endpoint: str) -> Callable[[], None]:
     """Sets the process's tracer up; the returned function flushes what is left, blocking for a few seconds at most."""
     provider = make_provider(name, otlp_endpoint=otlp_endpoint)
     trace.set_tracer_provider(provider)
-    return provider.shutdown
+    _Recording.is_off = not otlp_endpoint
+
+    def stop() -> None:
+        _Recording.is_off = False
+        provider.shutdown()
+
+    return stop
 
 
 def make_provider(name: str, *, otlp_endpoint: str) -> TracerProvider:
@@ -78,8 +90,18 @@ def make_provider(name: str, *, otlp_endpoint: str) -> TracerProvider:
     return provider
 
 
-def tracer() -> Tracer:
-    return _tracer
+def start_span(name: str, parent: Context | None, kind: SpanKind, attributes: Mapping[str, str]) -> Span:
+    """A span below the parent context's, or below the running one; it always has ids. One that nobody will see is its ids alone:
+    the SDK would make the same of it, at ten times the price.
+    """
+    if not _Recording.is_off:
+        span = _tracer.start_span(name, context=parent, kind=kind, attributes=attributes)
+        if span.get_span_context().is_valid:
+            return span
+    above = trace.get_current_span(parent).get_span_context()
+    # Zero is no id.
+    trace_id = above.trace_id if above.is_valid else getrandbits(128) | 1
+    return NonRecordingSpan(SpanContext(trace_id, getrandbits(64) | 1, False, _NOT_SAMPLED, above.trace_state))
 
 
 def extract(metadata: Mapping[str, str]) -> Context:
@@ -92,6 +114,19 @@ def inject(context: Context | None = None) -> dict[str, str]:
     carrier: dict[str, str] = {}
     _propagator.inject(carrier, context=context)
     return carrier
+
+
+def carried(span: Span, *, new_id: bool = False) -> list[tuple[str, str]]:
+    """What `inject` puts into a carrier for the span, as metadata; with `new_id` for a span below it that is its id alone."""
+    trace_id, span_id, _, flags, state, is_valid = span.get_span_context()
+    if not is_valid:
+        return []
+    if new_id:
+        span_id = getrandbits(64) | 1
+    pairs = [("traceparent", f"00-{trace_id:032x}-{span_id:016x}-{'01' if flags & 1 else '00'}")]
+    if state:
+        pairs.append(("tracestate", state.to_header()))
+    return pairs
 
 
 def trace_parent() -> str | None:
@@ -112,35 +147,35 @@ class RpcInstruments:
     kind: SpanKind
     span_name: str
     attributes: Mapping[str, str]
-    seconds: Histogram
-    calls: Mapping[grpc.StatusCode, Counter]
+    series: CallSeries
 
     def start(self, parent: Context | None) -> Span:
         """A span of one call, with the attributes that OpenTelemetry's RPC conventions ask for; None = under the running one."""
-        return _tracer.start_span(self.span_name, context=parent, kind=self.kind, attributes=self.attributes)
+        return start_span(self.span_name, parent, self.kind, self.attributes)
+
+    def start_outgoing(self) -> tuple[Span, list[tuple[str, str]]]:
+        """A call's span under the running one, and what tells it to the other side. Where nobody sees spans, the running one stands
+        for it, and only the other side is told of another.
+        """
+        if _Recording.is_off:
+            running = trace.get_current_span()
+            if running.get_span_context().is_valid:
+                return running, carried(running, new_id=True)
+        span = self.start(None)
+        return span, carried(span)
 
     def end(self, span: Span, code: grpc.StatusCode, seconds: float) -> None:
-        if span.is_recording():
-            span.set_attribute("rpc.grpc.status_code", code.value[0])
-            failed = code in SERVER_FAULTS if self.kind is SpanKind.SERVER else code is not grpc.StatusCode.OK
-            if failed:
-                span.set_status(Status(StatusCode.ERROR, code.name))
-        span.end()
-        self.calls[code].inc()
-        self.seconds.observe(seconds)
+        if not _Recording.is_off:
+            if span.is_recording():
+                span.set_attribute("rpc.grpc.status_code", code.value[0])
+                failed = code in SERVER_FAULTS if self.kind is SpanKind.SERVER else code is not grpc.StatusCode.OK
+                if failed:
+                    span.set_status(Status(StatusCode.ERROR, code.name))
+            span.end()
+        self.series.record(_NAMES[code], seconds)
 
 
-class _CallsByCode(dict[grpc.StatusCode, Counter]):
-    """Counters of one method, each made when its code is first seen: those that never happen are no series."""
-
-    def __init__(self, counter: Counter, method: str) -> None:
-        super().__init__()
-        self._counter = counter
-        self._method = method
-
-    def __missing__(self, code: grpc.StatusCode) -> Counter:
-        found = self[code] = self._counter.labels(self._method, code.name)
-        return found
+_NAMES = {code: code.name for code in grpc.StatusCode}
 
 
 @cache
@@ -148,13 +183,12 @@ def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
     """For `/package.Service/Method`, as server or as client."""
     path = method.lstrip("/")
     service, _, name = path.partition("/")
-    calls, seconds = (SERVER_CALLS, SERVER_SECONDS) if kind is SpanKind.SERVER else (CLIENT_CALLS, CLIENT_SECONDS)
+    calls = SERVER_CALLS if kind is SpanKind.SERVER else CLIENT_CALLS
     return RpcInstruments(
         kind=kind,
         span_name=path,
         attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-        seconds=seconds.labels(method),
-        calls=_CallsByCode(calls, method),
+        series=calls.of(method),
     )
 
 

@@ -63,7 +63,7 @@ class Backends:
         self._channels = channels
         self.deadline_seconds = deadline_seconds
         self._breakers = {name: Breaker(name) for name in channels}
-        self._unary: dict[str, Callable[..., Any]] = {}
+        self._unary: dict[str, tuple[Breaker, Callable[..., Any]]] = {}
         self._streams: dict[str, Callable[..., Any]] = {}
 
     @property
@@ -72,11 +72,13 @@ class Backends:
 
     def add(self, route: Route) -> None:
         """Makes a route's method callable. Raises: KeyError when no backend has it."""
-        self._unary[route.rpc] = self._channels[backend_of(route.rpc)].unary_unary(
+        backend = backend_of(route.rpc)
+        start = self._channels[backend].unary_unary(
             route.rpc,
             request_serializer=route.request_type.SerializeToString,
             response_deserializer=route.response_type.FromString,
         )
+        self._unary[route.rpc] = self._breakers[backend], start
 
     def add_stream(self, stream: StreamRoute) -> None:
         """Makes a stream's method callable. Raises: KeyError when no backend has it."""
@@ -96,9 +98,10 @@ class Backends:
         """
         # That a client gave it too little time says nothing about a service.
         is_telling = _is_always_telling if timeout_seconds is None else _is_no_timeout
-        with self._breakers[backend_of(rpc)].watch(is_telling=is_telling):
+        breaker, start = self._unary[rpc]
+        with breaker.watch(is_telling=is_telling):
             try:
-                response: Message = await self._unary[rpc](request, metadata=metadata, timeout=timeout_seconds)
+                response: Message = await start(request, metadata=metadata, timeout=timeout_seconds)
             except grpc.aio.AioRpcError as failure:
                 raise from_rpc_error(failure) from failure
         return response

@@ -3,8 +3,7 @@ instead of each waiting for its own failure. Called by gateway.backends. (M. Nyg
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge
 
@@ -54,36 +53,32 @@ class Breaker:
         if self._open_until is not None:
             self._open_until = self._clock()
 
-    @contextmanager
-    def watch(self, *, is_telling: Callable[[DomainError], bool]) -> Iterator[None]:
+    def watch(self, *, is_telling: Callable[[DomainError], bool]) -> "_Watch":
         """Around one call: lets it pass and learns from how it ends. Nothing is learnt from a failure that is not telling, nor from
         a cancellation.
 
         Raises:
-            DomainError: SERVICE_UNAVAILABLE, with the time to come back, while the breaker is open.
+            DomainError: SERVICE_UNAVAILABLE, with the time to come back, while the breaker is open (when the block is entered).
         """
-        era = self._admit()
-        try:
-            yield
-        except DomainError as error:
-            if error.reason not in FAILURES:
-                self._succeeded(era)
-            elif is_telling(error):
-                self._failed(era)
-            raise
-        else:
-            self._succeeded(era)
-        finally:
-            if era == self._era:
-                self._probing = False
+        return _Watch(self, is_telling)
 
-    def _admit(self) -> int:
+    def begin(self) -> int:
+        """Lets a call pass; what it gives goes back in with `end`. Raises: DomainError SERVICE_UNAVAILABLE."""
         if self._open_until is not None:
             self.check()
             if self._probing:
                 self._refuse(PROBE_RETRY_SECONDS)
             self._probing = True
         return self._era
+
+    def end(self, era: int, raised: BaseException | None, is_telling: Callable[[DomainError], bool]) -> None:
+        """Learns from a call that began in `era` and ended with `raised`."""
+        if raised is None or (isinstance(raised, DomainError) and raised.reason not in FAILURES):
+            self._succeeded(era)
+        elif isinstance(raised, DomainError) and is_telling(raised):
+            self._failed(era)
+        if era == self._era:
+            self._probing = False
 
     def _refuse(self, retry_after_seconds: float) -> None:
         REFUSED.labels(self._backend).inc()
@@ -123,3 +118,20 @@ class Breaker:
         self._probing = False
         self._window_ends_at = 0.0
         OPEN.labels(self._backend).set(int(is_open))
+
+
+class _Watch:
+    """One call under a breaker's eyes. A generator's context manager would cost three times as much, for every request."""
+
+    __slots__ = ("_breaker", "_era", "_is_telling")
+
+    def __init__(self, breaker: Breaker, is_telling: Callable[[DomainError], bool]) -> None:
+        self._breaker = breaker
+        self._is_telling = is_telling
+        self._era = 0
+
+    def __enter__(self) -> None:
+        self._era = self._breaker.begin()
+
+    def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
+        self._breaker.end(self._era, raised, self._is_telling)

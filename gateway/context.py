@@ -4,15 +4,18 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from uuid import UUID, uuid4
+from random import getrandbits
+from uuid import UUID
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from gateway.negotiation import JSON_API, choose_language, choose_media_type
 from gateway.settings import Network
 
-REQUEST_ID_HEADER = "X-Request-ID"
-FORWARDED_FOR_HEADER = "X-Forwarded-For"
+# What aiohttp looks headers up by; a plain string is folded to lower case each time.
+REQUEST_ID_HEADER = istr("X-Request-ID")
+FORWARDED_FOR_HEADER = istr("X-Forwarded-For")
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=@-]+$")
 
@@ -44,12 +47,13 @@ def make_context(
     trusted_proxies: Collection[Network],
     request_id_characters: int,
 ) -> RequestContext:
-    media_type = choose_media_type(request.headers.getall(hdrs.ACCEPT, ()), request.headers.get(hdrs.CONTENT_TYPE))
+    headers = request.headers
+    media_type = choose_media_type(tuple(headers.getall(hdrs.ACCEPT, ())), headers.get(hdrs.CONTENT_TYPE))
     return RequestContext(
-        request_id=request_id(request.headers.get(REQUEST_ID_HEADER), request_id_characters),
+        request_id=request_id(headers.get(REQUEST_ID_HEADER), request_id_characters),
         trace_id=trace_id,
-        client_ip=client_ip(request.remote, request.headers.getall(FORWARDED_FOR_HEADER, ()), trusted_proxies),
-        language=choose_language(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())),
+        client_ip=client_ip(request.remote, headers.getall(FORWARDED_FOR_HEADER, ()), trusted_proxies),
+        language=choose_language(tuple(headers.getall(hdrs.ACCEPT_LANGUAGE, ()))),
         media_type=media_type or JSON_API,
         acceptable=media_type is not None,
     )
@@ -59,13 +63,19 @@ def request_id(given: str | None, limit_characters: int) -> str:
     """The client's own id when it is harmless in headers and logs, a new one otherwise."""
     if given and len(given) <= limit_characters and _REQUEST_ID.match(given):
         return given
-    return str(uuid4())
+    return _new_id()
+
+
+def _new_id() -> str:
+    """A UUID (version 4) as text; nobody is kept from guessing it, so it need not come from the operating system."""
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def client_ip(peer: str | None, forwarded: Collection[str], trusted: Collection[Network]) -> str:
     """The address nearest to us that is not a trusted proxy's; what stands left of it was written by who knows whom."""
     address = peer or ""
-    if not _is_trusted(address, trusted):
+    if not trusted or not _is_trusted(address, trusted):
         return address
     hops = [hop.strip() for header in forwarded for hop in header.split(",")]
     for hop in reversed(hops):

@@ -6,6 +6,7 @@ Tokens travel in a header that pages set themselves, so credentials mode stays o
 from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from gateway.context import CONTEXT, REQUEST_ID_HEADER
 
@@ -29,6 +30,9 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+# As aiohttp keeps them, which is quicker to copy than a dictionary is to read in.
+_SECURITY_HEADERS = CIMultiDict(SECURITY_HEADERS)
 
 PrepareHook = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
@@ -54,11 +58,13 @@ def make_prepare_hook(origins: Collection[str]) -> PrepareHook:
     """The hook that puts the common headers on every answer, WebSocket handshakes included."""
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(SECURITY_HEADERS)
+        headers = response.headers
+        headers.update(_SECURITY_HEADERS)
         context = request.get(CONTEXT)
         if context is not None:
-            response.headers[REQUEST_ID_HEADER] = context.request_id
-            response.headers.update(context.headers)
+            headers[REQUEST_ID_HEADER] = context.request_id
+            if context.headers:
+                headers.update(context.headers)
         if origins:
             _add_cors(request, response, origins)
 

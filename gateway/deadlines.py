@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from multidict import istr
+
 from chassis.errors import DomainError, Kind
 from gateway.contract import Problem
 from gateway.errors import Refused
 
-TIMEOUT_HEADER = "X-Request-Timeout"
+TIMEOUT_HEADER = istr("X-Request-Timeout")
 
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 _DESCRIPTION = "must be a number of seconds greater than 0"

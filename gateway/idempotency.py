@@ -12,6 +12,7 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 from aiohttp import hdrs, web
+from multidict import istr
 from prometheus_client import Counter
 
 from chassis.errors import DomainError
@@ -20,7 +21,7 @@ from gateway.contract import Problem
 from gateway.errors import Refused, ServiceRefused, refusal_response
 from gateway.redis_store import StoreAway
 
-KEY_HEADER = "Idempotency-Key"
+KEY_HEADER = istr("Idempotency-Key")
 KEY_CHARACTERS = 128
 REPLAYED_HEADER = "Idempotency-Replayed"
 KEPT_SECONDS = 24 * 60 * 60

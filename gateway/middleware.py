@@ -3,9 +3,9 @@ preflights and the one place where errors become answers. No stack trace leaves 
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
+from itertools import chain
 from logging import getLogger
 from urllib.parse import quote
 
@@ -13,14 +13,14 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from opentelemetry import context as tracing
 from opentelemetry import trace
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
-from prometheus_client import Counter, Histogram
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
 
 from chassis.access import Caller, caller_scope
+from chassis.call_metrics import CallMetrics
 from chassis.errors import DomainError
-from chassis.logs import hash_user
-from chassis.telemetry import DURATION_BUCKETS_SECONDS, current_trace_id, extract, tracer
+from chassis.logs import hash_user, write_line
+from chassis.telemetry import extract, start_span
 from gateway.context import CONTEXT, RequestContext, make_context
 from gateway.contract import Problem
 from gateway.cors import is_preflight, preflight_response
@@ -33,12 +33,11 @@ from gateway.settings import Network
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-REQUESTS = Counter("gateway_http_requests", "HTTP requests answered", ("method", "route", "status"))
-SECONDS = Histogram(
-    "gateway_http_request_duration_seconds",
-    "Time to answer an HTTP request (for a WebSocket: its life)",
+REQUESTS = CallMetrics(
+    ("gateway_http_requests", "gateway_http_request_duration_seconds"),
+    ("HTTP requests answered", "Time to answer an HTTP request (for a WebSocket: its life)"),
     ("method", "route"),
-    buckets=DURATION_BUCKETS_SECONDS,
+    "status",
 )
 
 STATUS_CLIENT_LEFT = 499
@@ -68,24 +67,32 @@ def observing(limits: Limits, trusted_proxies: Collection[Network]) -> Middlewar
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         route = _route_of(request)
-        with _span(request, route) as span:
-            context = make_context(
-                request,
-                trace_id=current_trace_id(),
-                trusted_proxies=trusted_proxies,
-                request_id_characters=limits.request_id_characters,
-            )
-            request[CONTEXT] = context
-            caller = Caller(client_ip=context.client_ip, request_id=context.request_id, language=context.language)
-            status, size_bytes = STATUS_CLIENT_LEFT, 0
+        parent = _parent_of(request)
+        attributes = {"http.request.method": request.method, "http.route": route}
+        span = start_span(f"{request.method} {route}", parent, SpanKind.SERVER, attributes)
+        ids = span.get_span_context()
+        context = make_context(
+            request,
+            trace_id=f"{ids.trace_id:032x}",
+            trusted_proxies=trusted_proxies,
+            request_id_characters=limits.request_id_characters,
+        )
+        request[CONTEXT] = context
+        caller = Caller(client_ip=context.client_ip, request_id=context.request_id, language=context.language)
+        status, size_bytes = STATUS_CLIENT_LEFT, 0
+        token = tracing.attach(trace.set_span_in_context(span, parent))
+        try:
             with caller_scope(caller):
-                try:
-                    response = await handler(request)
-                    status, size_bytes = response.status, response.content_length or 0
-                finally:
-                    _record(request, context, route, status, size_bytes, time.perf_counter() - started)
-                    span.set_attribute("http.response.status_code", status)
-            return response
+                response = await handler(request)
+            status, size_bytes = response.status, response.content_length or 0
+        finally:
+            tracing.detach(token)
+            seconds = time.perf_counter() - started
+            _count(request.method, route, status, seconds)
+            _log_request(request, context, route, status, size_bytes, seconds, f"{ids.span_id:016x}")
+            span.set_attribute("http.response.status_code", status)
+            span.end()
+        return response
 
     return observe
 
@@ -122,7 +129,8 @@ def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
 def _check_size(request: web.Request, limits: Limits) -> None:
     if len(request.raw_path) > limits.url_bytes:
         raise Refused(Problem("URI_TOO_LONG"))
-    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > limits.headers_bytes:
+    raw = request.raw_headers
+    if sum(map(len, chain.from_iterable(raw))) + 4 * len(raw) > limits.headers_bytes:
         raise Refused(Problem("HEADERS_TOO_LARGE"))
 
 
@@ -146,30 +154,18 @@ def _route_of(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unknown"
 
 
-@contextmanager
-def _span(request: web.Request, route: str) -> Iterator[Span]:
-    """The request's span, below the client's own when it sent a `traceparent`. There is a trace id in any case."""
-    carrier = {name: request.headers[name] for name in ("traceparent", "tracestate") if name in request.headers}
-    parent = extract(carrier)
-    attributes = {"http.request.method": request.method, "http.route": route}
-    span = tracer().start_span(f"{request.method} {route}", context=parent, kind=SpanKind.SERVER, attributes=attributes)
-    if not span.get_span_context().is_valid:
-        ids = RandomIdGenerator()
-        span = NonRecordingSpan(
-            SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False, trace_flags=TraceFlags(0)),
-        )
-    token = tracing.attach(trace.set_span_in_context(span, parent))
-    try:
-        yield span
-    finally:
-        tracing.detach(token)
-        span.end()
+def _parent_of(request: web.Request) -> Context:
+    """The client's own span when it sent a `traceparent`; nothing otherwise, whatever runs here."""
+    headers = request.headers
+    if "traceparent" not in headers:
+        return Context()
+    return extract({name: headers[name] for name in ("traceparent", "tracestate") if name in headers})
 
 
 def redacted_query(request: web.Request) -> str:
     """The query for the log: secrets go by their names only."""
-    parts = ascii_url(request.rel_url.raw_query_string).split("&")
-    return "&".join(_redact(part) for part in parts)
+    query = request.rel_url.raw_query_string
+    return "&".join(_redact(part) for part in ascii_url(query).split("&")) if query else ""
 
 
 def _redact(part: str) -> str:
@@ -179,17 +175,29 @@ def _redact(part: str) -> str:
     return part if is_plain and name.lower() not in SECRET_PARAMETERS else f"{quote(name, safe='%[]')}=***"
 
 
-def _record(
-    request: web.Request, context: RequestContext, route: str, status: int, size_bytes: int, seconds: float
+def _known_method(method: str) -> str:
+    return method if method in _METHODS else "OTHER"
+
+
+def _count(method: str, route: str, status: int, seconds: float) -> None:
+    REQUESTS.of(_known_method(method), route).record(str(status), seconds)
+
+
+def _log_request(
+    request: web.Request,
+    context: RequestContext,
+    route: str,
+    status: int,
+    size_bytes: int,
+    seconds: float,
+    span_id: str,
 ) -> None:
-    method = request.method if request.method in _METHODS else "OTHER"
-    REQUESTS.labels(method, route, str(status)).inc()
-    SECONDS.labels(method, route).observe(seconds)
-    if request.path in UNLOGGED_PATHS:
+    path = request.rel_url.raw_path
+    if path in UNLOGGED_PATHS:
         return
     facts = {
-        "method": method,
-        "path": ascii_url(request.rel_url.raw_path),
+        "method": _known_method(request.method),
+        "path": ascii_url(path),
         "query": redacted_query(request),
         "route": route,
         "status": status,
@@ -198,7 +206,8 @@ def _record(
         "client_ip": context.client_ip,
         "request_id": context.request_id,
         "trace_id": context.trace_id,
+        "span_id": span_id,
     }
     if context.user_id is not None:
         facts["user"] = hash_user(context.user_id)
-    _access_log.info("request", extra=facts)
+    write_line(_access_log, "request", facts)

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 JSON_API = "application/vnd.api+json"
 JSON = "application/json"
 
 LANGUAGES = ("ru", "en")
 DEFAULT_LANGUAGE = "ru"
+
+HEADERS_REMEMBERED = 256
+"""Clients come with a handful of different headers; what they ask for is worked out once each."""
 
 _SPLIT_LIST = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
 _SPLIT_PARAMETERS = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')
@@ -55,7 +59,8 @@ def qualities_of(headers: Iterable[str]) -> Mapping[str, float]:
     return found
 
 
-def choose_media_type(accept: Iterable[str], content_type: str | None) -> str | None:
+@lru_cache(HEADERS_REMEMBERED)
+def choose_media_type(accept: tuple[str, ...], content_type: str | None) -> str | None:
     """What the answer is written as: JSON:API, or plain JSON when that is preferred or, all else equal, was sent.
 
     An instance of the JSON:API type with parameters other than `profile` does not count (we know no `ext`). None = nothing that
@@ -86,6 +91,7 @@ def _quality_of(candidate: str, instances: Iterable[_Instance]) -> float:
     return found[max(found)] if found else 0.0
 
 
+@lru_cache(HEADERS_REMEMBERED)
 def is_supported_content_type(content_type: str | None) -> bool:
     """True for a body that we read: JSON:API without foreign parameters, or JSON in UTF-8."""
     if content_type is None:
@@ -101,7 +107,8 @@ def _media_type(content_type: str) -> tuple[str, Mapping[str, str]]:
     return name.lower(), _parameters(rest)
 
 
-def choose_language(accept_language: Iterable[str]) -> str:
+@lru_cache(HEADERS_REMEMBERED)
+def choose_language(accept_language: tuple[str, ...]) -> str:
     """`en` when the client prefers it to Russian, otherwise `ru`. Between equals the one named first wins."""
     qualities: dict[str, float] = {}
     for instance in _instances(accept_language):

@@ -2,6 +2,7 @@
 caller's own spelling (`page` or `page[number]`). Contract: section 1; JSON:API 1.1, section 9.5.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, quote, unquote_plus
 
@@ -14,10 +15,13 @@ BRACKET_SPELLINGS = {"page": BRACKET_NUMBER, "limit": "page[size]"}
 BRACKET_NAMES = frozenset(BRACKET_SPELLINGS.values())
 
 _URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
+_is_url = re.compile(r"[A-Za-z0-9!$%&'()*+,\-./:;=?@\[\]_~]*").fullmatch
 
 
 def ascii_url(raw: str) -> str:
     """A path or query as received, with anything that no URL may contain percent-encoded: it goes back out in links and logs."""
+    if _is_url(raw):
+        return raw
     return quote(raw.encode("utf-8", "surrogateescape"), safe=_URL_CHARACTERS)
 
 
@@ -27,6 +31,8 @@ def parse_query(raw: str, *, limit: int) -> Query:
     Raises:
         Refused: INVALID_QUERY_PARAMETER for what is not UTF-8, or for more than `limit` parameters.
     """
+    if not raw:
+        return ()
     try:
         return parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=limit)
     except UnicodeDecodeError:

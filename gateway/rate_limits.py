@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from multidict import istr
 from prometheus_client import Counter
 
 from chassis.errors import DomainError, Kind
@@ -23,9 +24,9 @@ BATCHES_PER_BUDGET = 30
 """Permits are leased a thirtieth of the budget at a time: 20 of 600, 4 of 120. What a lease does not use within the period is
 lost to its user, so it must stay little even when many gateways hold one.
 """
-LIMIT_HEADER = "X-RateLimit-Limit"
-REMAINING_HEADER = "X-RateLimit-Remaining"
-RESET_HEADER = "X-RateLimit-Reset"
+LIMIT_HEADER = istr("X-RateLimit-Limit")
+REMAINING_HEADER = istr("X-RateLimit-Remaining")
+RESET_HEADER = istr("X-RateLimit-Reset")
 """Seconds until the whole budget is there again."""
 
 UNCOUNTED = Counter(

@@ -9,6 +9,7 @@ we send is secret to who asked for it; our own tokens travel in headers.
 import asyncio
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 
@@ -25,6 +26,7 @@ Kept = dict[str | None, tuple[str, bytes]]
 """Tag and body by coding."""
 KEPT: web.ResponseKey[Kept] = web.ResponseKey("kept", Kept)
 """For answers that are always the same: whoever makes one puts in a dict of its own, and it is hashed and compressed once."""
+CONTENT_TYPES_REMEMBERED = 64
 NO_STORE = "no-store"
 NO_TRANSFORM = "no-transform"
 
@@ -47,9 +49,11 @@ def representing() -> Middleware:
         kept = response.get(KEPT)
         known = kept.get(coding) if kept is not None else None
         if _is_tagged(request, response):
-            tag = known[0] if known is not None else await _tag_of(response, body, coding)
-            response.headers[hdrs.ETAG] = tag
-            if is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH, ())):
+            tag = response.headers.get(hdrs.ETAG)  # the service's own (option `etag_field`)
+            if tag is None:
+                tag = known[0] if known is not None else await _tag_of(response, body, coding)
+                response.headers[hdrs.ETAG] = tag
+            if hdrs.IF_NONE_MATCH in request.headers and is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH)):
                 return _not_modified(response)
         if coding is not None:
             body = known[1] if known is not None else await _compressed(coding, body)
@@ -64,16 +68,22 @@ def representing() -> Middleware:
 
 def _coding_of(request: web.Request, response: web.Response, body: bytes) -> str | None:
     """What the body is to be compressed with. Small bodies say too that this depends on Accept-Encoding: the next may be large."""
-    if not _COMPRESSIBLE.fullmatch(response.content_type) or hdrs.CONTENT_ENCODING in response.headers:
+    headers = response.headers
+    if not _is_compressible(headers.get(hdrs.CONTENT_TYPE, "")) or hdrs.CONTENT_ENCODING in headers:
         return None
-    if NO_TRANSFORM in response.headers.get(hdrs.CACHE_CONTROL, ""):
+    if NO_TRANSFORM in headers.get(hdrs.CACHE_CONTROL, ""):
         return None
-    vary = response.headers.get(hdrs.VARY)
-    response.headers[hdrs.VARY] = f"{vary}, {hdrs.ACCEPT_ENCODING}" if vary else hdrs.ACCEPT_ENCODING
+    vary = headers.get(hdrs.VARY)
+    headers[hdrs.VARY] = f"{vary}, {hdrs.ACCEPT_ENCODING}" if vary else hdrs.ACCEPT_ENCODING
     # A tag that a service gave comes back to it with If-Match, so it must stay as it is; and a strong one stands for one coding.
-    if len(body) <= COMPRESSED_ABOVE_BYTES or hdrs.ETAG in response.headers:
+    if len(body) <= COMPRESSED_ABOVE_BYTES or hdrs.ETAG in headers or hdrs.ACCEPT_ENCODING not in request.headers:
         return None
     return choose_coding(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
+
+
+@lru_cache(CONTENT_TYPES_REMEMBERED)
+def _is_compressible(content_type: str) -> bool:
+    return _COMPRESSIBLE.fullmatch(content_type.partition(";")[0].strip().lower()) is not None
 
 
 async def _compressed(coding: str, body: bytes) -> bytes:
@@ -91,9 +101,6 @@ def _is_tagged(request: web.Request, response: web.Response) -> bool:
 
 
 async def _tag_of(response: web.Response, body: bytes, coding: str | None) -> str:
-    given = response.headers.get(hdrs.ETAG)
-    if given is not None:  # the service's own (option `etag_field`)
-        return given
     # The same bytes are another representation under another media type or language, and compressed they are other bytes.
     about = (
         f"{response.headers.get(hdrs.CONTENT_TYPE, '')}\0{response.headers.get(hdrs.CONTENT_LANGUAGE, '')}\0".encode()

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -79,3 +81,47 @@ def test_a_fact_that_json_does_not_know_is_written_as_text(written):
     (line,) = written()
     assert line["path"] == str(UUID(int=1))
     assert line["things"]["1"].startswith("<class")
+
+
+def test_a_line_written_straight_reads_like_one_that_was_logged(written):
+    facts = {"trace_id": "t", "request_id": "r1", "size_bytes": 3}
+    logs.write_line(logging.getLogger("x.y"), "request", facts)
+    logging.getLogger("x.y").info("request", extra=facts)
+    straight, logged = ({**line, "time": ""} for line in written())
+    assert straight == logged
+
+
+def test_lines_of_many_threads_are_all_written_in_their_order(written):
+    def write(name: str) -> None:
+        for number in range(300):
+            logging.getLogger(name).info("line", extra={"number": number})
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, "abcd"))
+    lines = written()
+    for name in "abcd":
+        assert [line["number"] for line in lines if line["logger"] == name] == list(range(300))
+
+
+def test_an_error_is_written_without_being_waited_for(monkeypatch):
+    monkeypatch.setattr(logs, "COLLECT_SECONDS", 3600.0)
+    stream = Noticing()
+    stop = logs.configure("x", "INFO", stream=stream)
+    try:
+        logging.getLogger("x").error("loud")
+        assert stream.flushed.wait(10)
+        assert "loud" in stream.getvalue()
+    finally:
+        stop()
+
+
+class Noticing(io.StringIO):
+    """Says when something was flushed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flushed = threading.Event()
+
+    def flush(self) -> None:
+        super().flush()
+        self.flushed.set()

@@ -37,4 +37,25 @@ def test_a_method_is_measured_by_instruments_made_once():
     assert telemetry.rpc_instruments("/a.v1.B/C", SpanKind.CLIENT) is first
     assert first.span_name == "a.v1.B/C"
     assert first.attributes == {"rpc.system": "grpc", "rpc.service": "a.v1.B", "rpc.method": "C"}
-    assert first.calls[grpc.StatusCode.OK] is first.calls[grpc.StatusCode.OK]
+    before = first.series.outcomes.get("OK", 0)
+    first.end(first.start(None), grpc.StatusCode.OK, 0.004)
+    assert first.series.outcomes["OK"] == before + 1
+
+
+def test_where_nobody_sees_spans_ids_go_on_all_the_same(monkeypatch):
+    monkeypatch.setattr(telemetry._Recording, "is_off", True)
+    parent = telemetry.extract({"traceparent": PARENT, "tracestate": "a=b"})
+    span = telemetry.start_span("a", parent, SpanKind.SERVER, {})
+    with trace.use_span(span):
+        _, pairs = telemetry.rpc_instruments("/a.v1.B/D", SpanKind.CLIENT).start_outgoing()
+    carried = dict(pairs)
+    version, trace_id, span_id, flags = carried["traceparent"].split("-")
+    assert (version, trace_id, flags, carried["tracestate"]) == ("00", PARENT[3:35], "00", "a=b")
+    assert len(span_id) == 16
+    assert int(span_id, 16) not in {0, int(PARENT[36:52], 16), span.get_span_context().span_id}
+
+
+def test_a_span_is_carried_as_the_propagator_would_carry_it():
+    tracer = telemetry.make_provider("x", otlp_endpoint="").get_tracer("t")
+    span = tracer.start_span("a", context=telemetry.extract({"traceparent": PARENT, "tracestate": "a=b"}))
+    assert dict(telemetry.carried(span)) == telemetry.inject(trace.set_span_in_context(span))

@@ -192,8 +192,7 @@ async def test_before_the_first_key_set_nothing_can_be_said():
 
 async def test_a_service_token_lives_five_minutes_at_most():
     clock = Clock()
-    check = service_tokens(Answers(clock, "k1"), issuer="i", service="a")
-    check._now = clock.now
+    check = service_tokens(Answers(clock, "k1"), issuer="i", service="a", now=clock.now)
     assert (await check.verify(token(sub="service:gateway", seconds=300))).service == "gateway"
     assert await reason_of(check.verify(token(sub="service:gateway", seconds=301))) == "UNAUTHENTICATED"
 

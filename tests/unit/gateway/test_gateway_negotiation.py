@@ -30,7 +30,7 @@ from gateway.negotiation import JSON, JSON_API, choose_language, choose_media_ty
     ],
 )
 def test_the_answers_type_is_the_one_that_is_preferred(accept, content_type, expected):
-    assert choose_media_type(accept, content_type) == expected
+    assert choose_media_type(tuple(accept), content_type) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_only_json_in_utf8_is_read(content_type, expected):
     ],
 )
 def test_english_is_spoken_to_those_who_prefer_it(accept_language, expected):
-    assert choose_language(accept_language) == expected
+    assert choose_language(tuple(accept_language)) == expected
