@@ -71,11 +71,16 @@ class Backends:
         return self._channels.keys()
 
     def add(self, route: Route) -> None:
-        """Makes a route's method callable. Raises: KeyError when no backend has it."""
-        self._unary[route.rpc] = self._channels[backend_of(route.rpc)].unary_unary(
-            route.rpc,
-            request_serializer=route.request_type.SerializeToString,
-            response_deserializer=route.response_type.FromString,
+        """Makes a route's methods callable. Raises: KeyError when no backend has one."""
+        self._add_unary(route.rpc, route.request_type, route.response_type)
+        for fetch in route.fetches:
+            self._add_unary(fetch.rpc, fetch.request_type, fetch.response_type)
+
+    def _add_unary(self, rpc: str, request_type: type[Message], response_type: type[Message]) -> None:
+        self._unary[rpc] = self._channels[backend_of(rpc)].unary_unary(
+            rpc,
+            request_serializer=request_type.SerializeToString,
+            response_deserializer=response_type.FromString,
         )
 
     def add_stream(self, stream: StreamRoute) -> None:

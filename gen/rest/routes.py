@@ -47,6 +47,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_downloads.LIST_DOWNLOADS_SPELLINGS,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="POST",
@@ -77,6 +79,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="DELETE",
@@ -121,6 +125,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -143,6 +148,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_downloads.LIST_DOWNLOAD_ITEMS_SPELLINGS,
+        fieldsets={"downloadItem": download_v1_downloads.DOWNLOAD_ITEM_FIELDS},
     ),
     Route(
         method="POST",
@@ -165,6 +172,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=True,
         idempotent=True,
+        fieldsets={"downloadLink": download_v1_downloads.DOWNLOAD_LINK_FIELDS},
     ),
     Route(
         method="GET",
@@ -187,6 +195,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=True,
         idempotent=True,
+        fieldsets={"manifestReference": download_v1_downloads.MANIFEST_REFERENCE_FIELDS},
     ),
     Route(
         method="POST",
@@ -209,6 +218,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -231,6 +241,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"downloadPlan": download_v1_updates.DOWNLOAD_PLAN_FIELDS},
     ),
     Route(
         method="POST",
@@ -258,6 +269,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="POST",
@@ -280,6 +293,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="POST",
@@ -302,6 +316,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -324,6 +339,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_installations.LIST_INSTALLATIONS_SPELLINGS,
+        fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
     ),
     Route(
         method="DELETE",
@@ -368,6 +385,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -396,6 +414,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="POST",
@@ -426,6 +446,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="POST",
@@ -448,6 +470,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"updateAvailability": download_v1_updates.UPDATE_AVAILABILITY_FIELDS},
     ),
     Route(
         method="GET",
@@ -470,6 +493,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_installations.LIST_VERSIONS_SPELLINGS,
+        fieldsets={"productVersion": download_v1_installations.PRODUCT_VERSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -492,6 +517,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=library_v1_categories.LIST_CATEGORIES_SPELLINGS,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="POST",
@@ -514,6 +541,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="DELETE",
@@ -558,6 +586,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -586,6 +615,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="GET",
@@ -608,6 +638,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -637,6 +668,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
         method="PUT",
@@ -665,6 +697,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
         method="GET",
@@ -696,6 +729,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=library_v1_items.LIST_ITEMS_SPELLINGS,
+        fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
     ),
     Route(
         method="GET",
@@ -718,6 +753,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -749,6 +785,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
+        fixed_relationships=frozenset({"product", "categories"}),
     ),
     Route(
         method="GET",
@@ -771,6 +809,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=library_v1_wishlist.LIST_WISHLIST_ITEMS_SPELLINGS,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
     ),
     Route(
         method="POST",
@@ -797,6 +837,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="DELETE",
@@ -841,6 +883,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -869,6 +912,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
 )
 

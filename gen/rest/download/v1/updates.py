@@ -21,6 +21,17 @@ from gateway.transcoding import (
 
 FILE_ACTION_TEXTS = EnumTexts({0: None, 1: "keep", 2: "copy", 3: "patch", 4: "chunks", 5: "delete"})
 
+UPDATE_AVAILABILITY_FIELDS = frozenset({
+    "current_version_id",
+    "is_update_available",
+    "latest_version_id",
+    "update_type",
+    "update_size_bytes",
+    "required_disk_space_bytes",
+    "is_critical",
+    "release_notes_url",
+})
+
 
 def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
     """A resource object of type updateAvailability."""
@@ -39,6 +50,18 @@ def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
             "release_notes_url": message.release_notes_url if has("release_notes_url") else None,
         },
     }
+
+
+DOWNLOAD_PLAN_FIELDS = frozenset({
+    "from_version_id",
+    "to_version_id",
+    "update_type",
+    "fetch_bytes",
+    "required_disk_space_bytes",
+    "total_files",
+    "files",
+    "next_after",
+})
 
 
 def download_plan_resource(message: pb.DownloadPlan) -> JsonValue:

@@ -13,6 +13,7 @@ from gateway.transcoding import (
     Parameters,
     array,
     boolean,
+    identifiers,
     int32,
     mask_paths,
     members_of,
@@ -20,7 +21,6 @@ from gateway.transcoding import (
     path_string,
     string,
     timestamp_text,
-    to_many,
 )
 
 INSTALLATION_STATUS_TEXTS = EnumTexts({
@@ -58,6 +58,26 @@ ITEM_SORT_NUMBERS: dict[str, int] = {
     "playtime_desc": 5,
 }
 
+LIBRARY_ITEM_FIELDS = frozenset({
+    "product_id",
+    "title",
+    "cover_image_url",
+    "added_at",
+    "last_played_at",
+    "total_playtime_seconds",
+    "installation_status",
+    "installed_version_id",
+    "acquisition_type",
+    "shared_from_user_id",
+    "is_hidden",
+    "is_favorite",
+    "user_rating",
+    "notes",
+    "category_ids",
+    "product",
+    "categories",
+})
+
 
 def library_item_resource(message: pb.LibraryItem) -> JsonValue:
     """A resource object of type libraryItem."""
@@ -86,7 +106,7 @@ def library_item_resource(message: pb.LibraryItem) -> JsonValue:
         },
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
-            "categories": to_many("userCategory", message.category_ids),
+            "categories": {"data": identifiers("userCategory", message.category_ids)},
         },
         "links": {"self": f"/api/v1/library/items/{its_id}"},
     }
@@ -126,6 +146,7 @@ LIST_ITEMS_QUERY = frozenset({
     "limit",
     "category_id",
 })
+LIST_ITEMS_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_items(
@@ -137,7 +158,7 @@ def decode_list_items(
     """GET /api/v1/library/items"""
     message = pb.ListItemsRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_ITEMS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_ITEMS_QUERY, spellings=LIST_ITEMS_SPELLINGS)
         if "status" in given:
             message.status = given.enum("status", INSTALLATION_STATUS_NUMBERS)
         if "search" in given:

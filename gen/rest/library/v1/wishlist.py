@@ -19,6 +19,8 @@ from gateway.transcoding import (
     timestamp_text,
 )
 
+WISHLIST_ITEM_FIELDS = frozenset({"product_id", "title", "cover_image_url", "added_at", "priority", "notes", "product"})
+
 
 def wishlist_item_resource(message: pb.WishlistItem) -> JsonValue:
     """A resource object of type wishlistItem."""
@@ -60,6 +62,7 @@ def fill_wishlist_item_changes(
 
 
 LIST_WISHLIST_ITEMS_QUERY = frozenset({"page", "limit"})
+LIST_WISHLIST_ITEMS_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_wishlist_items(
@@ -71,7 +74,7 @@ def decode_list_wishlist_items(
     """GET /api/v1/library/wishlist/items"""
     message = pb.ListWishlistItemsRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_WISHLIST_ITEMS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_WISHLIST_ITEMS_QUERY, spellings=LIST_WISHLIST_ITEMS_SPELLINGS)
         if "page" in given:
             message.page = given.integer("page", MIN_INT32, MAX_INT32)
         if "limit" in given:

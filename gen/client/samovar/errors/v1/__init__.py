@@ -257,6 +257,11 @@ class ErrorReason(betterproto2.Enum):
     Installation not found.
     """
 
+    RELATIONSHIP_NOT_WRITABLE = 90
+    """
+    Relationship cannot be written.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -308,6 +313,7 @@ class ErrorReason(betterproto2.Enum):
             50: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
             51: "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE",
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
+            90: "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE",
         }
 
     @classmethod
@@ -361,4 +367,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_IDEMPOTENCY_KEY_REUSED": 50,
             "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE": 51,
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
+            "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE": 90,
         }
