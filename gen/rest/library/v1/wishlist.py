@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from library.v1 import wishlist_pb2 as pb
+from rest.library.v1 import items as library_v1_items
 
 from gateway.contract import Encoded, JsonValue, Problem, Query
 from gateway.transcoding import (
@@ -86,6 +87,10 @@ def encode_list_wishlist_items(message: pb.ListWishlistItemsResponse) -> Encoded
     return Encoded([wishlist_item_resource(one) for one in message.items], page_of(message.page))
 
 
+def included_list_wishlist_items_product(message: pb.ListWishlistItemsResponse) -> list[JsonValue]:
+    return [library_v1_items.product_resource(one) for one in message.included_products]
+
+
 def decode_get_wishlist_item(
     path: Mapping[str, str],
     query: Query,
@@ -102,6 +107,10 @@ def decode_get_wishlist_item(
 
 def encode_get_wishlist_item(message: pb.GetWishlistItemResponse) -> Encoded:
     return Encoded(wishlist_item_resource(message.item) if message.HasField("item") else None)
+
+
+def included_get_wishlist_item_product(message: pb.GetWishlistItemResponse) -> list[JsonValue]:
+    return [library_v1_items.product_resource(one) for one in message.included_products]
 
 
 ADD_WISHLIST_ITEM_MEMBERS = frozenset({"product_id", "priority", "notes"})
