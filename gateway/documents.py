@@ -63,6 +63,8 @@ def _read_relationships(
         return {}
     found: dict[str, JsonValue] = {}
     for name, value in relationships.items():
+        if name.startswith("@"):
+            continue
         at, linkage = pointer(RELATIONSHIPS, name), route.linkages.get(name)
         if linkage is None and name in route.fixed_relationships:
             problems.append(Problem("RELATIONSHIP_NOT_WRITABLE", pointer=at))

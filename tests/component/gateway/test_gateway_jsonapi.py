@@ -447,6 +447,12 @@ async def test_a_resource_is_made_with_relationships(rig: Rig) -> None:
     assert answer.document["data"]["relationships"]["tags"]["data"] == relationships["tags"]["data"]
 
 
+async def test_members_that_begin_with_at_are_ignored_wherever_they_stand(rig: Rig) -> None:
+    data = {"type": "book", "@a": 1, "attributes": {"title": "New", "@b": 2}, "relationships": {"@c": 3}}
+    assert (await rig.call("POST", BOOKS, {"data": data, "@d": 4, "unknown": 5})).status == 201
+    assert rig.shelf.asked("CreateBook")[0].title == "New"
+
+
 async def test_a_resource_is_changed_by_its_relationships(rig: Rig) -> None:
     relationships = {"author": {"data": None}, "tags": {"data": []}}
     data = {"type": "book", "id": "b1", "relationships": relationships}
