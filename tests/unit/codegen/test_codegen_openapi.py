@@ -19,7 +19,16 @@ from codegen.model import Field, Kind, Location
 from gateway.contract import Problem, Route
 from gateway.documents import answer_document, read_attributes, read_linkage, read_resources
 from tests.unit.codegen.contract_compiler import Example
-from tests.unit.codegen.documents import OPENAPI, as_services_send, faults, operations, parameters, read, validator
+from tests.unit.codegen.documents import (
+    OPENAPI,
+    as_services_send,
+    faults,
+    operations,
+    parameters,
+    read,
+    resolved,
+    validator,
+)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +130,53 @@ def test_both_spellings_of_pages_are_documented(real: Any) -> None:
     assert by_name["page"] == by_name["page[number]"]
     assert by_name["limit"] == by_name["page[size]"]
     assert (by_name["limit"]["minimum"], by_name["limit"]["maximum"]) == (1, 100)
+
+
+def _by_name(document: Any, path: str, verb: str = "get") -> dict[str, Any]:
+    return {one["name"]: one for one in parameters(document, document["paths"][path][verb])}
+
+
+def test_what_a_client_may_ask_to_see_is_documented(real: Any, made: Any) -> None:
+    items = _by_name(real, "/api/v1/library/items")
+    assert items["include"]["schema"]["items"]["enum"] == ["categories", "product"]
+    assert {"title", "category_ids", "categories"} <= {*items["fields[libraryItem]"]["schema"]["items"]["enum"]}
+    assert {"fields[userCategory]", "fields[product]"} <= items.keys()
+    assert items["filter[status]"]["schema"] == items["status"]["schema"]
+    sort = items["sort"]
+    assert (sort["explode"], sort["schema"]["maxItems"]) == (False, 1)
+    assert sort["schema"]["items"]["enum"][:2] == ["title", "-title"]
+    assert _by_name(made, "/api/v1/tags")["sort"]["schema"]["maxItems"] == 2
+    assert {"include", "sort"}.isdisjoint(_by_name(real, "/api/v1/library/categories"))
+
+
+def test_included_resources_are_documented_by_their_types(real: Any) -> None:
+    answer = real["paths"]["/api/v1/library/items"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    document = resolved(real, answer)
+    kinds = [one["$ref"].rpartition("/")[2] for one in document["properties"]["included"]["items"]["anyOf"]]
+    assert kinds == ["userCategory", "product"]
+    assert "included" not in document["required"]
+
+
+def test_resource_linkage_is_documented_either_way(real: Any, made: Any) -> None:
+    path = real["paths"]["/api/v1/library/items/{library_item_id}/relationships/categories"]
+    assert path.keys() == {"get", "post", "patch", "delete"}
+    body = resolved(real, path["post"]["requestBody"]["content"]["application/json"]["schema"])["properties"]["data"]
+    assert (body["type"], body["maxItems"], body["items"]["properties"]["id"]["format"]) == ("array", 100, "uuid")
+    assert body["items"]["properties"]["type"]["const"] == "userCategory"
+    answer = path["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert resolved(real, answer)["required"] == ["jsonapi", "data", "links"]
+    one = made["paths"]["/api/v1/books/{book_id}/relationships/author"]["patch"]["requestBody"]["content"]
+    data = resolved(made, one["application/json"]["schema"])["properties"]["data"]
+    assert data["type"] == ["object", "null"]
+
+
+def test_relationships_of_a_request_are_documented_beside_the_attributes(real: Any) -> None:
+    body = real["paths"]["/api/v1/library/wishlist/items"]["post"]["requestBody"]["content"]["application/json"]
+    data = resolved(real, body["schema"])["properties"]["data"]["properties"]
+    linked = data["relationships"]["properties"]["product"]["properties"]["data"]
+    assert linked["properties"]["type"]["const"] == "product"
+    codes = real["paths"]["/api/v1/library/items/{library_item_id}"]["patch"]["responses"]["403"]["$ref"]
+    assert "RELATIONSHIP_NOT_WRITABLE" in codes
 
 
 def test_a_request_with_a_list_is_documented_as_one(real: Any) -> None:
