@@ -541,11 +541,14 @@ async def test_a_services_violation_points_at_what_the_client_wrote(
     assert (answer.status, answer.errors) == (400, [("VALIDATION_ERROR", source)])
 
 
-async def test_a_service_that_cannot_give_what_is_to_be_included_fails_the_request(rig: Rig) -> None:
+@pytest.mark.parametrize("method", ["BatchGetCompanies", "BatchGetPeople"])
+async def test_a_service_that_cannot_give_what_is_to_be_included_fails_the_request(rig: Rig, method: str) -> None:
+    """One call that fails, and two at once."""
+
     def away(_request: Any) -> Any:
         raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
 
-    rig.shelf.BatchGetCompanies = away  # type: ignore[method-assign]
+    setattr(rig.shelf, method, away)
     answer = await rig.get(f"{BOOKS}?include=author.company")
     assert (answer.status, answer.errors[0][0]) == (503, "SERVICE_UNAVAILABLE")
     assert "data" not in answer.document
