@@ -53,7 +53,7 @@ def _ask_for_whole_resources(case: Any) -> None:
     for name, known in _FIELDSETS.items():
         given = query.get(name)
         names = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else [None]
-        if name in query and {*names} <= known:
+        if name in query and (given == "" or {*names} <= known):
             del query[name]
 
 
