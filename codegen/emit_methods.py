@@ -1,8 +1,9 @@
 """Writes what the table of routes points to: decode and encode of each REST binding, request and event of each stream."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from codegen.emit_readers import KNOWN_FILLERS, emit_members, emit_names, fill_statements
+from codegen.emit_readers import KNOWN_FILLERS, emit_members, fill_statements
+from codegen.emit_writers import emit_linkage
 from codegen.endpoints import WRAPPED_KINDS, Endpoint, StreamEndpoint
 from codegen.model import Field, Kind
 from codegen.module_names import ModuleNames
@@ -27,14 +28,16 @@ _PARAMETER_READERS = {
 def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
     """`decode_<method>(path, query, attributes, problems)` and the sets of names it knows."""
     name = endpoint.name
-    if endpoint.has_body and endpoint.body_field is None:
+    if endpoint.has_body and endpoint.body_field is None and endpoint.linkage_field is None:
         yield emit_members(name, endpoint.body_fields)
     if endpoint.query_fields:
-        yield emit_names(f"{name.upper()}_QUERY", [one for one in endpoint.query_fields if not one.repeated])
+        yield _known_parameters(endpoint)
     json, mapping = names.shape("JsonValue"), names.imports.use("collections.abc", "Mapping")
     taken = f"{'attributes' if endpoint.has_body else '_attributes'}: {mapping}[str, {json}] | None"
     if endpoint.takes_list:
         taken = f"resources: {names.shape('ResourceList')} | None"
+    if endpoint.linkage_field is not None:
+        taken = f"linked: {names.shape('LinkedIds')} | None"
     arguments = [
         f"{'path' if endpoint.path_fields else '_path'}: {mapping}[str, str]",
         f"query: {names.shape('Query')}",
@@ -53,13 +56,56 @@ def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
     ]
 
 
-def emit_encode(endpoint: Endpoint, names: ModuleNames) -> list[str]:
-    """`encode_<method>(message)`: primary data and page."""
+def _known_parameters(endpoint: Endpoint) -> list[str]:
+    """`<METHOD>_QUERY`, the names of parameters, and `<METHOD>_SPELLINGS`, JSON:API's other names of them."""
+    once = [text(one.name) for one in endpoint.query_fields if not one.repeated]
+    once += ['"sort"'] if endpoint.sort_field is not None and '"sort"' not in once else []
+    constant = f"{endpoint.name.upper()}_QUERY"
+    lines = fit(f"{constant} = frozenset({{", once, "})") if once else [f"{constant} = frozenset[str]()"]
+    if endpoint.spellings:
+        spelled = [f"{text(spelling)}: {text(name)}" for spelling, name in endpoint.spellings.items()]
+        lines += fit(f"{endpoint.name.upper()}_SPELLINGS: dict[str, str] = {{", spelled, "}")
+    return lines
+
+
+def emit_includes(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
+    """`included_<method>_<path>(message)`, the resources to include, and `ask_<method>_<path>(ids)` where they are asked for."""
+    json = names.shape("JsonValue")
+    for include in endpoint.includes:
+        suffix = f"{endpoint.name}_{include.path.replace('.', '_')}"
+        writer = names.resource_writer(include.resource)
+        batch, field, response = include.batch, include.response_field, endpoint.response
+        if batch is not None:
+            field, response = batch.data_field, batch.response
+            request, ids = names.message_class(batch.request), names.imports.use("collections.abc", "Sequence")
+            yield [
+                f"def ask_{suffix}(ids: {ids}[str]) -> {request}:",
+                f"    return {request}({batch.ids_field.name}=ids)",
+            ]
+        assert field is not None  # noqa: S101  # what is included comes from one of the two
+        value = attribute("message", field.name)
+        made = f"[{writer}(one) for one in {value}]"
+        if not field.repeated:
+            made = f'[{writer}({value})] if message.HasField("{field.name}") else []'
+        yield [
+            *fit(f"def included_{suffix}(", [f"message: {names.message_class(response)}"], f") -> list[{json}]:"),
+            f"    return {made}",
+        ]
+
+
+def emit_encode(endpoint: Endpoint, uuids: Collection[str], names: ModuleNames) -> list[str]:
+    """`encode_<method>(message)`: primary data and page, or a relationship's linkage. `uuids`: fields that links take as
+    they are.
+    """
     encoded, data = names.shape("Encoded"), endpoint.data
     response = names.message_class(endpoint.response)
     if data is None:
         return [f"def encode_{endpoint.name}(_message: {response}) -> {encoded}:", f"    return {encoded}(None)"]
     head = f"def encode_{endpoint.name}(message: {response}) -> {encoded}:"
+    if endpoint.shown_linkage is not None:
+        target = attribute("message", data.field.name) if data.field is not None else "message"
+        made = emit_linkage(data.resource, endpoint.shown_linkage, "its_resource", uuids, names)
+        return [head, f"    its_resource = {target}", *made, f"    return {encoded}(data, links=links)"]
     resource = names.resource_writer(data.resource)
     if data.field is None:
         return [head, f"    return {encoded}({resource}(message){_tag(endpoint, 'message')})"]
@@ -67,7 +113,8 @@ def emit_encode(endpoint: Endpoint, names: ModuleNames) -> list[str]:
     if not data.is_collection:
         resource_or_none = f'{resource}({value}) if message.HasField("{data.field.name}") else None'
         return [head, f"    return {encoded}({resource_or_none}{_tag(endpoint, value)})"]
-    page = f", {names.runtime('page_of')}({attribute('message', data.page.name)})" if data.page else ""
+    page_of = "cursor_of" if data.walks_by_cursor else "page_of"
+    page = f", {names.runtime(page_of)}({attribute('message', data.page.name)})" if data.page else ""
     return [head, f"    return {encoded}([{resource}(one) for one in {value}]{page})"]
 
 
@@ -133,14 +180,33 @@ def _query(endpoint: Endpoint, names: ModuleNames) -> list[str]:
     parameters = names.runtime("Parameters")
     if not endpoint.query_fields:
         return ["if query:", f"    {parameters}(query, problems)"]
-    lists = [text(one.name) for one in endpoint.query_fields if one.repeated]
+    lists = [text(one.name) for one in endpoint.query_fields if one.repeated and not _is_sort(one, endpoint)]
     options = ["query", "problems", f"names={endpoint.name.upper()}_QUERY"]
     options += [f"lists=frozenset({{{', '.join(lists)}}})"] if lists else []
-    options += ["paged=True"] if endpoint.is_paged else []
+    options += [f"spellings={endpoint.name.upper()}_SPELLINGS"] if endpoint.spellings else []
     lines = ["if query:", *fit(f"given = {parameters}(", options, ")", "    ")]
     for one in endpoint.query_fields:
+        if _is_sort(one, endpoint):
+            continue
         lines += [f"    if {text(one.name)} in given:", f"        {_parameter(one, names)}"]
-    return lines
+    return [*lines, *_sort(endpoint, names)]
+
+
+def _is_sort(one: Field, endpoint: Endpoint) -> bool:
+    """Whether the field has no parameter of its own beside JSON:API's."""
+    return one is endpoint.sort_field and one.name == "sort"
+
+
+def _sort(endpoint: Endpoint, names: ModuleNames) -> list[str]:
+    one = endpoint.sort_field
+    if one is None:
+        return []
+    keys, target = names.sort_keys(one.type_name), attribute("message", one.name)
+    other = "" if one.name == "sort" else f", instead_of={text(one.name)}"
+    statement = assign("message", one.name, f"given.order({keys}{other})")
+    if one.repeated:
+        statement = f"{target}.extend(given.orders({keys}{other}))"
+    return ['    if "sort" in given:', f"        {statement}"]
 
 
 def _parameter(one: Field, names: ModuleNames) -> str:
@@ -170,6 +236,8 @@ def _body(endpoint: Endpoint, names: ModuleNames) -> list[str]:
         return []
     if endpoint.takes_list:
         return _resources(endpoint, names)
+    if endpoint.linkage_field is not None:
+        return _linked(endpoint.linkage_field)
     at, body = names.runtime("ATTRIBUTES"), endpoint.body_field
     lines = ["if attributes is not None:"]
     if body is None:
@@ -188,6 +256,13 @@ def _body(endpoint: Endpoint, names: ModuleNames) -> list[str]:
             f"    {mask}.paths.extend({names.runtime('mask_paths')}(attributes, {known}))",
         ]
     return lines
+
+
+def _linked(one: Field) -> list[str]:
+    """Takes the ids of resource linkage: all of a to-many relationship's, at most one of a to-one's."""
+    if one.repeated:
+        return ["if linked is not None:", f"    {attribute('message', one.name)}.extend(linked)"]
+    return ["if linked:", f"    {assign('message', one.name, 'linked[0]')}"]
 
 
 def _resources(endpoint: Endpoint, names: ModuleNames) -> list[str]:

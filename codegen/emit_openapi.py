@@ -3,7 +3,7 @@ and error codes. The gateway serves it at /api/v1/openapi.json.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -11,15 +11,13 @@ from typing import Any
 from samovar.options.v1 import options_pb2
 
 from codegen import openapi_parts as parts
-from codegen.constraints import collection_keywords, is_required
+from codegen.constraints import collection_keywords, element_rules, is_required
 from codegen.endpoints import Endpoint, path_parameters, path_shape, snake
-from codegen.examples import UUID, Examples, NoExample
-from codegen.json_schemas import Form, Json, Schemas
-from codegen.model import Contract, Field
+from codegen.examples import UUID, Examples, NoExample, linkage_example
+from codegen.json_schemas import Form, Json, Schemas, linkage, relationship_links
+from codegen.model import Contract, Field, MessageType
 from codegen.operation_errors import codes_by_status
 from codegen.operation_headers import not_modified, request_headers, success_headers
-
-_PAGE_SPELLINGS = {"page": "page[number]", "limit": "page[size]"}
 
 
 def emit_openapi(contract: Contract, endpoints: Sequence[Endpoint], root: str) -> tuple[str, str]:
@@ -36,6 +34,7 @@ class _Document:
         self._schemas = Schemas(contract)
         self._examples = Examples(contract)
         self._responses: dict[str, Json] = {}
+        self._parameters: dict[str, Json] = {}
         self._codes: set[str] = set()
         self._endpoints: Sequence[Endpoint] = ()
 
@@ -55,6 +54,7 @@ class _Document:
             "components": {
                 "schemas": dict(sorted(self._schemas.components.items())),
                 "responses": dict(sorted(self._responses.items())),
+                "parameters": dict(sorted(self._parameters.items())),
                 "examples": {code: parts.error_example(code) for code in sorted(self._codes)},
                 "headers": parts.HEADERS,
                 "securitySchemes": parts.SECURITY_SCHEMES,
@@ -69,7 +69,11 @@ class _Document:
         if rest:
             operation["description"] = rest
         operation["security"] = [] if access.public else [{"bearer": [role]} for role in access.roles]
-        in_address = (*self._path_parameters(endpoint), *self._query_parameters(endpoint))
+        in_address = (
+            *self._path_parameters(endpoint),
+            *self._query_parameters(endpoint),
+            *self._view_parameters(endpoint),
+        )
         operation["parameters"] = [*in_address, *request_headers(endpoint)]
         if endpoint.has_body:
             operation["requestBody"] = self._request_body(endpoint, name)
@@ -86,7 +90,10 @@ class _Document:
             yield {**parameter, "schema": self._schemas.value(one, Form.REQUEST)}
 
     def _query_parameters(self, endpoint: Endpoint) -> Iterator[Json]:
+        spelled = {name: spelling for spelling, name in endpoint.spellings.items()}
         for one in endpoint.query_fields:
+            if one is endpoint.sort_field and one.name == "sort":
+                continue
             schema = self._schemas.value(one, Form.REQUEST)
             comment = self._schemas.described(one)
             parameter = _described({"name": one.name, "in": "query"}, comment)
@@ -95,17 +102,59 @@ class _Document:
             if one.repeated:
                 parameter |= {"style": "form", "explode": True}
             yield {**parameter, "schema": schema}
-            if endpoint.is_paged and one.name in _PAGE_SPELLINGS:
+            if one.name in spelled:
                 said = f"JSON:API's spelling of `{one.name}`; a request keeps to one spelling."
-                yield {"name": _PAGE_SPELLINGS[one.name], "in": "query", "description": said, "schema": schema}
+                yield {**parameter, "name": spelled[one.name], "description": said, "schema": schema}
+
+    def _view_parameters(self, endpoint: Endpoint) -> Iterator[Json]:
+        """`sort`, `include` and `fields[TYPE]`."""
+        one = endpoint.sort_field
+        if one is not None:
+            keys = dict(self._contract.enums[one.type_name].sort_keys)
+            said = "Order, by JSON:API: `-` before what descends."
+            if one.name != "sort":
+                said += f" Not together with `{one.name}`."
+            yield parts.list_parameter("sort", said, list(keys), at_most=len(keys) if one.repeated else 1)
+        if endpoint.includes:
+            said = "Related resources to include, each once."
+            yield parts.list_parameter("include", said, [include.path for include in endpoint.includes])
+        for resource in endpoint.shown_resources:
+            yield self._fieldset(resource)
+
+    def _fieldset(self, message: MessageType) -> Json:
+        """A reference to `fields[TYPE]`."""
+        assert message.resource is not None  # noqa: S101  only resources are shown
+        resource = message.resource
+        fields = [one for one in message.fields if one.name != (resource.id_field or "id")]
+        names = [*(one.name for one in fields), *(one.relationship.name for one in fields if one.relationship)]
+        said = (
+            f"The fields of a `{resource.type}` that the answer shall have; none for an empty value. Members that are not named "
+            "are left out, though the schema of the whole resource requires them."
+        )
+        name = f"fields.{resource.type}"
+        self._parameters[name] = parts.list_parameter(f"fields[{resource.type}]", said, names)
+        return {"$ref": f"#/components/parameters/{name}"}
 
     def _request_body(self, endpoint: Endpoint, name: str) -> Json:
-        data, example = self._request_list(endpoint) if endpoint.takes_list else self._request_resource(endpoint)
+        if endpoint.linkage_field is not None:
+            data, example = self._request_linkage(endpoint.linkage_field)
+        else:
+            data, example = self._request_list(endpoint) if endpoint.takes_list else self._request_resource(endpoint)
         document = {"type": "object", "required": ["data"], "properties": {"data": data}}
         content: Json = {"schema": self._schemas.keep(f"{name}.request", document)}
         if example is not None:
             content["example"] = {"data": example}
         return {"required": not endpoint.body_is_optional, "content": dict.fromkeys(parts.MEDIA_TYPES, content)}
+
+    def _request_linkage(self, one: Field) -> tuple[Json, Any]:
+        """Resource linkage, as gateway.documents.read_linkage takes it, and an example."""
+        schema = _described(
+            linkage(one, self._schemas.one(one, Form.REQUEST, element_rules(one.rules) if one.repeated else one.rules)),
+            one.comment,
+        )
+        return schema | (collection_keywords(one.rules) if one.repeated else {}), linkage_example(
+            one, self._examples.value(one, Form.REQUEST)
+        )
 
     def _request_list(self, endpoint: Endpoint) -> tuple[Json, Any]:
         """A list of resource objects, as gateway.documents.read_resources takes it, and an example (None: there is none)."""
@@ -158,8 +207,26 @@ class _Document:
             said = f"Equal to `{endpoint.document_id_parameter}` of the address."
             data["properties"]["id"] = {"type": "string", "description": said}
         data["properties"]["attributes"] = attributes
+        if endpoint.linkages:
+            data["properties"]["relationships"] = self._request_relationships(endpoint.linkages)
         example = self._attributes_example(fields)
         return data, None if example is None else {"type": types[0], "attributes": example}
+
+    def _request_relationships(self, linkages: Mapping[str, Field]) -> Json:
+        """What may be said in place of attributes."""
+        properties = {}
+        for name, one in linkages.items():
+            rules = element_rules(one.rules) if one.repeated else one.rules
+            data = linkage(one, self._schemas.one(one, Form.REQUEST, rules))
+            data |= collection_keywords(one.rules) if one.repeated else {}
+            said = f"In place of the attribute `{one.name}`."
+            properties[name] = {
+                "type": "object",
+                "description": said,
+                "required": ["data"],
+                "properties": {"data": data},
+            }
+        return {"type": "object", "properties": properties, "additionalProperties": False}
 
     def _attributes_example(self, fields: Sequence[Field]) -> Any:
         try:
@@ -206,11 +273,16 @@ class _Document:
         """A reference to the document of a success: what gateway.documents.answer_document makes."""
         data = endpoint.data
         assert data is not None  # noqa: S101  asked before
+        if endpoint.shown_linkage is not None:
+            return self._linkage_answer(data.resource, endpoint.shown_linkage)
         resource = self._schemas.resource(data.resource)
         name = resource["$ref"].rpartition("/")[2]
         primary: Json = {"type": "array", "items": resource} if data.is_collection else resource
-        properties: Json = {"data": primary}
-        if endpoint.is_paged:
+        properties: Json = {"jsonapi": parts.JSONAPI, "data": primary}
+        if data.walks_by_cursor:
+            name += ".cursors"
+            properties |= {"links": parts.CURSOR_LINKS, "meta": parts.CURSOR_META}
+        elif endpoint.is_paged:
             name += ".page"
             properties |= {"links": parts.PAGE_LINKS, "meta": parts.PAGE_META}
         else:
@@ -219,17 +291,47 @@ class _Document:
                 properties["links"] = parts.SELF_LINK
             else:
                 name += ".changed"
+        required = list(properties)
+        if endpoint.includes:
+            name += ".compound"
+            name += "".join(f".{include.path}" for include in endpoint.includes)
+            kinds = [
+                self._schemas.resource(one)
+                for one in {one.resource.full_name: one.resource for one in endpoint.includes}.values()
+            ]
+            said = "What `include` asked for; absent when it was not sent."
+            properties["included"] = {"type": "array", "description": said, "items": {"anyOf": kinds}}
+        return self._schemas.keep(name, {"type": "object", "required": required, "properties": properties})
+
+    def _linkage_answer(self, resource: MessageType, one: Field) -> Json:
+        """A reference to the document of a relationship."""
+        option = resource.resource
+        assert option is not None  # noqa: S101  only resources have relationships
+        assert one.relationship is not None  # noqa: S101
+        links = relationship_links(one)
+        properties: Json = {
+            "jsonapi": parts.JSONAPI,
+            "data": linkage(one),
+            "links": {"type": "object", "required": list(links), "properties": links},
+        }
+        name = f"{option.type}.relationships.{one.relationship.name}"
         return self._schemas.keep(name, {"type": "object", "required": list(properties), "properties": properties})
 
     def _answer_example(self, endpoint: Endpoint) -> Json:
         data = endpoint.data
         assert data is not None  # noqa: S101  asked before
         resource = self._examples.resource(data.resource)
-        example: Json = {"data": [resource] if data.is_collection else resource}
+        example: Json = {"jsonapi": {"version": "1.1"}}
+        linked = endpoint.shown_linkage
+        if linked is not None and linked.relationship is not None:
+            return {**example, **resource["relationships"][linked.relationship.name]}
+        example["data"] = [resource] if data.is_collection else resource
         path = endpoint.path
         for one in endpoint.path_fields:
             value = UUID if one.is_uuid else self._examples.value(one, Form.REQUEST)
             path = path.replace(f"{{{one.name}}}", str(value))
+        if data.walks_by_cursor:
+            return example | parts.cursor_example(path)
         if endpoint.is_paged:
             return example | parts.page_example(path)
         return example | ({"links": {"self": path}} if endpoint.verb == "GET" else {})

@@ -33,11 +33,7 @@ _READERS = {
 
 def emit_members(name: str, fields: Iterable[Field]) -> list[str]:
     """`<NAME>_MEMBERS`: what an object may name."""
-    return emit_names(f"{name.upper()}_MEMBERS", fields)
-
-
-def emit_names(constant: str, fields: Iterable[Field]) -> list[str]:
-    names = [text(one.name) for one in fields]
+    constant, names = f"{name.upper()}_MEMBERS", [text(one.name) for one in fields]
     return fit(f"{constant} = frozenset({{", names, "})") if names else [f"{constant} = frozenset[str]()"]
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from samovar.options.v1 import options_pb2
 
-from codegen.endpoints import Endpoint, StreamEndpoint
-from codegen.model import MessageType, Method
+from codegen.endpoints import Endpoint, IncludePath, StreamEndpoint, snake
+from codegen.model import Field, MessageType, Method
 from codegen.python_source import Imports, alias, fit, pb2_module, rest_module, text
 
 _RATE_CLASSES = {
@@ -38,8 +38,12 @@ def _type(message: MessageType, imports: Imports) -> str:
 
 
 def _function(method: Method, name: str, imports: Imports, root: str) -> str:
-    package, module = rest_module(root, method.file)
-    return f"{imports.use(package, module, alias(method.file))}.{name}"
+    return _named(method.file, name, imports, root)
+
+
+def _named(file: str, name: str, imports: Imports, root: str) -> str:
+    package, module = rest_module(root, file)
+    return f"{imports.use(package, module, alias(file))}.{name}"
 
 
 def _strings(values: Sequence[str]) -> str:
@@ -58,6 +62,10 @@ def _pointers(endpoint: Endpoint) -> Iterator[str]:
         yield f'"{one.name}": "{{{one.name}}}"'
     for one in endpoint.query_fields:
         yield f'"{one.name}": "?{one.name}"'
+    if endpoint.include_field is not None:
+        yield f'"{endpoint.include_field.name}": "?include"'
+    if endpoint.linkage_field is not None:
+        yield f'"{endpoint.linkage_field.name}": "/data{"/@" if endpoint.linkage_field.repeated else "/id"}"'
     body = endpoint.body_field
     if endpoint.takes_list and body is not None:
         yield f'"{body.name}": "/data/#"'
@@ -103,8 +111,64 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
         f"    idempotent={method.idempotent},",
         *(["    body_is_optional=True,"] if endpoint.body_is_optional else []),
         *([f"    if_match_field={text(endpoint.if_match_field.name)},"] if endpoint.if_match_field else []),
+        *(f"    {line}" for line in _compound(endpoint, imports, root)),
         "),",
     ]
+
+
+def _compound(endpoint: Endpoint, imports: Imports, root: str) -> Iterator[str]:
+    """What JSON:API lets a client ask for beside the resource itself."""
+    method = endpoint.method
+    if endpoint.spellings:
+        yield f"spellings={_function(method, f'{endpoint.name.upper()}_SPELLINGS', imports, root)},"
+    if endpoint.sort_field is not None:
+        yield f"sort_field={text(endpoint.sort_field.name)},"
+    fieldsets = [
+        f"{text(one.resource.type)}: {_named(one.file, f'{snake(one.path).upper()}_FIELDS', imports, root)}"
+        for one in endpoint.shown_resources
+        if one.resource is not None
+    ]
+    if fieldsets:
+        yield from fit("fieldsets={", fieldsets, "},")
+    if endpoint.includes:
+        yield "includes={"
+        for include in endpoint.includes:
+            yield from _include(endpoint, include, imports, root)
+        yield "},"
+    if endpoint.include_field is not None:
+        yield f"include_field={text(endpoint.include_field.name)},"
+    if endpoint.linkage_field is not None:
+        yield f"linkage={_linkage(endpoint.linkage_field, imports)},"
+    if endpoint.linkages:
+        made = [f"{text(name)}: {_linkage(one, imports)}" for name, one in endpoint.linkages.items()]
+        yield from fit("linkages={", made, "},")
+    if endpoint.fixed_relationships:
+        yield from fit("fixed_relationships=frozenset({", map(text, endpoint.fixed_relationships), "}),")
+
+
+def _linkage(one: Field, imports: Imports) -> str:
+    linkage, kind = imports.use("gateway.contract", "Linkage"), one.relationship.type if one.relationship else ""
+    return f"{linkage}({text(one.name)}, {text(kind)}, {one.repeated})"
+
+
+def _include(endpoint: Endpoint, include: IncludePath, imports: Imports, root: str) -> Iterator[str]:
+    suffix = f"{endpoint.name}_{include.path.replace('.', '_')}"
+    read = _function(endpoint.method, f"included_{suffix}", imports, root)
+    made = imports.use("gateway.contract", "Include")
+    batch = include.batch
+    if batch is None:
+        yield f"    {text(include.path)}: {made}({read}),"
+        return
+    yield f"    {text(include.path)}: {made}("
+    yield f"        {read},"
+    yield f"        {imports.use('gateway.contract', 'Fetch')}("
+    yield f"            rpc={text(batch.method.rpc)},"
+    yield f"            request_type={_type(batch.request, imports)},"
+    yield f"            response_type={_type(batch.response, imports)},"
+    yield f"            ask={_function(endpoint.method, f'ask_{suffix}', imports, root)},"
+    yield f"            batch_size={batch.size},"
+    yield "        ),"
+    yield "    ),"
 
 
 def _stream(stream: StreamEndpoint, imports: Imports, root: str) -> list[str]:

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from codegen.emit_methods import emit_decode, emit_encode, emit_stream_event, emit_stream_request
+from codegen.emit_methods import emit_decode, emit_encode, emit_includes, emit_stream_event, emit_stream_request
 from codegen.emit_readers import emit_fill, emit_members
-from codegen.emit_writers import emit_object, emit_resource
-from codegen.endpoints import Endpoint, StreamEndpoint, snake, uuid_placeholders
+from codegen.emit_writers import emit_fields, emit_object, emit_resource
+from codegen.endpoints import Endpoint, StreamEndpoint, snake, uuid_placeholders, uuid_placeholders_of
 from codegen.faults import Faults
 from codegen.model import Contract, EnumType, Location, MessageType
 from codegen.module_names import ModuleNames
@@ -30,7 +30,7 @@ def emit_transcoders(
         names = ModuleNames(contract, file, root)
         blocks = [
             *_types(needs, endpoints, names),
-            *_methods([one for one in endpoints if one.method.file == file], names),
+            *_methods(endpoints, names),
             *_streams([one for one in streams if one.method.file == file], names),
         ]
         if blocks:
@@ -52,10 +52,12 @@ def _check_clashes(blocks: Iterable[list[str]], names: ModuleNames, faults: Faul
 
 
 def _types(needs: Needs, endpoints: Sequence[Endpoint], names: ModuleNames) -> Iterator[list[str]]:
+    sorts = {one.sort_field.type_name for one in endpoints if one.sort_field is not None}
     for enum in _of_file({**needs.enums_out, **needs.enums_in}, names.file):
-        yield list(_enum(enum, needs, names))
+        yield [*_enum(enum, needs, names), *(_sort_keys(enum) if enum.full_name in sorts else ())]
     for message in _of_file(needs.resources, names.file):
         if message.resource is not None:
+            yield emit_fields(message, message.resource)
             yield emit_resource(message, message.resource, uuid_placeholders(message.resource, endpoints), names)
     for message in _of_file(needs.objects, names.file):
         yield emit_object(message, names)
@@ -64,11 +66,13 @@ def _types(needs: Needs, endpoints: Sequence[Endpoint], names: ModuleNames) -> I
         yield emit_fill(message, names)
 
 
-def _methods(endpoints: Iterable[Endpoint], names: ModuleNames) -> Iterator[list[str]]:
+def _methods(everything: Sequence[Endpoint], names: ModuleNames) -> Iterator[list[str]]:
+    own = (one for one in everything if one.method.file == names.file)
     # In the order of the proto, where the table of routes has them in the order of matching.
-    for endpoint in sorted(endpoints, key=lambda one: (one.method.location.line, one.name)):
+    for endpoint in sorted(own, key=lambda one: (one.method.location.line, one.name)):
         yield from emit_decode(endpoint, names)
-        yield emit_encode(endpoint, names)
+        yield emit_encode(endpoint, uuid_placeholders_of(endpoint, everything), names)
+        yield from emit_includes(endpoint, names)
 
 
 def _streams(streams: Iterable[StreamEndpoint], names: ModuleNames) -> Iterator[list[str]]:
@@ -91,6 +95,11 @@ def _enum(enum: EnumType, needs: Needs, names: ModuleNames) -> Iterator[str]:
     if enum.full_name in needs.enums_in:
         items = [f"{text(written)}: {number}" for number, written in enum.texts if written]
         yield from fit(f"{name}_NUMBERS: dict[str, int] = {{", items, "}")
+
+
+def _sort_keys(enum: EnumType) -> list[str]:
+    items = [f"{text(key)}: {number}" for key, number in enum.sort_keys]
+    return fit(f"{snake(enum.path).upper()}_KEYS: dict[str, int] = {{", items, "}")
 
 
 def _source(blocks: Iterable[list[str]], names: ModuleNames) -> str:

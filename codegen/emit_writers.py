@@ -7,7 +7,7 @@ from samovar.options.v1 import options_pb2
 from codegen.endpoints import WRAPPED_KINDS, path_parameters, snake
 from codegen.model import Field, Kind, MessageType, scalar
 from codegen.module_names import ModuleNames
-from codegen.python_source import attribute, text
+from codegen.python_source import attribute, fit, text
 
 _KNOWN_WRITERS = {
     "google.protobuf.Timestamp": "timestamp_text",
@@ -30,7 +30,8 @@ def emit_resource(
     id_name = resource.id_field or "id"
     attributes = [one for one in message.fields if one.name != id_name]
     related = [one for one in attributes if one.relationship is not None]
-    linked = {id_name} & {*path_parameters(resource.self)}
+    templates = [resource.self, *(link for one in related for link in _link_templates(one).values())]
+    linked = {id_name} & {name for template in templates for name in path_parameters(template)}
     fetched = {one.name for one in message.fields if one.name in linked or (one in related and not one.repeated)}
     lines = [
         f"def {snake(message.path)}_resource(message: {names.message_class(message)}) -> {names.shape('JsonValue')}:",
@@ -44,10 +45,36 @@ def emit_resource(
     if attributes:
         lines += ['        "attributes": {', *_members(attributes, fetched, names, " " * 12), "        },"]
     if related:
-        lines += ['        "relationships": {', *(_relationship(one, fetched, names) for one in related), "        },"]
+        lines.append('        "relationships": {')
+        for one in related:
+            lines += _relationship(message, one, fetched, uuids, names)
+        lines.append("        },")
     if resource.self:
         lines.append(f'        "links": {{"self": {_link(message, resource.self, fetched, uuids, names)}}},')
     return [*lines, "    }"]
+
+
+def emit_fields(message: MessageType, resource: options_pb2.Resource) -> list[str]:
+    """`<MESSAGE>_FIELDS`: the names that `fields[…]` may say, attributes and relationships alike."""
+    shown = [one for one in message.fields if one.name != (resource.id_field or "id")]
+    fields = [one.name for one in shown]
+    fields += [one.relationship.name for one in shown if one.relationship is not None]
+    constant = f"{snake(message.path).upper()}_FIELDS"
+    return fit(f"{constant} = frozenset({{", map(text, fields), "})") if fields else [f"{constant} = frozenset[str]()"]
+
+
+def emit_linkage(
+    message: MessageType, one: Field, target: str, uuids: Collection[str], names: ModuleNames
+) -> list[str]:
+    """Statements that make what a relationship endpoint answers of the resource `target`: `data` and `links`."""
+    links = [
+        f"{text(name)}: {_link(message, template, frozenset(), uuids, names, target)}"
+        for name, template in _link_templates(one).items()
+    ]
+    return [
+        f"    data = {_linkage(one, attribute(target, one.name), names)}",
+        *fit("links = {", links, "}", "    "),
+    ]
 
 
 def emit_object(message: MessageType, names: ModuleNames) -> list[str]:
@@ -103,22 +130,51 @@ def _written(one: Field, value: str, names: ModuleNames) -> str:
     return f"{names.object_writer(names.message(one.type_name))}({value})"
 
 
-def _relationship(one: Field, fetched: Collection[str], names: ModuleNames) -> str:
+def _relationship(
+    message: MessageType, one: Field, fetched: Collection[str], uuids: Collection[str], names: ModuleNames
+) -> list[str]:
     relationship = one.relationship or options_pb2.Relationship()
-    name, kind, value = text(relationship.name), text(relationship.type), _field_value(one.name, fetched)
+    name, linkage = text(relationship.name), _linkage(one, _field_value(one.name, fetched), names)
+    links = [
+        f"{text(link)}: {_link(message, template, fetched, uuids, names)}"
+        for link, template in _link_templates(one).items()
+    ]
+    if not links:
+        return [f'            {name}: {{"data": {linkage}}},']
+    return [
+        f"            {name}: {{",
+        *fit('"links": {', links, "},", " " * 16),
+        f'                "data": {linkage},',
+        "            },",
+    ]
+
+
+def _link_templates(one: Field) -> dict[str, str]:
+    option = one.relationship or options_pb2.Relationship()
+    return {name: template for name, template in (("self", option.self), ("related", option.related)) if template}
+
+
+def _linkage(one: Field, value: str, names: ModuleNames) -> str:
+    """Resource linkage as an expression."""
+    kind = text(one.relationship.type if one.relationship is not None else "")
     if one.repeated:
-        return f"            {name}: {names.runtime('to_many')}({kind}, {value}),"
+        return f"{names.runtime('identifiers')}({kind}, {value})"
     # An empty foreign key is an empty relationship.
-    return f'            {name}: {{"data": {{"type": {kind}, "id": {value}}} if {value} else None}},'
+    return f'{{"type": {kind}, "id": {value}}} if {value} else None'
 
 
 def _link(
-    message: MessageType, template: str, fetched: Collection[str], uuids: Collection[str], names: ModuleNames
+    message: MessageType,
+    template: str,
+    fetched: Collection[str],
+    uuids: Collection[str],
+    names: ModuleNames,
+    target: str = "message",
 ) -> str:
     link = template
     for one in message.fields:
         if one.name in path_parameters(template):
-            value = _field_value(one.name, fetched)
+            value = f"its_{one.name}" if one.name in fetched else attribute(target, one.name)
             value = (
                 f"{names.runtime('segment')}({value})" if one.kind is Kind.STRING and one.name not in uuids else value
             )

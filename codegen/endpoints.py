@@ -12,6 +12,7 @@ from codegen.model import Field, Kind, MessageType, Method
 FIELD_MASK = "google.protobuf.FieldMask"
 TIMESTAMP = "google.protobuf.Timestamp"
 PAGE_INFO = "samovar.types.v1.PageInfo"
+CURSOR_INFO = "samovar.types.v1.CursorInfo"
 WRAPPED_KINDS: Mapping[str, Kind] = {
     "google.protobuf.BoolValue": Kind.BOOL,
     "google.protobuf.Int32Value": Kind.INT32,
@@ -32,6 +33,8 @@ WELL_KNOWN = SCALAR_MESSAGES | {f"google.protobuf.{name}" for name in ("Struct",
 PATH_KINDS = frozenset({Kind.STRING, Kind.INT32, Kind.INT64, Kind.UINT32, Kind.UINT64})
 """What a path parameter can be."""
 
+_PAGE_SPELLINGS: Mapping[str, str] = {"page[number]": "page", "page[size]": "limit"}
+_CURSOR_SPELLINGS: Mapping[str, str] = {"page[after]": "after", "page[before]": "before", "page[size]": "limit"}
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 
@@ -46,6 +49,32 @@ class Data:
     @property
     def is_collection(self) -> bool:
         return self.field is not None and self.field.repeated
+
+    @property
+    def walks_by_cursor(self) -> bool:
+        return self.page is not None and self.page.type_name == CURSOR_INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A method that gives resources by their ids, `size` of them in one call (0 = any number)."""
+
+    method: Method
+    request: MessageType
+    response: MessageType
+    ids_field: Field
+    data_field: Field
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncludePath:
+    """What `include` may name, the resource at its end, and where that comes from: a response field, or a batch method."""
+
+    path: str
+    resource: MessageType
+    response_field: Field | None
+    batch: Batch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +104,13 @@ class Endpoint:
     """A field of the resource in `data`."""
     document_id_parameter: str | None
     success_status: int
+    include_field: Field | None = None
+    includes: tuple[IncludePath, ...] = ()
+    sort_field: Field | None = None
+    linkage_field: Field | None = None
+    """The request field that takes the resource linkage of a relationship endpoint's document."""
+    shown_linkage: Field | None = None
+    """The foreign key of the resource in `data` that a relationship endpoint answers with, in the resource's place."""
 
     @property
     def takes_list(self) -> bool:
@@ -90,6 +126,44 @@ class Endpoint:
     @property
     def is_paged(self) -> bool:
         return self.data is not None and self.data.page is not None
+
+    @property
+    def spellings(self) -> Mapping[str, str]:
+        """JSON:API's spelling of query parameters, with the name of the field that each sets."""
+        found: dict[str, str] = {}
+        if self.data is not None and self.data.page is not None:
+            known = _CURSOR_SPELLINGS if self.data.walks_by_cursor else _PAGE_SPELLINGS
+            names = {one.name for one in self.query_fields}
+            found |= {spelling: name for spelling, name in known.items() if name in names}
+        return found | {f"filter[{one.filter}]": one.name for one in self.query_fields if one.filter}
+
+    @property
+    def takes_resource(self) -> bool:
+        """The document's data is one resource object."""
+        return self.has_body and not self.takes_list and self.linkage_field is None
+
+    @property
+    def linkages(self) -> Mapping[str, Field]:
+        """The relationships that the document may have, each with the field that it sets."""
+        if not self.takes_resource:
+            return {}
+        return {one.relationship.name: one for one in self.body_fields if one.relationship is not None}
+
+    @property
+    def fixed_relationships(self) -> tuple[str, ...]:
+        """The relationships of the resource that the document may not have."""
+        if not self.takes_resource or self.data is None:
+            return ()
+        shown = (one.relationship.name for one in self.data.resource.fields if one.relationship is not None)
+        return tuple(name for name in shown if name not in self.linkages)
+
+    @property
+    def shown_resources(self) -> tuple[MessageType, ...]:
+        """The resources that a document of the answer can hold, the primary one first."""
+        if self.data is None or self.shown_linkage is not None:
+            return ()
+        found = {one.full_name: one for one in (self.data.resource, *(one.resource for one in self.includes))}
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +194,12 @@ def path_shape(path: str) -> str:
 
 def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).replace(".", "_").lower()
+
+
+def uuid_placeholders_of(endpoint: Endpoint, endpoints: Iterable[Endpoint]) -> frozenset[str]:
+    """The same of the resource in the endpoint's data."""
+    resource = endpoint.data.resource.resource if endpoint.data is not None else None
+    return uuid_placeholders(resource, endpoints) if resource is not None else frozenset()
 
 
 def uuid_placeholders(resource: options_pb2.Resource, endpoints: Iterable[Endpoint]) -> frozenset[str]:

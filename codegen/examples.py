@@ -2,7 +2,7 @@
 What no example can be made for is left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codegen.constraints import Rules, element_rules, enum_texts, fits_text, is_required, keywords
@@ -71,14 +71,20 @@ class Examples:
         found: dict[str, Any] = {"type": resource.type, "id": str(values.pop(id_name, UUID))}
         if values:
             found["attributes"] = values
+
+        def filled(link: str) -> str:
+            for name, value in {id_name: found["id"], **values}.items():
+                link = link.replace(f"{{{name}}}", str(value))
+            return link
+
         related = {one.relationship.name: one for one in fields.values() if one.relationship is not None}
         if related:
-            found["relationships"] = {name: {"data": _linkage(one, values[one.name])} for name, one in related.items()}
+            found["relationships"] = {
+                name: {**_links(one, filled), "data": linkage_example(one, values[one.name])}
+                for name, one in related.items()
+            }
         if resource.self:
-            link = resource.self.replace(f"{{{id_name}}}", found["id"])
-            for name, value in values.items():
-                link = link.replace(f"{{{name}}}", str(value))
-            found["links"] = {"self": link}
+            found["links"] = {"self": filled(resource.self)}
         return found
 
     def value(self, one: Field, form: Form, depth: int = 0) -> Any:
@@ -157,7 +163,15 @@ def _number(one: Field, rules: Rules | None) -> float:
     raise NoExample(one.name)
 
 
-def _linkage(one: Field, value: Any) -> Any:
+def _links(one: Field, filled: Callable[[str], str]) -> dict[str, Any]:
+    option = one.relationship
+    templates = {"self": option.self, "related": option.related} if option is not None else {}
+    links = {name: filled(template) for name, template in templates.items() if template}
+    return {"links": links} if links else {}
+
+
+def linkage_example(one: Field, value: Any) -> Any:
+    """Resource linkage with the ids that a field has."""
     kind = one.relationship.type if one.relationship is not None else ""
     if one.repeated:
         return [{"type": kind, "id": each} for each in value]

@@ -102,7 +102,7 @@ class Schemas:
         related = [one for one in attributes if one.relationship is not None]
         if related:
             parts["relationships"] = _object(
-                {one.relationship.name: _linkage(one) for one in related if one.relationship}
+                {one.relationship.name: _relationship(one) for one in related if one.relationship}
             )
         if resource.self:
             parts["links"] = _object({"self": {"type": "string", "format": "uri-reference"}})
@@ -200,9 +200,20 @@ def _object(properties: Json) -> Json:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _linkage(one: Field) -> Json:
-    relationship = one.relationship
-    kind = relationship.type if relationship is not None else ""
-    identifier = _object({"type": {"type": "string", "const": kind}, "id": {"type": "string"}})
-    data = {"type": "array", "items": identifier} if one.repeated else nullable(identifier)
-    return _object({"data": data})
+def linkage(one: Field, ids: Json | None = None) -> Json:
+    """The resource linkage that a foreign key becomes, or is made of; `ids` is the schema of one id."""
+    kind = one.relationship.type if one.relationship is not None else ""
+    identifier = _object({"type": {"type": "string", "const": kind}, "id": ids or {"type": "string"}})
+    return {"type": "array", "items": identifier} if one.repeated else nullable(identifier)
+
+
+def relationship_links(one: Field) -> Json:
+    """The links of a relationship; empty when it has none."""
+    option = one.relationship
+    templates = {"self": option.self, "related": option.related} if option is not None else {}
+    return {name: {"type": "string", "format": "uri-reference"} for name, template in templates.items() if template}
+
+
+def _relationship(one: Field) -> Json:
+    links = relationship_links(one)
+    return _object({**({"links": _object(links)} if links else {}), "data": linkage(one)})

@@ -77,7 +77,8 @@ class Location:
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field. `type_name` is the full name of its message or enum. `oneof` names the oneof it stands in, if it is a real one.
-    `rules` are those of buf.validate; `is_uuid`: they let nothing else through. `json_name` is the field's name in events.
+    `rules` are those of buf.validate; `is_uuid`: they let nothing else through. `json_name` is the field's name in events. `filter`
+    is its name as a JSON:API filter.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Field:
     stream_event: options_pb2.StreamEvent | None
     location: Location
     comment: str
+    filter: str = ""
 
 
 def scalar(kind: Kind) -> Field:
@@ -127,7 +129,7 @@ class MessageType:
 @dataclass(frozen=True, slots=True)
 class EnumType:
     """An enum; `texts` are its values as JSON spells them (lower case, without the enum's name), None for the unspecified one;
-    `comments` are what is said of them, in the same order.
+    `comments` are what is said of them, in the same order. `sort_keys` are JSON:API's names of orders, with their values' numbers.
     """
 
     full_name: str
@@ -137,6 +139,7 @@ class EnumType:
     comments: tuple[str, ...]
     location: Location
     comment: str
+    sort_keys: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +236,7 @@ def _fields(message: descriptor_pb2.DescriptorProto, lines: _Lines, path: Sequen
             stream_event=_option(options, options_pb2.stream_event),
             location=lines.location(*here),
             comment=lines.comment(*here),
+            filter=_option(options, options_pb2.filter) or "",
         )
 
 
@@ -245,8 +249,9 @@ def _enum(
         text = value.name.removeprefix(prefix).lower()
         texts.append((value.number, None if value.number == 0 and text == "unspecified" else text))
     comments = tuple(lines.comment(*place, _ENUM_VALUES, index) for index in range(len(enum.value)))
+    keys = tuple((key, value.number) for value in enum.value if (key := _option(value.options, options_pb2.sort_key)))
     location = lines.location(*place)
-    return EnumType(full_name, path, location.file, tuple(texts), comments, location, lines.comment(*place))
+    return EnumType(full_name, path, location.file, tuple(texts), comments, location, lines.comment(*place), keys)
 
 
 class _Types:

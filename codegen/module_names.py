@@ -58,6 +58,10 @@ class ModuleNames:
         enum = self._contract.enums[full_name]
         return self.generated(enum.file, f"{snake(enum.path).upper()}_NUMBERS")
 
+    def sort_keys(self, full_name: str) -> str:
+        enum = self._contract.enums[full_name]
+        return self.generated(enum.file, f"{snake(enum.path).upper()}_KEYS")
+
     def map_entry(self, one: Field) -> tuple[Field, Field] | None:
         """Key and value of a map field; None for any other."""
         message = self._contract.messages.get(one.type_name) if one.kind is Kind.MESSAGE else None

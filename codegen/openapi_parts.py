@@ -180,11 +180,26 @@ PAGE_LINKS: Json = {
         "last": _LINK,
     },
 }
+JSONAPI: Json = {
+    "type": "object",
+    "required": ["version"],
+    "properties": {"version": {"type": "string", "const": "1.1"}},
+}
+CURSOR_LINKS: Json = {
+    "type": "object",
+    "required": ["self", "first", "prev", "next"],
+    "properties": {"self": _LINK, "first": _LINK, "prev": _LINK_OR_NONE, "next": _LINK_OR_NONE},
+}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 PAGE_META: Json = {
     "type": "object",
     "required": ["total_items", "current_page", "per_page", "total_pages"],
     "properties": {"total_items": _COUNT, "current_page": _COUNT, "per_page": _COUNT, "total_pages": _COUNT},
+}
+CURSOR_META: Json = {
+    "type": "object",
+    "required": ["per_page"],
+    "properties": {"per_page": _COUNT, "total_items": _COUNT},
 }
 
 
@@ -200,6 +215,20 @@ def page_example(path: str) -> Json:
         "links": {"self": path, "first": only, "prev": None, "next": None, "last": only},
         "meta": {"total_items": 1, "current_page": 1, "per_page": 20, "total_pages": 1},
     }
+
+
+def cursor_example(path: str) -> Json:
+    """Links and meta of a page that is the only one."""
+    links = {"self": path, "first": path, "prev": None, "next": None}
+    return {"links": links, "meta": {"per_page": 20, "total_items": 1}}
+
+
+def list_parameter(name: str, said: str, values: Sequence[str], *, at_most: int = 0) -> Json:
+    """A query parameter of JSON:API's: names with commas between them."""
+    schema: Json = {"type": "array", "items": {"type": "string", "enum": list(values)}}
+    if at_most:
+        schema |= {"minItems": 1, "maxItems": at_most}
+    return {"name": name, "in": "query", "description": said, "style": "form", "explode": False, "schema": schema}
 
 
 def error_example(code: str) -> Json:

@@ -19,7 +19,7 @@ _ALWAYS = (
     "SERVICE_UNAVAILABLE",
     "DEADLINE_EXCEEDED",
 )
-_ENVELOPE = ("RESOURCE_TYPE_CONFLICT", "CLIENT_ID_NOT_SUPPORTED")
+_ENVELOPE = ("RESOURCE_TYPE_CONFLICT", "CLIENT_ID_NOT_SUPPORTED", "RELATIONSHIP_NOT_WRITABLE")
 """What a document can have wrong that is not 400 by itself; with other faults beside it the answer is 400 for all of them."""
 
 
@@ -46,8 +46,10 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
         yield "ROUTE_NOT_FOUND"
     if endpoint.has_body:
         yield from ("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "RESOURCE_TYPE_CONFLICT")
-        if endpoint.document_id_parameter is None:
+        if endpoint.document_id_parameter is None and endpoint.takes_resource:
             yield "CLIENT_ID_NOT_SUPPORTED"
+        if endpoint.fixed_relationships:
+            yield "RELATIONSHIP_NOT_WRITABLE"
     if is_counted(endpoint):
         yield "RATE_LIMIT_EXCEEDED"
     if takes_key(endpoint):

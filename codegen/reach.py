@@ -24,8 +24,8 @@ def find_needs(
 ) -> Needs:
     walk = _Walk(contract, faults)
     for endpoint in endpoints:
-        if endpoint.data is not None:
-            walk.resource(endpoint.data.resource)
+        for resource in endpoint.shown_resources:
+            walk.resource(resource)
         body = (endpoint.body_field,) if endpoint.body_field is not None else endpoint.body_fields
         for one in (*body, *endpoint.query_fields):
             walk.read(one, endpoint.request, ())

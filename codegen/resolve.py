@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from samovar.options.v1 import options_pb2
 
+from codegen.compounds import Compounds, LinkageEndpoint, find_sort_field
 from codegen.endpoints import (
+    CURSOR_INFO,
     FIELD_MASK,
     PAGE_INFO,
     PATH_KINDS,
@@ -79,18 +81,26 @@ class _Resolver:
         if binding.response_body:
             self._fault("http-response-body", "response_body has no meaning here; rest.data_field names the data")
         path_fields = tuple(self._path_fields(binding))
-        body_field, body_fields = self._body(binding, path_fields)
-        mask_field = self._mask_field(binding)
+        linkage = LinkageEndpoint(self._method, binding.verb, self._fault)
+        linkage_field = linkage.body(self._request, binding.body) if linkage.is_one else None
+        body_field, body_fields = (None, ()) if linkage.is_one else self._body(binding, path_fields)
+        mask_field = None if linkage.is_one else self._mask_field(binding)
         if_match_field = self._if_match_field(binding)
-        taken = {one.name for one in (*path_fields, body_field, mask_field, if_match_field) if one}
+        data = self._data()
+        compounds = Compounds(self._contract, self._method, self._fault)
+        includes = compounds.includes(data)
+        include_field = compounds.include_field(self._request, includes)
+        taken_fields = (*path_fields, body_field, mask_field, if_match_field, include_field, linkage_field)
+        taken = {one.name for one in taken_fields if one}
         if binding.body == "*":
             query_fields: tuple[Field, ...] = ()
             body_fields = tuple(one for one in self._request.fields if one.name not in taken)
         else:
             query_fields = tuple(one for one in self._request.fields if one.name not in taken)
-        self._check_query(query_fields)
-        data = self._data()
+        self._check_query(query_fields, has_includes=bool(includes))
+        sort_field = find_sort_field(self._contract, self._method, query_fields, self._fault)
         self._check_page(data, query_fields)
+        shown_linkage = linkage.shown(data) if linkage.is_one else None
         etag_field = self._etag_field(data)
         status = self._success_status(data)
         if len(self._faults.found) > before:
@@ -114,6 +124,11 @@ class _Resolver:
             etag_field=etag_field,
             document_id_parameter=self._document_id_parameter(binding, data),
             success_status=status,
+            include_field=include_field,
+            includes=includes,
+            sort_field=sort_field,
+            linkage_field=linkage_field,
+            shown_linkage=shown_linkage,
         )
 
     def _path_fields(self, binding: Binding) -> Iterator[Field]:
@@ -211,8 +226,14 @@ class _Resolver:
             return None
         return found
 
-    def _check_query(self, fields: Iterable[Field]) -> None:
+    def _check_query(self, fields: Iterable[Field], *, has_includes: bool) -> None:
+        fields = tuple(fields)
+        filters = [one.filter for one in fields if one.filter]
+        for name in {name for name in filters if filters.count(name) > 1}:
+            self._fault("filter", f"there are several filters {name!r}")
         for one in fields:
+            if one.name == "include" and has_includes:
+                self._fault("include", "the query parameter include is JSON:API's; rest.include_field", one.location)
             if one.kind is Kind.MESSAGE and (one.repeated or one.type_name not in SCALAR_MESSAGES):
                 self._fault(
                     "query-parameter",
@@ -222,7 +243,11 @@ class _Resolver:
 
     def _data(self) -> Data | None:
         rest = self._method.rest
-        page = next((one for one in self._response.fields if one.type_name == PAGE_INFO and not one.repeated), None)
+        pages = [one for one in self._response.fields if one.type_name in {PAGE_INFO, CURSOR_INFO} and not one.repeated]
+        page = pages[0] if pages else None
+        if len(pages) > 1:
+            self._fault("page-fields", f"{self._response.path} has more than one page")
+        included = {one.response_field for one in rest.includes} if rest is not None else frozenset[str]()
         if rest is not None and rest.no_content:
             return None
         if self._response.resource is not None and not (rest and rest.data_field):
@@ -230,7 +255,9 @@ class _Resolver:
         candidates = [
             one
             for one in self._response.fields
-            if one.kind is Kind.MESSAGE and self._contract.messages[one.type_name].resource is not None
+            if one.kind is Kind.MESSAGE
+            and one.name not in included
+            and self._contract.messages[one.type_name].resource is not None
         ]
         if rest is not None and rest.data_field:
             candidates = [one for one in candidates if one.name == rest.data_field]
@@ -258,8 +285,16 @@ class _Resolver:
     def _check_page(self, data: Data | None, query_fields: Iterable[Field]) -> None:
         if data is None or data.page is None:
             return
+        query_fields = tuple(query_fields)
         integers = {one.name for one in query_fields if one.kind is Kind.INT32 and not one.repeated}
-        if not {"page", "limit"} <= integers:
+        strings = {one.name for one in query_fields if one.kind is Kind.STRING and not one.repeated}
+        if data.walks_by_cursor:
+            if "limit" not in integers or "after" not in strings:
+                self._fault(
+                    "page-fields",
+                    f"{self._response.path} has cursors, so {self._request.path} needs an int32 field limit and a string after",
+                )
+        elif not {"page", "limit"} <= integers:
             self._fault(
                 "page-fields",
                 f"{self._response.path} has a page, so {self._request.path} needs int32 fields page and limit",

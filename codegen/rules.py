@@ -7,7 +7,7 @@ from samovar.options.v1 import options_pb2
 from chassis.reasons import REASONS
 from codegen.endpoints import PATH_KINDS, Endpoint, StreamEndpoint, path_parameters, path_shape
 from codegen.faults import Faults
-from codegen.model import Contract, Field, Kind, MessageType, Method
+from codegen.model import Contract, Field, Kind, Location, MessageType, Method
 
 
 def check_method(method: Method, faults: Faults) -> None:
@@ -53,9 +53,9 @@ def check_unique(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint
 
 
 def check_resources(contract: Contract, endpoints: Iterable[Endpoint], faults: Faults) -> None:
-    shown = list(
-        {endpoint.data.resource.full_name: endpoint.data.resource for endpoint in endpoints if endpoint.data}.values()
-    )
+    endpoints = tuple(endpoints)
+    shown = {one.full_name: one for endpoint in endpoints for one in endpoint.shown_resources}
+    shown |= {endpoint.data.resource.full_name: endpoint.data.resource for endpoint in endpoints if endpoint.data}
     gets = {path_shape(endpoint.path) for endpoint in endpoints if endpoint.verb == "GET"}
     types: dict[str, MessageType] = {}
     for message in (message for message in contract.messages.values() if message.file in contract.own_files):
@@ -68,9 +68,76 @@ def check_resources(contract: Contract, endpoints: Iterable[Endpoint], faults: F
                 "resource-type-twice",
                 f"{message.path}: {other.full_name} is of type {message.resource.type!r} already; a type and an id name one thing",
             )
-    for message in shown:
+    for message in shown.values():
         if message.resource is not None:
             _check_resource(message, message.resource, gets, faults)
+            _check_relationship_links(message, endpoints, faults)
+    _check_relationship_endpoints(shown.values(), endpoints, faults)
+
+
+def _check_relationship_links(message: MessageType, endpoints: Iterable[Endpoint], faults: Faults) -> None:
+    """Every link of a relationship can be fetched, and gives what JSON:API says of it."""
+    for one in message.fields:
+        option = one.relationship
+        if option is None:
+            continue
+        for template in filter(None, (option.self, option.related)):
+            _check_placeholders(message, template, "relationship-link", one.location, faults)
+        if option.self and not any(
+            endpoint.verb == "GET"
+            and path_shape(endpoint.path) == path_shape(option.self)
+            and endpoint.shown_linkage == one
+            for endpoint in endpoints
+        ):
+            said = (
+                f"{message.path}.{one.name}: no GET method with rest.relationship {option.name!r} serves {option.self}"
+            )
+            faults.add(one.location, "relationship-link", said)
+        if option.related and not any(
+            endpoint.verb == "GET"
+            and path_shape(endpoint.path) == path_shape(option.related)
+            and endpoint.shown_linkage is None
+            and endpoint.data is not None
+            and endpoint.data.resource.resource is not None
+            and endpoint.data.resource.resource.type == option.type
+            and endpoint.data.is_collection == one.repeated
+            for endpoint in endpoints
+        ):
+            said = f"{message.path}.{one.name}: no GET route serves {option.related} with type {option.type!r}"
+            faults.add(one.location, "relationship-link", said)
+
+
+def _check_relationship_endpoints(
+    resources: Iterable[MessageType], endpoints: Iterable[Endpoint], faults: Faults
+) -> None:
+    """What is written at an address is what can be read there."""
+    links = {
+        path_shape(one.relationship.self): one.relationship
+        for message in resources
+        for one in message.fields
+        if one.relationship is not None and one.relationship.self
+    }
+    for endpoint in endpoints:
+        name = endpoint.method.rest.relationship if endpoint.method.rest is not None else ""
+        if not name:
+            continue
+        linked = links.get(path_shape(endpoint.path))
+        if linked is None or linked.name != name:
+            said = f"{endpoint.method.name}: {endpoint.path} is the self link of no relationship {name!r}"
+            faults.add(endpoint.method.location, "relationship-endpoint", said)
+            continue
+        written = endpoint.linkage_field.relationship if endpoint.linkage_field is not None else None
+        if written is not None and written.type != linked.type:
+            said = f"{endpoint.method.name}: {name!r} is of type {linked.type!r}, not {written.type!r}"
+            faults.add(endpoint.method.location, "relationship-endpoint", said)
+
+
+def _check_placeholders(message: MessageType, template: str, rule: str, location: Location, faults: Faults) -> None:
+    for name in path_parameters(template):
+        placeholder = message.field(name)
+        if placeholder is None or placeholder.repeated or placeholder.kind not in PATH_KINDS:
+            text = f"{message.path}: the link {template} names {name!r}, which is no string or integer field of it"
+            faults.add(location, rule, text)
 
 
 def _check_resource(message: MessageType, resource: options_pb2.Resource, gets: Iterable[str], faults: Faults) -> None:
@@ -81,11 +148,7 @@ def _check_resource(message: MessageType, resource: options_pb2.Resource, gets: 
         faults.add(
             message.location, "resource-id", f"{message.path} needs a plain string field {resource.id_field or 'id'!r}"
         )
-    for name in path_parameters(resource.self):
-        placeholder = message.field(name)
-        if placeholder is None or placeholder.repeated or placeholder.kind not in PATH_KINDS:
-            text = f"{message.path}: the self link names {name!r}, which is no string or integer field of it"
-            faults.add(message.location, "resource-self", text)
+    _check_placeholders(message, resource.self, "resource-self", message.location, faults)
     if resource.self and path_shape(resource.self) not in gets:
         faults.add(
             message.location, "resource-self", f"{message.path}: no GET route serves its self link {resource.self}"

@@ -71,14 +71,19 @@ class Backends:
         return self._channels.keys()
 
     def add(self, route: Route) -> None:
-        """Makes a route's method callable. Raises: KeyError when no backend has it."""
-        backend = backend_of(route.rpc)
+        """Makes a route's methods callable. Raises: KeyError when no backend has one."""
+        self._add_unary(route.rpc, route.request_type, route.response_type)
+        for fetch in route.fetches:
+            self._add_unary(fetch.rpc, fetch.request_type, fetch.response_type)
+
+    def _add_unary(self, rpc: str, request_type: type[Message], response_type: type[Message]) -> None:
+        backend = backend_of(rpc)
         start = self._channels[backend].unary_unary(
-            route.rpc,
-            request_serializer=route.request_type.SerializeToString,
-            response_deserializer=route.response_type.FromString,
+            rpc,
+            request_serializer=request_type.SerializeToString,
+            response_deserializer=response_type.FromString,
         )
-        self._unary[route.rpc] = self._breakers[backend], start
+        self._unary[rpc] = self._breakers[backend], start
 
     def add_stream(self, stream: StreamRoute) -> None:
         """Makes a stream's method callable. Raises: KeyError when no backend has it."""

@@ -1,7 +1,7 @@
 """The shapes that generated code fills (gen/rest) and the gateway serves: routes, streams, and what goes in and out of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
@@ -15,6 +15,10 @@ Query = Sequence[tuple[str, str]]
 
 ResourceList = Sequence[tuple[str, Mapping[str, JsonValue]]]
 """`id` and `attributes` of each resource object of a document whose data is a list."""
+
+
+LinkedIds = Sequence[str]
+"""Ids of a relationship's resource linkage; of a to-one relationship one, or none for null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,53 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Cursors:
+    """Where a page lies in a collection that is walked by cursors; "" = there is no such page."""
+
+    next: str
+    prev: str
+    per_page: int
+    total_items: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
-    """A response as JSON:API: primary data (one resource object, a list of them, or nothing), its page, and the entity tag that
-    the service gave it, without quotes.
+    """A response as JSON:API: primary data (one resource object, a list of them, resource linkage, or nothing), its page, the
+    entity tag that the service gave it, without quotes, and the links of a relationship.
     """
 
     data: JsonValue
-    page: Page | None = None
+    page: Page | Cursors | None = None
     tag: str = ""
+    links: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A method that gives resources by their ids: at most `batch_size` in a call, 0 = any number. `ask(ids)` makes its request."""
+
+    rpc: str
+    request_type: type[Message]
+    response_type: type[Message]
+    ask: Callable[[Sequence[str]], Message]
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """What a path of `include` stands for: `read` makes resource objects of the route's response, or of the answer to `fetch`."""
+
+    read: Callable[[Any], list[JsonValue]]
+    fetch: Fetch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Linkage:
+    """A request field that a relationship of the document sets: with an id, or with several where `is_many`."""
+
+    field: str
+    type: str
+    is_many: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +121,10 @@ class Route:
     """One REST endpoint.
 
     `decode(path, query, attributes, problems)` makes the request message of path parameters, query and `data.attributes` (None
-    when the method takes no body, a ResourceList where data is a list), and appends what is wrong to `problems` instead of
-    raising; with problems the message is not to be used. `pointers` maps a request field's path (`item.user_rating`) to where it
-    came from: a JSON pointer (`/data/#` = a list of resource objects), `?name` for a query parameter, `{name}` for a path
-    parameter, or `:Name` for a header.
+    when the method takes no body, a ResourceList where data is a list, LinkedIds where it is resource linkage), and appends what
+    is wrong to `problems` instead of raising; with problems the message is not to be used. `pointers` maps a request field's path
+    (`item.user_rating`) to where it came from: a JSON pointer (`/data/#` = a list of resource objects, `/data/@` = one of
+    resource identifiers), `?name` for a query parameter, `{name}` for a path parameter, or `:Name` for a header.
     """
 
     method: str
@@ -110,6 +153,33 @@ class Route:
     """A request without a body is a request with nothing said in it."""
     if_match_field: str | None = None
     """The request field (a repeated string) that receives the tags of If-Match."""
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    """JSON:API's names of query parameters, each with the plain one."""
+    sort_field: str | None = None
+    """The request field that `sort` sets."""
+    fieldsets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What `fields[TYPE]` may name, by the types that an answer can hold."""
+    includes: Mapping[str, Include] = field(default_factory=dict)
+    """What `include` may name; a path comes after what it begins with. Empty = the parameter is refused."""
+    include_field: str | None = None
+    """The request field (a repeated string) that receives the paths that the service itself answers."""
+    linkage: Linkage | None = None
+    """The document is resource linkage, and this is where its ids go."""
+    linkages: Mapping[str, Linkage] = field(default_factory=dict)
+    """The relationships that a request document may have, by name: other ways of saying attributes."""
+    fixed_relationships: frozenset[str] = frozenset()
+    """The relationships of the resource that a request document may not have."""
+
+    @property
+    def fetches(self) -> Iterator[Fetch]:
+        """The methods that are called for what is included."""
+        return (include.fetch for include in self.includes.values() if include.fetch is not None)
+
+    @property
+    def rpcs(self) -> Iterator[str]:
+        """Every method that is called for the route."""
+        yield self.rpc
+        yield from (fetch.rpc for fetch in self.fetches)
 
 
 @dataclass(frozen=True, slots=True)

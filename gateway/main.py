@@ -62,7 +62,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
         "library": settings.library_service_grpc_addr,
         "download": settings.download_service_grpc_addr,
     }
-    rpcs = [route.rpc for route in ROUTES] + [stream.rpc for stream in STREAMS]
+    rpcs = [rpc for route in ROUTES for rpc in route.rpcs] + [stream.rpc for stream in STREAMS]
     tls = await read_tls(settings)
     documentation = await asyncio.to_thread(read_documentation)
     async with (

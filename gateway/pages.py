@@ -3,16 +3,16 @@ caller's own spelling (`page` or `page[number]`). Contract: section 1; JSON:API 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from urllib.parse import parse_qsl, quote, unquote_plus
 
-from gateway.contract import JsonValue, Page, Problem, Query
+from gateway.contract import Cursors, JsonValue, Page, Problem, Query
 from gateway.errors import Refused
 
 PLAIN_NUMBER = "page"
 BRACKET_NUMBER = "page[number]"
-BRACKET_SPELLINGS = {"page": BRACKET_NUMBER, "limit": "page[size]"}
-BRACKET_NAMES = frozenset(BRACKET_SPELLINGS.values())
+CURSOR_NAMES = frozenset({"after", "before", "page[after]", "page[before]"})
+BRACKET_NAMES = frozenset({BRACKET_NUMBER, "page[size]"})
 
 _URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
 _is_url = re.compile(r"[A-Za-z0-9!$%&'()*+,\-./:;=?@\[\]_~]*").fullmatch
@@ -42,19 +42,14 @@ def parse_query(raw: str, *, limit: int) -> Query:
     raise Refused(Problem("INVALID_QUERY_PARAMETER", details={"description": sentence}))
 
 
-def spelled(pointers: Mapping[str, str], query: Query) -> Mapping[str, str]:
-    """A route's pointers in the caller's own spelling of page parameters: what they did not send must not be named to them."""
-    if BRACKET_NAMES.isdisjoint(name for name, _ in query):
-        return pointers
-    brackets = {f"?{plain}": f"?{bracket}" for plain, bracket in BRACKET_SPELLINGS.items()}
-    return {field: brackets.get(place, place) for field, place in pointers.items()}
-
-
 def total_pages(page: Page) -> int:
     return -(-page.total_items // page.per_page) if page.per_page > 0 else 0
 
 
-def page_meta(page: Page) -> JsonValue:
+def page_meta(page: Page | Cursors) -> JsonValue:
+    if isinstance(page, Cursors):
+        total = {} if page.total_items is None else {"total_items": page.total_items}
+        return {"per_page": page.per_page, **total}
     return {
         "total_items": page.total_items,
         "current_page": page.current_page,
@@ -63,8 +58,10 @@ def page_meta(page: Page) -> JsonValue:
     }
 
 
-def page_links(path: str, raw_query: str, page: Page) -> JsonValue:
-    """`self`, `first`, `prev`, `next`, `last`; null where there is no such page."""
+def page_links(path: str, raw_query: str, page: Page | Cursors) -> JsonValue:
+    """`self`, `first`, `prev`, `next`, `last`; null where there is no such page. One that walks by cursors never knows the last."""
+    if isinstance(page, Cursors):
+        return _cursor_links(path, raw_query, page)
     last = max(total_pages(page), 1)
     current = page.current_page
 
@@ -77,6 +74,27 @@ def page_links(path: str, raw_query: str, page: Page) -> JsonValue:
         "prev": link(min(current - 1, last)) if current > 1 else None,
         "next": link(current + 1) if current < last else None,
         "last": link(last),
+    }
+
+
+def _cursor_links(path: str, raw_query: str, cursors: Cursors) -> JsonValue:
+    parts = [part for part in raw_query.split("&") if part]
+    is_bracketed = any(_name(part).startswith("page[") for part in parts)
+    others = [part for part in parts if _name(part) not in CURSOR_NAMES]
+
+    def link(name: str, value: str) -> str | None:
+        if not value:
+            return None
+        spelled = f"page[{name}]" if is_bracketed else name
+        spelled = quote(spelled, safe="[]" if "[" in raw_query else "")
+        there = quote(value, safe="")
+        return f"{path}?{'&'.join([*others, f'{spelled}={there}'])}"
+
+    return {
+        "self": f"{path}?{raw_query}" if raw_query else path,
+        "first": f"{path}?{'&'.join(others)}" if others else path,
+        "prev": link("before", cursors.prev),
+        "next": link("after", cursors.next),
     }
 
 

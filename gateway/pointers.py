@@ -13,6 +13,8 @@ from gateway.contract import JsonValue
 ATTRIBUTES = "/data/attributes"
 _LIST = "/#"
 """Ends a place that holds a list of resource objects."""
+_LINKAGE = "/@"
+"""Ends a place that holds a list of resource identifiers."""
 
 _SEGMENT = re.compile(r'(?P<name>[A-Za-z_]\w*)|\[(?P<index>\d+)\]|\[(?P<key>"(?:[^"\\]|\\.)*"|[^\]]+)\]')
 
@@ -65,6 +67,9 @@ def _source(place: str, rest: list[str]) -> Source:
         place = place.removesuffix(_LIST)
         # An element's id stands beside its attributes.
         rest = [*rest[:1], *(["attributes"] if rest[1:] and rest[1:] != ["id"] else []), *rest[1:]]
+    elif place.endswith(_LINKAGE):
+        place = place.removesuffix(_LINKAGE)
+        rest = [*rest[:1], *(["id"] if rest else [])]
     return Source("pointer", place + "".join("/" + _escape(part) for part in rest))
 
 

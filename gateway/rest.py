@@ -2,24 +2,35 @@
 particular to one is in its Route, which is generated from the proto.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import orjson
 from aiohttp import hdrs, web
+from google.protobuf.message import Message
 
 from chassis.errors import DomainError
 from gateway.auth import Verifier, authenticate, bearer_token
 from gateway.backends import Backends, call_metadata
+from gateway.compound import Call, View, included, keep_fields, read_view
 from gateway.context import CONTEXT, RequestContext
-from gateway.contract import JsonValue, Problem, Route
+from gateway.contract import Encoded, JsonValue, Problem, Route
 from gateway.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
-from gateway.documents import answer_document, parse_json, read_attributes, read_resources, self_link
+from gateway.documents import (
+    answer_document,
+    parse_json,
+    places,
+    read_attributes,
+    read_linkage,
+    read_resources,
+    self_link,
+)
 from gateway.errors import Refused, ServiceRefused
 from gateway.idempotency import KEY_HEADER, Idempotency, make_claim, read_key
 from gateway.limits import Limits
 from gateway.negotiation import is_supported_content_type
-from gateway.pages import ascii_url, parse_query, spelled
+from gateway.pages import ascii_url, parse_query
 from gateway.preconditions import if_match_tags
 from gateway.rate_limits import RateLimiter
 from gateway.representations import NO_STORE, NO_TRANSFORM
@@ -99,30 +110,36 @@ class RestEndpoint:
         path = dict(request.match_info)
         raw_query = ascii_url(request.rel_url.raw_query_string)
         query = parse_query(raw_query, limit=self._limits.query_parameters)
-        taken: JsonValue = None
-        if has_document:
-            taken = read_resources(document, route) if route.takes_list else read_attributes(document, route, path)
+        taken = self._read_document(document, path) if has_document else None
         problems: list[Problem] = []
+        view = None
+        if query:
+            view, query = read_view(query, route, problems)
         message = route.decode(path, query, taken, problems)
+        if view is not None and route.include_field is not None:
+            getattr(message, route.include_field).extend(view.of_service(route))
         if route.if_match_field is not None:
             tags = if_match_tags(request.headers.getall(hdrs.IF_MATCH, ()), problems)
             getattr(message, route.if_match_field).extend(tags)
         if problems:
-            raise Refused(*with_broken_rules(problems, message, spelled(route.pointers, query), document))
+            raise Refused(*with_broken_rules(problems, message, places(route, query, document), document))
+        call = partial(
+            self._backends.call, metadata=call_metadata(context, token), timeout_seconds=deadline.call_seconds
+        )
         try:
-            response = await self._backends.call(
-                route.rpc, message, call_metadata(context, token), timeout_seconds=deadline.call_seconds
-            )
+            response = await call(route.rpc, message)
         except DomainError as error:
-            raise ServiceRefused(error, spelled(route.pointers, query), document) from error
+            raise ServiceRefused(error, places(route, query, document), document) from error
         if route.no_content:
             return web.Response(status=route.success_status, headers=self._headers(request, context))
         encoded = route.encode(response)
+        related = None if view is None else await self._apply(view, encoded, response, call)
         answer = answer_document(
             encoded,
             path=ascii_url(request.rel_url.raw_path),
             raw_query=raw_query,
             is_read=request.method in READS,
+            included=related,
         )
         headers = self._headers(request, context)
         location = self_link(encoded.data) if route.location else None
@@ -136,6 +153,23 @@ class RestEndpoint:
             content_type=context.media_type,
             headers=headers,
         )
+
+    def _read_document(self, document: JsonValue, path: Mapping[str, str]) -> JsonValue:
+        """What the route's decode takes of a request document. Raises: Refused."""
+        route = self._route
+        if route.linkage is not None:
+            return read_linkage(document, route.linkage)
+        return read_resources(document, route) if route.takes_list else read_attributes(document, route, path)
+
+    async def _apply(self, view: View, encoded: Encoded, response: Message, call: Call) -> JsonValue:
+        """Leaves of the data what is wanted; returns what is to be included, None for nothing asked. Raises: DomainError."""
+        data, related = encoded.data, None
+        if view.include is not None:
+            related = await included(data, response, view.include, self._route, call)
+        if view.fieldsets:
+            primary = data if isinstance(data, list) else [data] if data is not None else []
+            keep_fields([*primary, *(related or ())], view.fieldsets)
+        return related
 
     async def _authenticate(self, request: web.Request, context: RequestContext) -> str | None:
         """The user's token, to be passed on; None where nobody has to be known."""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -13,16 +13,17 @@ from gateway.transcoding.readers import octets
 
 _M = TypeVar("_M", bound=Message)
 
+NO_SPELLINGS: Mapping[str, str] = {}
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
-_PAGE_SPELLINGS: Mapping[str, str] = {"page[number]": "page", "page[size]": "limit"}
+_PAGE_FAMILY = "page["
 
 
 class Parameters:
     """The query parameters of one request, read as the endpoint knows them.
 
-    `names` may come once, `lists` any number of times and with commas. With `paged` JSON:API's `page[number]` and `page[size]` are
-    other spellings of `page` and `limit`; a request keeps to one of the two. Everything else is a problem.
+    `names` may come once, `lists` any number of times and with commas. `spellings` are JSON:API's names of some of them, like
+    `page[number]` of `page`; a request keeps to one of the two, for pages as a whole. Everything else is a problem.
     """
 
     __slots__ = ("_found", "_problems", "_spelled")
@@ -34,15 +35,19 @@ class Parameters:
         *,
         names: frozenset[str] = frozenset(),
         lists: frozenset[str] = frozenset(),
-        paged: bool = False,
+        spellings: Mapping[str, str] = NO_SPELLINGS,
     ) -> None:
         self._found: dict[str, list[str]] = {}
         self._spelled: dict[str, str] = {}
         self._problems = problems
+        theirs: list[str] = []
         for spelled, value in query:
-            name = _PAGE_SPELLINGS.get(spelled, spelled) if paged else spelled
+            name = spellings.get(spelled, spelled)
+            if name is not spelled:
+                theirs.append(spelled)
             if name in lists:
                 self._found.setdefault(name, []).extend(value.split(","))
+                self._spelled.setdefault(name, spelled)
             elif name not in names:
                 report_parameter(problems, spelled, "parameter.unknown", "is not known here")
             elif name in self._found and self._spelled[name] == spelled:
@@ -50,15 +55,19 @@ class Parameters:
             else:
                 self._found.setdefault(name, [value])
                 self._spelled.setdefault(name, spelled)
-        if paged:
-            self._keep_to_one_spelling(query)
+        if theirs:
+            self._keep_to_one_spelling(query, theirs, spellings)
 
-    def _keep_to_one_spelling(self, query: Query) -> None:
-        ours = [spelled for spelled, _ in query if spelled in {"page", "limit"}]
-        theirs = dict.fromkeys(spelled for spelled, _ in query if spelled in _PAGE_SPELLINGS)
-        if ours:
-            for spelled in theirs:
-                report_parameter(self._problems, spelled, "parameter.mixed", f"must not be mixed with {ours[0]}")
+    def _keep_to_one_spelling(self, query: Query, theirs: Iterable[str], spellings: Mapping[str, str]) -> None:
+        pages = {name for spelled, name in spellings.items() if spelled.startswith(_PAGE_FAMILY)}
+        for spelled in dict.fromkeys(theirs):
+            ours = pages if spelled.startswith(_PAGE_FAMILY) else {spellings[spelled]}
+            mixed = next((name for name, _ in query if name in ours), None)
+            if mixed is not None:
+                self._keep_apart(spelled, mixed)
+
+    def _keep_apart(self, spelled: str, other: str) -> None:
+        report_parameter(self._problems, spelled, "parameter.mixed", f"must not be mixed with {other}")
 
     def __contains__(self, name: str) -> bool:
         return name in self._found
@@ -115,6 +124,23 @@ class Parameters:
         if len(read) == len(self._found[name]):
             return read
         self._refuse(name, "type.enum", f"must be one of {', '.join(numbers)}")
+        return [0]
+
+    def order(self, keys: Mapping[str, int], *, instead_of: str | None = None) -> int:
+        """JSON:API's `sort` where there is an order by one key. `instead_of` is the platform's own parameter for the same."""
+        found = self.orders(keys, instead_of=instead_of)
+        if len(found) > 1:
+            self._refuse("sort", "sort.one", "must be one sort field")
+        return found[0]
+
+    def orders(self, keys: Mapping[str, int], *, instead_of: str | None = None) -> list[int]:
+        """JSON:API's `sort`: names with commas between them, `-` before one that descends."""
+        if instead_of is not None and instead_of in self._found:
+            self._keep_apart("sort", instead_of)
+        given = self._found["sort"][0].split(",")
+        if all(key in keys for key in given):
+            return [keys[key] for key in given]
+        self._refuse("sort", "type.enum", f"must be one of {', '.join(keys)}")
         return [0]
 
     def octets(self, name: str) -> bytes:

@@ -282,13 +282,15 @@ def fill_empty(message: empty_pb2.Empty, value: JsonValue, at: str, name: str | 
 
 
 def members_of(value: JsonValue, names: frozenset[str], at: str, problems: list[Problem]) -> Mapping[str, JsonValue]:
-    """The members of a JSON object, none when it is not one. Members that are not in `names` are refused by name."""
+    """The members of a JSON object, none when it is not one. Members that are not in `names` are refused by name, but for those
+    that begin with `@`, which JSON:API has ignored (section 5.8.4).
+    """
     if type(value) is not dict:
         report_at(problems, at, "type.object", "must be an object")
         return {}
     if not value.keys() <= names:
         for name in value:
-            if name not in names:
+            if name not in names and not name.startswith("@"):
                 report(problems, at, name, "attribute.unknown", "is not known here")
     return value
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from google.protobuf import duration_pb2, field_mask_pb2, struct_pb2, timestamp_pb2
 from samovar.types.v1 import page_pb2
 
-from gateway.contract import JsonValue, Page
+from gateway.contract import Cursors, JsonValue, Page
 from gateway.transcoding.limits import MAX_EXACT_DOUBLE, MAX_FLOAT32
 
 MAX_DAYS_KEPT = 4_096
@@ -124,8 +124,9 @@ def list_json(message: struct_pb2.ListValue) -> JsonValue:
     return [value_json(value) for value in message.values]
 
 
-def to_many(resource_type: str, resource_ids: Iterable[str]) -> JsonValue:
-    return {"data": [{"type": resource_type, "id": resource_id} for resource_id in resource_ids]}
+def identifiers(resource_type: str, resource_ids: Iterable[str]) -> JsonValue:
+    """The resource linkage of a to-many relationship."""
+    return [{"type": resource_type, "id": resource_id} for resource_id in resource_ids]
 
 
 def segment(value: str) -> str:
@@ -135,3 +136,8 @@ def segment(value: str) -> str:
 
 def page_of(info: page_pb2.PageInfo) -> Page:
     return Page(info.total_items, info.current_page, info.per_page)
+
+
+def cursor_of(info: page_pb2.CursorInfo) -> Cursors:
+    total_items = info.total_items if info.HasField("total_items") else None
+    return Cursors(info.next, info.prev, info.per_page, total_items)

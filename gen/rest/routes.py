@@ -29,7 +29,7 @@ from rest.library.v1 import (
     wishlist as library_v1_wishlist,
 )
 
-from gateway.contract import AccessRule, Route, StreamRoute
+from gateway.contract import AccessRule, Include, Linkage, Route, StreamRoute
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -53,6 +53,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_downloads.LIST_DOWNLOADS_SPELLINGS,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="POST",
@@ -83,6 +85,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        linkages={"product": Linkage("product_id", "product", False)},
     ),
     Route(
         method="DELETE",
@@ -127,6 +131,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -149,6 +154,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_downloads.LIST_DOWNLOAD_ITEMS_SPELLINGS,
+        fieldsets={"downloadItem": download_v1_downloads.DOWNLOAD_ITEM_FIELDS},
     ),
     Route(
         method="POST",
@@ -171,6 +178,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=True,
         idempotent=True,
+        fieldsets={"downloadLink": download_v1_downloads.DOWNLOAD_LINK_FIELDS},
     ),
     Route(
         method="GET",
@@ -193,6 +201,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=True,
         idempotent=True,
+        fieldsets={"manifestReference": download_v1_downloads.MANIFEST_REFERENCE_FIELDS},
     ),
     Route(
         method="POST",
@@ -215,6 +224,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -237,6 +247,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"downloadPlan": download_v1_updates.DOWNLOAD_PLAN_FIELDS},
     ),
     Route(
         method="POST",
@@ -264,6 +275,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="POST",
@@ -286,6 +299,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="POST",
@@ -308,6 +322,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -330,6 +345,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_installations.LIST_INSTALLATIONS_SPELLINGS,
+        fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
     ),
     Route(
         method="DELETE",
@@ -374,6 +391,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -402,6 +420,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="GET",
@@ -424,6 +444,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_updates.LIST_UPDATES_SPELLINGS,
+        fieldsets={"update": download_v1_updates.UPDATE_FIELDS},
     ),
     Route(
         method="POST",
@@ -454,6 +476,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        linkages={"product": Linkage("product_id", "product", False)},
     ),
     Route(
         method="POST",
@@ -476,6 +500,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"updateAvailability": download_v1_updates.UPDATE_AVAILABILITY_FIELDS},
     ),
     Route(
         method="GET",
@@ -498,6 +523,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_updates.LIST_UPDATE_HISTORY_SPELLINGS,
+        fieldsets={"updateHistoryEntry": download_v1_updates.UPDATE_HISTORY_ENTRY_FIELDS},
     ),
     Route(
         method="POST",
@@ -528,6 +555,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="POST",
@@ -555,6 +584,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"verification": download_v1_verifications.VERIFICATION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="GET",
@@ -577,6 +608,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"verification": download_v1_verifications.VERIFICATION_FIELDS},
     ),
     Route(
         method="POST",
@@ -603,6 +635,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"verification": download_v1_verifications.VERIFICATION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="GET",
@@ -625,6 +659,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_verifications.LIST_VERIFICATION_ISSUES_SPELLINGS,
+        fieldsets={"verificationIssue": download_v1_verifications.VERIFICATION_ISSUE_FIELDS},
     ),
     Route(
         method="POST",
@@ -652,6 +688,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="GET",
@@ -674,6 +712,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=download_v1_installations.LIST_VERSIONS_SPELLINGS,
+        fieldsets={"productVersion": download_v1_installations.PRODUCT_VERSION_FIELDS},
     ),
     Route(
         method="GET",
@@ -696,6 +736,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"userAchievementStatus": library_v1_achievements.USER_ACHIEVEMENT_STATUS_FIELDS},
     ),
     Route(
         method="POST",
@@ -724,6 +765,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"userAchievementStatus": library_v1_achievements.USER_ACHIEVEMENT_STATUS_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="GET",
@@ -746,6 +789,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=library_v1_categories.LIST_CATEGORIES_SPELLINGS,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="POST",
@@ -768,6 +813,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="DELETE",
@@ -812,6 +858,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -840,6 +887,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
         method="GET",
@@ -862,6 +910,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
         method="PATCH",
@@ -891,6 +940,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
         method="PUT",
@@ -919,6 +969,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
         method="GET",
@@ -937,6 +988,7 @@ ROUTES: tuple[Route, ...] = (
             "page": "?page",
             "limit": "?limit",
             "category_id": "?category_id",
+            "include": "?include",
         },
         access=AccessRule(False, ("user",), (), "read"),
         has_body=False,
@@ -950,6 +1002,18 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=library_v1_items.LIST_ITEMS_SPELLINGS,
+        sort_field="sort_by",
+        fieldsets={
+            "libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS,
+            "userCategory": library_v1_categories.CATEGORY_FIELDS,
+            "product": library_v1_items.PRODUCT_FIELDS,
+        },
+        includes={
+            "categories": Include(library_v1_items.included_list_items_categories),
+            "product": Include(library_v1_items.included_list_items_product),
+        },
+        include_field="include",
     ),
     Route(
         method="GET",
@@ -959,7 +1023,7 @@ ROUTES: tuple[Route, ...] = (
         response_type=library_v1_items_pb2.GetItemResponse,
         decode=library_v1_items.decode_get_item,
         encode=library_v1_items.encode_get_item,
-        pointers={"library_item_id": "{library_item_id}"},
+        pointers={"library_item_id": "{library_item_id}", "include": "?include"},
         access=AccessRule(False, ("user",), (), "read"),
         has_body=False,
         takes_list=False,
@@ -972,6 +1036,16 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={
+            "libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS,
+            "userCategory": library_v1_categories.CATEGORY_FIELDS,
+            "product": library_v1_items.PRODUCT_FIELDS,
+        },
+        includes={
+            "categories": Include(library_v1_items.included_get_item_categories),
+            "product": Include(library_v1_items.included_get_item_product),
+        },
+        include_field="include",
     ),
     Route(
         method="PATCH",
@@ -1003,6 +1077,123 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
+        linkages={"categories": Linkage("category_ids", "userCategory", True)},
+        fixed_relationships=frozenset({"product"}),
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/library/items/{library_item_id}/categories",
+        rpc="/library.v1.LibraryService/ListItemCategories",
+        request_type=library_v1_items_pb2.ListItemCategoriesRequest,
+        response_type=library_v1_items_pb2.ListItemCategoriesResponse,
+        decode=library_v1_items.decode_list_item_categories,
+        encode=library_v1_items.encode_list_item_categories,
+        pointers={"library_item_id": "{library_item_id}"},
+        access=AccessRule(False, ("user",), (), "read"),
+        has_body=False,
+        takes_list=False,
+        resource_type="userCategory",
+        request_types=(),
+        document_id_parameter=None,
+        is_collection=True,
+        success_status=200,
+        no_content=False,
+        location=False,
+        signed_urls=False,
+        idempotent=True,
+        fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
+    ),
+    Route(
+        method="DELETE",
+        path="/api/v1/library/items/{library_item_id}/relationships/categories",
+        rpc="/library.v1.LibraryService/RemoveItemCategories",
+        request_type=library_v1_items_pb2.RemoveItemCategoriesRequest,
+        response_type=library_v1_items_pb2.RemoveItemCategoriesResponse,
+        decode=library_v1_items.decode_remove_item_categories,
+        encode=library_v1_items.encode_remove_item_categories,
+        pointers={"library_item_id": "{library_item_id}", "category_ids": "/data/@"},
+        access=AccessRule(False, ("user",), (), "write"),
+        has_body=True,
+        takes_list=False,
+        resource_type="",
+        request_types=(),
+        document_id_parameter="library_item_id",
+        is_collection=False,
+        success_status=204,
+        no_content=True,
+        location=False,
+        signed_urls=False,
+        idempotent=True,
+        linkage=Linkage("category_ids", "userCategory", True),
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/library/items/{library_item_id}/relationships/categories",
+        rpc="/library.v1.LibraryService/GetItemCategoryLinkage",
+        request_type=library_v1_items_pb2.GetItemCategoryLinkageRequest,
+        response_type=library_v1_items_pb2.GetItemCategoryLinkageResponse,
+        decode=library_v1_items.decode_get_item_category_linkage,
+        encode=library_v1_items.encode_get_item_category_linkage,
+        pointers={"library_item_id": "{library_item_id}"},
+        access=AccessRule(False, ("user",), (), "read"),
+        has_body=False,
+        takes_list=False,
+        resource_type="libraryItem",
+        request_types=(),
+        document_id_parameter=None,
+        is_collection=False,
+        success_status=200,
+        no_content=False,
+        location=False,
+        signed_urls=False,
+        idempotent=True,
+    ),
+    Route(
+        method="PATCH",
+        path="/api/v1/library/items/{library_item_id}/relationships/categories",
+        rpc="/library.v1.LibraryService/ReplaceItemCategories",
+        request_type=library_v1_items_pb2.ReplaceItemCategoriesRequest,
+        response_type=library_v1_items_pb2.ReplaceItemCategoriesResponse,
+        decode=library_v1_items.decode_replace_item_categories,
+        encode=library_v1_items.encode_replace_item_categories,
+        pointers={"library_item_id": "{library_item_id}", "category_ids": "/data/@"},
+        access=AccessRule(False, ("user",), (), "write"),
+        has_body=True,
+        takes_list=False,
+        resource_type="",
+        request_types=(),
+        document_id_parameter="library_item_id",
+        is_collection=False,
+        success_status=204,
+        no_content=True,
+        location=False,
+        signed_urls=False,
+        idempotent=True,
+        linkage=Linkage("category_ids", "userCategory", True),
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/library/items/{library_item_id}/relationships/categories",
+        rpc="/library.v1.LibraryService/AddItemCategories",
+        request_type=library_v1_items_pb2.AddItemCategoriesRequest,
+        response_type=library_v1_items_pb2.AddItemCategoriesResponse,
+        decode=library_v1_items.decode_add_item_categories,
+        encode=library_v1_items.encode_add_item_categories,
+        pointers={"library_item_id": "{library_item_id}", "category_ids": "/data/@"},
+        access=AccessRule(False, ("user",), (), "write"),
+        has_body=True,
+        takes_list=False,
+        resource_type="",
+        request_types=(),
+        document_id_parameter="library_item_id",
+        is_collection=False,
+        success_status=204,
+        no_content=True,
+        location=False,
+        signed_urls=False,
+        idempotent=True,
+        linkage=Linkage("category_ids", "userCategory", True),
     ),
     Route(
         method="GET",
@@ -1025,6 +1216,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"playtimeStatistics": library_v1_playtime.PLAYTIME_STATISTICS_FIELDS},
     ),
     Route(
         method="POST",
@@ -1051,6 +1243,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"playtimeSession": library_v1_playtime.PLAYTIME_SESSION_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
     Route(
         method="POST",
@@ -1073,6 +1267,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"playtimeSession": library_v1_playtime.PLAYTIME_SESSION_FIELDS},
     ),
     Route(
         method="POST",
@@ -1110,7 +1305,7 @@ ROUTES: tuple[Route, ...] = (
         response_type=library_v1_wishlist_pb2.ListWishlistItemsResponse,
         decode=library_v1_wishlist.decode_list_wishlist_items,
         encode=library_v1_wishlist.encode_list_wishlist_items,
-        pointers={"page": "?page", "limit": "?limit"},
+        pointers={"page": "?page", "limit": "?limit", "include": "?include"},
         access=AccessRule(False, ("user",), (), "read"),
         has_body=False,
         takes_list=False,
@@ -1123,6 +1318,12 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        spellings=library_v1_wishlist.LIST_WISHLIST_ITEMS_SPELLINGS,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS, "product": library_v1_items.PRODUCT_FIELDS},
+        includes={
+            "product": Include(library_v1_wishlist.included_list_wishlist_items_product),
+        },
+        include_field="include",
     ),
     Route(
         method="POST",
@@ -1149,6 +1350,8 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
+        linkages={"product": Linkage("product_id", "product", False)},
     ),
     Route(
         method="DELETE",
@@ -1180,7 +1383,7 @@ ROUTES: tuple[Route, ...] = (
         response_type=library_v1_wishlist_pb2.GetWishlistItemResponse,
         decode=library_v1_wishlist.decode_get_wishlist_item,
         encode=library_v1_wishlist.encode_get_wishlist_item,
-        pointers={"wishlist_item_id": "{wishlist_item_id}"},
+        pointers={"wishlist_item_id": "{wishlist_item_id}", "include": "?include"},
         access=AccessRule(False, ("user",), (), "read"),
         has_body=False,
         takes_list=False,
@@ -1193,6 +1396,11 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS, "product": library_v1_items.PRODUCT_FIELDS},
+        includes={
+            "product": Include(library_v1_wishlist.included_get_wishlist_item_product),
+        },
+        include_field="include",
     ),
     Route(
         method="PATCH",
@@ -1221,6 +1429,8 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
+        fixed_relationships=frozenset({"product"}),
     ),
 )
 

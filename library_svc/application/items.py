@@ -2,7 +2,7 @@
 
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.ports import Begin, ItemPage, ItemQuery, LibraryReader, ShownItem, Transaction
-from library_svc.domain.categories import CategoryNotFound
+from library_svc.domain.categories import ITEM_CATEGORIES_LIMIT, CategoryNotFound, TooManyCategories
 from library_svc.domain.changes import UNCHANGED
 from library_svc.domain.ids import CategoryId, ItemId, UserId
 from library_svc.domain.items import Item, ItemChanges, ItemNotFound
@@ -16,17 +16,33 @@ async def list_items(reader: LibraryReader, filler: ProductFiller, query: ItemQu
     return page
 
 
-async def get_item(reader: LibraryReader, filler: ProductFiller, *, user_id: UserId, item_id: ItemId) -> ShownItem:
+async def get_item(
+    reader: LibraryReader,
+    filler: ProductFiller,
+    *,
+    user_id: UserId,
+    item_id: ItemId,
+    include_categories: bool = False,
+) -> ShownItem:
     """One item of the user's.
 
     Raises:
         ItemNotFound: the user has no such item.
     """
-    shown = await _find(reader, user_id, item_id)
+    shown = await _find(reader, user_id, item_id, include_categories=include_categories)
     is_known = shown.product is not None and shown.product.is_complete
     if not is_known and await filler.fill([shown.item.product_id]):
-        shown = await _find(reader, user_id, item_id)
+        shown = await _find(reader, user_id, item_id, include_categories=include_categories)
     return shown
+
+
+async def show_categories(reader: LibraryReader, *, user_id: UserId, item_id: ItemId) -> ShownItem:
+    """One item with its categories; its product is whatever is known.
+
+    Raises:
+        ItemNotFound: the user has no such item.
+    """
+    return await _find(reader, user_id, item_id, include_categories=True)
 
 
 async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes: ItemChanges) -> Item:
@@ -37,14 +53,50 @@ async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes
         CategoryNotFound: the user has no such category.
     """
     async with begin() as tx:
-        item = await tx.items.find(user_id, item_id)
-        if item is None:
-            raise ItemNotFound(item_id)
-        item = item.changed(changes)
+        item = (await _locked(tx, user_id, item_id)).changed(changes)
         await tx.items.save(item)
         if changes.category_ids is not UNCHANGED:
             await _put(tx, item, changes.category_ids)
         await tx.commit()
+    return item
+
+
+async def add_to_categories(
+    begin: Begin, *, user_id: UserId, item_id: ItemId, category_ids: frozenset[CategoryId]
+) -> None:
+    """Puts an item into more categories, all or none; doing it again changes nothing more.
+
+    Raises:
+        ItemNotFound, CategoryNotFound: the user has no such item or category.
+        TooManyCategories: it would be in more than ITEM_CATEGORIES_LIMIT.
+    """
+    async with begin() as tx:
+        item = await _locked(tx, user_id, item_id)
+        wanted = category_ids | await tx.categories.of_item(item)
+        if len(wanted) > ITEM_CATEGORIES_LIMIT:
+            raise TooManyCategories
+        await _put(tx, item, frozenset(wanted))
+        await tx.commit()
+
+
+async def take_from_categories(
+    begin: Begin, *, user_id: UserId, item_id: ItemId, category_ids: frozenset[CategoryId]
+) -> None:
+    """Takes an item out of categories; one that it is not in does not matter.
+
+    Raises:
+        ItemNotFound: the user has no such item.
+    """
+    async with begin() as tx:
+        item = await _locked(tx, user_id, item_id)
+        await tx.categories.put(item, await tx.categories.of_item(item) - category_ids)
+        await tx.commit()
+
+
+async def _locked(tx: Transaction, user_id: UserId, item_id: ItemId) -> Item:
+    item = await tx.items.find(user_id, item_id)
+    if item is None:
+        raise ItemNotFound(item_id)
     return item
 
 
@@ -55,8 +107,8 @@ async def _put(tx: Transaction, item: Item, category_ids: frozenset[CategoryId])
     await tx.categories.put(item, category_ids)
 
 
-async def _find(reader: LibraryReader, user_id: UserId, item_id: ItemId) -> ShownItem:
-    shown = await reader.get_item(user_id, item_id)
+async def _find(reader: LibraryReader, user_id: UserId, item_id: ItemId, *, include_categories: bool) -> ShownItem:
+    shown = await reader.get_item(user_id, item_id, include_categories=include_categories)
     if shown is None:
         raise ItemNotFound(item_id)
     return shown

@@ -77,6 +77,9 @@ class Categories(Protocol):
     async def remove(self, category: Category) -> None:
         """Takes everything out of it too."""
 
+    async def of_item(self, item: Item) -> AbstractSet[CategoryId]:
+        """Those that the item is in."""
+
     async def put(self, item: Item, category_ids: AbstractSet[CategoryId]) -> None:
         """Has the item be in these and in no others."""
 
@@ -229,6 +232,7 @@ class ItemQuery:
     Attributes:
         language: of the titles that names are sorted by.
         search: part of a title in either language, as the user typed it.
+        include_categories: the categories of the items are to be told with them.
     """
 
     user_id: UserId
@@ -241,6 +245,7 @@ class ItemQuery:
     sort: ItemSort = ItemSort.ADDED_AT_DESC
     page: int = 1
     limit: int = 20
+    include_categories: bool = False
 
     @property
     def needs_titles(self) -> bool:
@@ -250,11 +255,14 @@ class ItemQuery:
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """An item with what is known of its product, and the ids of its categories in their order."""
+    """An item with what is known of its product, and the ids of its categories in their order; the categories too, if they were
+    asked for.
+    """
 
     item: Item
     product: Product | None
     category_ids: Sequence[CategoryId] = ()
+    categories: Sequence[Category] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +284,9 @@ class LibraryReader(Protocol):
 
     async def list_items(self, query: ItemQuery) -> ItemPage: ...
 
-    async def get_item(self, user_id: UserId, item_id: ItemId) -> ShownItem | None: ...
+    async def get_item(
+        self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False
+    ) -> ShownItem | None: ...
 
     async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
         """The user's items of these products, or all when none is named; newest first."""

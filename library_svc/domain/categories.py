@@ -1,10 +1,14 @@
 """A category: a shelf of the user's own making, on which any of their items can stand. Contract section 2, "categories"."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from chassis.errors import DomainError, Kind
+from chassis.errors import DomainError, FieldViolation, Kind
 from library_svc.domain.changes import UNCHANGED, Unchanged, changed
 from library_svc.domain.ids import CategoryId, UserId
+
+ITEM_CATEGORIES_LIMIT: Final = 100
+"""Categories that one item can be in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,15 @@ class Category:
     def changed(self, changes: CategoryChanges) -> "Category":
         """The category with the user's changes."""
         return changed(self, changes)
+
+
+class TooManyCategories(DomainError):
+    """An item would be in more than ITEM_CATEGORIES_LIMIT categories."""
+
+    def __init__(self) -> None:
+        description = f"must contain no more than {ITEM_CATEGORIES_LIMIT} items"
+        violation = FieldViolation("category_ids", description, "repeated.max_items")
+        super().__init__(Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", violations=[violation])
 
 
 class CategoryNotFound(DomainError):

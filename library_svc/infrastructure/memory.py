@@ -90,7 +90,7 @@ class MemoryLibrary:
                     self._rows = tx.rows
 
     async def list_items(self, query: ItemQuery) -> ItemPage:
-        shown = map(self._shown, self._items(query.user_id))
+        shown = (self._shown(item, include_categories=query.include_categories) for item in self._items(query.user_id))
         candidates = [each for each in shown if _passes_filters(each, query)]
         found = [shown for shown in candidates if _passes_search(shown.product, query)]
         found.sort(key=lambda shown: shown.item.id)
@@ -101,9 +101,9 @@ class MemoryLibrary:
         unknown = [shown.item.product_id for shown in bearing if not (shown.product and shown.product.is_complete)]
         return ItemPage(items, len(found), unknown[:CATALOG_BATCH_LIMIT])
 
-    async def get_item(self, user_id: UserId, item_id: ItemId) -> ShownItem | None:
+    async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ShownItem | None:
         item = self._rows.items.get((user_id, item_id))
-        return self._shown(item) if item else None
+        return self._shown(item, include_categories=include_categories) if item else None
 
     async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
         items = [item for item in self._items(user_id) if not product_ids or item.product_id in product_ids]
@@ -165,9 +165,11 @@ class MemoryLibrary:
     def _items(self, user_id: UserId) -> Sequence[Item]:
         return [item for item in self._rows.items.values() if item.user_id == user_id]
 
-    def _shown(self, item: Item) -> ShownItem:
+    def _shown(self, item: Item, *, include_categories: bool) -> ShownItem:
         category_ids = sorted(self._rows.category_ids.get((item.user_id, item.id), ()))
-        return ShownItem(item, self._products.known.get(item.product_id), category_ids)
+        told = category_ids if include_categories else ()
+        categories = [self._rows.categories[item.user_id, category_id] for category_id in told]
+        return ShownItem(item, self._products.known.get(item.product_id), category_ids, categories)
 
 
 class MemoryTransaction:
@@ -272,6 +274,9 @@ class MemoryCategories:
         del self._rows.categories[category.user_id, category.id]
         for (user_id, item_id), category_ids in self._rows.category_ids.items():
             self._rows.category_ids[user_id, item_id] = category_ids - {category.id}
+
+    async def of_item(self, item: Item) -> AbstractSet[CategoryId]:
+        return frozenset(self._rows.category_ids.get((item.user_id, item.id), ()))
 
     async def put(self, item: Item, category_ids: AbstractSet[CategoryId]) -> None:
         self._rows.category_ids[item.user_id, item.id] = frozenset(category_ids)

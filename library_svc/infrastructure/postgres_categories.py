@@ -60,6 +60,13 @@ class PostgresCategories:
             delete(table).where(table.c.user_id == category.user_id, table.c.id == category.id)
         )
 
+    async def of_item(self, item: Item) -> AbstractSet[CategoryId]:
+        table = user_library_item_to_categories
+        statement = select(table.c.category_id).where(
+            table.c.user_id == item.user_id, table.c.library_item_id == item.id
+        )
+        return {CategoryId(found) for found in (await self._connection.execute(statement)).scalars()}
+
     async def put(self, item: Item, category_ids: AbstractSet[CategoryId]) -> None:
         table = user_library_item_to_categories
         wanted = literal(list(category_ids), ARRAY(Uuid()))

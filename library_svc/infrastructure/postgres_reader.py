@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -18,18 +19,20 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from chassis.database import Database
 from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language, folded
-from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.categories import Category
+from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.domain.items import Item
 from library_svc.infrastructure.rows import ITEM_COLUMNS, item_of, product_of
 from library_svc.infrastructure.tables import (
     catalog_products,
     entitlements,
+    user_game_categories,
     user_library_item_to_categories,
     user_library_items,
 )
@@ -53,9 +56,10 @@ class PostgresReader:
         items = [_shown(row) for row in rows if row["id"] is not None]
         return ItemPage(items, total_items=rows[0]["total_items"], unknown_products=rows[0]["unknown_products"] or ())
 
-    async def get_item(self, user_id: UserId, item_id: ItemId) -> ShownItem | None:
+    async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ShownItem | None:
         items = user_library_items
-        statement = _shown_items(user_id).add_columns(_category_ids(user_id, items)).where(items.c.id == item_id)
+        categories = _categories if include_categories else _category_ids
+        statement = _shown_items(user_id).add_columns(categories(user_id, items)).where(items.c.id == item_id)
         rows = await self._rows(statement)
         return _shown(rows[0]) if rows else None
 
@@ -107,7 +111,7 @@ def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
             total.label("total_items"),
             unknown_products.label("unknown_products"),
             page,
-            _category_ids(query.user_id, page),
+            (_categories if query.include_categories else _category_ids)(query.user_id, page),
         )
         .select_from(always.outerjoin(page, true()))
         .order_by(*_order(page.c, query))
@@ -132,6 +136,24 @@ def _category_ids(user_id: UserId, source: FromClause) -> ColumnElement[Any]:
         .correlate(source)
         .scalar_subquery()
         .label("category_ids")
+    )
+
+
+def _categories(user_id: UserId, source: FromClause) -> ColumnElement[Any]:
+    """The column `categories` in the place of `category_ids`: id, name and place of each, in the same order."""
+    links, table = user_library_item_to_categories.c, user_game_categories.c
+    each = func.jsonb_build_array(table.id, table.name, table.display_order)
+    return (
+        select(func.jsonb_agg(aggregate_order_by(each, table.id), type_=JSONB))
+        .where(
+            links.user_id == user_id,
+            links.library_item_id == source.c.id,
+            table.user_id == user_id,
+            table.id == links.category_id,
+        )
+        .correlate(source)
+        .scalar_subquery()
+        .label("categories")
     )
 
 
@@ -177,4 +199,11 @@ def _order(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[Any]]:
 
 
 def _shown(row: RowMapping) -> ShownItem:
-    return ShownItem(item_of(row), product_of(row), row["category_ids"] or ())
+    item, product = item_of(row), product_of(row)
+    if "categories" not in row:
+        return ShownItem(item, product, row["category_ids"] or ())
+    categories = [
+        Category(CategoryId(UUID(category_id)), item.user_id, name, display_order)
+        for category_id, name, display_order in row["categories"] or ()
+    ]
+    return ShownItem(item, product, [category.id for category in categories], categories)

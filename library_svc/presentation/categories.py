@@ -10,11 +10,11 @@ from samovar.types.v1.page_pb2 import PageInfo
 
 from library_svc.application import categories
 from library_svc.application.ports import Begin, CategoryReader
-from library_svc.domain.categories import Category, CategoryChanges, CategoryNotFound
+from library_svc.domain.categories import CategoryChanges, CategoryNotFound
 from library_svc.domain.ids import CategoryId
 from library_svc.presentation.callers import current_user
 from library_svc.presentation.masks import masked
-from library_svc.presentation.messages import DEFAULT_LIMIT, DEFAULT_PAGE
+from library_svc.presentation.messages import DEFAULT_LIMIT, DEFAULT_PAGE, category_message
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["CategoryService"].full_name
 
@@ -30,7 +30,7 @@ class CategoryServicer(CategoryServiceServicer):
         page, limit = request.page or DEFAULT_PAGE, request.limit or DEFAULT_LIMIT
         found = await self._reader.list_categories(current_user(), page=page, limit=limit)
         return pb.ListCategoriesResponse(
-            categories=map(_message, found.categories),
+            categories=map(category_message, found.categories),
             page=PageInfo(total_items=found.total_items, current_page=page, per_page=limit),
         )
 
@@ -39,13 +39,13 @@ class CategoryServicer(CategoryServiceServicer):
         category = await self._reader.get_category(current_user(), category_id)
         if category is None:
             raise CategoryNotFound(category_id)
-        return pb.GetCategoryResponse(category=_message(category))
+        return pb.GetCategoryResponse(category=category_message(category))
 
     async def CreateCategory(self, request: pb.CreateCategoryRequest, _context: Context) -> pb.CreateCategoryResponse:
         category = await categories.create_category(
             self._begin, user_id=current_user(), name=request.name, display_order=request.display_order
         )
-        return pb.CreateCategoryResponse(category=_message(category))
+        return pb.CreateCategoryResponse(category=category_message(category))
 
     async def UpdateCategory(self, request: pb.UpdateCategoryRequest, _context: Context) -> pb.UpdateCategoryResponse:
         category = await categories.update_category(
@@ -54,13 +54,9 @@ class CategoryServicer(CategoryServiceServicer):
             category_id=CategoryId(UUID(request.category_id)),
             changes=CategoryChanges(**masked(request.category, request.update_mask, at="category")),
         )
-        return pb.UpdateCategoryResponse(category=_message(category))
+        return pb.UpdateCategoryResponse(category=category_message(category))
 
     async def DeleteCategory(self, request: pb.DeleteCategoryRequest, _context: Context) -> pb.DeleteCategoryResponse:
         category_id = CategoryId(UUID(request.category_id))
         await categories.delete_category(self._begin, user_id=current_user(), category_id=category_id)
         return pb.DeleteCategoryResponse()
-
-
-def _message(category: Category) -> pb.Category:
-    return pb.Category(id=str(category.id), name=category.name, display_order=category.display_order)

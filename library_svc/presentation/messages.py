@@ -1,14 +1,17 @@
 """Messages of items ↔ the library's own values. The shape of requests was checked by the proto's rules before."""
 
+from collections.abc import Container, Iterable
 from typing import Final
 from uuid import UUID
 
 from library.v1 import items_pb2 as pb
+from library.v1.categories_pb2 import Category as CategoryMessage
 from library.v1.query_pb2 import OwnedItem
 from samovar.types.v1.page_pb2 import PageInfo
 
 from library_svc.application.ports import ItemPage, ItemQuery, ItemSort, ShownItem
-from library_svc.domain.catalog import Language
+from library_svc.domain.catalog import Language, Product
+from library_svc.domain.categories import Category
 from library_svc.domain.ids import CategoryId, UserId
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item, ItemChanges
 from library_svc.presentation.masks import masked
@@ -18,6 +21,10 @@ DEFAULT_LIMIT: Final = 20
 
 CLEARABLE: Final = frozenset({"user_rating", "notes"})
 """Attributes of an item that may be named in the mask without a value."""
+
+CATEGORIES: Final = "categories"
+PRODUCT: Final = "product"
+"""What a request can ask to have included."""
 
 _STATUS = {status: f"INSTALLATION_STATUS_{status.name}" for status in InstallationStatus}
 _STATUS_OF = {pb.InstallationStatus.Value(name): status for status, name in _STATUS.items()}
@@ -38,6 +45,7 @@ def item_query(request: pb.ListItemsRequest, user_id: UserId, language: Language
         sort=_SORT_OF.get(request.sort_by, ItemSort.ADDED_AT_DESC),
         page=request.page or DEFAULT_PAGE,
         limit=request.limit or DEFAULT_LIMIT,
+        include_categories=CATEGORIES in request.include,
     )
 
 
@@ -49,8 +57,12 @@ def item_changes(request: pb.UpdateItemRequest) -> ItemChanges:
     """
     changes = masked(request.item, request.update_mask, at="item", clearable=CLEARABLE)
     if "category_ids" in changes:
-        changes["category_ids"] = frozenset(CategoryId(UUID(text)) for text in changes["category_ids"])
+        changes["category_ids"] = category_ids(changes["category_ids"])
     return ItemChanges(**changes)
+
+
+def category_ids(texts: Iterable[str]) -> frozenset[CategoryId]:
+    return frozenset(CategoryId(UUID(text)) for text in texts)
 
 
 def item_message(shown: ShownItem, language: Language) -> pb.LibraryItem:
@@ -76,12 +88,42 @@ def item_message(shown: ShownItem, language: Language) -> pb.LibraryItem:
     )
 
 
-def page_message(page: ItemPage, query: ItemQuery) -> pb.ListItemsResponse:
-    """A page of items, and where it lies."""
+def page_message(page: ItemPage, query: ItemQuery, include: Container[str] = ()) -> pb.ListItemsResponse:
+    """A page of items, where it lies, and what is to be included."""
     return pb.ListItemsResponse(
         items=[item_message(shown, query.language) for shown in page.items],
         page=PageInfo(total_items=page.total_items, current_page=query.page, per_page=query.limit),
+        included_categories=category_messages(page.items),
+        included_products=product_messages((shown.product for shown in page.items), query.language, include),
     )
+
+
+def category_message(category: Category) -> CategoryMessage:
+    return CategoryMessage(id=str(category.id), name=category.name, display_order=category.display_order)
+
+
+def category_messages(items: Iterable[ShownItem]) -> list[CategoryMessage]:
+    """The categories told with the items, each once."""
+    found = {category.id: category for shown in items for category in shown.categories}
+    return [category_message(category) for category in found.values()]
+
+
+def product_messages(
+    products: Iterable[Product | None], language: Language, include: Container[str]
+) -> list[pb.Product]:
+    """The products that are known, each once, if they are to be included."""
+    if PRODUCT not in include:
+        return []
+    found = {product.product_id: product for product in products if product is not None}
+    return [
+        pb.Product(
+            id=str(product.product_id),
+            title=product.title(language),
+            cover_image_url=product.cover_image_url,
+            product_type=product.product_type,
+        )
+        for product in found.values()
+    ]
 
 
 def owned_item_message(item: Item) -> OwnedItem:

@@ -18,7 +18,7 @@ from library_svc.domain.ids import ProductId, UserId, WishId
 from library_svc.domain.wishlist import WishChanges
 from library_svc.presentation.callers import current_language, current_user
 from library_svc.presentation.masks import masked
-from library_svc.presentation.messages import DEFAULT_LIMIT, DEFAULT_PAGE
+from library_svc.presentation.messages import DEFAULT_LIMIT, DEFAULT_PAGE, product_messages
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["WishlistService"].full_name
 
@@ -45,13 +45,19 @@ class WishlistServicer(WishlistServiceServicer):
         return pb.ListWishlistItemsResponse(
             items=[wish_message(shown, language) for shown in found.wishes],
             page=PageInfo(total_items=found.total_items, current_page=page, per_page=limit),
+            included_products=product_messages((shown.product for shown in found.wishes), language, request.include),
         )
 
     async def GetWishlistItem(
         self, request: pb.GetWishlistItemRequest, _context: Context
     ) -> pb.GetWishlistItemResponse:
         wish_id = WishId(UUID(request.wishlist_item_id))
-        return pb.GetWishlistItemResponse(item=await self._shown(current_user(), wish_id))
+        language = current_language()
+        shown = await wishlist.get_wish(self._reader, self._filler, user_id=current_user(), wish_id=wish_id)
+        return pb.GetWishlistItemResponse(
+            item=wish_message(shown, language),
+            included_products=product_messages([shown.product], language, request.include),
+        )
 
     async def AddWishlistItem(
         self, request: pb.AddWishlistItemRequest, _context: Context

@@ -1,5 +1,6 @@
 """Hooks of schemathesis, loaded by its own process (tests/e2e/test_schemathesis.py). Each says why it is needed."""
 
+import json
 import os
 import re
 import uuid
@@ -7,10 +8,16 @@ from typing import Any
 
 import schemathesis
 
+from tests.unit.codegen.documents import OPENAPI
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 ROOM_BYTES = 2**40
 _ENTITY_TAGS = re.compile(r'\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*')
-_SPELLINGS = {"page": "page[number]", "limit": "page[size]"}
+_PAGES = {"page": "page[number]", "limit": "page[size]"}
+_FIELDSETS = {
+    one["name"]: frozenset(one["schema"]["items"]["enum"])
+    for one in json.loads(OPENAPI.read_text())["components"]["parameters"].values()
+}
 
 
 @schemathesis.hook
@@ -20,7 +27,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """
     if case.meta is not None and case.meta.generation.mode.is_negative:
         return
+    _say_it_once(case)
     _keep_to_one_spelling(case)
+    _ask_for_whole_resources(case)
     _name_an_owned_product(case)
     _keep_entity_tags_well_formed(case)
     _give_enough_time(case)
@@ -29,12 +38,54 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 def _keep_to_one_spelling(case: Any) -> None:
     """`page` and `page[number]` are two spellings of one thing, and a request that mixes them is refused. No schema can forbid one
-    parameter because of another, so a mixed request looks good to schemathesis.
+    parameter because of another, so a mixed request looks good to schemathesis. So for filters and orders.
     """
     query = case.query
-    if isinstance(query, dict) and _SPELLINGS.keys() & query.keys():
-        for spelling in _SPELLINGS.values():
+    if not isinstance(query, dict):
+        return
+    if _PAGES.keys() & query.keys():
+        for spelling in _PAGES.values():
             query.pop(spelling, None)
+    for name in list(query):
+        query.pop(f"filter[{name}]", None)
+    if "sort_by" in query:
+        query.pop("sort", None)
+
+
+def _ask_for_whole_resources(case: Any) -> None:
+    """A schema says what a resource has; that `fields[TYPE]` takes of it is beyond it. What the parameter does is tested in
+    tests/component/gateway/test_gateway_jsonapi.py; a name that is not documented stays, to be refused.
+    """
+    query = case.query if isinstance(case.query, dict) else {}
+    for name, known in _FIELDSETS.items():
+        given = query.get(name)
+        names = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else [None]
+        if name in query and (given == "" or {*names} <= known):
+            del query[name]
+
+
+def _say_it_once(case: Any) -> None:
+    """What a request says as an attribute and as a relationship must not contradict itself, and what it says as a relationship need
+    not be an attribute. No schema has words for that; relationships that are well-formed are left out.
+    """
+    data = case.body.get("data") if isinstance(case.body, dict) else None
+    relationships = data.get("relationships") if isinstance(data, dict) else None
+    if isinstance(relationships, dict) and all(_is_linked(*one) for one in relationships.items()):
+        del data["relationships"]
+
+
+def _is_linked(name: str, relationship: Any) -> bool:
+    data = relationship.get("data", "") if isinstance(relationship, dict) else ""
+    match name:
+        case "product":
+            return isinstance(data, dict) and data.get("type") == "product" and _is_uuid(data.get("id"))
+        case "categories":
+            kind = "userCategory"
+            return isinstance(data, list) and all(
+                isinstance(one, dict) and one.get("type") == kind and _is_uuid(one.get("id")) for one in data
+            )
+        case _:
+            return False
 
 
 def _name_an_owned_product(case: Any) -> None:

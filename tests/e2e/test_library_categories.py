@@ -153,3 +153,84 @@ async def test_bad_input_is_400_and_a_document_that_does_not_fit_is_refused(anna
     wrong = await patch(anna, f"{ITEMS}/{item['id']}", "libraryItem", category_ids=["not-a-uuid"])
     assert_error(wrong, 400, "VALIDATION_ERROR")
     assert wrong.document["errors"][0]["source"]["pointer"] == "/data/attributes/category_ids/0"
+
+
+async def link(api: Api, method: str, item_id: str, *category_ids: str, kind: str = "userCategory") -> Answer:
+    data = [{"type": kind, "id": category_id} for category_id in category_ids]
+    return await api.call(method, f"{ITEMS}/{item_id}/relationships/categories", body={"data": data})
+
+
+async def test_an_items_categories_are_a_relationship_with_an_address(anna: Api, item: dict[str, Any]) -> None:
+    first, second = await make(anna), await make(anna)
+    links = item["relationships"]["categories"]["links"]
+    assert links["self"] == f"{ITEMS}/{item['id']}/relationships/categories"
+
+    async def linked() -> list[str]:
+        shown = await anna.get(links["self"])
+        assert shown.document["links"] == links
+        return [each["id"] for each in shown.data]
+
+    for method, given, expected in (
+        ("POST", [first, second], [first, second]),
+        ("POST", [first], [first, second]),
+        ("DELETE", [first], [second]),
+        ("DELETE", [first], [second]),
+        ("PATCH", [first], [first]),
+        ("POST", [], [first]),
+    ):
+        assert (await link(anna, method, item["id"], *(each["id"] for each in given))).status == 204
+        assert await linked() == sorted(each["id"] for each in expected)
+    assert (await anna.get(links["related"])).data == [first]
+    assert (await link(anna, "PATCH", item["id"])).status == 204
+    assert await linked() == []
+    assert (await anna.get(links["related"])).data == []
+
+
+async def test_twenty_that_add_to_an_items_categories_at_once_lose_nothing(anna: Api, item: dict[str, Any]) -> None:
+    made = [(await make(anna))["id"] for _ in range(20)]
+
+    answers = await asyncio.gather(*(link(anna, "POST", item["id"], each) for each in made))
+
+    assert [answer.status for answer in answers] == [204] * 20
+    assert (await anna.get(f"{ITEMS}/{item['id']}")).data["attributes"]["category_ids"] == sorted(made)
+
+
+async def test_linkage_that_cannot_be_is_refused_and_changes_nothing(
+    anna: Api, boris: Api, item: dict[str, Any]
+) -> None:
+    mine, theirs = (await make(anna))["id"], (await make(boris))["id"]
+    assert (await link(anna, "POST", item["id"], mine)).status == 204
+
+    for method in ("POST", "PATCH"):
+        assert_error(await link(anna, method, item["id"], theirs), 404, "CATEGORY_NOT_FOUND")
+        assert_error(await link(anna, method, item["id"], mine, str(uuid.uuid4())), 404, "CATEGORY_NOT_FOUND")
+    for method in ("POST", "PATCH", "DELETE"):
+        assert_error(await link(boris, method, item["id"], theirs), 404, "LIBRARY_ITEM_NOT_FOUND")
+        assert_error(await link(anna, method, item["id"], mine, kind="product"), 409, "RESOURCE_TYPE_CONFLICT")
+        wrong = await link(anna, method, item["id"], mine, "not-a-uuid")
+        assert_error(wrong, 400, "VALIDATION_ERROR")
+        assert wrong.document["errors"][0]["source"] == {"pointer": "/data/1/id"}
+    for path in (f"{ITEMS}/{item['id']}/categories", f"{ITEMS}/{item['id']}/relationships/categories"):
+        assert_error(await boris.get(path), 404, "LIBRARY_ITEM_NOT_FOUND")
+        assert_error(await anna.with_token(None).get(path), 401, "UNAUTHENTICATED")
+    assert (await anna.get(f"{ITEMS}/{item['id']}")).data["attributes"]["category_ids"] == [mine]
+
+
+async def test_items_include_their_categories_and_products(anna: Api, item: dict[str, Any]) -> None:
+    category = await make(anna)
+    await link(anna, "POST", item["id"], category["id"])
+
+    page = await anna.get(f"{ITEMS}?include=categories,product&page[size]=5&sort=-added_at")
+    assert category in page.document["included"]
+    product = next(each for each in page.document["included"] if each["type"] == "product")
+    assert product["id"] == item["attributes"]["product_id"]
+    assert product["attributes"]["title"] == item["attributes"]["title"]
+    assert "include=categories,product" in page.document["links"]["first"]
+    one = await anna.get(f"{ITEMS}/{item['id']}?include=product&fields[libraryItem]=is_hidden,product")
+    assert [each["type"] for each in one.document["included"]] == ["product"]
+    assert one.data["attributes"] == {"is_hidden": False}
+    assert "included" not in (await anna.get(ITEMS)).document
+    refused = await anna.get(f"{ITEMS}?include=owner&fields[libraryItem]=price&filter[colour]=red&sort=price")
+    assert_error(refused, 400, "INVALID_QUERY_PARAMETER")
+    named = {error["source"]["parameter"] for error in refused.document["errors"]}
+    assert named == {"include", "fields[libraryItem]", "filter[colour]", "sort"}

@@ -26,23 +26,36 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from library.v1 import categories_pb2 as library_dot_v1_dot_categories__pb2
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 from samovar.types.v1 import page_pb2 as samovar_dot_types_dot_v1_dot_page__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16library/v1/items.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\x1a\x1bsamovar/types/v1/page.proto\"\xa9\x07\n\x0bLibraryItem\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12\x19\n\x05title\x18\x03 \x01(\tH\x00R\x05title\x88\x01\x01\x12+\n\x0f\x63over_image_url\x18\x04 \x01(\tH\x01R\rcoverImageUrl\x88\x01\x01\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t\x12@\n\x0elast_played_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0clastPlayedAt\x12\x34\n\x16total_playtime_seconds\x18\x07 \x01(\x03R\x14totalPlaytimeSeconds\x12O\n\x13installation_status\x18\x08 \x01(\x0e\x32\x1e.library.v1.InstallationStatusR\x12installationStatus\x12\x35\n\x14installed_version_id\x18\t \x01(\tH\x02R\x12installedVersionId\x88\x01\x01\x12\x46\n\x10\x61\x63quisition_type\x18\n \x01(\x0e\x32\x1b.library.v1.AcquisitionTypeR\x0f\x61\x63quisitionType\x12\x32\n\x13shared_from_user_id\x18\x0b \x01(\tH\x03R\x10sharedFromUserId\x88\x01\x01\x12\x1b\n\tis_hidden\x18\x0c \x01(\x08R\x08isHidden\x12\x1f\n\x0bis_favorite\x18\r \x01(\x08R\nisFavorite\x12$\n\x0buser_rating\x18\x0e \x01(\x05H\x04R\nuserRating\x88\x01\x01\x12\x19\n\x05notes\x18\x0f \x01(\tH\x05R\x05notes\x88\x01\x01\x12\x41\n\x0c\x63\x61tegory_ids\x18\x10 \x03(\tB\x1e\xea\xf4\x18\x1a\n\ncategories\x12\x0cuserCategoryR\x0b\x63\x61tegoryIds:-\x9a\xf4\x18)\n\x0blibraryItem\x1a\x1a/api/v1/library/items/{id}B\x08\n\x06_titleB\x12\n\x10_cover_image_urlB\x17\n\x15_installed_version_idB\x16\n\x14_shared_from_user_idB\x0e\n\x0c_user_ratingB\x08\n\x06_notes\"\xb6\x02\n\x12LibraryItemChanges\x12&\n\tis_hidden\x18\x01 \x01(\x08\x42\x04\xf8\xf4\x18\x01H\x00R\x08isHidden\x88\x01\x01\x12*\n\x0bis_favorite\x18\x02 \x01(\x08\x42\x04\xf8\xf4\x18\x01H\x01R\nisFavorite\x88\x01\x01\x12/\n\x0buser_rating\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01H\x02R\nuserRating\x88\x01\x01\x12/\n\x05notes\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x18\xa0\x1f\x32\n^[^\\x00]*$H\x03R\x05notes\x88\x01\x01\x12\x32\n\x0c\x63\x61tegory_ids\x18\x05 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01R\x0b\x63\x61tegoryIdsB\x0c\n\n_is_hiddenB\x0e\n\x0c_is_favoriteB\x0e\n\x0c_user_ratingB\x08\n\x06_notes\"\x82\x04\n\x10ListItemsRequest\x12\x45\n\x06status\x18\x01 \x01(\x0e\x32\x1e.library.v1.InstallationStatusB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x00R\x06status\x88\x01\x01\x12\x33\n\x06search\x18\x02 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18\xc8\x01\x32\n^[^\\x00]*$H\x01R\x06search\x88\x01\x01\x12*\n\x0einclude_hidden\x18\x03 \x01(\x08H\x02R\rincludeHidden\x88\x01\x01\x12$\n\x0bis_favorite\x18\x04 \x01(\x08H\x03R\nisFavorite\x88\x01\x01\x12<\n\x07sort_by\x18\x05 \x01(\x0e\x32\x14.library.v1.ItemSortB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x04R\x06sortBy\x88\x01\x01\x12$\n\x04page\x18\x06 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x05R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x07 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x06R\x05limit\x88\x01\x01\x12.\n\x0b\x63\x61tegory_id\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x07R\ncategoryId\x88\x01\x01\x42\t\n\x07_statusB\t\n\x07_searchB\x11\n\x0f_include_hiddenB\x0e\n\x0c_is_favoriteB\n\n\x08_sort_byB\x07\n\x05_pageB\x08\n\x06_limitB\x0e\n\x0c_category_id\"r\n\x11ListItemsResponse\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x17.library.v1.LibraryItemR\x05items\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\"B\n\x0eGetItemRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\">\n\x0fGetItemResponse\x12+\n\x04item\x18\x01 \x01(\x0b\x32\x17.library.v1.LibraryItemR\x04item\"\xc6\x01\n\x11UpdateItemRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\x12:\n\x04item\x18\x02 \x01(\x0b\x32\x1e.library.v1.LibraryItemChangesB\x06\xbaH\x03\xc8\x01\x01R\x04item\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\"A\n\x12UpdateItemResponse\x12+\n\x04item\x18\x01 \x01(\x0b\x32\x17.library.v1.LibraryItemR\x04item*\x8f\x02\n\x12InstallationStatus\x12#\n\x1fINSTALLATION_STATUS_UNSPECIFIED\x10\x00\x12%\n!INSTALLATION_STATUS_NOT_INSTALLED\x10\x01\x12\"\n\x1eINSTALLATION_STATUS_INSTALLING\x10\x02\x12!\n\x1dINSTALLATION_STATUS_INSTALLED\x10\x03\x12 \n\x1cINSTALLATION_STATUS_UPDATING\x10\x04\x12%\n!INSTALLATION_STATUS_REPAIR_NEEDED\x10\x05\x12\x1d\n\x19INSTALLATION_STATUS_ERROR\x10\x06*\xe0\x01\n\x0f\x41\x63quisitionType\x12 \n\x1c\x41\x43QUISITION_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41\x43QUISITION_TYPE_PURCHASE\x10\x01\x12\x19\n\x15\x41\x43QUISITION_TYPE_GIFT\x10\x02\x12#\n\x1f\x41\x43QUISITION_TYPE_KEY_ACTIVATION\x10\x03\x12)\n%ACQUISITION_TYPE_FAMILY_SHARED_ACCESS\x10\x04\x12!\n\x1d\x41\x43QUISITION_TYPE_FREE_TO_PLAY\x10\x05*\xb0\x01\n\x08ItemSort\x12\x19\n\x15ITEM_SORT_UNSPECIFIED\x10\x00\x12\x16\n\x12ITEM_SORT_NAME_ASC\x10\x01\x12\x17\n\x13ITEM_SORT_NAME_DESC\x10\x02\x12\x1e\n\x1aITEM_SORT_LAST_PLAYED_DESC\x10\x03\x12\x1b\n\x17ITEM_SORT_ADDED_AT_DESC\x10\x04\x12\x1b\n\x17ITEM_SORT_PLAYTIME_DESC\x10\x05\x32\x8c\x04\n\x0eLibraryService\x12t\n\tListItems\x12\x1c.library.v1.ListItemsRequest\x1a\x1d.library.v1.ListItemsResponse\"*\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/library/items\x12\x9c\x01\n\x07GetItem\x12\x1a.library.v1.GetItemRequest\x1a\x1b.library.v1.GetItemResponse\"X\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x18\n\x16LIBRARY_ITEM_NOT_FOUND\x82\xd3\xe4\x93\x02)\x12\'/api/v1/library/items/{library_item_id}\x12\xe4\x01\n\nUpdateItem\x12\x1d.library.v1.UpdateItemRequest\x1a\x1e.library.v1.UpdateItemResponse\"\x96\x01\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18 \n\x11libraryItemUpdate*\x0bupdate_mask\xe2\xf3\x18,\n\x16LIBRARY_ITEM_NOT_FOUND\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02/2\'/api/v1/library/items/{library_item_id}:\x04itemb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16library/v1/items.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blibrary/v1/categories.proto\x1a samovar/options/v1/options.proto\x1a\x1bsamovar/types/v1/page.proto\"\x86\x08\n\x0bLibraryItem\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12\x19\n\x05title\x18\x03 \x01(\tH\x00R\x05title\x88\x01\x01\x12+\n\x0f\x63over_image_url\x18\x04 \x01(\tH\x01R\rcoverImageUrl\x88\x01\x01\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t\x12@\n\x0elast_played_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0clastPlayedAt\x12\x34\n\x16total_playtime_seconds\x18\x07 \x01(\x03R\x14totalPlaytimeSeconds\x12O\n\x13installation_status\x18\x08 \x01(\x0e\x32\x1e.library.v1.InstallationStatusR\x12installationStatus\x12\x35\n\x14installed_version_id\x18\t \x01(\tH\x02R\x12installedVersionId\x88\x01\x01\x12\x46\n\x10\x61\x63quisition_type\x18\n \x01(\x0e\x32\x1b.library.v1.AcquisitionTypeR\x0f\x61\x63quisitionType\x12\x32\n\x13shared_from_user_id\x18\x0b \x01(\tH\x03R\x10sharedFromUserId\x88\x01\x01\x12\x1b\n\tis_hidden\x18\x0c \x01(\x08R\x08isHidden\x12\x1f\n\x0bis_favorite\x18\r \x01(\x08R\nisFavorite\x12$\n\x0buser_rating\x18\x0e \x01(\x05H\x04R\nuserRating\x88\x01\x01\x12\x19\n\x05notes\x18\x0f \x01(\tH\x05R\x05notes\x88\x01\x01\x12\x9d\x01\n\x0c\x63\x61tegory_ids\x18\x10 \x03(\tBz\xea\xf4\x18v\n\ncategories\x12\x0cuserCategory\x1a\x33/api/v1/library/items/{id}/relationships/categories\"%/api/v1/library/items/{id}/categoriesR\x0b\x63\x61tegoryIds:-\x9a\xf4\x18)\n\x0blibraryItem\x1a\x1a/api/v1/library/items/{id}B\x08\n\x06_titleB\x12\n\x10_cover_image_urlB\x17\n\x15_installed_version_idB\x16\n\x14_shared_from_user_idB\x0e\n\x0c_user_ratingB\x08\n\x06_notes\"\xc7\x01\n\x07Product\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n\x05title\x18\x02 \x01(\tH\x00R\x05title\x88\x01\x01\x12+\n\x0f\x63over_image_url\x18\x03 \x01(\tH\x01R\rcoverImageUrl\x88\x01\x01\x12&\n\x0cproduct_type\x18\x04 \x01(\tH\x02R\x0bproductType\x88\x01\x01:\r\x9a\xf4\x18\t\n\x07productB\x08\n\x06_titleB\x12\n\x10_cover_image_urlB\x0f\n\r_product_type\"\xd4\x02\n\x12LibraryItemChanges\x12&\n\tis_hidden\x18\x01 \x01(\x08\x42\x04\xf8\xf4\x18\x01H\x00R\x08isHidden\x88\x01\x01\x12*\n\x0bis_favorite\x18\x02 \x01(\x08\x42\x04\xf8\xf4\x18\x01H\x01R\nisFavorite\x88\x01\x01\x12/\n\x0buser_rating\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01H\x02R\nuserRating\x88\x01\x01\x12/\n\x05notes\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x18\xa0\x1f\x32\n^[^\\x00]*$H\x03R\x05notes\x88\x01\x01\x12P\n\x0c\x63\x61tegory_ids\x18\x05 \x03(\tB-\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\xea\xf4\x18\x1a\n\ncategories\x12\x0cuserCategoryR\x0b\x63\x61tegoryIdsB\x0c\n\n_is_hiddenB\x0e\n\x0c_is_favoriteB\x0e\n\x0c_user_ratingB\x08\n\x06_notes\"\x87\x05\n\x10ListItemsRequest\x12O\n\x06status\x18\x01 \x01(\x0e\x32\x1e.library.v1.InstallationStatusB\x12\xbaH\x05\x82\x01\x02\x10\x01\x82\xf5\x18\x06statusH\x00R\x06status\x88\x01\x01\x12=\n\x06search\x18\x02 \x01(\tB \xbaH\x13r\x11\x10\x01\x18\xc8\x01\x32\n^[^\\x00]*$\x82\xf5\x18\x06searchH\x01R\x06search\x88\x01\x01\x12>\n\x0einclude_hidden\x18\x03 \x01(\x08\x42\x12\x82\xf5\x18\x0einclude_hiddenH\x02R\rincludeHidden\x88\x01\x01\x12\x35\n\x0bis_favorite\x18\x04 \x01(\x08\x42\x0f\x82\xf5\x18\x0bis_favoriteH\x03R\nisFavorite\x88\x01\x01\x12<\n\x07sort_by\x18\x05 \x01(\x0e\x32\x14.library.v1.ItemSortB\x08\xbaH\x05\x82\x01\x02\x10\x01H\x04R\x06sortBy\x88\x01\x01\x12$\n\x04page\x18\x06 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x05R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x07 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x06R\x05limit\x88\x01\x01\x12=\n\x0b\x63\x61tegory_id\x18\x08 \x01(\tB\x17\xbaH\x05r\x03\xb0\x01\x01\x82\xf5\x18\x0b\x63\x61tegory_idH\x07R\ncategoryId\x88\x01\x01\x12;\n\x07include\x18\t \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10\x02\"\x17r\x15R\ncategoriesR\x07productR\x07includeB\t\n\x07_statusB\t\n\x07_searchB\x11\n\x0f_include_hiddenB\x0e\n\x0c_is_favoriteB\n\n\x08_sort_byB\x07\n\x05_pageB\x08\n\x06_limitB\x0e\n\x0c_category_id\"\xfb\x01\n\x11ListItemsResponse\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x17.library.v1.LibraryItemR\x05items\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\x12\x45\n\x13included_categories\x18\x03 \x03(\x0b\x32\x14.library.v1.CategoryR\x12includedCategories\x12@\n\x11included_products\x18\x04 \x03(\x0b\x32\x13.library.v1.ProductR\x10includedProducts\"\x7f\n\x0eGetItemRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\x12;\n\x07include\x18\x02 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10\x02\"\x17r\x15R\ncategoriesR\x07productR\x07include\"\xc7\x01\n\x0fGetItemResponse\x12+\n\x04item\x18\x01 \x01(\x0b\x32\x17.library.v1.LibraryItemR\x04item\x12\x45\n\x13included_categories\x18\x02 \x03(\x0b\x32\x14.library.v1.CategoryR\x12includedCategories\x12@\n\x11included_products\x18\x03 \x03(\x0b\x32\x13.library.v1.ProductR\x10includedProducts\"\xc6\x01\n\x11UpdateItemRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\x12:\n\x04item\x18\x02 \x01(\x0b\x32\x1e.library.v1.LibraryItemChangesB\x06\xbaH\x03\xc8\x01\x01R\x04item\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\"A\n\x12UpdateItemResponse\x12+\n\x04item\x18\x01 \x01(\x0b\x32\x17.library.v1.LibraryItemR\x04item\"M\n\x19ListItemCategoriesRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\"R\n\x1aListItemCategoriesResponse\x12\x34\n\ncategories\x18\x01 \x03(\x0b\x32\x14.library.v1.CategoryR\ncategories\"Q\n\x1dGetItemCategoryLinkageRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\"M\n\x1eGetItemCategoryLinkageResponse\x12+\n\x04item\x18\x01 \x01(\x0b\x32\x17.library.v1.LibraryItemR\x04item\"\x9e\x01\n\x18\x41\x64\x64ItemCategoriesRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\x12P\n\x0c\x63\x61tegory_ids\x18\x02 \x03(\tB-\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\xea\xf4\x18\x1a\n\ncategories\x12\x0cuserCategoryR\x0b\x63\x61tegoryIds\"\x1b\n\x19\x41\x64\x64ItemCategoriesResponse\"\xa2\x01\n\x1cReplaceItemCategoriesRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\x12P\n\x0c\x63\x61tegory_ids\x18\x02 \x03(\tB-\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\xea\xf4\x18\x1a\n\ncategories\x12\x0cuserCategoryR\x0b\x63\x61tegoryIds\"\x1f\n\x1dReplaceItemCategoriesResponse\"\xa1\x01\n\x1bRemoveItemCategoriesRequest\x12\x30\n\x0flibrary_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rlibraryItemId\x12P\n\x0c\x63\x61tegory_ids\x18\x02 \x03(\tB-\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\xea\xf4\x18\x1a\n\ncategories\x12\x0cuserCategoryR\x0b\x63\x61tegoryIds\"\x1e\n\x1cRemoveItemCategoriesResponse*\x8f\x02\n\x12InstallationStatus\x12#\n\x1fINSTALLATION_STATUS_UNSPECIFIED\x10\x00\x12%\n!INSTALLATION_STATUS_NOT_INSTALLED\x10\x01\x12\"\n\x1eINSTALLATION_STATUS_INSTALLING\x10\x02\x12!\n\x1dINSTALLATION_STATUS_INSTALLED\x10\x03\x12 \n\x1cINSTALLATION_STATUS_UPDATING\x10\x04\x12%\n!INSTALLATION_STATUS_REPAIR_NEEDED\x10\x05\x12\x1d\n\x19INSTALLATION_STATUS_ERROR\x10\x06*\xe0\x01\n\x0f\x41\x63quisitionType\x12 \n\x1c\x41\x43QUISITION_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41\x43QUISITION_TYPE_PURCHASE\x10\x01\x12\x19\n\x15\x41\x43QUISITION_TYPE_GIFT\x10\x02\x12#\n\x1f\x41\x43QUISITION_TYPE_KEY_ACTIVATION\x10\x03\x12)\n%ACQUISITION_TYPE_FAMILY_SHARED_ACCESS\x10\x04\x12!\n\x1d\x41\x43QUISITION_TYPE_FREE_TO_PLAY\x10\x05*\x88\x02\n\x08ItemSort\x12\x19\n\x15ITEM_SORT_UNSPECIFIED\x10\x00\x12!\n\x12ITEM_SORT_NAME_ASC\x10\x01\x1a\t\xc2\xf5\x18\x05title\x12#\n\x13ITEM_SORT_NAME_DESC\x10\x02\x1a\n\xc2\xf5\x18\x06-title\x12\x33\n\x1aITEM_SORT_LAST_PLAYED_DESC\x10\x03\x1a\x13\xc2\xf5\x18\x0f-last_played_at\x12*\n\x17ITEM_SORT_ADDED_AT_DESC\x10\x04\x1a\r\xc2\xf5\x18\t-added_at\x12\x38\n\x17ITEM_SORT_PLAYTIME_DESC\x10\x05\x1a\x1b\xc2\xf5\x18\x17-total_playtime_seconds2\x97\x0f\n\x0eLibraryService\x12\xcc\x01\n\tListItems\x12\x1c.library.v1.ListItemsRequest\x1a\x1d.library.v1.ListItemsResponse\"\x81\x01\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18SR!\n\ncategories\x12\x13included_categoriesR\x1c\n\x07product\x12\x11included_productsZ\x07includeb\x07sort_by\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/library/items\x12\xeb\x01\n\x07GetItem\x12\x1a.library.v1.GetItemRequest\x1a\x1b.library.v1.GetItemResponse\"\xa6\x01\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18JR!\n\ncategories\x12\x13included_categoriesR\x1c\n\x07product\x12\x11included_productsZ\x07include\xe2\xf3\x18\x18\n\x16LIBRARY_ITEM_NOT_FOUND\x82\xd3\xe4\x93\x02)\x12\'/api/v1/library/items/{library_item_id}\x12\xe4\x01\n\nUpdateItem\x12\x1d.library.v1.UpdateItemRequest\x1a\x1e.library.v1.UpdateItemResponse\"\x96\x01\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18 \n\x11libraryItemUpdate*\x0bupdate_mask\xe2\xf3\x18,\n\x16LIBRARY_ITEM_NOT_FOUND\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02/2\'/api/v1/library/items/{library_item_id}:\x04item\x12\xc8\x01\n\x12ListItemCategories\x12%.library.v1.ListItemCategoriesRequest\x1a&.library.v1.ListItemCategoriesResponse\"c\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x18\n\x16LIBRARY_ITEM_NOT_FOUND\x82\xd3\xe4\x93\x02\x34\x12\x32/api/v1/library/items/{library_item_id}/categories\x12\xf3\x01\n\x16GetItemCategoryLinkage\x12).library.v1.GetItemCategoryLinkageRequest\x1a*.library.v1.GetItemCategoryLinkageResponse\"\x81\x01\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x0cj\ncategories\xe2\xf3\x18\x18\n\x16LIBRARY_ITEM_NOT_FOUND\x82\xd3\xe4\x93\x02\x42\x12@/api/v1/library/items/{library_item_id}/relationships/categories\x12\x88\x02\n\x11\x41\x64\x64ItemCategories\x12$.library.v1.AddItemCategoriesRequest\x1a%.library.v1.AddItemCategoriesResponse\"\xa5\x01\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x0e\x18\x01j\ncategories\xe2\xf3\x18,\n\x16LIBRARY_ITEM_NOT_FOUND\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02P\"@/api/v1/library/items/{library_item_id}/relationships/categories:\x0c\x63\x61tegory_ids\x12\x94\x02\n\x15ReplaceItemCategories\x12(.library.v1.ReplaceItemCategoriesRequest\x1a).library.v1.ReplaceItemCategoriesResponse\"\xa5\x01\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x0e\x18\x01j\ncategories\xe2\xf3\x18,\n\x16LIBRARY_ITEM_NOT_FOUND\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02P2@/api/v1/library/items/{library_item_id}/relationships/categories:\x0c\x63\x61tegory_ids\x12\xfd\x01\n\x14RemoveItemCategories\x12\'.library.v1.RemoveItemCategoriesRequest\x1a(.library.v1.RemoveItemCategoriesResponse\"\x91\x01\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x0e\x18\x01j\ncategories\xe2\xf3\x18\x18\n\x16LIBRARY_ITEM_NOT_FOUND\x82\xd3\xe4\x93\x02P*@/api/v1/library/items/{library_item_id}/relationships/categories:\x0c\x63\x61tegory_idsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'library.v1.items_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_NAME_ASC"]._loaded_options = None
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_NAME_ASC"]._serialized_options = b'\302\365\030\005title'
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_NAME_DESC"]._loaded_options = None
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_NAME_DESC"]._serialized_options = b'\302\365\030\006-title'
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_LAST_PLAYED_DESC"]._loaded_options = None
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_LAST_PLAYED_DESC"]._serialized_options = b'\302\365\030\017-last_played_at'
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_ADDED_AT_DESC"]._loaded_options = None
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_ADDED_AT_DESC"]._serialized_options = b'\302\365\030\t-added_at'
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_PLAYTIME_DESC"]._loaded_options = None
+  _globals['_ITEMSORT'].values_by_name["ITEM_SORT_PLAYTIME_DESC"]._serialized_options = b'\302\365\030\027-total_playtime_seconds'
   _globals['_LIBRARYITEM'].fields_by_name['product_id']._loaded_options = None
   _globals['_LIBRARYITEM'].fields_by_name['product_id']._serialized_options = b'\352\364\030\022\n\007product\022\007product'
   _globals['_LIBRARYITEM'].fields_by_name['category_ids']._loaded_options = None
-  _globals['_LIBRARYITEM'].fields_by_name['category_ids']._serialized_options = b'\352\364\030\032\n\ncategories\022\014userCategory'
+  _globals['_LIBRARYITEM'].fields_by_name['category_ids']._serialized_options = b'\352\364\030v\n\ncategories\022\014userCategory\0323/api/v1/library/items/{id}/relationships/categories\"%/api/v1/library/items/{id}/categories'
   _globals['_LIBRARYITEM']._loaded_options = None
   _globals['_LIBRARYITEM']._serialized_options = b'\232\364\030)\n\013libraryItem\032\032/api/v1/library/items/{id}'
+  _globals['_PRODUCT']._loaded_options = None
+  _globals['_PRODUCT']._serialized_options = b'\232\364\030\t\n\007product'
   _globals['_LIBRARYITEMCHANGES'].fields_by_name['is_hidden']._loaded_options = None
   _globals['_LIBRARYITEMCHANGES'].fields_by_name['is_hidden']._serialized_options = b'\370\364\030\001'
   _globals['_LIBRARYITEMCHANGES'].fields_by_name['is_favorite']._loaded_options = None
@@ -52,11 +65,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIBRARYITEMCHANGES'].fields_by_name['notes']._loaded_options = None
   _globals['_LIBRARYITEMCHANGES'].fields_by_name['notes']._serialized_options = b'\272H\021r\017\030\240\0372\n^[^\\x00]*$'
   _globals['_LIBRARYITEMCHANGES'].fields_by_name['category_ids']._loaded_options = None
-  _globals['_LIBRARYITEMCHANGES'].fields_by_name['category_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001'
+  _globals['_LIBRARYITEMCHANGES'].fields_by_name['category_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001\352\364\030\032\n\ncategories\022\014userCategory'
   _globals['_LISTITEMSREQUEST'].fields_by_name['status']._loaded_options = None
-  _globals['_LISTITEMSREQUEST'].fields_by_name['status']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['status']._serialized_options = b'\272H\005\202\001\002\020\001\202\365\030\006status'
   _globals['_LISTITEMSREQUEST'].fields_by_name['search']._loaded_options = None
-  _globals['_LISTITEMSREQUEST'].fields_by_name['search']._serialized_options = b'\272H\023r\021\020\001\030\310\0012\n^[^\\x00]*$'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['search']._serialized_options = b'\272H\023r\021\020\001\030\310\0012\n^[^\\x00]*$\202\365\030\006search'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['include_hidden']._loaded_options = None
+  _globals['_LISTITEMSREQUEST'].fields_by_name['include_hidden']._serialized_options = b'\202\365\030\016include_hidden'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['is_favorite']._loaded_options = None
+  _globals['_LISTITEMSREQUEST'].fields_by_name['is_favorite']._serialized_options = b'\202\365\030\013is_favorite'
   _globals['_LISTITEMSREQUEST'].fields_by_name['sort_by']._loaded_options = None
   _globals['_LISTITEMSREQUEST'].fields_by_name['sort_by']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_LISTITEMSREQUEST'].fields_by_name['page']._loaded_options = None
@@ -64,43 +81,95 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTITEMSREQUEST'].fields_by_name['limit']._loaded_options = None
   _globals['_LISTITEMSREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\006\032\004\030d(\001'
   _globals['_LISTITEMSREQUEST'].fields_by_name['category_id']._loaded_options = None
-  _globals['_LISTITEMSREQUEST'].fields_by_name['category_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['category_id']._serialized_options = b'\272H\005r\003\260\001\001\202\365\030\013category_id'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['include']._loaded_options = None
+  _globals['_LISTITEMSREQUEST'].fields_by_name['include']._serialized_options = b'\272H\036\222\001\033\020\002\"\027r\025R\ncategoriesR\007product'
   _globals['_GETITEMREQUEST'].fields_by_name['library_item_id']._loaded_options = None
   _globals['_GETITEMREQUEST'].fields_by_name['library_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETITEMREQUEST'].fields_by_name['include']._loaded_options = None
+  _globals['_GETITEMREQUEST'].fields_by_name['include']._serialized_options = b'\272H\036\222\001\033\020\002\"\027r\025R\ncategoriesR\007product'
   _globals['_UPDATEITEMREQUEST'].fields_by_name['library_item_id']._loaded_options = None
   _globals['_UPDATEITEMREQUEST'].fields_by_name['library_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_UPDATEITEMREQUEST'].fields_by_name['item']._loaded_options = None
   _globals['_UPDATEITEMREQUEST'].fields_by_name['item']._serialized_options = b'\272H\003\310\001\001'
   _globals['_UPDATEITEMREQUEST'].fields_by_name['update_mask']._loaded_options = None
   _globals['_UPDATEITEMREQUEST'].fields_by_name['update_mask']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_LISTITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._loaded_options = None
+  _globals['_LISTITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETITEMCATEGORYLINKAGEREQUEST'].fields_by_name['library_item_id']._loaded_options = None
+  _globals['_GETITEMCATEGORYLINKAGEREQUEST'].fields_by_name['library_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ADDITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._loaded_options = None
+  _globals['_ADDITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ADDITEMCATEGORIESREQUEST'].fields_by_name['category_ids']._loaded_options = None
+  _globals['_ADDITEMCATEGORIESREQUEST'].fields_by_name['category_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001\352\364\030\032\n\ncategories\022\014userCategory'
+  _globals['_REPLACEITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._loaded_options = None
+  _globals['_REPLACEITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REPLACEITEMCATEGORIESREQUEST'].fields_by_name['category_ids']._loaded_options = None
+  _globals['_REPLACEITEMCATEGORIESREQUEST'].fields_by_name['category_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001\352\364\030\032\n\ncategories\022\014userCategory'
+  _globals['_REMOVEITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._loaded_options = None
+  _globals['_REMOVEITEMCATEGORIESREQUEST'].fields_by_name['library_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REMOVEITEMCATEGORIESREQUEST'].fields_by_name['category_ids']._loaded_options = None
+  _globals['_REMOVEITEMCATEGORIESREQUEST'].fields_by_name['category_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001\352\364\030\032\n\ncategories\022\014userCategory'
   _globals['_LIBRARYSERVICE'].methods_by_name['ListItems']._loaded_options = None
-  _globals['_LIBRARYSERVICE'].methods_by_name['ListItems']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\202\323\344\223\002\027\022\025/api/v1/library/items'
+  _globals['_LIBRARYSERVICE'].methods_by_name['ListItems']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\322\363\030SR!\n\ncategories\022\023included_categoriesR\034\n\007product\022\021included_productsZ\007includeb\007sort_by\202\323\344\223\002\027\022\025/api/v1/library/items'
   _globals['_LIBRARYSERVICE'].methods_by_name['GetItem']._loaded_options = None
-  _globals['_LIBRARYSERVICE'].methods_by_name['GetItem']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\342\363\030\030\n\026LIBRARY_ITEM_NOT_FOUND\202\323\344\223\002)\022\'/api/v1/library/items/{library_item_id}'
+  _globals['_LIBRARYSERVICE'].methods_by_name['GetItem']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\322\363\030JR!\n\ncategories\022\023included_categoriesR\034\n\007product\022\021included_productsZ\007include\342\363\030\030\n\026LIBRARY_ITEM_NOT_FOUND\202\323\344\223\002)\022\'/api/v1/library/items/{library_item_id}'
   _globals['_LIBRARYSERVICE'].methods_by_name['UpdateItem']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['UpdateItem']._serialized_options = b'\220\002\002\312\363\030\006\022\004user\322\363\030 \n\021libraryItemUpdate*\013update_mask\342\363\030,\n\026LIBRARY_ITEM_NOT_FOUND\n\022CATEGORY_NOT_FOUND\202\323\344\223\002/2\'/api/v1/library/items/{library_item_id}:\004item'
-  _globals['_INSTALLATIONSTATUS']._serialized_start=2514
-  _globals['_INSTALLATIONSTATUS']._serialized_end=2785
-  _globals['_ACQUISITIONTYPE']._serialized_start=2788
-  _globals['_ACQUISITIONTYPE']._serialized_end=3012
-  _globals['_ITEMSORT']._serialized_start=3015
-  _globals['_ITEMSORT']._serialized_end=3191
-  _globals['_LIBRARYITEM']._serialized_start=228
-  _globals['_LIBRARYITEM']._serialized_end=1165
-  _globals['_LIBRARYITEMCHANGES']._serialized_start=1168
-  _globals['_LIBRARYITEMCHANGES']._serialized_end=1478
-  _globals['_LISTITEMSREQUEST']._serialized_start=1481
-  _globals['_LISTITEMSREQUEST']._serialized_end=1995
-  _globals['_LISTITEMSRESPONSE']._serialized_start=1997
-  _globals['_LISTITEMSRESPONSE']._serialized_end=2111
-  _globals['_GETITEMREQUEST']._serialized_start=2113
-  _globals['_GETITEMREQUEST']._serialized_end=2179
-  _globals['_GETITEMRESPONSE']._serialized_start=2181
-  _globals['_GETITEMRESPONSE']._serialized_end=2243
-  _globals['_UPDATEITEMREQUEST']._serialized_start=2246
-  _globals['_UPDATEITEMREQUEST']._serialized_end=2444
-  _globals['_UPDATEITEMRESPONSE']._serialized_start=2446
-  _globals['_UPDATEITEMRESPONSE']._serialized_end=2511
-  _globals['_LIBRARYSERVICE']._serialized_start=3194
-  _globals['_LIBRARYSERVICE']._serialized_end=3718
+  _globals['_LIBRARYSERVICE'].methods_by_name['ListItemCategories']._loaded_options = None
+  _globals['_LIBRARYSERVICE'].methods_by_name['ListItemCategories']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\342\363\030\030\n\026LIBRARY_ITEM_NOT_FOUND\202\323\344\223\0024\0222/api/v1/library/items/{library_item_id}/categories'
+  _globals['_LIBRARYSERVICE'].methods_by_name['GetItemCategoryLinkage']._loaded_options = None
+  _globals['_LIBRARYSERVICE'].methods_by_name['GetItemCategoryLinkage']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\322\363\030\014j\ncategories\342\363\030\030\n\026LIBRARY_ITEM_NOT_FOUND\202\323\344\223\002B\022@/api/v1/library/items/{library_item_id}/relationships/categories'
+  _globals['_LIBRARYSERVICE'].methods_by_name['AddItemCategories']._loaded_options = None
+  _globals['_LIBRARYSERVICE'].methods_by_name['AddItemCategories']._serialized_options = b'\220\002\002\312\363\030\006\022\004user\322\363\030\016\030\001j\ncategories\342\363\030,\n\026LIBRARY_ITEM_NOT_FOUND\n\022CATEGORY_NOT_FOUND\202\323\344\223\002P\"@/api/v1/library/items/{library_item_id}/relationships/categories:\014category_ids'
+  _globals['_LIBRARYSERVICE'].methods_by_name['ReplaceItemCategories']._loaded_options = None
+  _globals['_LIBRARYSERVICE'].methods_by_name['ReplaceItemCategories']._serialized_options = b'\220\002\002\312\363\030\006\022\004user\322\363\030\016\030\001j\ncategories\342\363\030,\n\026LIBRARY_ITEM_NOT_FOUND\n\022CATEGORY_NOT_FOUND\202\323\344\223\002P2@/api/v1/library/items/{library_item_id}/relationships/categories:\014category_ids'
+  _globals['_LIBRARYSERVICE'].methods_by_name['RemoveItemCategories']._loaded_options = None
+  _globals['_LIBRARYSERVICE'].methods_by_name['RemoveItemCategories']._serialized_options = b'\220\002\002\312\363\030\006\022\004user\322\363\030\016\030\001j\ncategories\342\363\030\030\n\026LIBRARY_ITEM_NOT_FOUND\202\323\344\223\002P*@/api/v1/library/items/{library_item_id}/relationships/categories:\014category_ids'
+  _globals['_INSTALLATIONSTATUS']._serialized_start=4247
+  _globals['_INSTALLATIONSTATUS']._serialized_end=4518
+  _globals['_ACQUISITIONTYPE']._serialized_start=4521
+  _globals['_ACQUISITIONTYPE']._serialized_end=4745
+  _globals['_ITEMSORT']._serialized_start=4748
+  _globals['_ITEMSORT']._serialized_end=5012
+  _globals['_LIBRARYITEM']._serialized_start=257
+  _globals['_LIBRARYITEM']._serialized_end=1287
+  _globals['_PRODUCT']._serialized_start=1290
+  _globals['_PRODUCT']._serialized_end=1489
+  _globals['_LIBRARYITEMCHANGES']._serialized_start=1492
+  _globals['_LIBRARYITEMCHANGES']._serialized_end=1832
+  _globals['_LISTITEMSREQUEST']._serialized_start=1835
+  _globals['_LISTITEMSREQUEST']._serialized_end=2482
+  _globals['_LISTITEMSRESPONSE']._serialized_start=2485
+  _globals['_LISTITEMSRESPONSE']._serialized_end=2736
+  _globals['_GETITEMREQUEST']._serialized_start=2738
+  _globals['_GETITEMREQUEST']._serialized_end=2865
+  _globals['_GETITEMRESPONSE']._serialized_start=2868
+  _globals['_GETITEMRESPONSE']._serialized_end=3067
+  _globals['_UPDATEITEMREQUEST']._serialized_start=3070
+  _globals['_UPDATEITEMREQUEST']._serialized_end=3268
+  _globals['_UPDATEITEMRESPONSE']._serialized_start=3270
+  _globals['_UPDATEITEMRESPONSE']._serialized_end=3335
+  _globals['_LISTITEMCATEGORIESREQUEST']._serialized_start=3337
+  _globals['_LISTITEMCATEGORIESREQUEST']._serialized_end=3414
+  _globals['_LISTITEMCATEGORIESRESPONSE']._serialized_start=3416
+  _globals['_LISTITEMCATEGORIESRESPONSE']._serialized_end=3498
+  _globals['_GETITEMCATEGORYLINKAGEREQUEST']._serialized_start=3500
+  _globals['_GETITEMCATEGORYLINKAGEREQUEST']._serialized_end=3581
+  _globals['_GETITEMCATEGORYLINKAGERESPONSE']._serialized_start=3583
+  _globals['_GETITEMCATEGORYLINKAGERESPONSE']._serialized_end=3660
+  _globals['_ADDITEMCATEGORIESREQUEST']._serialized_start=3663
+  _globals['_ADDITEMCATEGORIESREQUEST']._serialized_end=3821
+  _globals['_ADDITEMCATEGORIESRESPONSE']._serialized_start=3823
+  _globals['_ADDITEMCATEGORIESRESPONSE']._serialized_end=3850
+  _globals['_REPLACEITEMCATEGORIESREQUEST']._serialized_start=3853
+  _globals['_REPLACEITEMCATEGORIESREQUEST']._serialized_end=4015
+  _globals['_REPLACEITEMCATEGORIESRESPONSE']._serialized_start=4017
+  _globals['_REPLACEITEMCATEGORIESRESPONSE']._serialized_end=4048
+  _globals['_REMOVEITEMCATEGORIESREQUEST']._serialized_start=4051
+  _globals['_REMOVEITEMCATEGORIESREQUEST']._serialized_end=4212
+  _globals['_REMOVEITEMCATEGORIESRESPONSE']._serialized_start=4214
+  _globals['_REMOVEITEMCATEGORIESRESPONSE']._serialized_end=4244
+  _globals['_LIBRARYSERVICE']._serialized_start=5015
+  _globals['_LIBRARYSERVICE']._serialized_end=6958
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,31 @@ class LibraryServiceStub:
                 request_serializer=library_dot_v1_dot_items__pb2.UpdateItemRequest.SerializeToString,
                 response_deserializer=library_dot_v1_dot_items__pb2.UpdateItemResponse.FromString,
                 _registered_method=True)
+        self.ListItemCategories = channel.unary_unary(
+                '/library.v1.LibraryService/ListItemCategories',
+                request_serializer=library_dot_v1_dot_items__pb2.ListItemCategoriesRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_items__pb2.ListItemCategoriesResponse.FromString,
+                _registered_method=True)
+        self.GetItemCategoryLinkage = channel.unary_unary(
+                '/library.v1.LibraryService/GetItemCategoryLinkage',
+                request_serializer=library_dot_v1_dot_items__pb2.GetItemCategoryLinkageRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_items__pb2.GetItemCategoryLinkageResponse.FromString,
+                _registered_method=True)
+        self.AddItemCategories = channel.unary_unary(
+                '/library.v1.LibraryService/AddItemCategories',
+                request_serializer=library_dot_v1_dot_items__pb2.AddItemCategoriesRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_items__pb2.AddItemCategoriesResponse.FromString,
+                _registered_method=True)
+        self.ReplaceItemCategories = channel.unary_unary(
+                '/library.v1.LibraryService/ReplaceItemCategories',
+                request_serializer=library_dot_v1_dot_items__pb2.ReplaceItemCategoriesRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_items__pb2.ReplaceItemCategoriesResponse.FromString,
+                _registered_method=True)
+        self.RemoveItemCategories = channel.unary_unary(
+                '/library.v1.LibraryService/RemoveItemCategories',
+                request_serializer=library_dot_v1_dot_items__pb2.RemoveItemCategoriesRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_items__pb2.RemoveItemCategoriesResponse.FromString,
+                _registered_method=True)
 
 
 class LibraryServiceServicer:
@@ -77,6 +102,41 @@ class LibraryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListItemCategories(self, request, context):
+        """The categories that an item is in, by their UUIDs: all of them, because an item is in at most 100.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetItemCategoryLinkage(self, request, context):
+        """Which categories an item is in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddItemCategories(self, request, context):
+        """Puts an item into more categories; those that it is in already stay. At most 100 in all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaceItemCategories(self, request, context):
+        """Puts an item into these categories and takes it out of all others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveItemCategories(self, request, context):
+        """Takes an item out of categories; those that it is not in do not matter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LibraryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +154,31 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.UpdateItem,
                     request_deserializer=library_dot_v1_dot_items__pb2.UpdateItemRequest.FromString,
                     response_serializer=library_dot_v1_dot_items__pb2.UpdateItemResponse.SerializeToString,
+            ),
+            'ListItemCategories': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItemCategories,
+                    request_deserializer=library_dot_v1_dot_items__pb2.ListItemCategoriesRequest.FromString,
+                    response_serializer=library_dot_v1_dot_items__pb2.ListItemCategoriesResponse.SerializeToString,
+            ),
+            'GetItemCategoryLinkage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetItemCategoryLinkage,
+                    request_deserializer=library_dot_v1_dot_items__pb2.GetItemCategoryLinkageRequest.FromString,
+                    response_serializer=library_dot_v1_dot_items__pb2.GetItemCategoryLinkageResponse.SerializeToString,
+            ),
+            'AddItemCategories': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddItemCategories,
+                    request_deserializer=library_dot_v1_dot_items__pb2.AddItemCategoriesRequest.FromString,
+                    response_serializer=library_dot_v1_dot_items__pb2.AddItemCategoriesResponse.SerializeToString,
+            ),
+            'ReplaceItemCategories': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceItemCategories,
+                    request_deserializer=library_dot_v1_dot_items__pb2.ReplaceItemCategoriesRequest.FromString,
+                    response_serializer=library_dot_v1_dot_items__pb2.ReplaceItemCategoriesResponse.SerializeToString,
+            ),
+            'RemoveItemCategories': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveItemCategories,
+                    request_deserializer=library_dot_v1_dot_items__pb2.RemoveItemCategoriesRequest.FromString,
+                    response_serializer=library_dot_v1_dot_items__pb2.RemoveItemCategoriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +263,141 @@ class LibraryService:
             '/library.v1.LibraryService/UpdateItem',
             library_dot_v1_dot_items__pb2.UpdateItemRequest.SerializeToString,
             library_dot_v1_dot_items__pb2.UpdateItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItemCategories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.LibraryService/ListItemCategories',
+            library_dot_v1_dot_items__pb2.ListItemCategoriesRequest.SerializeToString,
+            library_dot_v1_dot_items__pb2.ListItemCategoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetItemCategoryLinkage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.LibraryService/GetItemCategoryLinkage',
+            library_dot_v1_dot_items__pb2.GetItemCategoryLinkageRequest.SerializeToString,
+            library_dot_v1_dot_items__pb2.GetItemCategoryLinkageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddItemCategories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.LibraryService/AddItemCategories',
+            library_dot_v1_dot_items__pb2.AddItemCategoriesRequest.SerializeToString,
+            library_dot_v1_dot_items__pb2.AddItemCategoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceItemCategories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.LibraryService/ReplaceItemCategories',
+            library_dot_v1_dot_items__pb2.ReplaceItemCategoriesRequest.SerializeToString,
+            library_dot_v1_dot_items__pb2.ReplaceItemCategoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveItemCategories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.LibraryService/RemoveItemCategories',
+            library_dot_v1_dot_items__pb2.RemoveItemCategoriesRequest.SerializeToString,
+            library_dot_v1_dot_items__pb2.RemoveItemCategoriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

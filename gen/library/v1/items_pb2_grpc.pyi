@@ -22,6 +22,16 @@ class LibraryServiceStub:
     """One item of the caller's."""
     UpdateItem: _aio.UnaryUnaryMultiCallable[_items_pb2.UpdateItemRequest, _items_pb2.UpdateItemResponse]
     """Changes what the user may change of an item: only what `update_mask` names."""
+    ListItemCategories: _aio.UnaryUnaryMultiCallable[_items_pb2.ListItemCategoriesRequest, _items_pb2.ListItemCategoriesResponse]
+    """The categories that an item is in, by their UUIDs: all of them, because an item is in at most 100."""
+    GetItemCategoryLinkage: _aio.UnaryUnaryMultiCallable[_items_pb2.GetItemCategoryLinkageRequest, _items_pb2.GetItemCategoryLinkageResponse]
+    """Which categories an item is in."""
+    AddItemCategories: _aio.UnaryUnaryMultiCallable[_items_pb2.AddItemCategoriesRequest, _items_pb2.AddItemCategoriesResponse]
+    """Puts an item into more categories; those that it is in already stay. At most 100 in all."""
+    ReplaceItemCategories: _aio.UnaryUnaryMultiCallable[_items_pb2.ReplaceItemCategoriesRequest, _items_pb2.ReplaceItemCategoriesResponse]
+    """Puts an item into these categories and takes it out of all others."""
+    RemoveItemCategories: _aio.UnaryUnaryMultiCallable[_items_pb2.RemoveItemCategoriesRequest, _items_pb2.RemoveItemCategoriesResponse]
+    """Takes an item out of categories; those that it is not in do not matter."""
 
 class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a user sees and changes in their own library."""
@@ -49,5 +59,45 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_items_pb2.UpdateItemRequest, _abc.Awaitable[_items_pb2.UpdateItemResponse]],
     ) -> _abc.Awaitable[_items_pb2.UpdateItemResponse]:
         """Changes what the user may change of an item: only what `update_mask` names."""
+
+    @_abc_1.abstractmethod
+    def ListItemCategories(
+        self,
+        request: _items_pb2.ListItemCategoriesRequest,
+        context: _aio.ServicerContext[_items_pb2.ListItemCategoriesRequest, _abc.Awaitable[_items_pb2.ListItemCategoriesResponse]],
+    ) -> _abc.Awaitable[_items_pb2.ListItemCategoriesResponse]:
+        """The categories that an item is in, by their UUIDs: all of them, because an item is in at most 100."""
+
+    @_abc_1.abstractmethod
+    def GetItemCategoryLinkage(
+        self,
+        request: _items_pb2.GetItemCategoryLinkageRequest,
+        context: _aio.ServicerContext[_items_pb2.GetItemCategoryLinkageRequest, _abc.Awaitable[_items_pb2.GetItemCategoryLinkageResponse]],
+    ) -> _abc.Awaitable[_items_pb2.GetItemCategoryLinkageResponse]:
+        """Which categories an item is in."""
+
+    @_abc_1.abstractmethod
+    def AddItemCategories(
+        self,
+        request: _items_pb2.AddItemCategoriesRequest,
+        context: _aio.ServicerContext[_items_pb2.AddItemCategoriesRequest, _abc.Awaitable[_items_pb2.AddItemCategoriesResponse]],
+    ) -> _abc.Awaitable[_items_pb2.AddItemCategoriesResponse]:
+        """Puts an item into more categories; those that it is in already stay. At most 100 in all."""
+
+    @_abc_1.abstractmethod
+    def ReplaceItemCategories(
+        self,
+        request: _items_pb2.ReplaceItemCategoriesRequest,
+        context: _aio.ServicerContext[_items_pb2.ReplaceItemCategoriesRequest, _abc.Awaitable[_items_pb2.ReplaceItemCategoriesResponse]],
+    ) -> _abc.Awaitable[_items_pb2.ReplaceItemCategoriesResponse]:
+        """Puts an item into these categories and takes it out of all others."""
+
+    @_abc_1.abstractmethod
+    def RemoveItemCategories(
+        self,
+        request: _items_pb2.RemoveItemCategoriesRequest,
+        context: _aio.ServicerContext[_items_pb2.RemoveItemCategoriesRequest, _abc.Awaitable[_items_pb2.RemoveItemCategoriesResponse]],
+    ) -> _abc.Awaitable[_items_pb2.RemoveItemCategoriesResponse]:
+        """Takes an item out of categories; those that it is not in do not matter."""
 
 def add_LibraryServiceServicer_to_server(servicer: LibraryServiceServicer, server: _aio.Server) -> None: ...

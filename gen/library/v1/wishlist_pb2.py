@@ -26,11 +26,12 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from library.v1 import items_pb2 as library_dot_v1_dot_items__pb2
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 from samovar.types.v1 import page_pb2 as samovar_dot_types_dot_v1_dot_page__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19library/v1/wishlist.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\x1a\x1bsamovar/types/v1/page.proto\"\xec\x02\n\x0cWishlistItem\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12\x19\n\x05title\x18\x03 \x01(\tH\x00R\x05title\x88\x01\x01\x12+\n\x0f\x63over_image_url\x18\x04 \x01(\tH\x01R\rcoverImageUrl\x88\x01\x01\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t\x12\x1a\n\x08priority\x18\x06 \x01(\x05R\x08priority\x12\x19\n\x05notes\x18\x07 \x01(\tH\x02R\x05notes\x88\x01\x01:7\x9a\xf4\x18\x33\n\x0cwishlistItem\x1a#/api/v1/library/wishlist/items/{id}B\x08\n\x06_titleB\x12\n\x10_cover_image_urlB\x08\n\x06_notes\"\x8f\x01\n\x13WishlistItemChanges\x12\x30\n\x08priority\x18\x01 \x01(\x05\x42\x0f\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\xf8\xf4\x18\x01H\x00R\x08priority\x88\x01\x01\x12/\n\x05notes\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x18\xa0\x1f\x32\n^[^\\x00]*$H\x01R\x05notes\x88\x01\x01\x42\x0b\n\t_priorityB\x08\n\x06_notes\"y\n\x18ListWishlistItemsRequest\x12$\n\x04page\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x00R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05limit\x88\x01\x01\x42\x07\n\x05_pageB\x08\n\x06_limit\"{\n\x19ListWishlistItemsResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x18.library.v1.WishlistItemR\x05items\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\"L\n\x16GetWishlistItemRequest\x12\x32\n\x10wishlist_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0ewishlistItemId\"G\n\x17GetWishlistItemResponse\x12,\n\x04item\x18\x01 \x01(\x0b\x32\x18.library.v1.WishlistItemR\x04item\"\xa5\x01\n\x16\x41\x64\x64WishlistItemRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\'\n\x08priority\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00R\x08priority\x12/\n\x05notes\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x18\xa0\x1f\x32\n^[^\\x00]*$H\x00R\x05notes\x88\x01\x01\x42\x08\n\x06_notes\"G\n\x17\x41\x64\x64WishlistItemResponse\x12,\n\x04item\x18\x01 \x01(\x0b\x32\x18.library.v1.WishlistItemR\x04item\"\xd1\x01\n\x19UpdateWishlistItemRequest\x12\x32\n\x10wishlist_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0ewishlistItemId\x12;\n\x04item\x18\x02 \x01(\x0b\x32\x1f.library.v1.WishlistItemChangesB\x06\xbaH\x03\xc8\x01\x01R\x04item\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\"J\n\x1aUpdateWishlistItemResponse\x12,\n\x04item\x18\x01 \x01(\x0b\x32\x18.library.v1.WishlistItemR\x04item\"O\n\x19RemoveWishlistItemRequest\x12\x32\n\x10wishlist_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0ewishlistItemId\"\x1c\n\x1aRemoveWishlistItemResponse2\xa7\x08\n\x0fWishlistService\x12\x95\x01\n\x11ListWishlistItems\x12$.library.v1.ListWishlistItemsRequest\x1a%.library.v1.ListWishlistItemsResponse\"3\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/library/wishlist/items\x12\xc2\x01\n\x0fGetWishlistItem\x12\".library.v1.GetWishlistItemRequest\x1a#.library.v1.GetWishlistItemResponse\"f\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x1c\n\x1aGAME_NOT_FOUND_IN_WISHLIST\x82\xd3\xe4\x93\x02\x33\x12\x31/api/v1/library/wishlist/items/{wishlist_item_id}\x12\xfd\x01\n\x0f\x41\x64\x64WishlistItem\x12\".library.v1.AddWishlistItemRequest\x1a#.library.v1.AddWishlistItemResponse\"\xa0\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x1b\n\x14wishlistItemCreation\x10\xc9\x01\x30\x01\xe2\xf3\x18J\n\x11PRODUCT_NOT_FOUND\n\x1cWISHLIST_ITEM_ALREADY_EXISTS\n\x17WISHLIST_LIMIT_EXCEEDED\x82\xd3\xe4\x93\x02#\"\x1e/api/v1/library/wishlist/items:\x01*\x12\xe2\x01\n\x12UpdateWishlistItem\x12%.library.v1.UpdateWishlistItemRequest\x1a&.library.v1.UpdateWishlistItemResponse\"}\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\r*\x0bupdate_mask\xe2\xf3\x18\x1c\n\x1aGAME_NOT_FOUND_IN_WISHLIST\x82\xd3\xe4\x93\x02\x39\x32\x31/api/v1/library/wishlist/items/{wishlist_item_id}:\x04item\x12\xd1\x01\n\x12RemoveWishlistItem\x12%.library.v1.RemoveWishlistItemRequest\x1a&.library.v1.RemoveWishlistItemResponse\"l\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x05\x10\xcc\x01\x18\x01\xe2\xf3\x18\x1c\n\x1aGAME_NOT_FOUND_IN_WISHLIST\x82\xd3\xe4\x93\x02\x33*1/api/v1/library/wishlist/items/{wishlist_item_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19library/v1/wishlist.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16library/v1/items.proto\x1a samovar/options/v1/options.proto\x1a\x1bsamovar/types/v1/page.proto\"\xec\x02\n\x0cWishlistItem\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12\x19\n\x05title\x18\x03 \x01(\tH\x00R\x05title\x88\x01\x01\x12+\n\x0f\x63over_image_url\x18\x04 \x01(\tH\x01R\rcoverImageUrl\x88\x01\x01\x12\x35\n\x08\x61\x64\x64\x65\x64_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x61\x64\x64\x65\x64\x41t\x12\x1a\n\x08priority\x18\x06 \x01(\x05R\x08priority\x12\x19\n\x05notes\x18\x07 \x01(\tH\x02R\x05notes\x88\x01\x01:7\x9a\xf4\x18\x33\n\x0cwishlistItem\x1a#/api/v1/library/wishlist/items/{id}B\x08\n\x06_titleB\x12\n\x10_cover_image_urlB\x08\n\x06_notes\"\x8f\x01\n\x13WishlistItemChanges\x12\x30\n\x08priority\x18\x01 \x01(\x05\x42\x0f\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\xf8\xf4\x18\x01H\x00R\x08priority\x88\x01\x01\x12/\n\x05notes\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x18\xa0\x1f\x32\n^[^\\x00]*$H\x01R\x05notes\x88\x01\x01\x42\x0b\n\t_priorityB\x08\n\x06_notes\"\xaa\x01\n\x18ListWishlistItemsRequest\x12$\n\x04page\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x00R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05limit\x88\x01\x01\x12/\n\x07include\x18\x03 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x10\x01\"\x0br\t\n\x07productR\x07includeB\x07\n\x05_pageB\x08\n\x06_limit\"\xbd\x01\n\x19ListWishlistItemsResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x18.library.v1.WishlistItemR\x05items\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\x12@\n\x11included_products\x18\x03 \x03(\x0b\x32\x13.library.v1.ProductR\x10includedProducts\"}\n\x16GetWishlistItemRequest\x12\x32\n\x10wishlist_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0ewishlistItemId\x12/\n\x07include\x18\x02 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x10\x01\"\x0br\t\n\x07productR\x07include\"\x89\x01\n\x17GetWishlistItemResponse\x12,\n\x04item\x18\x01 \x01(\x0b\x32\x18.library.v1.WishlistItemR\x04item\x12@\n\x11included_products\x18\x02 \x03(\x0b\x32\x13.library.v1.ProductR\x10includedProducts\"\xbb\x01\n\x16\x41\x64\x64WishlistItemRequest\x12=\n\nproduct_id\x18\x01 \x01(\tB\x1e\xbaH\x05r\x03\xb0\x01\x01\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12\'\n\x08priority\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00R\x08priority\x12/\n\x05notes\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x18\xa0\x1f\x32\n^[^\\x00]*$H\x00R\x05notes\x88\x01\x01\x42\x08\n\x06_notes\"G\n\x17\x41\x64\x64WishlistItemResponse\x12,\n\x04item\x18\x01 \x01(\x0b\x32\x18.library.v1.WishlistItemR\x04item\"\xd1\x01\n\x19UpdateWishlistItemRequest\x12\x32\n\x10wishlist_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0ewishlistItemId\x12;\n\x04item\x18\x02 \x01(\x0b\x32\x1f.library.v1.WishlistItemChangesB\x06\xbaH\x03\xc8\x01\x01R\x04item\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\"J\n\x1aUpdateWishlistItemResponse\x12,\n\x04item\x18\x01 \x01(\x0b\x32\x18.library.v1.WishlistItemR\x04item\"O\n\x19RemoveWishlistItemRequest\x12\x32\n\x10wishlist_item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0ewishlistItemId\"\x1c\n\x1aRemoveWishlistItemResponse2\xfe\x08\n\x0fWishlistService\x12\xc0\x01\n\x11ListWishlistItems\x12$.library.v1.ListWishlistItemsRequest\x1a%.library.v1.ListWishlistItemsResponse\"^\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\'R\x1c\n\x07product\x12\x11included_productsZ\x07include\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/library/wishlist/items\x12\xee\x01\n\x0fGetWishlistItem\x12\".library.v1.GetWishlistItemRequest\x1a#.library.v1.GetWishlistItemResponse\"\x91\x01\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\'R\x1c\n\x07product\x12\x11included_productsZ\x07include\xe2\xf3\x18\x1c\n\x1aGAME_NOT_FOUND_IN_WISHLIST\x82\xd3\xe4\x93\x02\x33\x12\x31/api/v1/library/wishlist/items/{wishlist_item_id}\x12\xfd\x01\n\x0f\x41\x64\x64WishlistItem\x12\".library.v1.AddWishlistItemRequest\x1a#.library.v1.AddWishlistItemResponse\"\xa0\x01\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x1b\n\x14wishlistItemCreation\x10\xc9\x01\x30\x01\xe2\xf3\x18J\n\x11PRODUCT_NOT_FOUND\n\x1cWISHLIST_ITEM_ALREADY_EXISTS\n\x17WISHLIST_LIMIT_EXCEEDED\x82\xd3\xe4\x93\x02#\"\x1e/api/v1/library/wishlist/items:\x01*\x12\xe2\x01\n\x12UpdateWishlistItem\x12%.library.v1.UpdateWishlistItemRequest\x1a&.library.v1.UpdateWishlistItemResponse\"}\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\r*\x0bupdate_mask\xe2\xf3\x18\x1c\n\x1aGAME_NOT_FOUND_IN_WISHLIST\x82\xd3\xe4\x93\x02\x39\x32\x31/api/v1/library/wishlist/items/{wishlist_item_id}:\x04item\x12\xd1\x01\n\x12RemoveWishlistItem\x12%.library.v1.RemoveWishlistItemRequest\x1a&.library.v1.RemoveWishlistItemResponse\"l\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x05\x10\xcc\x01\x18\x01\xe2\xf3\x18\x1c\n\x1aGAME_NOT_FOUND_IN_WISHLIST\x82\xd3\xe4\x93\x02\x33*1/api/v1/library/wishlist/items/{wishlist_item_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,10 +50,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTWISHLISTITEMSREQUEST'].fields_by_name['page']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
   _globals['_LISTWISHLISTITEMSREQUEST'].fields_by_name['limit']._loaded_options = None
   _globals['_LISTWISHLISTITEMSREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\006\032\004\030d(\001'
+  _globals['_LISTWISHLISTITEMSREQUEST'].fields_by_name['include']._loaded_options = None
+  _globals['_LISTWISHLISTITEMSREQUEST'].fields_by_name['include']._serialized_options = b'\272H\022\222\001\017\020\001\"\013r\t\n\007product'
   _globals['_GETWISHLISTITEMREQUEST'].fields_by_name['wishlist_item_id']._loaded_options = None
   _globals['_GETWISHLISTITEMREQUEST'].fields_by_name['wishlist_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETWISHLISTITEMREQUEST'].fields_by_name['include']._loaded_options = None
+  _globals['_GETWISHLISTITEMREQUEST'].fields_by_name['include']._serialized_options = b'\272H\022\222\001\017\020\001\"\013r\t\n\007product'
   _globals['_ADDWISHLISTITEMREQUEST'].fields_by_name['product_id']._loaded_options = None
-  _globals['_ADDWISHLISTITEMREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ADDWISHLISTITEMREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001\352\364\030\022\n\007product\022\007product'
   _globals['_ADDWISHLISTITEMREQUEST'].fields_by_name['priority']._loaded_options = None
   _globals['_ADDWISHLISTITEMREQUEST'].fields_by_name['priority']._serialized_options = b'\272H\010\032\006\030\300\204=(\000'
   _globals['_ADDWISHLISTITEMREQUEST'].fields_by_name['notes']._loaded_options = None
@@ -66,39 +71,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEWISHLISTITEMREQUEST'].fields_by_name['wishlist_item_id']._loaded_options = None
   _globals['_REMOVEWISHLISTITEMREQUEST'].fields_by_name['wishlist_item_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_WISHLISTSERVICE'].methods_by_name['ListWishlistItems']._loaded_options = None
-  _globals['_WISHLISTSERVICE'].methods_by_name['ListWishlistItems']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\202\323\344\223\002 \022\036/api/v1/library/wishlist/items'
+  _globals['_WISHLISTSERVICE'].methods_by_name['ListWishlistItems']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\322\363\030\'R\034\n\007product\022\021included_productsZ\007include\202\323\344\223\002 \022\036/api/v1/library/wishlist/items'
   _globals['_WISHLISTSERVICE'].methods_by_name['GetWishlistItem']._loaded_options = None
-  _globals['_WISHLISTSERVICE'].methods_by_name['GetWishlistItem']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\342\363\030\034\n\032GAME_NOT_FOUND_IN_WISHLIST\202\323\344\223\0023\0221/api/v1/library/wishlist/items/{wishlist_item_id}'
+  _globals['_WISHLISTSERVICE'].methods_by_name['GetWishlistItem']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\322\363\030\'R\034\n\007product\022\021included_productsZ\007include\342\363\030\034\n\032GAME_NOT_FOUND_IN_WISHLIST\202\323\344\223\0023\0221/api/v1/library/wishlist/items/{wishlist_item_id}'
   _globals['_WISHLISTSERVICE'].methods_by_name['AddWishlistItem']._loaded_options = None
   _globals['_WISHLISTSERVICE'].methods_by_name['AddWishlistItem']._serialized_options = b'\312\363\030\006\022\004user\322\363\030\033\n\024wishlistItemCreation\020\311\0010\001\342\363\030J\n\021PRODUCT_NOT_FOUND\n\034WISHLIST_ITEM_ALREADY_EXISTS\n\027WISHLIST_LIMIT_EXCEEDED\202\323\344\223\002#\"\036/api/v1/library/wishlist/items:\001*'
   _globals['_WISHLISTSERVICE'].methods_by_name['UpdateWishlistItem']._loaded_options = None
   _globals['_WISHLISTSERVICE'].methods_by_name['UpdateWishlistItem']._serialized_options = b'\220\002\002\312\363\030\006\022\004user\322\363\030\r*\013update_mask\342\363\030\034\n\032GAME_NOT_FOUND_IN_WISHLIST\202\323\344\223\002921/api/v1/library/wishlist/items/{wishlist_item_id}:\004item'
   _globals['_WISHLISTSERVICE'].methods_by_name['RemoveWishlistItem']._loaded_options = None
   _globals['_WISHLISTSERVICE'].methods_by_name['RemoveWishlistItem']._serialized_options = b'\312\363\030\006\022\004user\322\363\030\005\020\314\001\030\001\342\363\030\034\n\032GAME_NOT_FOUND_IN_WISHLIST\202\323\344\223\0023*1/api/v1/library/wishlist/items/{wishlist_item_id}'
-  _globals['_WISHLISTITEM']._serialized_start=231
-  _globals['_WISHLISTITEM']._serialized_end=595
-  _globals['_WISHLISTITEMCHANGES']._serialized_start=598
-  _globals['_WISHLISTITEMCHANGES']._serialized_end=741
-  _globals['_LISTWISHLISTITEMSREQUEST']._serialized_start=743
-  _globals['_LISTWISHLISTITEMSREQUEST']._serialized_end=864
-  _globals['_LISTWISHLISTITEMSRESPONSE']._serialized_start=866
-  _globals['_LISTWISHLISTITEMSRESPONSE']._serialized_end=989
-  _globals['_GETWISHLISTITEMREQUEST']._serialized_start=991
-  _globals['_GETWISHLISTITEMREQUEST']._serialized_end=1067
-  _globals['_GETWISHLISTITEMRESPONSE']._serialized_start=1069
-  _globals['_GETWISHLISTITEMRESPONSE']._serialized_end=1140
-  _globals['_ADDWISHLISTITEMREQUEST']._serialized_start=1143
-  _globals['_ADDWISHLISTITEMREQUEST']._serialized_end=1308
-  _globals['_ADDWISHLISTITEMRESPONSE']._serialized_start=1310
-  _globals['_ADDWISHLISTITEMRESPONSE']._serialized_end=1381
-  _globals['_UPDATEWISHLISTITEMREQUEST']._serialized_start=1384
-  _globals['_UPDATEWISHLISTITEMREQUEST']._serialized_end=1593
-  _globals['_UPDATEWISHLISTITEMRESPONSE']._serialized_start=1595
-  _globals['_UPDATEWISHLISTITEMRESPONSE']._serialized_end=1669
-  _globals['_REMOVEWISHLISTITEMREQUEST']._serialized_start=1671
-  _globals['_REMOVEWISHLISTITEMREQUEST']._serialized_end=1750
-  _globals['_REMOVEWISHLISTITEMRESPONSE']._serialized_start=1752
-  _globals['_REMOVEWISHLISTITEMRESPONSE']._serialized_end=1780
-  _globals['_WISHLISTSERVICE']._serialized_start=1783
-  _globals['_WISHLISTSERVICE']._serialized_end=2846
+  _globals['_WISHLISTITEM']._serialized_start=255
+  _globals['_WISHLISTITEM']._serialized_end=619
+  _globals['_WISHLISTITEMCHANGES']._serialized_start=622
+  _globals['_WISHLISTITEMCHANGES']._serialized_end=765
+  _globals['_LISTWISHLISTITEMSREQUEST']._serialized_start=768
+  _globals['_LISTWISHLISTITEMSREQUEST']._serialized_end=938
+  _globals['_LISTWISHLISTITEMSRESPONSE']._serialized_start=941
+  _globals['_LISTWISHLISTITEMSRESPONSE']._serialized_end=1130
+  _globals['_GETWISHLISTITEMREQUEST']._serialized_start=1132
+  _globals['_GETWISHLISTITEMREQUEST']._serialized_end=1257
+  _globals['_GETWISHLISTITEMRESPONSE']._serialized_start=1260
+  _globals['_GETWISHLISTITEMRESPONSE']._serialized_end=1397
+  _globals['_ADDWISHLISTITEMREQUEST']._serialized_start=1400
+  _globals['_ADDWISHLISTITEMREQUEST']._serialized_end=1587
+  _globals['_ADDWISHLISTITEMRESPONSE']._serialized_start=1589
+  _globals['_ADDWISHLISTITEMRESPONSE']._serialized_end=1660
+  _globals['_UPDATEWISHLISTITEMREQUEST']._serialized_start=1663
+  _globals['_UPDATEWISHLISTITEMREQUEST']._serialized_end=1872
+  _globals['_UPDATEWISHLISTITEMRESPONSE']._serialized_start=1874
+  _globals['_UPDATEWISHLISTITEMRESPONSE']._serialized_end=1948
+  _globals['_REMOVEWISHLISTITEMREQUEST']._serialized_start=1950
+  _globals['_REMOVEWISHLISTITEMREQUEST']._serialized_end=2029
+  _globals['_REMOVEWISHLISTITEMRESPONSE']._serialized_start=2031
+  _globals['_REMOVEWISHLISTITEMRESPONSE']._serialized_end=2059
+  _globals['_WISHLISTSERVICE']._serialized_start=2062
+  _globals['_WISHLISTSERVICE']._serialized_end=3212
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from library.v1 import items_pb2 as _items_pb2
 from samovar.options.v1 import options_pb2 as _options_pb2
 from samovar.types.v1 import page_pb2 as _page_pb2
 from google.protobuf.internal import containers as _containers
@@ -41,32 +42,40 @@ class WishlistItemChanges(_message.Message):
     def __init__(self, priority: _Optional[int] = ..., notes: _Optional[str] = ...) -> None: ...
 
 class ListWishlistItemsRequest(_message.Message):
-    __slots__ = ("page", "limit")
+    __slots__ = ("page", "limit", "include")
     PAGE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
     page: int
     limit: int
-    def __init__(self, page: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    include: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, page: _Optional[int] = ..., limit: _Optional[int] = ..., include: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListWishlistItemsResponse(_message.Message):
-    __slots__ = ("items", "page")
+    __slots__ = ("items", "page", "included_products")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDED_PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[WishlistItem]
     page: _page_pb2.PageInfo
-    def __init__(self, items: _Optional[_Iterable[_Union[WishlistItem, _Mapping]]] = ..., page: _Optional[_Union[_page_pb2.PageInfo, _Mapping]] = ...) -> None: ...
+    included_products: _containers.RepeatedCompositeFieldContainer[_items_pb2.Product]
+    def __init__(self, items: _Optional[_Iterable[_Union[WishlistItem, _Mapping]]] = ..., page: _Optional[_Union[_page_pb2.PageInfo, _Mapping]] = ..., included_products: _Optional[_Iterable[_Union[_items_pb2.Product, _Mapping]]] = ...) -> None: ...
 
 class GetWishlistItemRequest(_message.Message):
-    __slots__ = ("wishlist_item_id",)
+    __slots__ = ("wishlist_item_id", "include")
     WISHLIST_ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
     wishlist_item_id: str
-    def __init__(self, wishlist_item_id: _Optional[str] = ...) -> None: ...
+    include: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, wishlist_item_id: _Optional[str] = ..., include: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetWishlistItemResponse(_message.Message):
-    __slots__ = ("item",)
+    __slots__ = ("item", "included_products")
     ITEM_FIELD_NUMBER: _ClassVar[int]
+    INCLUDED_PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     item: WishlistItem
-    def __init__(self, item: _Optional[_Union[WishlistItem, _Mapping]] = ...) -> None: ...
+    included_products: _containers.RepeatedCompositeFieldContainer[_items_pb2.Product]
+    def __init__(self, item: _Optional[_Union[WishlistItem, _Mapping]] = ..., included_products: _Optional[_Iterable[_Union[_items_pb2.Product, _Mapping]]] = ...) -> None: ...
 
 class AddWishlistItemRequest(_message.Message):
     __slots__ = ("product_id", "priority", "notes")

@@ -1,5 +1,6 @@
 """Categories as their users see them: over gRPC, with the database behind."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -136,3 +137,125 @@ async def test_category_ids_beyond_their_limits_are_refused(rig: Rig, user_id: U
     error = await refusal(rig.items.UpdateItem(request, metadata=user(user_id)))
 
     assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "VALIDATION_ERROR")
+
+
+def linkage(kind: type, item: items_pb2.LibraryItem, *category_ids: str):
+    return kind(library_item_id=item.id, category_ids=category_ids)
+
+
+async def test_what_is_included_comes_with_the_page_in_the_same_statement(rig: Rig, user_id: UUID):
+    product_id = uuid4()
+    rig.catalog.titles[product_id] = ("Чайка", "Seagull")
+    await rig.buy(user_id, product_id, uuid4())
+    names = [(await make(rig, user_id, name, place)).id for place, name in enumerate("ab", 1)]
+    item = next(each for each in await own_items(rig, user_id) if each.product_id == str(product_id))
+    for each in await own_items(rig, user_id):
+        await rig.items.UpdateItem(into(each, *names), metadata=user(user_id))
+
+    with statements() as seen:
+        request = items_pb2.ListItemsRequest(include=["categories", "product"])
+        page = await rig.items.ListItems(request, metadata=user(user_id))
+    assert len(seen) == 1
+    assert {(each.id, each.name, each.display_order) for each in page.included_categories} == {
+        (names[0], "a", 1),
+        (names[1], "b", 2),
+    }
+    assert len(page.included_categories) == 2
+    known = next(each for each in page.included_products if each.id == str(product_id))
+    assert (known.title, known.cover_image_url, known.product_type) == (
+        "Чайка",
+        f"https://covers.test/{product_id}",
+        "game",
+    )
+    assert [list(each.category_ids) for each in page.items] == [sorted(names)] * 2
+
+    with statements() as seen:
+        plain = await rig.items.ListItems(items_pb2.ListItemsRequest(), metadata=user(user_id))
+        request = items_pb2.GetItemRequest(library_item_id=item.id, include=["product", "categories"])
+        one = await rig.items.GetItem(request, metadata=user(user_id))
+    assert len(seen) == 2
+    assert list(plain.items) == list(page.items)
+    assert (len(plain.included_categories), len(plain.included_products)) == (0, 0)
+    assert [each.id for each in one.included_categories] == sorted(names)
+    assert [each.id for each in one.included_products] == [str(product_id)]
+
+
+async def test_an_item_is_added_to_categories_and_taken_out_of_them(rig: Rig, user_id: UUID):
+    me = user(user_id)
+    await rig.buy(user_id, uuid4())
+    item = (await own_items(rig, user_id))[0]
+    a, b, c = [(await make(rig, user_id, name)).id for name in "abc"]
+
+    async def shown() -> list[str]:
+        request = items_pb2.GetItemCategoryLinkageRequest(library_item_id=item.id)
+        return list((await rig.items.GetItemCategoryLinkage(request, metadata=me)).item.category_ids)
+
+    for added in ([a], [a, b], []):
+        await rig.items.AddItemCategories(linkage(items_pb2.AddItemCategoriesRequest, item, *added), metadata=me)
+    assert await shown() == sorted([a, b])
+    await rig.items.RemoveItemCategories(linkage(items_pb2.RemoveItemCategoriesRequest, item, a, c), metadata=me)
+    assert await shown() == [b]
+    await rig.items.ReplaceItemCategories(linkage(items_pb2.ReplaceItemCategoriesRequest, item, c, c), metadata=me)
+    assert await shown() == [c]
+    request = items_pb2.ListItemCategoriesRequest(library_item_id=item.id)
+    with statements() as seen:
+        listed = await rig.items.ListItemCategories(request, metadata=me)
+    assert [each.name for each in listed.categories] == ["c"]
+    assert len(seen) == 1
+
+
+async def test_twenty_that_add_to_one_item_at_once_lose_nothing(rig: Rig, user_id: UUID):
+    me = user(user_id)
+    await rig.buy(user_id, uuid4())
+    item = (await own_items(rig, user_id))[0]
+    made = [(await make(rig, user_id, f"c{number}")).id for number in range(20)]
+
+    await asyncio.gather(
+        *(
+            rig.items.AddItemCategories(linkage(items_pb2.AddItemCategoriesRequest, item, each), metadata=me)
+            for each in made
+        )
+    )
+
+    assert list((await own_items(rig, user_id))[0].category_ids) == sorted(made)
+
+
+async def test_another_users_item_or_category_is_not_linked(rig: Rig, user_id: UUID):
+    me, stranger = user(user_id), uuid4()
+    await rig.buy(user_id, uuid4())
+    item = (await own_items(rig, user_id))[0]
+    mine, theirs = await make(rig, user_id, "mine"), await make(rig, stranger, "theirs")
+
+    for call, kind in (
+        (rig.items.AddItemCategories, items_pb2.AddItemCategoriesRequest),
+        (rig.items.ReplaceItemCategories, items_pb2.ReplaceItemCategoriesRequest),
+    ):
+        refused = await refusal(call(linkage(kind, item, mine.id, theirs.id), metadata=me))
+        assert (refused.reason, refused.details["category_id"]) == ("CATEGORY_NOT_FOUND", theirs.id)
+        refused = await refusal(call(linkage(kind, item, theirs.id), metadata=user(stranger)))
+        assert refused.reason == "LIBRARY_ITEM_NOT_FOUND"
+    taken = linkage(items_pb2.RemoveItemCategoriesRequest, item, theirs.id)
+    assert (
+        await refusal(rig.items.RemoveItemCategories(taken, metadata=user(stranger)))
+    ).reason == "LIBRARY_ITEM_NOT_FOUND"
+    for call, request in (
+        (rig.items.ListItemCategories, items_pb2.ListItemCategoriesRequest(library_item_id=item.id)),
+        (rig.items.GetItemCategoryLinkage, items_pb2.GetItemCategoryLinkageRequest(library_item_id=item.id)),
+    ):
+        assert (await refusal(call(request, metadata=user(stranger)))).reason == "LIBRARY_ITEM_NOT_FOUND"
+    assert list((await own_items(rig, user_id))[0].category_ids) == []
+
+
+async def test_an_item_is_in_so_many_categories_and_no_more(rig: Rig, user_id: UUID):
+    me = user(user_id)
+    await rig.buy(user_id, uuid4())
+    item = (await own_items(rig, user_id))[0]
+    made = [(await make(rig, user_id, f"c{number}")).id for number in range(101)]
+    await rig.items.AddItemCategories(linkage(items_pb2.AddItemCategoriesRequest, item, *made[:100]), metadata=me)
+
+    full = await refusal(
+        rig.items.AddItemCategories(linkage(items_pb2.AddItemCategoriesRequest, item, made[100]), metadata=me)
+    )
+
+    assert (full.reason, full.violations[0].field) == ("VALIDATION_ERROR", "category_ids")
+    await rig.items.AddItemCategories(linkage(items_pb2.AddItemCategoriesRequest, item, made[0]), metadata=me)

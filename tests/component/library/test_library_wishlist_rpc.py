@@ -86,6 +86,27 @@ async def test_wishes_are_added_listed_changed_and_removed_and_told(rig: Rig):
     assert (list(left.items), left.page.total_items) == ([], 0)
 
 
+async def test_products_come_with_the_wishes_in_the_same_statement(rig: Rig):
+    user_id = uuid4()
+    me = user(user_id, language="en")
+    wish = await add(rig, user_id)
+
+    with statements() as seen:
+        page = await rig.wishes.ListWishlistItems(pb.ListWishlistItemsRequest(include=["product"]), metadata=me)
+    assert len(seen) == 1
+    one = await rig.wishes.GetWishlistItem(
+        pb.GetWishlistItemRequest(wishlist_item_id=wish.id, include=["product"]), metadata=me
+    )
+    assert [(each.id, each.title, each.product_type) for each in page.included_products] == [
+        (wish.product_id, "Game", "game")
+    ]
+    assert list(one.included_products) == list(page.included_products)
+    plain = await rig.wishes.ListWishlistItems(pb.ListWishlistItemsRequest(), metadata=me)
+    assert list(plain.included_products) == []
+    unknown = await refusal(rig.wishes.ListWishlistItems(pb.ListWishlistItemsRequest(include=["x"]), metadata=me))
+    assert unknown.reason == "VALIDATION_ERROR"
+
+
 async def test_each_refusal_has_its_reason(rig: Rig):
     user_id = uuid4()
     me, stranger = user(user_id), user(uuid4())

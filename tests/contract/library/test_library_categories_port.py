@@ -90,6 +90,23 @@ async def test_items_are_shown_with_their_categories_and_filtered_by_one(adapter
     assert list((await adapters.reader.get_item(user_id, both.id)).category_ids) == sorted([first, second])
 
 
+async def test_items_tell_their_categories_if_they_are_asked_for_them(adapters, user_id):
+    first, second = await make(adapters, user_id, "a", 7), await make(adapters, user_id, "b")
+    item, bare = await put(adapters, user_id, first.id, second.id), await put(adapters, user_id)
+    expected = sorted([first, second], key=lambda category: category.id)
+
+    page = await adapters.reader.list_items(ItemQuery(user_id, Language.RU, include_categories=True))
+    told = {each.item.id: (list(each.category_ids), list(each.categories)) for each in page.items}
+    assert told == {item.id: ([category.id for category in expected], expected), bare.id: ([], [])}
+    plain = await adapters.reader.list_items(ItemQuery(user_id, Language.RU))
+    assert [list(each.categories) for each in plain.items] == [[], []]
+    one = await adapters.reader.get_item(user_id, item.id, include_categories=True)
+    assert (list(one.category_ids), list(one.categories)) == told[item.id]
+    async with adapters.begin() as tx:
+        assert await tx.categories.of_item(item) == {first.id, second.id}
+        assert await tx.categories.of_item(bare) == set()
+
+
 async def test_another_users_category_filters_to_nothing(adapters, user_id):
     category_id = (await make(adapters, user_id, "a")).id
     await put(adapters, user_id, category_id)

@@ -54,6 +54,11 @@ def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
             yield verb.upper(), path, operation
 
 
+def parameters(document: Any, operation: Any) -> list[Any]:
+    """An operation's parameters, those that it refers to too."""
+    return [resolved(document, one) for one in operation["parameters"]]
+
+
 def resolved(document: Any, part: Any) -> Any:
     """A part of the document, or what it refers to."""
     while "$ref" in part:

@@ -67,7 +67,7 @@ def test_the_document_id_must_equal_the_path_parameter_of_the_resource(example: 
     ids = {
         route.rpc.rpartition("/")[2]: route.document_id_parameter
         for route in example.routes.ROUTES
-        if route.has_body and not route.takes_list
+        if route.has_body and not route.takes_list and "Book" not in route.rpc
     }
     assert ids == {"CreateThing": None, "ReplaceThing": "thing_id", "UpdateThing": "thing_id", "UpdateNote": "key"}
 

@@ -44,6 +44,46 @@ message BareResponse { Bare bare = 1; }
 message TwoResponse { Thing thing = 1; Bare bare = 2; }
 message NoneResponse { string id = 1; }
 message PageResponse { repeated Bare bares = 1; samovar.types.v1.PageInfo page = 2; }
+message Book {
+  option (samovar.options.v1.resource) = {type: "book", self: "/api/v1/books/{id}"};
+  string id = 1;
+  string author_id = 2 [(samovar.options.v1.relationship) = {
+    name: "author", type: "thing", self: "/api/v1/books/{id}/relationships/author", related: "/api/v1/books/{id}/author"
+  }];
+  repeated string part_ids = 3 [(samovar.options.v1.relationship) = {name: "parts", type: "thing"}];
+}
+message BookResponse { Book book = 1; Thing author = 2; Bare bare = 3; }
+message OneBookResponse { Book book = 1; }
+message ViewRequest {
+  string id = 1;
+  repeated string include = 2;
+  Order order = 3;
+  Bent bent = 4;
+  string one = 5 [(samovar.options.v1.filter) = "same"];
+  string two = 6 [(samovar.options.v1.filter) = "same"];
+}
+message IncludingRequest { string id = 1; repeated string paths = 2; string name = 3; }
+message LinkRequest {
+  string id = 1;
+  string author_id = 2 [(samovar.options.v1.relationship) = {name: "author", type: "thing"}];
+  repeated string part_ids = 3 [(samovar.options.v1.relationship) = {name: "parts", type: "thing"}];
+  string bare_id = 4 [(samovar.options.v1.relationship) = {name: "author", type: "bare"}];
+  string text = 5;
+}
+message TwoIdsRequest { repeated string ids = 1; repeated string more = 2; }
+message IdsRequest { repeated string ids = 1; }
+message ThingsResponse { repeated Thing things = 1; }
+message CursorResponse { repeated Bare bares = 1; samovar.types.v1.CursorInfo cursors = 2; }
+message PagesResponse { repeated Bare bares = 1; samovar.types.v1.CursorInfo cursors = 2; samovar.types.v1.PageInfo page = 3; }
+enum Order {
+  ORDER_UNSPECIFIED = 0;
+  ORDER_NAME = 1;
+}
+enum Bent {
+  BENT_UNSPECIFIED = 0;
+  BENT_UP = 1 [(samovar.options.v1.sort_key) = "name"];
+  BENT_DOWN = 2 [(samovar.options.v1.sort_key) = "name"];
+}
 message Event {
   string id = 1;
   google.protobuf.Timestamp time = 2;
@@ -63,6 +103,25 @@ message BadEvent {
 """
 ACCESS = 'option (samovar.options.v1.access) = {roles: ["user"]};'
 GET_THING = f"""
+  rpc GetBook(NameRequest) returns (OneBookResponse) {{
+    option (google.api.http) = {{get: "/api/v1/books/{{name}}"}};
+    {ACCESS}
+  }}
+  rpc GetBookAuthor(NameRequest) returns (Response) {{
+    option (google.api.http) = {{get: "/api/v1/books/{{name}}/author"}};
+    {ACCESS}
+  }}
+  rpc LinkBookAuthor(NameRequest) returns (OneBookResponse) {{
+    option (google.api.http) = {{get: "/api/v1/books/{{name}}/relationships/author"}};
+    {ACCESS}
+    option (samovar.options.v1.rest) = {{relationship: "author"}};
+  }}
+  rpc Things(IdsRequest) returns (ThingsResponse) {{ {ACCESS} }}
+  rpc TwoIds(TwoIdsRequest) returns (ThingsResponse) {{ {ACCESS} }}
+  rpc Others(IdsRequest) returns (PageResponse) {{ {ACCESS} }}
+  rpc Secret(IdsRequest) returns (ThingsResponse) {{
+    option (samovar.options.v1.access) = {{roles: ["admin"]}};
+  }}
   rpc GetThing(NameRequest) returns (Response) {{
     option (google.api.http) = {{get: "/api/v1/things/{{name}}"}};
     {ACCESS}
@@ -85,6 +144,21 @@ def _stream(options: str) -> str:
     return f"{ACCESS} option (samovar.options.v1.stream) = {{{options}}};"
 
 
+def _include(include: str, rest: str = 'data_field: "book"') -> tuple[str, str]:
+    return "(IncludingRequest) returns (BookResponse)", _http(
+        'get: "/api/v1/@/{id}"', f"includes: [{{{include}}}], {rest}"
+    )
+
+
+def _link(
+    verb: str, body: str, name: str = "author", response: str = "OneBookResponse", path: str = ""
+) -> tuple[str, str]:
+    path = path or f"/api/v1/@/{{id}}/relationships/{name}"
+    sent = f', body: "{body}"' if body else ""
+    return f"(LinkRequest) returns ({response})", _http(f'{verb}: "{path}"{sent}', f'relationship: "{name}"')
+
+
+AUTHOR = 'path: "author", response_field: "author"'
 UNARY = "(Request) returns (Response)"
 BARE = "(NestedRequest) returns (BareResponse)"
 CASES = {
@@ -133,6 +207,41 @@ CASES = {
     "location": ("(NameRequest) returns (BareResponse)", _http('post: "/api/v1/@", body: "*"', "location: true")),
     "route-twice": ("(NameRequest) returns (Response)", _http('get: "/api/v1/things/{name}"')),
     "recursive-request": ("(LoopRequest) returns (Response)", _http('post: "/api/v1/@", body: "*"')),
+    "include of nothing": (
+        "(IncludingRequest) returns (NoneResponse)",
+        _http('get: "/api/v1/@/{id}"', f"includes: [{{{AUTHOR}}}], no_content: true"),
+    ),
+    "include without what it begins with": _include('path: "author.company", response_field: "author"'),
+    "include of no relationship": _include('path: "editor", response_field: "author"'),
+    "include from nowhere": _include('path: "author"'),
+    "include from two places": _include(AUTHOR + ', batch_method: "broken.v1.S/Things"'),
+    "include of another type": _include('path: "author", response_field: "bare"'),
+    "include twice": _include(AUTHOR, f'includes: [{{{AUTHOR}}}], data_field: "book", include_field: "paths"'),
+    "include without a field that says what": _include(AUTHOR),
+    "include with a field that cannot": _include(AUTHOR, 'data_field: "book", include_field: "name"'),
+    "include with a field for nothing": _include(
+        'path: "author", batch_method: "broken.v1.S/Things"', 'data_field: "book", include_field: "paths"'
+    ),
+    "include by no method": _include('path: "author", batch_method: "broken.v1.S/None"'),
+    "include by ids that are not clear": _include('path: "author", batch_method: "broken.v1.S/TwoIds"'),
+    "include by a method of other things": _include('path: "author", batch_method: "broken.v1.S/Others"'),
+    "include by a method that the user may not call": _include('path: "author", batch_method: "broken.v1.S/Secret"'),
+    "include beside a parameter of that name": (
+        "(ViewRequest) returns (OneBookResponse)",
+        _http('get: "/api/v1/@/{id}"', 'includes: [{path: "author", batch_method: "broken.v1.S/Things"}]'),
+    ),
+    "sort of no enum": ("(ViewRequest) returns (BareResponse)", _http('get: "/api/v1/@"', 'sort_field: "id"')),
+    "filter twice": ("(ViewRequest) returns (BareResponse)", _http('get: "/api/v1/@"')),
+    "page-fields of cursors": ("(NameRequest) returns (CursorResponse)", _http('get: "/api/v1/@"')),
+    "page-fields of two sorts": ("(NameRequest) returns (PagesResponse)", _http('get: "/api/v1/@"')),
+    "relationship-endpoint by PUT": _link("put", "author_id"),
+    "relationship-endpoint without a body": _link("patch", "*"),
+    "relationship-endpoint of another field": _link("patch", "text"),
+    "relationship-endpoint that adds to one": _link("post", "author_id"),
+    "relationship-endpoint that answers something else": _link("get", "", response="BareResponse"),
+    "relationship-endpoint at no link": _link("patch", "author_id"),
+    "relationship-endpoint of a relationship without a link": _link("get", "", "parts"),
+    "relationship-endpoint of another type": _link("patch", "bare_id", path="/api/v1/books/{id}/relationships/author"),
     "stream-path": (
         "(Request) returns (stream Event)",
         _stream('path: "/api/{id}", id_field: "id", time_field: "time"'),
@@ -178,6 +287,18 @@ RESOURCES = {
         'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
         ' string no = 2 [(samovar.options.v1.relationship) = {name: "no", type: "b"}];'
     ),
+    "relationship-link that nothing serves": (
+        'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
+        ' string no = 2 [(samovar.options.v1.relationship) = {name: "a", type: "b", self: "/api/v1/no/{id}"}];'
+    ),
+    "relationship-link to what is not there": (
+        'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
+        ' string no = 2 [(samovar.options.v1.relationship) = {name: "a", type: "b", related: "/api/v1/no/{id}"}];'
+    ),
+    "relationship-link of an unknown field": (
+        'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
+        ' string no = 2 [(samovar.options.v1.relationship) = {name: "a", type: "b", related: "/api/v1/things/{no_such}"}];'
+    ),
     "foreign-message": 'option (samovar.options.v1.resource) = {type: "@"}; string id = 1; samovar.types.v1.PageInfo page = 2;',
 }
 
@@ -219,6 +340,13 @@ def test_a_bad_resource_names_file_line_rule_and_message(case: str, all_errors: 
     rule = case.split(maxsplit=1)[0]
     file = r"\S+" if case == "foreign-message" else r"broken/v1/broken\.proto"
     assert [error for error in all_errors if re.match(rf"{file}:\d+: {rule}: .*\b{name}\b", error)], all_errors
+
+
+@pytest.mark.parametrize(("field", "enum"), [("order", "Order"), ("bent", "Bent")])
+def test_an_order_without_keys_of_its_own_is_refused_at_the_enum(tmp_path: Path, field: str, enum: str) -> None:
+    method = ("(ViewRequest) returns (BareResponse)", _http('get: "/api/v1/x"', f'sort_field: "{field}"'))
+    errors = _errors(tmp_path, HEAD + MESSAGES.replace('"same"', '""') + _service(method))
+    assert _of(errors, "sort", enum), errors
 
 
 def test_the_line_is_that_of_the_method(tmp_path: Path) -> None:

@@ -17,9 +17,18 @@ from chassis.reasons import REASONS
 from codegen.constraints import is_required, keywords
 from codegen.model import Field, Kind, Location
 from gateway.contract import Problem, Route
-from gateway.documents import answer_document, read_attributes, read_resources
+from gateway.documents import answer_document, read_attributes, read_linkage, read_resources
 from tests.unit.codegen.contract_compiler import Example
-from tests.unit.codegen.documents import OPENAPI, as_services_send, faults, operations, read, validator
+from tests.unit.codegen.documents import (
+    OPENAPI,
+    as_services_send,
+    faults,
+    operations,
+    parameters,
+    read,
+    resolved,
+    validator,
+)
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +125,58 @@ def test_members_of_requests_carry_the_rules_of_the_proto(real: Any) -> None:
 
 
 def test_both_spellings_of_pages_are_documented(real: Any) -> None:
-    parameters = real["paths"]["/api/v1/library/items"]["get"]["parameters"]
-    by_name = {one["name"]: one["schema"] for one in parameters}
+    operation = real["paths"]["/api/v1/library/items"]["get"]
+    by_name = {one["name"]: one["schema"] for one in parameters(real, operation)}
     assert by_name["page"] == by_name["page[number]"]
     assert by_name["limit"] == by_name["page[size]"]
     assert (by_name["limit"]["minimum"], by_name["limit"]["maximum"]) == (1, 100)
+
+
+def _by_name(document: Any, path: str, verb: str = "get") -> dict[str, Any]:
+    return {one["name"]: one for one in parameters(document, document["paths"][path][verb])}
+
+
+def test_what_a_client_may_ask_to_see_is_documented(real: Any, made: Any) -> None:
+    items = _by_name(real, "/api/v1/library/items")
+    assert items["include"]["schema"]["items"]["enum"] == ["categories", "product"]
+    assert {"title", "category_ids", "categories"} <= {*items["fields[libraryItem]"]["schema"]["items"]["enum"]}
+    assert {"fields[userCategory]", "fields[product]"} <= items.keys()
+    assert items["filter[status]"]["schema"] == items["status"]["schema"]
+    sort = items["sort"]
+    assert (sort["explode"], sort["schema"]["maxItems"]) == (False, 1)
+    assert sort["schema"]["items"]["enum"][:2] == ["title", "-title"]
+    assert _by_name(made, "/api/v1/tags")["sort"]["schema"]["maxItems"] == 2
+    assert {"include", "sort"}.isdisjoint(_by_name(real, "/api/v1/library/categories"))
+
+
+def test_included_resources_are_documented_by_their_types(real: Any) -> None:
+    answer = real["paths"]["/api/v1/library/items"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    document = resolved(real, answer)
+    kinds = [one["$ref"].rpartition("/")[2] for one in document["properties"]["included"]["items"]["anyOf"]]
+    assert kinds == ["userCategory", "product"]
+    assert "included" not in document["required"]
+
+
+def test_resource_linkage_is_documented_either_way(real: Any, made: Any) -> None:
+    path = real["paths"]["/api/v1/library/items/{library_item_id}/relationships/categories"]
+    assert path.keys() == {"get", "post", "patch", "delete"}
+    body = resolved(real, path["post"]["requestBody"]["content"]["application/json"]["schema"])["properties"]["data"]
+    assert (body["type"], body["maxItems"], body["items"]["properties"]["id"]["format"]) == ("array", 100, "uuid")
+    assert body["items"]["properties"]["type"]["const"] == "userCategory"
+    answer = path["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert resolved(real, answer)["required"] == ["jsonapi", "data", "links"]
+    one = made["paths"]["/api/v1/books/{book_id}/relationships/author"]["patch"]["requestBody"]["content"]
+    data = resolved(made, one["application/json"]["schema"])["properties"]["data"]
+    assert data["type"] == ["object", "null"]
+
+
+def test_relationships_of_a_request_are_documented_beside_the_attributes(real: Any) -> None:
+    body = real["paths"]["/api/v1/library/wishlist/items"]["post"]["requestBody"]["content"]["application/json"]
+    data = resolved(real, body["schema"])["properties"]["data"]["properties"]
+    linked = data["relationships"]["properties"]["product"]["properties"]["data"]
+    assert linked["properties"]["type"]["const"] == "product"
+    codes = real["paths"]["/api/v1/library/items/{library_item_id}"]["patch"]["responses"]["403"]["$ref"]
+    assert "RELATIONSHIP_NOT_WRITABLE" in codes
 
 
 def test_a_request_with_a_list_is_documented_as_one(real: Any) -> None:
@@ -133,7 +189,7 @@ def test_a_request_with_a_list_is_documented_as_one(real: Any) -> None:
 
 def test_entity_tags_are_documented_where_they_are_taken_and_given(real: Any) -> None:
     put = real["paths"]["/api/v1/library/game-settings/{product_id}"]["put"]
-    assert "If-Match" in {one["name"] for one in put["parameters"]}
+    assert "If-Match" in {one["name"] for one in parameters(real, put)}
     assert "ETag" in put["responses"]["200"]["headers"]
     assert {"412", "413", "428"} <= put["responses"].keys()
 
@@ -164,8 +220,8 @@ def test_who_is_told_to_wait_is_told_how_long(real: Any) -> None:
 
 
 def test_query_parameters_that_must_be_sent_are_required(real: Any) -> None:
-    parameters = real["paths"]["/api/v1/download-client/versions"]["get"]["parameters"]
-    assert {one["name"] for one in parameters if one.get("required")} == {"product_id"}
+    operation = real["paths"]["/api/v1/download-client/versions"]["get"]
+    assert {one["name"] for one in parameters(real, operation) if one.get("required")} == {"product_id"}
 
 
 def test_an_answer_links_to_what_can_be_done_with_the_resource(real: Any) -> None:
@@ -212,13 +268,19 @@ def test_whatever_a_service_sends_becomes_a_documented_answer(real: Any, route: 
     assert faults(real, content["schema"], _answer(route, seed)) == []
 
 
+def read_document(document: Any, route: Route) -> Any:
+    if route.linkage is not None:
+        return read_linkage(document, route.linkage)
+    return read_resources(document, route) if route.takes_list else read_attributes(document, route, {})
+
+
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.has_body], ids=lambda route: route.rpc)
 def test_the_example_of_a_request_is_one_that_the_gateway_reads(real: Any, route: Route) -> None:
     operation = real["paths"][route.path][route.method.lower()]
     example = operation["requestBody"]["content"]["application/vnd.api+json"]["example"]
     problems: list[Problem] = []
     path = {place.strip("{}"): "x" for place in route.pointers.values() if place.startswith("{")}
-    taken = read_resources(example, route) if route.takes_list else read_attributes(example, route, {})
+    taken = read_document(example, route)
     route.decode(path, (), taken, problems)
     assert problems == []
 

@@ -10,6 +10,8 @@ __all__ = (
     "AchievementSort",
     "AchievementUnlocked",
     "AcquisitionType",
+    "AddItemCategoriesRequest",
+    "AddItemCategoriesResponse",
     "AddWishlistItemRequest",
     "AddWishlistItemResponse",
     "Category",
@@ -36,6 +38,8 @@ __all__ = (
     "GetCategoryResponse",
     "GetGameSettingsRequest",
     "GetGameSettingsResponse",
+    "GetItemCategoryLinkageRequest",
+    "GetItemCategoryLinkageResponse",
     "GetItemRequest",
     "GetItemResponse",
     "GetLibraryItemsRequest",
@@ -61,6 +65,8 @@ __all__ = (
     "ListAchievementStatusResponse",
     "ListCategoriesRequest",
     "ListCategoriesResponse",
+    "ListItemCategoriesRequest",
+    "ListItemCategoriesResponse",
     "ListItemsRequest",
     "ListItemsResponse",
     "ListWishlistItemsRequest",
@@ -75,14 +81,19 @@ __all__ = (
     "PlaytimeSessionStatus",
     "PlaytimeStatistics",
     "PlaytimeTrackerServiceStub",
+    "Product",
     "ProductPlaytime",
     "PutGameSettingsRequest",
     "PutGameSettingsResponse",
     "RecordPlaytimeHeartbeatRequest",
     "RecordPlaytimeHeartbeatResponse",
     "RemovalReason",
+    "RemoveItemCategoriesRequest",
+    "RemoveItemCategoriesResponse",
     "RemoveWishlistItemRequest",
     "RemoveWishlistItemResponse",
+    "ReplaceItemCategoriesRequest",
+    "ReplaceItemCategoriesResponse",
     "RevokeEntitlementRequest",
     "RevokeEntitlementResponse",
     "StartPlaytimeSessionRequest",
@@ -604,6 +615,38 @@ default_message_pool.register_message("library.v1", "AchievementUnlocked", Achie
 
 
 @dataclass(eq=False, repr=False)
+class AddItemCategoriesRequest(betterproto2.Message):
+    """
+    Categories to put an item into.
+    """
+
+    library_item_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the item.
+    """
+
+    category_ids: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
+    """
+    UUIDs of the categories.
+    """
+
+
+default_message_pool.register_message("library.v1", "AddItemCategoriesRequest", AddItemCategoriesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class AddItemCategoriesResponse(betterproto2.Message):
+    """
+    The item is in them.
+    """
+
+    pass
+
+
+default_message_pool.register_message("library.v1", "AddItemCategoriesResponse", AddItemCategoriesResponse)
+
+
+@dataclass(eq=False, repr=False)
 class AddWishlistItemRequest(betterproto2.Message):
     """
     A wish.
@@ -1071,6 +1114,36 @@ default_message_pool.register_message("library.v1", "GetGameSettingsResponse", G
 
 
 @dataclass(eq=False, repr=False)
+class GetItemCategoryLinkageRequest(betterproto2.Message):
+    """
+    Names one item.
+    """
+
+    library_item_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the item.
+    """
+
+
+default_message_pool.register_message("library.v1", "GetItemCategoryLinkageRequest", GetItemCategoryLinkageRequest)
+
+
+@dataclass(eq=False, repr=False)
+class GetItemCategoryLinkageResponse(betterproto2.Message):
+    """
+    The item, whose `category_ids` are the answer.
+    """
+
+    item: "LibraryItem | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    As it is now.
+    """
+
+
+default_message_pool.register_message("library.v1", "GetItemCategoryLinkageResponse", GetItemCategoryLinkageResponse)
+
+
+@dataclass(eq=False, repr=False)
 class GetItemRequest(betterproto2.Message):
     """
     Names one item.
@@ -1079,6 +1152,11 @@ class GetItemRequest(betterproto2.Message):
     library_item_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     UUID of the item.
+    """
+
+    include: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
+    """
+    What to send along: `categories`, `product`.
     """
 
 
@@ -1094,6 +1172,16 @@ class GetItemResponse(betterproto2.Message):
     item: "LibraryItem | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
+    """
+
+    included_categories: "list[Category]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Its categories; only if they were asked for.
+    """
+
+    included_products: "list[Product]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Its product, if it is known; only if it was asked for.
     """
 
 
@@ -1256,6 +1344,11 @@ class GetWishlistItemRequest(betterproto2.Message):
     UUID of the item.
     """
 
+    include: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
+    """
+    What to send along: `product`.
+    """
+
 
 default_message_pool.register_message("library.v1", "GetWishlistItemRequest", GetWishlistItemRequest)
 
@@ -1269,6 +1362,11 @@ class GetWishlistItemResponse(betterproto2.Message):
     item: "WishlistItem | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     As it is now.
+    """
+
+    included_products: "list[Product]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Its product, if it is known; only if it was asked for.
     """
 
 
@@ -1545,6 +1643,36 @@ default_message_pool.register_message("library.v1", "ListCategoriesResponse", Li
 
 
 @dataclass(eq=False, repr=False)
+class ListItemCategoriesRequest(betterproto2.Message):
+    """
+    Names one item.
+    """
+
+    library_item_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the item.
+    """
+
+
+default_message_pool.register_message("library.v1", "ListItemCategoriesRequest", ListItemCategoriesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListItemCategoriesResponse(betterproto2.Message):
+    """
+    All categories of the item.
+    """
+
+    categories: "list[Category]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    By their UUIDs.
+    """
+
+
+default_message_pool.register_message("library.v1", "ListItemCategoriesResponse", ListItemCategoriesResponse)
+
+
+@dataclass(eq=False, repr=False)
 class ListItemsRequest(betterproto2.Message):
     """
     Filters, order and page. What is absent does not filter.
@@ -1590,6 +1718,11 @@ class ListItemsRequest(betterproto2.Message):
     Only what is in this category; one that the user does not have is empty.
     """
 
+    include: "list[str]" = betterproto2.field(9, betterproto2.TYPE_STRING, repeated=True)
+    """
+    What to send along: `categories`, `product`.
+    """
+
 
 default_message_pool.register_message("library.v1", "ListItemsRequest", ListItemsRequest)
 
@@ -1608,6 +1741,16 @@ class ListItemsResponse(betterproto2.Message):
     page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Where the page lies.
+    """
+
+    included_categories: "list[Category]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The categories of these items, each once; only if they were asked for.
+    """
+
+    included_products: "list[Product]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The products of these items that are known; only if they were asked for.
     """
 
 
@@ -1630,6 +1773,11 @@ class ListWishlistItemsRequest(betterproto2.Message):
     Items per page; the default is 20.
     """
 
+    include: "list[str]" = betterproto2.field(3, betterproto2.TYPE_STRING, repeated=True)
+    """
+    What to send along: `product`.
+    """
+
 
 default_message_pool.register_message("library.v1", "ListWishlistItemsRequest", ListWishlistItemsRequest)
 
@@ -1648,6 +1796,11 @@ class ListWishlistItemsResponse(betterproto2.Message):
     page: "__samovar__types__v1__.PageInfo | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Where the page lies.
+    """
+
+    included_products: "list[Product]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The products of these items that are known; only if they were asked for.
     """
 
 
@@ -1903,6 +2056,36 @@ default_message_pool.register_message("library.v1", "PlaytimeStatistics", Playti
 
 
 @dataclass(eq=False, repr=False)
+class Product(betterproto2.Message):
+    """
+    What the library knows of a product of Catalog's. Comes with what relates to it.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the product.
+    """
+
+    title: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Title in the caller's language.
+    """
+
+    cover_image_url: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    Cover.
+    """
+
+    product_type: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    What it is: `game`, `dlc` and so on, as Catalog calls it.
+    """
+
+
+default_message_pool.register_message("library.v1", "Product", Product)
+
+
+@dataclass(eq=False, repr=False)
 class ProductPlaytime(betterproto2.Message):
     """
     How long one product was played.
@@ -2007,6 +2190,38 @@ default_message_pool.register_message("library.v1", "RecordPlaytimeHeartbeatResp
 
 
 @dataclass(eq=False, repr=False)
+class RemoveItemCategoriesRequest(betterproto2.Message):
+    """
+    Categories to take an item out of.
+    """
+
+    library_item_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the item.
+    """
+
+    category_ids: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
+    """
+    UUIDs of the categories.
+    """
+
+
+default_message_pool.register_message("library.v1", "RemoveItemCategoriesRequest", RemoveItemCategoriesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RemoveItemCategoriesResponse(betterproto2.Message):
+    """
+    The item is in none of them.
+    """
+
+    pass
+
+
+default_message_pool.register_message("library.v1", "RemoveItemCategoriesResponse", RemoveItemCategoriesResponse)
+
+
+@dataclass(eq=False, repr=False)
 class RemoveWishlistItemRequest(betterproto2.Message):
     """
     Names the item to take off.
@@ -2031,6 +2246,38 @@ class RemoveWishlistItemResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("library.v1", "RemoveWishlistItemResponse", RemoveWishlistItemResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ReplaceItemCategoriesRequest(betterproto2.Message):
+    """
+    All categories that an item shall be in.
+    """
+
+    library_item_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the item.
+    """
+
+    category_ids: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
+    """
+    UUIDs of the categories.
+    """
+
+
+default_message_pool.register_message("library.v1", "ReplaceItemCategoriesRequest", ReplaceItemCategoriesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ReplaceItemCategoriesResponse(betterproto2.Message):
+    """
+    The item is in them and in no others.
+    """
+
+    pass
+
+
+default_message_pool.register_message("library.v1", "ReplaceItemCategoriesResponse", ReplaceItemCategoriesResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -2929,6 +3176,111 @@ class LibraryServiceStub(betterproto2_grpclib.ServiceStub):
             "/library.v1.LibraryService/UpdateItem",
             message,
             UpdateItemResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def list_item_categories(
+        self,
+        message: "ListItemCategoriesRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ListItemCategoriesResponse":
+        """
+        The categories that an item is in, by their UUIDs: all of them, because an item is in at most 100.
+        """
+
+        return await self._unary_unary(
+            "/library.v1.LibraryService/ListItemCategories",
+            message,
+            ListItemCategoriesResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def get_item_category_linkage(
+        self,
+        message: "GetItemCategoryLinkageRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "GetItemCategoryLinkageResponse":
+        """
+        Which categories an item is in.
+        """
+
+        return await self._unary_unary(
+            "/library.v1.LibraryService/GetItemCategoryLinkage",
+            message,
+            GetItemCategoryLinkageResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def add_item_categories(
+        self,
+        message: "AddItemCategoriesRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "AddItemCategoriesResponse":
+        """
+        Puts an item into more categories; those that it is in already stay. At most 100 in all.
+        """
+
+        return await self._unary_unary(
+            "/library.v1.LibraryService/AddItemCategories",
+            message,
+            AddItemCategoriesResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def replace_item_categories(
+        self,
+        message: "ReplaceItemCategoriesRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ReplaceItemCategoriesResponse":
+        """
+        Puts an item into these categories and takes it out of all others.
+        """
+
+        return await self._unary_unary(
+            "/library.v1.LibraryService/ReplaceItemCategories",
+            message,
+            ReplaceItemCategoriesResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def remove_item_categories(
+        self,
+        message: "RemoveItemCategoriesRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "RemoveItemCategoriesResponse":
+        """
+        Takes an item out of categories; those that it is not in do not matter.
+        """
+
+        return await self._unary_unary(
+            "/library.v1.LibraryService/RemoveItemCategories",
+            message,
+            RemoveItemCategoriesResponse,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,

@@ -66,6 +66,29 @@ DOWNLOAD_ITEM_STATUS_NUMBERS: dict[str, int] = {
 
 UPDATE_TYPE_TEXTS = EnumTexts({0: None, 1: "full", 2: "delta"})
 
+DOWNLOAD_SESSION_FIELDS = frozenset({
+    "product_id",
+    "version_id",
+    "device_id",
+    "status",
+    "update_type",
+    "total_size_bytes",
+    "downloaded_bytes",
+    "progress_percentage",
+    "current_speed_bps",
+    "estimated_time_left_seconds",
+    "installation_path",
+    "priority",
+    "queue_position",
+    "error",
+    "created_at",
+    "updated_at",
+    "platform",
+    "report_sequence",
+    "from_version_id",
+    "product",
+})
+
 
 def download_session_resource(message: pb.DownloadSession) -> JsonValue:
     """A resource object of type downloadSession."""
@@ -103,6 +126,18 @@ def download_session_resource(message: pb.DownloadSession) -> JsonValue:
     }
 
 
+DOWNLOAD_ITEM_FIELDS = frozenset({
+    "file_metadata_id",
+    "relative_path",
+    "status",
+    "downloaded_bytes",
+    "total_size_bytes",
+    "retry_count",
+    "cdn_provider",
+    "error_code",
+})
+
+
 def download_item_resource(message: pb.DownloadItem) -> JsonValue:
     """A resource object of type downloadItem."""
     has = message.HasField
@@ -122,6 +157,9 @@ def download_item_resource(message: pb.DownloadItem) -> JsonValue:
     }
 
 
+MANIFEST_REFERENCE_FIELDS = frozenset({"manifest_url", "size_bytes", "sha256", "signature", "key_id", "expires_at"})
+
+
 def manifest_reference_resource(message: pb.ManifestReference) -> JsonValue:
     """A resource object of type manifestReference."""
     has = message.HasField
@@ -139,6 +177,9 @@ def manifest_reference_resource(message: pb.ManifestReference) -> JsonValue:
         },
         "links": {"self": f"/api/v1/download-client/downloads/{its_id}/manifest"},
     }
+
+
+DOWNLOAD_LINK_FIELDS = frozenset({"stored_size_bytes", "stored_sha256", "candidates"})
 
 
 def download_link_resource(message: pb.DownloadLink) -> JsonValue:
@@ -315,6 +356,7 @@ def encode_start_download(message: pb.StartDownloadResponse) -> Encoded:
 
 
 LIST_DOWNLOADS_QUERY = frozenset({"status", "product_id", "page", "limit"})
+LIST_DOWNLOADS_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_downloads(
@@ -326,7 +368,7 @@ def decode_list_downloads(
     """GET /api/v1/download-client/downloads"""
     message = pb.ListDownloadsRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_DOWNLOADS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_DOWNLOADS_QUERY, spellings=LIST_DOWNLOADS_SPELLINGS)
         if "status" in given:
             message.status = given.enum("status", DOWNLOAD_STATUS_NUMBERS)
         if "product_id" in given:
@@ -361,6 +403,7 @@ def encode_get_download(message: pb.GetDownloadResponse) -> Encoded:
 
 
 LIST_DOWNLOAD_ITEMS_QUERY = frozenset({"status", "page", "limit"})
+LIST_DOWNLOAD_ITEMS_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_download_items(
@@ -373,7 +416,7 @@ def decode_list_download_items(
     message = pb.ListDownloadItemsRequest()
     message.download_id = path_string(path, "download_id", problems)
     if query:
-        given = Parameters(query, problems, names=LIST_DOWNLOAD_ITEMS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_DOWNLOAD_ITEMS_QUERY, spellings=LIST_DOWNLOAD_ITEMS_SPELLINGS)
         if "status" in given:
             message.status = given.enum("status", DOWNLOAD_ITEM_STATUS_NUMBERS)
         if "page" in given:

@@ -19,6 +19,19 @@ from gateway.transcoding import (
     timestamp_text,
 )
 
+PRODUCT_VERSION_FIELDS = frozenset({
+    "product_id",
+    "version_name",
+    "platform",
+    "channel",
+    "released_at",
+    "total_size_bytes",
+    "file_count",
+    "is_critical",
+    "release_notes_url",
+    "product",
+})
+
 
 def product_version_resource(message: pb.ProductVersion) -> JsonValue:
     """A resource object of type productVersion."""
@@ -42,6 +55,20 @@ def product_version_resource(message: pb.ProductVersion) -> JsonValue:
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
         },
     }
+
+
+INSTALLATION_FIELDS = frozenset({
+    "product_id",
+    "version_id",
+    "device_id",
+    "platform",
+    "installation_path",
+    "is_pinned",
+    "auto_update",
+    "created_at",
+    "updated_at",
+    "product",
+})
 
 
 def installation_resource(message: pb.Installation) -> JsonValue:
@@ -87,6 +114,7 @@ def fill_installation_changes(
 
 
 LIST_VERSIONS_QUERY = frozenset({"product_id", "platform", "page", "limit"})
+LIST_VERSIONS_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_versions(
@@ -98,7 +126,7 @@ def decode_list_versions(
     """GET /api/v1/download-client/versions"""
     message = pb.ListVersionsRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_VERSIONS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_VERSIONS_QUERY, spellings=LIST_VERSIONS_SPELLINGS)
         if "product_id" in given:
             message.product_id = given.string("product_id")
         if "platform" in given:
@@ -115,6 +143,7 @@ def encode_list_versions(message: pb.ListVersionsResponse) -> Encoded:
 
 
 LIST_INSTALLATIONS_QUERY = frozenset({"product_id", "device_id", "page", "limit"})
+LIST_INSTALLATIONS_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_installations(
@@ -126,7 +155,7 @@ def decode_list_installations(
     """GET /api/v1/download-client/installations"""
     message = pb.ListInstallationsRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_INSTALLATIONS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_INSTALLATIONS_QUERY, spellings=LIST_INSTALLATIONS_SPELLINGS)
         if "product_id" in given:
             message.product_id = given.string("product_id")
         if "device_id" in given:

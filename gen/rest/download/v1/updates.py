@@ -28,6 +28,17 @@ UPDATE_STATUS_NUMBERS: dict[str, int] = {"available": 1, "downloading": 2, "appl
 
 UPDATE_OUTCOME_TEXTS = EnumTexts({0: None, 1: "success", 2: "failed"})
 
+UPDATE_AVAILABILITY_FIELDS = frozenset({
+    "current_version_id",
+    "is_update_available",
+    "latest_version_id",
+    "update_type",
+    "update_size_bytes",
+    "required_disk_space_bytes",
+    "is_critical",
+    "release_notes_url",
+})
+
 
 def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
     """A resource object of type updateAvailability."""
@@ -46,6 +57,20 @@ def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
             "release_notes_url": message.release_notes_url if has("release_notes_url") else None,
         },
     }
+
+
+UPDATE_FIELDS = frozenset({
+    "product_id",
+    "from_version_id",
+    "to_version_id",
+    "update_type",
+    "size_bytes",
+    "release_notes_url",
+    "status",
+    "created_at",
+    "updated_at",
+    "product",
+})
 
 
 def update_resource(message: pb.Update) -> JsonValue:
@@ -72,6 +97,17 @@ def update_resource(message: pb.Update) -> JsonValue:
     }
 
 
+UPDATE_HISTORY_ENTRY_FIELDS = frozenset({
+    "product_id",
+    "applied_version_id",
+    "previous_version_id",
+    "status",
+    "applied_at",
+    "error_message",
+    "product",
+})
+
+
 def update_history_entry_resource(message: pb.UpdateHistoryEntry) -> JsonValue:
     """A resource object of type updateHistoryEntry."""
     has = message.HasField
@@ -91,6 +127,18 @@ def update_history_entry_resource(message: pb.UpdateHistoryEntry) -> JsonValue:
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
         },
     }
+
+
+DOWNLOAD_PLAN_FIELDS = frozenset({
+    "from_version_id",
+    "to_version_id",
+    "update_type",
+    "fetch_bytes",
+    "required_disk_space_bytes",
+    "total_files",
+    "files",
+    "next_after",
+})
 
 
 def download_plan_resource(message: pb.DownloadPlan) -> JsonValue:
@@ -176,6 +224,7 @@ def encode_check_updates(message: pb.CheckUpdatesResponse) -> Encoded:
 
 
 LIST_UPDATES_QUERY = frozenset({"status", "product_id", "page", "limit"})
+LIST_UPDATES_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_updates(
@@ -187,7 +236,7 @@ def decode_list_updates(
     """GET /api/v1/download-client/updates"""
     message = pb.ListUpdatesRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_UPDATES_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_UPDATES_QUERY, spellings=LIST_UPDATES_SPELLINGS)
         if "status" in given:
             message.status = given.enum("status", UPDATE_STATUS_NUMBERS)
         if "product_id" in given:
@@ -204,6 +253,7 @@ def encode_list_updates(message: pb.ListUpdatesResponse) -> Encoded:
 
 
 LIST_UPDATE_HISTORY_QUERY = frozenset({"product_id", "page", "limit"})
+LIST_UPDATE_HISTORY_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_update_history(
@@ -215,7 +265,7 @@ def decode_list_update_history(
     """GET /api/v1/download-client/updates/history"""
     message = pb.ListUpdateHistoryRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_UPDATE_HISTORY_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_UPDATE_HISTORY_QUERY, spellings=LIST_UPDATE_HISTORY_SPELLINGS)
         if "product_id" in given:
             message.product_id = given.string("product_id")
         if "page" in given:

@@ -37,6 +37,21 @@ VERIFICATION_STATUS_TEXTS = EnumTexts({
 ISSUE_KIND_TEXTS = EnumTexts({0: None, 1: "corrupted", 2: "missing", 3: "extra", 4: "wrong_mode"})
 ISSUE_KIND_NUMBERS: dict[str, int] = {"corrupted": 1, "missing": 2, "extra": 3, "wrong_mode": 4}
 
+VERIFICATION_FIELDS = frozenset({
+    "product_id",
+    "version_id",
+    "device_id",
+    "status",
+    "checked_files_count",
+    "corrupted_files_count",
+    "repaired_files_count",
+    "files_requiring_redownload",
+    "download_session_id",
+    "started_at",
+    "completed_at",
+    "product",
+})
+
 
 def verification_resource(message: pb.Verification) -> JsonValue:
     """A resource object of type verification."""
@@ -64,6 +79,9 @@ def verification_resource(message: pb.Verification) -> JsonValue:
         },
         "links": {"self": f"/api/v1/download-client/verifications/{its_id}"},
     }
+
+
+VERIFICATION_ISSUE_FIELDS = frozenset({"path", "kind"})
 
 
 def verification_issue_resource(message: pb.VerificationIssue) -> JsonValue:
@@ -179,6 +197,7 @@ def encode_submit_hashes(message: pb.SubmitHashesResponse) -> Encoded:
 
 
 LIST_VERIFICATION_ISSUES_QUERY = frozenset({"kind", "page", "limit"})
+LIST_VERIFICATION_ISSUES_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_verification_issues(
@@ -191,7 +210,12 @@ def decode_list_verification_issues(
     message = pb.ListVerificationIssuesRequest()
     message.verification_id = path_string(path, "verification_id", problems)
     if query:
-        given = Parameters(query, problems, names=LIST_VERIFICATION_ISSUES_QUERY, paged=True)
+        given = Parameters(
+            query,
+            problems,
+            names=LIST_VERIFICATION_ISSUES_QUERY,
+            spellings=LIST_VERIFICATION_ISSUES_SPELLINGS,
+        )
         if "kind" in given:
             message.kind = given.enum("kind", ISSUE_KIND_NUMBERS)
         if "page" in given:

@@ -18,6 +18,19 @@ from gateway.transcoding import (
 
 ACHIEVEMENT_SORT_NUMBERS: dict[str, int] = {"default": 1, "rarity_asc": 2, "unlocked_at_desc": 3}
 
+USER_ACHIEVEMENT_STATUS_FIELDS = frozenset({
+    "product_id",
+    "name",
+    "description",
+    "icon_url_unlocked",
+    "is_hidden",
+    "is_unlocked",
+    "unlocked_at",
+    "current_progress",
+    "rarity_percentage",
+    "product",
+})
+
 
 def user_achievement_status_resource(message: pb.UserAchievementStatus) -> JsonValue:
     """A resource object of type userAchievementStatus."""

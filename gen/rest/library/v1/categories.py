@@ -18,6 +18,8 @@ from gateway.transcoding import (
     string,
 )
 
+CATEGORY_FIELDS = frozenset({"name", "display_order"})
+
 
 def category_resource(message: pb.Category) -> JsonValue:
     """A resource object of type userCategory."""
@@ -45,6 +47,7 @@ def fill_category_changes(message: pb.CategoryChanges, value: JsonValue, at: str
 
 
 LIST_CATEGORIES_QUERY = frozenset({"page", "limit"})
+LIST_CATEGORIES_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_categories(
@@ -56,7 +59,7 @@ def decode_list_categories(
     """GET /api/v1/library/categories"""
     message = pb.ListCategoriesRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_CATEGORIES_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_CATEGORIES_QUERY, spellings=LIST_CATEGORIES_SPELLINGS)
         if "page" in given:
             message.page = given.integer("page", MIN_INT32, MAX_INT32)
         if "limit" in given:

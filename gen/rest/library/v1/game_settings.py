@@ -16,6 +16,8 @@ from gateway.transcoding import (
     timestamp_text,
 )
 
+GAME_SETTINGS_FIELDS = frozenset({"settings_payload", "version", "last_updated_at", "last_synced_with_cloud_at"})
+
 
 def game_settings_resource(message: pb.GameSettings) -> JsonValue:
     """A resource object of type gameSettings."""

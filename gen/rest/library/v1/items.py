@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from library.v1 import items_pb2 as pb
+from rest.library.v1 import categories as library_v1_categories
 
-from gateway.contract import Encoded, JsonValue, Problem, Query
+from gateway.contract import Encoded, JsonValue, LinkedIds, Problem, Query
 from gateway.transcoding import (
     ATTRIBUTES,
     MAX_INT32,
@@ -13,6 +14,7 @@ from gateway.transcoding import (
     Parameters,
     array,
     boolean,
+    identifiers,
     int32,
     mask_paths,
     members_of,
@@ -20,7 +22,6 @@ from gateway.transcoding import (
     path_string,
     string,
     timestamp_text,
-    to_many,
 )
 
 INSTALLATION_STATUS_TEXTS = EnumTexts({
@@ -57,6 +58,33 @@ ITEM_SORT_NUMBERS: dict[str, int] = {
     "added_at_desc": 4,
     "playtime_desc": 5,
 }
+ITEM_SORT_KEYS: dict[str, int] = {
+    "title": 1,
+    "-title": 2,
+    "-last_played_at": 3,
+    "-added_at": 4,
+    "-total_playtime_seconds": 5,
+}
+
+LIBRARY_ITEM_FIELDS = frozenset({
+    "product_id",
+    "title",
+    "cover_image_url",
+    "added_at",
+    "last_played_at",
+    "total_playtime_seconds",
+    "installation_status",
+    "installed_version_id",
+    "acquisition_type",
+    "shared_from_user_id",
+    "is_hidden",
+    "is_favorite",
+    "user_rating",
+    "notes",
+    "category_ids",
+    "product",
+    "categories",
+})
 
 
 def library_item_resource(message: pb.LibraryItem) -> JsonValue:
@@ -86,9 +114,32 @@ def library_item_resource(message: pb.LibraryItem) -> JsonValue:
         },
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
-            "categories": to_many("userCategory", message.category_ids),
+            "categories": {
+                "links": {
+                    "self": f"/api/v1/library/items/{its_id}/relationships/categories",
+                    "related": f"/api/v1/library/items/{its_id}/categories",
+                },
+                "data": identifiers("userCategory", message.category_ids),
+            },
         },
         "links": {"self": f"/api/v1/library/items/{its_id}"},
+    }
+
+
+PRODUCT_FIELDS = frozenset({"title", "cover_image_url", "product_type"})
+
+
+def product_resource(message: pb.Product) -> JsonValue:
+    """A resource object of type product."""
+    has = message.HasField
+    return {
+        "type": "product",
+        "id": message.id,
+        "attributes": {
+            "title": message.title if has("title") else None,
+            "cover_image_url": message.cover_image_url if has("cover_image_url") else None,
+            "product_type": message.product_type if has("product_type") else None,
+        },
     }
 
 
@@ -125,7 +176,17 @@ LIST_ITEMS_QUERY = frozenset({
     "page",
     "limit",
     "category_id",
+    "sort",
 })
+LIST_ITEMS_SPELLINGS: dict[str, str] = {
+    "page[number]": "page",
+    "page[size]": "limit",
+    "filter[status]": "status",
+    "filter[search]": "search",
+    "filter[include_hidden]": "include_hidden",
+    "filter[is_favorite]": "is_favorite",
+    "filter[category_id]": "category_id",
+}
 
 
 def decode_list_items(
@@ -137,7 +198,7 @@ def decode_list_items(
     """GET /api/v1/library/items"""
     message = pb.ListItemsRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_ITEMS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_ITEMS_QUERY, spellings=LIST_ITEMS_SPELLINGS)
         if "status" in given:
             message.status = given.enum("status", INSTALLATION_STATUS_NUMBERS)
         if "search" in given:
@@ -154,11 +215,21 @@ def decode_list_items(
             message.limit = given.integer("limit", MIN_INT32, MAX_INT32)
         if "category_id" in given:
             message.category_id = given.string("category_id")
+        if "sort" in given:
+            message.sort_by = given.order(ITEM_SORT_KEYS, instead_of="sort_by")
     return message
 
 
 def encode_list_items(message: pb.ListItemsResponse) -> Encoded:
     return Encoded([library_item_resource(one) for one in message.items], page_of(message.page))
+
+
+def included_list_items_categories(message: pb.ListItemsResponse) -> list[JsonValue]:
+    return [library_v1_categories.category_resource(one) for one in message.included_categories]
+
+
+def included_list_items_product(message: pb.ListItemsResponse) -> list[JsonValue]:
+    return [product_resource(one) for one in message.included_products]
 
 
 def decode_get_item(
@@ -177,6 +248,14 @@ def decode_get_item(
 
 def encode_get_item(message: pb.GetItemResponse) -> Encoded:
     return Encoded(library_item_resource(message.item) if message.HasField("item") else None)
+
+
+def included_get_item_categories(message: pb.GetItemResponse) -> list[JsonValue]:
+    return [library_v1_categories.category_resource(one) for one in message.included_categories]
+
+
+def included_get_item_product(message: pb.GetItemResponse) -> list[JsonValue]:
+    return [product_resource(one) for one in message.included_products]
 
 
 def decode_update_item(
@@ -200,3 +279,105 @@ def decode_update_item(
 
 def encode_update_item(message: pb.UpdateItemResponse) -> Encoded:
     return Encoded(library_item_resource(message.item) if message.HasField("item") else None)
+
+
+def decode_list_item_categories(
+    path: Mapping[str, str],
+    query: Query,
+    _attributes: Mapping[str, JsonValue] | None,
+    problems: list[Problem],
+) -> pb.ListItemCategoriesRequest:
+    """GET /api/v1/library/items/{library_item_id}/categories"""
+    message = pb.ListItemCategoriesRequest()
+    message.library_item_id = path_string(path, "library_item_id", problems)
+    if query:
+        Parameters(query, problems)
+    return message
+
+
+def encode_list_item_categories(message: pb.ListItemCategoriesResponse) -> Encoded:
+    return Encoded([library_v1_categories.category_resource(one) for one in message.categories])
+
+
+def decode_get_item_category_linkage(
+    path: Mapping[str, str],
+    query: Query,
+    _attributes: Mapping[str, JsonValue] | None,
+    problems: list[Problem],
+) -> pb.GetItemCategoryLinkageRequest:
+    """GET /api/v1/library/items/{library_item_id}/relationships/categories"""
+    message = pb.GetItemCategoryLinkageRequest()
+    message.library_item_id = path_string(path, "library_item_id", problems)
+    if query:
+        Parameters(query, problems)
+    return message
+
+
+def encode_get_item_category_linkage(message: pb.GetItemCategoryLinkageResponse) -> Encoded:
+    its_resource = message.item
+    data = identifiers("userCategory", its_resource.category_ids)
+    links = {
+        "self": f"/api/v1/library/items/{its_resource.id}/relationships/categories",
+        "related": f"/api/v1/library/items/{its_resource.id}/categories",
+    }
+    return Encoded(data, links=links)
+
+
+def decode_add_item_categories(
+    path: Mapping[str, str],
+    query: Query,
+    linked: LinkedIds | None,
+    problems: list[Problem],
+) -> pb.AddItemCategoriesRequest:
+    """POST /api/v1/library/items/{library_item_id}/relationships/categories"""
+    message = pb.AddItemCategoriesRequest()
+    message.library_item_id = path_string(path, "library_item_id", problems)
+    if query:
+        Parameters(query, problems)
+    if linked is not None:
+        message.category_ids.extend(linked)
+    return message
+
+
+def encode_add_item_categories(_message: pb.AddItemCategoriesResponse) -> Encoded:
+    return Encoded(None)
+
+
+def decode_replace_item_categories(
+    path: Mapping[str, str],
+    query: Query,
+    linked: LinkedIds | None,
+    problems: list[Problem],
+) -> pb.ReplaceItemCategoriesRequest:
+    """PATCH /api/v1/library/items/{library_item_id}/relationships/categories"""
+    message = pb.ReplaceItemCategoriesRequest()
+    message.library_item_id = path_string(path, "library_item_id", problems)
+    if query:
+        Parameters(query, problems)
+    if linked is not None:
+        message.category_ids.extend(linked)
+    return message
+
+
+def encode_replace_item_categories(_message: pb.ReplaceItemCategoriesResponse) -> Encoded:
+    return Encoded(None)
+
+
+def decode_remove_item_categories(
+    path: Mapping[str, str],
+    query: Query,
+    linked: LinkedIds | None,
+    problems: list[Problem],
+) -> pb.RemoveItemCategoriesRequest:
+    """DELETE /api/v1/library/items/{library_item_id}/relationships/categories"""
+    message = pb.RemoveItemCategoriesRequest()
+    message.library_item_id = path_string(path, "library_item_id", problems)
+    if query:
+        Parameters(query, problems)
+    if linked is not None:
+        message.category_ids.extend(linked)
+    return message
+
+
+def encode_remove_item_categories(_message: pb.RemoveItemCategoriesResponse) -> Encoded:
+    return Encoded(None)

@@ -21,6 +21,18 @@ PLAYTIME_SESSION_STATUS_TEXTS = EnumTexts({0: None, 1: "active", 2: "completed",
 
 PLAYTIME_PERIOD_NUMBERS: dict[str, int] = {"all_time": 1, "last_2_weeks": 2}
 
+PLAYTIME_SESSION_FIELDS = frozenset({
+    "product_id",
+    "start_time",
+    "status",
+    "heartbeat_interval_seconds",
+    "end_time",
+    "duration_seconds",
+    "platform",
+    "device_id",
+    "product",
+})
+
 
 def playtime_session_resource(message: pb.PlaytimeSession) -> JsonValue:
     """A resource object of type playtimeSession."""
@@ -43,6 +55,15 @@ def playtime_session_resource(message: pb.PlaytimeSession) -> JsonValue:
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
         },
     }
+
+
+PLAYTIME_STATISTICS_FIELDS = frozenset({
+    "total_playtime_seconds",
+    "last_2_weeks_seconds",
+    "last_played_at",
+    "products",
+    "days",
+})
 
 
 def playtime_statistics_resource(message: pb.PlaytimeStatistics) -> JsonValue:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from library.v1 import wishlist_pb2 as pb
+from rest.library.v1 import items as library_v1_items
 
 from gateway.contract import Encoded, JsonValue, Problem, Query
 from gateway.transcoding import (
@@ -18,6 +19,8 @@ from gateway.transcoding import (
     string,
     timestamp_text,
 )
+
+WISHLIST_ITEM_FIELDS = frozenset({"product_id", "title", "cover_image_url", "added_at", "priority", "notes", "product"})
 
 
 def wishlist_item_resource(message: pb.WishlistItem) -> JsonValue:
@@ -60,6 +63,7 @@ def fill_wishlist_item_changes(
 
 
 LIST_WISHLIST_ITEMS_QUERY = frozenset({"page", "limit"})
+LIST_WISHLIST_ITEMS_SPELLINGS: dict[str, str] = {"page[number]": "page", "page[size]": "limit"}
 
 
 def decode_list_wishlist_items(
@@ -71,7 +75,7 @@ def decode_list_wishlist_items(
     """GET /api/v1/library/wishlist/items"""
     message = pb.ListWishlistItemsRequest()
     if query:
-        given = Parameters(query, problems, names=LIST_WISHLIST_ITEMS_QUERY, paged=True)
+        given = Parameters(query, problems, names=LIST_WISHLIST_ITEMS_QUERY, spellings=LIST_WISHLIST_ITEMS_SPELLINGS)
         if "page" in given:
             message.page = given.integer("page", MIN_INT32, MAX_INT32)
         if "limit" in given:
@@ -81,6 +85,10 @@ def decode_list_wishlist_items(
 
 def encode_list_wishlist_items(message: pb.ListWishlistItemsResponse) -> Encoded:
     return Encoded([wishlist_item_resource(one) for one in message.items], page_of(message.page))
+
+
+def included_list_wishlist_items_product(message: pb.ListWishlistItemsResponse) -> list[JsonValue]:
+    return [library_v1_items.product_resource(one) for one in message.included_products]
 
 
 def decode_get_wishlist_item(
@@ -99,6 +107,10 @@ def decode_get_wishlist_item(
 
 def encode_get_wishlist_item(message: pb.GetWishlistItemResponse) -> Encoded:
     return Encoded(wishlist_item_resource(message.item) if message.HasField("item") else None)
+
+
+def included_get_wishlist_item_product(message: pb.GetWishlistItemResponse) -> list[JsonValue]:
+    return [library_v1_items.product_resource(one) for one in message.included_products]
 
 
 ADD_WISHLIST_ITEM_MEMBERS = frozenset({"product_id", "priority", "notes"})

@@ -37,8 +37,12 @@ STREAM_EVENT_FIELD_NUMBER: _ClassVar[int]
 stream_event: _descriptor.FieldDescriptor
 NOT_NULL_FIELD_NUMBER: _ClassVar[int]
 not_null: _descriptor.FieldDescriptor
+FILTER_FIELD_NUMBER: _ClassVar[int]
+filter: _descriptor.FieldDescriptor
 ERROR_FIELD_NUMBER: _ClassVar[int]
 error: _descriptor.FieldDescriptor
+SORT_KEY_FIELD_NUMBER: _ClassVar[int]
+sort_key: _descriptor.FieldDescriptor
 
 class Text(_message.Message):
     __slots__ = ("ru", "en")
@@ -61,7 +65,7 @@ class Access(_message.Message):
     def __init__(self, public: _Optional[bool] = ..., roles: _Optional[_Iterable[str]] = ..., services: _Optional[_Iterable[str]] = ..., rate_class: _Optional[_Union[RateClass, str]] = ...) -> None: ...
 
 class Rest(_message.Message):
-    __slots__ = ("request_types", "success_status", "no_content", "data_field", "update_mask_field", "location", "signed_urls", "if_match_field", "etag_field")
+    __slots__ = ("request_types", "success_status", "no_content", "data_field", "update_mask_field", "location", "signed_urls", "if_match_field", "etag_field", "includes", "include_field", "sort_field", "relationship")
     REQUEST_TYPES_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_STATUS_FIELD_NUMBER: _ClassVar[int]
     NO_CONTENT_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +75,10 @@ class Rest(_message.Message):
     SIGNED_URLS_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_FIELD_NUMBER: _ClassVar[int]
+    INCLUDES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_FIELD_NUMBER: _ClassVar[int]
+    SORT_FIELD_FIELD_NUMBER: _ClassVar[int]
+    RELATIONSHIP_FIELD_NUMBER: _ClassVar[int]
     request_types: _containers.RepeatedScalarFieldContainer[str]
     success_status: int
     no_content: bool
@@ -80,7 +88,23 @@ class Rest(_message.Message):
     signed_urls: bool
     if_match_field: str
     etag_field: str
-    def __init__(self, request_types: _Optional[_Iterable[str]] = ..., success_status: _Optional[int] = ..., no_content: _Optional[bool] = ..., data_field: _Optional[str] = ..., update_mask_field: _Optional[str] = ..., location: _Optional[bool] = ..., signed_urls: _Optional[bool] = ..., if_match_field: _Optional[str] = ..., etag_field: _Optional[str] = ...) -> None: ...
+    includes: _containers.RepeatedCompositeFieldContainer[Include]
+    include_field: str
+    sort_field: str
+    relationship: str
+    def __init__(self, request_types: _Optional[_Iterable[str]] = ..., success_status: _Optional[int] = ..., no_content: _Optional[bool] = ..., data_field: _Optional[str] = ..., update_mask_field: _Optional[str] = ..., location: _Optional[bool] = ..., signed_urls: _Optional[bool] = ..., if_match_field: _Optional[str] = ..., etag_field: _Optional[str] = ..., includes: _Optional[_Iterable[_Union[Include, _Mapping]]] = ..., include_field: _Optional[str] = ..., sort_field: _Optional[str] = ..., relationship: _Optional[str] = ...) -> None: ...
+
+class Include(_message.Message):
+    __slots__ = ("path", "response_field", "batch_method", "ids_field")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_FIELD_NUMBER: _ClassVar[int]
+    BATCH_METHOD_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    response_field: str
+    batch_method: str
+    ids_field: str
+    def __init__(self, path: _Optional[str] = ..., response_field: _Optional[str] = ..., batch_method: _Optional[str] = ..., ids_field: _Optional[str] = ...) -> None: ...
 
 class Errors(_message.Message):
     __slots__ = ("reasons",)
@@ -119,12 +143,16 @@ class Resource(_message.Message):
     def __init__(self_, type: _Optional[str] = ..., id_field: _Optional[str] = ..., self: _Optional[str] = ...) -> None: ...
 
 class Relationship(_message.Message):
-    __slots__ = ("name", "type")
+    __slots__ = ("name", "type", "self", "related")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
+    SELF_FIELD_NUMBER: _ClassVar[int]
+    RELATED_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ...) -> None: ...
+    self: str
+    related: str
+    def __init__(self_, name: _Optional[str] = ..., type: _Optional[str] = ..., self: _Optional[str] = ..., related: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("type", "topic", "key_field", "subject_field")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsamovar/types/v1/page.proto\x12\x10samovar.types.v1\"i\n\x08PageInfo\x12\x1f\n\x0btotal_items\x18\x01 \x01(\x03R\ntotalItems\x12!\n\x0c\x63urrent_page\x18\x02 \x01(\x05R\x0b\x63urrentPage\x12\x19\n\x08per_page\x18\x03 \x01(\x05R\x07perPageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsamovar/types/v1/page.proto\x12\x10samovar.types.v1\"i\n\x08PageInfo\x12\x1f\n\x0btotal_items\x18\x01 \x01(\x03R\ntotalItems\x12!\n\x0c\x63urrent_page\x18\x02 \x01(\x05R\x0b\x63urrentPage\x12\x19\n\x08per_page\x18\x03 \x01(\x05R\x07perPage\"\x85\x01\n\nCursorInfo\x12\x12\n\x04next\x18\x01 \x01(\tR\x04next\x12\x12\n\x04prev\x18\x02 \x01(\tR\x04prev\x12\x19\n\x08per_page\x18\x03 \x01(\x05R\x07perPage\x12$\n\x0btotal_items\x18\x04 \x01(\x03H\x00R\ntotalItems\x88\x01\x01\x42\x0e\n\x0c_total_itemsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,4 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PAGEINFO']._serialized_start=49
   _globals['_PAGEINFO']._serialized_end=154
+  _globals['_CURSORINFO']._serialized_start=157
+  _globals['_CURSORINFO']._serialized_end=290
 # @@protoc_insertion_point(module_scope)

@@ -13,3 +13,15 @@ class PageInfo(_message.Message):
     current_page: int
     per_page: int
     def __init__(self, total_items: _Optional[int] = ..., current_page: _Optional[int] = ..., per_page: _Optional[int] = ...) -> None: ...
+
+class CursorInfo(_message.Message):
+    __slots__ = ("next", "prev", "per_page", "total_items")
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    PREV_FIELD_NUMBER: _ClassVar[int]
+    PER_PAGE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    next: str
+    prev: str
+    per_page: int
+    total_items: int
+    def __init__(self, next: _Optional[str] = ..., prev: _Optional[str] = ..., per_page: _Optional[int] = ..., total_items: _Optional[int] = ...) -> None: ...

@@ -287,6 +287,11 @@ class ErrorReason(betterproto2.Enum):
     Verification not found.
     """
 
+    RELATIONSHIP_NOT_WRITABLE = 90
+    """
+    Relationship cannot be written.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -344,6 +349,7 @@ class ErrorReason(betterproto2.Enum):
             52: "ERROR_REASON_SLOW_READER",
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
             81: "ERROR_REASON_VERIFICATION_NOT_FOUND",
+            90: "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE",
         }
 
     @classmethod
@@ -403,4 +409,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_SLOW_READER": 52,
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
             "ERROR_REASON_VERIFICATION_NOT_FOUND": 81,
+            "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE": 90,
         }

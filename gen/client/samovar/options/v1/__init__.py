@@ -8,6 +8,7 @@ __all__ = (
     "ErrorSpec",
     "Errors",
     "Event",
+    "Include",
     "RateClass",
     "Relationship",
     "Resource",
@@ -179,9 +180,41 @@ default_message_pool.register_message("samovar.options.v1", "Event", Event)
 
 
 @dataclass(eq=False, repr=False)
+class Include(betterproto2.Message):
+    """
+    One path that `include` may name.
+    """
+
+    path: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Names of relationships with dots between them: `author`, `author.company`. What comes before the last dot is a path of its own.
+    """
+
+    response_field: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The response field (a resource or a repeated one) in which the service answers with them. No second call is made.
+    """
+
+    batch_method: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Or the method, as `package.Service/Method`, that gives them by their ids. It is called once for all that a document relates to.
+    """
+
+    ids_field: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    The field of the batch method's request (a repeated string) that takes the ids. Empty = the only repeated string. Its rule
+    `max_items` is how many go in one call.
+    """
+
+
+default_message_pool.register_message("samovar.options.v1", "Include", Include)
+
+
+@dataclass(eq=False, repr=False)
 class Relationship(betterproto2.Message):
     """
-    A to-one relationship that a foreign key stands for.
+    A relationship that a foreign key stands for: to-one, or to-many when the field is repeated. On a field of a request it says that
+    the document may set the field by `relationships` as well as by the attribute.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -192,6 +225,17 @@ class Relationship(betterproto2.Message):
     type: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     Type of the related resource.
+    """
+
+    self: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Template of the relationship's `links.self` with `{field}` placeholders; a GET method with `Rest.relationship` serves it.
+    Empty = the relationship has no address of its own.
+    """
+
+    related: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    Template of `links.related`; a GET method serves it with resources of `type`. Empty = no such link.
     """
 
 
@@ -274,6 +318,30 @@ class Rest(betterproto2.Message):
     """
     The field of the resource in `data` (a string or an integer) whose value is the answer's entity tag. Empty = the gateway makes
     one of the bytes of a GET.
+    """
+
+    includes: "list[Include]" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    What a client may have included with `include`. Absent = the parameter is refused, as JSON:API wants it.
+    """
+
+    include_field: "str" = betterproto2.field(11, betterproto2.TYPE_STRING)
+    """
+    The request field (a repeated string) that receives the paths asked for whose `Include` has a `response_field`: what a service
+    isn't asked for it need not read. A request has no field of this name in its query.
+    """
+
+    sort_field: "str" = betterproto2.field(12, betterproto2.TYPE_STRING)
+    """
+    The request field that `sort` sets: an enum whose values have a `sort_key`, or a repeated one, for an order by several keys.
+    The field stays a query parameter of its own name too, unless that name is `sort`.
+    """
+
+    relationship: "str" = betterproto2.field(13, betterproto2.TYPE_STRING)
+    """
+    The method serves this relationship of a resource, not the resource. GET answers with the resource linkage that the resource
+    in the response has. POST (add), PATCH (replace), DELETE (remove) take resource linkage: `body` names the request field, a
+    string or for a to-many relationship a repeated one, with a relationship option of this name.
     """
 
 

@@ -3,7 +3,10 @@
 # plugin: python-betterproto2
 # This file has been @generated
 
-__all__ = ("PageInfo",)
+__all__ = (
+    "CursorInfo",
+    "PageInfo",
+)
 
 from dataclasses import dataclass
 
@@ -13,6 +16,37 @@ from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
+
+
+@dataclass(eq=False, repr=False)
+class CursorInfo(betterproto2.Message):
+    """
+    Where a page lies in a collection that is walked by cursors. The request has `limit` and `after`, and `before` if one can walk
+    back; JSON:API's spellings are `page[size]`, `page[after]` and `page[before]`. Becomes `meta` and the links.
+    """
+
+    next: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    `after` of the next page; empty = there is none.
+    """
+
+    prev: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    `before` of the page before this one; empty = there is none, or one cannot walk back.
+    """
+
+    per_page: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    Items asked for per page.
+    """
+
+    total_items: "int | None" = betterproto2.field(4, betterproto2.TYPE_INT64, optional=True)
+    """
+    Items in the whole collection, when that is known.
+    """
+
+
+default_message_pool.register_message("samovar.types.v1", "CursorInfo", CursorInfo)
 
 
 @dataclass(eq=False, repr=False)
