@@ -46,7 +46,7 @@ def _run(command: Sequence[str], output: Path, environment: Mapping[str, str]) -
         started = time.perf_counter()
         pid = os.posix_spawnp(
             command[0],
-            command,
+            list(command),
             environment,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
