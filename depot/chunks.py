@@ -4,13 +4,14 @@ by Download when it signs links, and by the launcher on every chunk it receives.
 
 import hashlib
 import hmac
+import threading
 from uuid import UUID
 
 import zstandard
 
 from depot.errors import ChunkCorrupt
 
-__all__ = ["ChunkCorrupt", "chunk_key", "compress", "decompress", "manifest_key", "signature_key"]
+__all__ = ["ChunkCorrupt", "chunk_key", "compress", "decompress", "manifest_key", "signature_key", "unpack"]
 
 MAX_CHUNK_BYTES = 16 * 1024 * 1024
 """Of a chunk's own bytes: what a reader must be ready to hold."""
@@ -22,6 +23,7 @@ ZSTD_LEVEL = 6
 """
 
 _MAX_WINDOW_BYTES = 1 << 25
+_own = threading.local()
 
 
 def chunk_key(product_id: UUID | str, sha256: bytes) -> str:
@@ -45,13 +47,25 @@ def compress(data: bytes | memoryview, *, level: int = ZSTD_LEVEL) -> bytes:
     return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(data)
 
 
-def decompress(stored: bytes, *, size_bytes: int, sha256: bytes, stored_sha256: bytes) -> bytes:
+def decompress(stored: bytes | bytearray, *, size_bytes: int, sha256: bytes, stored_sha256: bytes) -> bytes:
     """The chunk's bytes, checked before and after. Never makes more than `size_bytes`, whatever the object claims.
 
     CPU-bound (some ms a MiB) and releases the GIL: call it in a worker thread.
 
     Raises:
         ChunkCorrupt: the object is not the one named, or does not hold that chunk.
+    """
+    data = unpack(stored, size_bytes=size_bytes, stored_sha256=stored_sha256)
+    if not hmac.compare_digest(hashlib.sha256(data).digest(), sha256):
+        raise ChunkCorrupt("the bytes are not those of the chunk")
+    return data
+
+
+def unpack(stored: bytes | bytearray, *, size_bytes: int, stored_sha256: bytes) -> bytes:
+    """As `decompress`, but the bytes are not hashed again: for who hashes the file that they become part of.
+
+    Raises:
+        ChunkCorrupt: the object is not the one named, or does not hold so many bytes.
     """
     if not hmac.compare_digest(hashlib.sha256(stored).digest(), stored_sha256):
         raise ChunkCorrupt("the object received is not the one stored")
@@ -61,9 +75,17 @@ def decompress(stored: bytes, *, size_bytes: int, sha256: bytes, stored_sha256: 
         # The frame's own size is what the decoder allocates and where it stops, so it must be the declared one.
         if zstandard.frame_content_size(stored) != size_bytes:
             raise ChunkCorrupt("the zstd frame is of another size than declared")
-        data = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).decompress(stored, allow_extra_data=False)
+        data = _decompressor().decompress(stored, allow_extra_data=False)
     except zstandard.ZstdError:
         raise ChunkCorrupt("the object is not one whole zstd frame") from None
-    if len(data) != size_bytes or not hmac.compare_digest(hashlib.sha256(data).digest(), sha256):
+    if len(data) != size_bytes:
         raise ChunkCorrupt("the bytes are not those of the chunk")
     return data
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """This thread's own: making one costs as much as a small chunk."""
+    found: zstandard.ZstdDecompressor | None = getattr(_own, "decompressor", None)
+    if found is None:
+        found = _own.decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+    return found

@@ -57,11 +57,14 @@ def _is_no_timeout(error: DomainError) -> bool:
 
 
 class Backends:
-    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`."""
+    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`, unless told otherwise."""
 
-    def __init__(self, channels: Mapping[str, grpc.aio.Channel], deadline_seconds: float) -> None:
+    def __init__(
+        self, channels: Mapping[str, grpc.aio.Channel], deadline_seconds: float, start_deadline_seconds: float
+    ) -> None:
         self._channels = channels
         self.deadline_seconds = deadline_seconds
+        self.start_deadline_seconds = start_deadline_seconds
         self._breakers = {name: Breaker(name) for name in channels}
         self._unary: dict[str, tuple[Breaker, Callable[..., Any]]] = {}
         self._streams: dict[str, Callable[..., Any]] = {}
@@ -148,6 +151,7 @@ async def open_backends(
     *,
     service_tokens: ServiceTokenSource | None,
     deadline_seconds: float,
+    start_deadline_seconds: float,
     tls: Tls | None = None,
 ) -> AsyncIterator[Backends]:
     """Channels to the backends at `addresses`, closed at the end. `rpcs` are what will be called: their idempotency in the
@@ -168,4 +172,4 @@ async def open_backends(
                 tls=tls,
             )
             channels[backend] = await stack.enter_async_context(channel)
-        yield Backends(channels, deadline_seconds)
+        yield Backends(channels, deadline_seconds, start_deadline_seconds)

@@ -72,6 +72,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
             rpcs,
             service_tokens=identity.service_tokens,
             deadline_seconds=settings.grpc_deadline_seconds,
+            start_deadline_seconds=settings.grpc_start_deadline_seconds,
             tls=tls,
         ) as backends,
         _open_store(settings) as store,

@@ -5,6 +5,7 @@ particular to one is in its Route, which is generated from the proto.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 
 import orjson
 from aiohttp import hdrs, web
@@ -63,6 +64,10 @@ class RestEndpoint:
         takes_key = route.method == hdrs.METH_POST and not route.signed_urls and not route.access.public
         self._idempotency = services.idempotency if takes_key else None
         services.backends.add(route)
+        self._starts = route.success_status == HTTPStatus.ACCEPTED
+        self._cap_seconds = (
+            services.backends.start_deadline_seconds if self._starts else services.backends.deadline_seconds
+        )
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answers the request.
@@ -74,7 +79,7 @@ class RestEndpoint:
         if not context.acceptable:
             raise Refused(Problem("NOT_ACCEPTABLE", header=hdrs.ACCEPT))
         timeouts = request.headers.getall(TIMEOUT_HEADER, ())
-        deadline = read_deadline(timeouts, cap_seconds=self._backends.deadline_seconds)
+        deadline = read_deadline(timeouts, cap_seconds=self._cap_seconds)
         if not deadline.asked:
             # Calls to services end by themselves; the body's coming is the server's to watch.
             return await self._answer(request, context, deadline)
@@ -97,7 +102,7 @@ class RestEndpoint:
             target=ascii_url(str(request.rel_url)),
             body=body,
         )
-        running_seconds = self._backends.deadline_seconds if deadline.call_seconds is None else deadline.call_seconds
+        running_seconds = self._cap_seconds if deadline.call_seconds is None else deadline.call_seconds
         return await self._idempotency.once(claim, perform, context, running_seconds=running_seconds)
 
     async def _perform(
@@ -123,9 +128,10 @@ class RestEndpoint:
             getattr(message, route.if_match_field).extend(tags)
         if problems:
             raise Refused(*with_broken_rules(problems, message, places(route, query, document), document))
-        call = partial(
-            self._backends.call, metadata=call_metadata(context, token), timeout_seconds=deadline.call_seconds
-        )
+        seconds = deadline.call_seconds
+        if seconds is None and self._starts:
+            seconds = self._cap_seconds
+        call = partial(self._backends.call, metadata=call_metadata(context, token), timeout_seconds=seconds)
         try:
             response = await call(route.rpc, message)
         except DomainError as error:

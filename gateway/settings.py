@@ -45,6 +45,8 @@ class GatewaySettings(ProgramSettings):
     """Per user and minute."""
     grpc_deadline_seconds: float = Field(5.0, gt=0, le=60)
     """How long a call to a service may take; also the most that a client gets by X-Request-Timeout."""
+    grpc_start_deadline_seconds: float = Field(20.0, gt=0, le=60)
+    """The same for calls that are answered 202: they start something, such as a download of a version of 100,000 files."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod

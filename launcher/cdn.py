@@ -2,17 +2,14 @@
 Used by launcher.pipeline and launcher.install.
 """
 
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-import aiohttp
-from yarl import URL
 
 from launcher.limiter import Limiter
 from launcher.resources import Candidate
+from launcher.wire import Connection, Connections, LengthError, StaleError, StatusError, WireError
 
 CONNECT_SECONDS = 1.5
 """A CDN that does not answer in this time is passed over: clients move on within 2 s."""
@@ -24,7 +21,6 @@ KEEP_ALIVE_SECONDS = 30.0
 LIMITED_READ_BYTES = 16 * 1024
 LIMITED_RECEIVE_BUFFER_BYTES = 32 * 1024
 """Under a limit the kernel must not take in much more than was let through."""
-READ_BUFFER_BYTES = 512 * 1024
 FIRST_REST_SECONDS = 1.0
 MAX_REST_SECONDS = 30.0
 
@@ -46,53 +42,57 @@ class WrongLengthError(DeliveryError):
 class Cdn:
     """Connections to all CDNs."""
 
-    def __init__(self, session: aiohttp.ClientSession, limiter: Limiter | None) -> None:
-        self._session = session
+    def __init__(self, connections: Connections, limiter: Limiter | None) -> None:
+        self._connections = connections
         self._limiter = limiter
 
     async def get(
         self, url: str, *, size_bytes: int, stall_seconds: float = STALL_SECONDS, slow_bytes: int = 1
-    ) -> bytes:
+    ) -> bytearray:
         """The object's bytes: exactly so many. Holds no more than that in memory, whatever comes.
 
-        Given up when less than `slow_bytes` come in `stall_seconds`.
+        The URL is signed: it goes out as it came in, and not wherever an answer may point to. Given up when less than `slow_bytes`
+        come in `stall_seconds`.
 
         Raises:
             DeliveryError: and the kinds above.
         """
         try:
-            # The URL is signed: it goes out as it came in, and not wherever an answer may point to.
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=stall_seconds)
-            async with self._session.get(URL(url, encoded=True), allow_redirects=False, timeout=timeout) as response:
-                if response.status in _REFUSED_STATUSES:
-                    raise LinkRefusedError(f"the CDN answered {response.status}")
-                if response.status != 200:
-                    raise DeliveryError(f"the CDN answered {response.status}")
-                if response.content_length not in {None, size_bytes}:
-                    raise WrongLengthError(f"{response.content_length} bytes instead of {size_bytes}")
-                return await self._read(response.content, size_bytes, _Pace(stall_seconds, slow_bytes))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            try:
+                return await self._get(url, size_bytes, _Pace(stall_seconds, slow_bytes), anew=False)
+            except StaleError:
+                return await self._get(url, size_bytes, _Pace(stall_seconds, slow_bytes), anew=True)
+        except StatusError as error:
+            kind = LinkRefusedError if error.status in _REFUSED_STATUSES else DeliveryError
+            raise kind(str(error)) from None
+        except LengthError as error:
+            raise WrongLengthError(str(error)) from None
+        except (WireError, OSError, TimeoutError) as error:
             raise DeliveryError(f"{type(error).__name__}: {error}") from error
 
-    async def _read(self, content: aiohttp.StreamReader, size_bytes: int, pace: "_Pace") -> bytes:
-        pieces = []
-        left_bytes = size_bytes
-        while True:
+    async def _get(self, url: str, size_bytes: int, pace: "_Pace", *, anew: bool) -> bytearray:
+        connection = await self._connections.ask(url, size_bytes, anew=anew)
+        try:
+            await self._follow(connection, pace)
+            return connection.take_body()
+        finally:
+            self._connections.finish(connection)
+
+    async def _follow(self, connection: Connection, pace: "_Pace") -> None:
+        seen_bytes = 0
+        while not connection.is_done:
             asked_at = time.monotonic()
-            piece = await (content.read(LIMITED_READ_BYTES) if self._limiter else content.readany())
-            if not piece:
-                break
+            await connection.wait(pace.left_seconds)
             # Only the waiting for the CDN counts, not that for our own limit.
-            pace.came(len(piece), time.monotonic() - asked_at)
-            left_bytes -= len(piece)
-            if left_bytes < 0:
-                raise WrongLengthError(f"more than {size_bytes} bytes")
-            pieces.append(piece)
-            if self._limiter is not None:
-                await self._limiter.take(len(piece))
-        if left_bytes:
-            raise WrongLengthError(f"{size_bytes - left_bytes} bytes instead of {size_bytes}")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            waited_seconds = time.monotonic() - asked_at
+            came_bytes = connection.received_bytes - seen_bytes
+            seen_bytes += came_bytes
+            if not connection.is_done:
+                pace.came(came_bytes, waited_seconds)
+            if self._limiter is not None and came_bytes:
+                connection.pause()
+                await self._limiter.take(came_bytes)
+                connection.resume()
 
 
 @dataclass(slots=True)
@@ -104,6 +104,11 @@ class _Pace:
     _waited_seconds: float = 0.0
     _came_bytes: int = 0
 
+    @property
+    def left_seconds(self) -> float:
+        """When to look next."""
+        return max(0.0, self.stall_seconds - self._waited_seconds)
+
     def came(self, size_bytes: int, waited_seconds: float) -> None:
         """Raises: DeliveryError."""
         self._waited_seconds += waited_seconds
@@ -114,30 +119,19 @@ class _Pace:
             self._waited_seconds, self._came_bytes = 0.0, 0
 
 
-@asynccontextmanager
-async def open_cdn(*, connections: int, limiter: Limiter | None) -> AsyncIterator[Cdn]:
+@contextmanager
+def open_cdn(*, limiter: Limiter | None) -> Iterator[Cdn]:
     """Opens no connection yet. No token and no cookie goes out: the links carry all that is needed."""
-    connector = aiohttp.TCPConnector(
-        limit=connections,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        socket_factory=_small_buffer_socket if limiter else None,
+    connections = Connections(
+        connect_seconds=CONNECT_SECONDS,
+        keep_alive_seconds=KEEP_ALIVE_SECONDS,
+        receive_buffer_bytes=LIMITED_RECEIVE_BUFFER_BYTES if limiter else None,
+        max_read_bytes=LIMITED_READ_BYTES if limiter else None,
     )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        headers={"Accept-Encoding": "identity", "User-Agent": "samovar-launcher/1"},
-        read_bufsize=LIMITED_READ_BYTES if limiter else READ_BUFFER_BYTES,
-    ) as session:
-        yield Cdn(session, limiter)
-
-
-def _small_buffer_socket(address: tuple[object, ...]) -> socket.socket:
-    family, kind, protocol, *_ = address
-    made = socket.socket(family, kind, protocol)  # type: ignore[arg-type]  # aiohttp's tuple of mixed members
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LIMITED_RECEIVE_BUFFER_BYTES)
-    made.setblocking(False)
-    return made
+    try:
+        yield Cdn(connections, limiter)
+    finally:
+        connections.close()
 
 
 @dataclass(slots=True)

@@ -135,14 +135,14 @@ async def _open(
             open_api(
                 account, first_delay_seconds=patience.first_delay_seconds, outage_seconds=patience.outage_seconds
             ) as api,
-            open_cdn(connections=request.parallel, limiter=limiter) as cdn,
             open_threads() as threads,
         ):
-            work = _Installation(account, request, progress, patience, api, cdn, limiter, workspace, threads, stop)
-            try:
-                yield work
-            finally:
-                stop.set()
+            with open_cdn(limiter=limiter) as cdn:
+                work = _Installation(account, request, progress, patience, api, cdn, limiter, workspace, threads, stop)
+                try:
+                    yield work
+                finally:
+                    stop.set()
     finally:
         if work is not None and work.is_cancelled:
             await asyncio.to_thread(workspace.discard)
@@ -160,7 +160,7 @@ async def _install(work: _Installation, started: float) -> InstallResult:
     outdated = outdated_by(plan, work.previous)
     journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
     found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
-    writer = Writer(work.workspace, plan, journal, work.stop)
+    writer = Writer(work.workspace, plan, journal, found, work.stop)
     reporter = Reporter(
         work.api,
         session,
@@ -243,7 +243,7 @@ async def _fetch_manifest(work: _Installation, session: Session, reference: Mani
             await asyncio.sleep(work.patience.first_delay_seconds * 2 ** (attempt - 1))
             reference = await work.api.manifest(session.id)  # the link may have ended meanwhile
         try:
-            stored = await work.cdn.get(reference.url, size_bytes=reference.size_bytes)
+            stored = bytes(await work.cdn.get(reference.url, size_bytes=reference.size_bytes))
         except DeliveryError as error:
             message = f"the manifest could not be fetched: {error}"
             failure = LauncherError("CDN_ERROR", message, ExitCode.NETWORK)

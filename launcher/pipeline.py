@@ -37,8 +37,8 @@ STORE_THREADS = 2
 SETTLE_THREADS = 2
 MAX_STORE_BATCH_CHUNKS = 64
 MAX_STORE_BATCH_BYTES = 8 << 20
-MAX_SETTLE_BATCH_FILES = 256
-MAX_SETTLE_BATCH_BYTES = 64 << 20
+MAX_SETTLE_BATCH_FILES = 2048
+MAX_SETTLE_BATCH_BYTES = 128 << 20
 
 _T = TypeVar("_T")
 
@@ -81,7 +81,7 @@ async def open_threads() -> AsyncIterator[Threads]:
 @dataclass(frozen=True, slots=True)
 class _Delivery:
     chunk: PlannedChunk
-    stored: bytes
+    stored: bytearray
     outcome: "asyncio.Future[ChunkCorrupt | None]"
 
 
@@ -210,7 +210,7 @@ class Pipeline:
         full: float = min(self._patience.first_delay_seconds * 2**attempt, MAX_DELAY_SECONDS)
         return full * random.uniform(0.5, 1.0)
 
-    async def _deliver(self, chunk: PlannedChunk, stored: bytes) -> ChunkCorrupt | None:
+    async def _deliver(self, chunk: PlannedChunk, stored: bytearray) -> ChunkCorrupt | None:
         delivery = _Delivery(chunk, stored, asyncio.get_running_loop().create_future())
         self._deliveries.put_nowait(delivery)
         return await delivery.outcome

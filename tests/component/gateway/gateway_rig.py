@@ -112,11 +112,13 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
         self.opened: asyncio.Queue[Any] = asyncio.Queue()
         self.left: asyncio.Queue[Any] = asyncio.Queue()
         self.link_url = ""
+        self.remaining_seconds: list[float] = []
         self.error: Exception | None = None
         self.hangs: asyncio.Event | None = None
 
     async def StartDownload(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        self.remaining_seconds.append(context.time_remaining())
         if self.hangs is not None:
             await self.hangs.wait()
         if self.error is not None:
@@ -276,6 +278,7 @@ async def gateway_rig(
     *,
     limits: Limits = SMALL_LIMITS,
     deadline_seconds: float = 5.0,
+    start_deadline_seconds: float = 20.0,
     now: Callable[[], datetime] = utc_now,
     rate_limiter: RateLimiter | None = None,
     idempotency: Idempotency | None = None,
@@ -322,6 +325,7 @@ async def gateway_rig(
                     auth.token_url, client_id="gateway", client_secret="gateway-secret", session=http
                 ),
                 deadline_seconds=deadline_seconds,
+                start_deadline_seconds=start_deadline_seconds,
             )
         )
         readiness = Readiness()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.component.gateway.gateway_rig import ITEM_PATH, GatewayRig, gateway_rig, soon
+from tests.component.gateway.gateway_rig import DOWNLOADS_PATH, ITEM_PATH, PRODUCT, GatewayRig, gateway_rig, soon
 
 TIMEOUT = "X-Request-Timeout"
 
@@ -26,6 +26,24 @@ async def test_more_than_the_gateways_own_deadline_is_not_to_be_had():
     async with gateway_rig(deadline_seconds=0.3) as rig:
         rig.library.hangs = asyncio.Event()
         answer = await soon(rig.call("GET", ITEM_PATH, X_Request_Timeout="3600"))
+        assert (answer.status, answer.codes) == (504, ["DEADLINE_EXCEEDED"])
+
+
+START = {"data": {"type": "downloadRequest", "attributes": {"product_id": PRODUCT}}}
+
+
+async def test_what_starts_something_has_a_deadline_of_its_own():
+    async with gateway_rig(deadline_seconds=2.0, start_deadline_seconds=30.0) as rig:
+        assert (await rig.call("POST", DOWNLOADS_PATH, body=START)).status == 202
+        assert 2.0 < rig.download.remaining_seconds[-1] <= 30.0
+        assert (await rig.call("GET", ITEM_PATH)).status == 200
+        assert rig.library.remaining_seconds[-1] <= 2.0
+
+
+async def test_a_start_that_does_not_end_is_given_up_at_its_deadline():
+    async with gateway_rig(start_deadline_seconds=0.3) as rig:
+        rig.download.hangs = asyncio.Event()
+        answer = await soon(rig.call("POST", DOWNLOADS_PATH, body=START))
         assert (answer.status, answer.codes) == (504, ["DEADLINE_EXCEEDED"])
 
 

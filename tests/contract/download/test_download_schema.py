@@ -74,6 +74,49 @@ async def test_the_schema_refuses_what_no_session_can_be(migrated: str, change: 
         await connection.close()
 
 
+async def test_items_go_with_their_sessions_and_no_others(migrated: str):
+    manifest = make_manifest(uuid4(), uuid4())
+    version, user_id = make_version(manifest), uuid4()
+    gone, kept = (make_session(version, user_id=user_id, device_id=uuid4()) for _ in range(2))
+    async with open_database(migrated) as database, units_of_work(database)() as work:
+        await work.versions.add(version, manifest)
+        for session in (gone, kept):
+            await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+        await work.commit()
+    connection = await asyncpg.connect(migrated)
+    try:
+        await connection.execute("DELETE FROM download_sessions WHERE user_id = $1 AND id = $2", user_id, gone.id)
+        left = await connection.fetch(
+            "SELECT DISTINCT download_session_id FROM download_items WHERE user_id = $1", user_id
+        )
+    finally:
+        await connection.close()
+    assert [row["download_session_id"] for row in left] == [kept.id]
+
+
+async def test_a_file_is_in_a_session_only_once(migrated: str):
+    manifest = make_manifest(uuid4(), uuid4())
+    version = make_version(manifest)
+    session = make_session(version, user_id=uuid4())
+    async with open_database(migrated) as database, units_of_work(database)() as work:
+        await work.versions.add(version, manifest)
+        await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+        await work.commit()
+    connection = await asyncpg.connect(migrated)
+    try:
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute(
+                """
+                INSERT INTO download_items (user_id, id, download_session_id, file_metadata_id, ordinal, relative_path)
+                SELECT user_id, gen_random_uuid(), download_session_id, file_metadata_id, ordinal, relative_path
+                FROM download_items WHERE user_id = $1 LIMIT 1
+                """,
+                session.user_id,
+            )
+    finally:
+        await connection.close()
+
+
 async def _statements(dsn: str, read) -> int:
     """How many statements a read takes."""
     count = 0

@@ -115,7 +115,7 @@ def bring(folder: Path, version: Version) -> Brought:
         journal, recorded = workspace.open_journal(plan.manifest_sha256)
         outdated = outdated_by(plan, previous)
         found = survey(workspace, plan, recorded, outdated, stop)
-        writer = Writer(workspace, plan, journal, stop)
+        writer = Writer(workspace, plan, journal, found, stop)
         reuse(workspace, plan, previous, found, writer, stop)
         missing = missing_chunks(plan, found)
         assert writer.store([(chunk, version.chunks[chunk.sha256]) for chunk in missing]) == [None] * len(missing)
