@@ -21,7 +21,6 @@ _TEXT: Json = {"type": "string"}
 _DATE_TIME: Json = {"type": "string", "format": "date-time"}
 
 INFO: Json = {
-    "title": "Samovar",
     "version": "v1",
     "description": (
         "WebSockets of the gateway and events of the platform, generated from the protos. REST is described in "
@@ -58,12 +57,12 @@ _END_PAYLOAD: Json = {
 
 
 def emit_asyncapi(
-    contract: Contract, endpoints: Sequence[Endpoint], streams: Sequence[StreamEndpoint], root: str
+    contract: Contract, endpoints: Sequence[Endpoint], streams: Sequence[StreamEndpoint], root: str, title: str
 ) -> tuple[str, str]:
     """Path and text of the document."""
     methods = [one.method for one in endpoints] + [one.method for one in streams]
     served = {method.service.partition(".")[0] for method in methods}
-    document = _Document(contract, frozenset(served)).of(streams)
+    document = _Document(contract, frozenset(served)).of(streams, title)
     return f"{root.replace('.', '/')}/asyncapi.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -79,7 +78,7 @@ class _Document:
         self._channels: dict[str, Json] = {}
         self._operations: dict[str, Json] = {}
 
-    def of(self, streams: Sequence[StreamEndpoint]) -> Json:
+    def of(self, streams: Sequence[StreamEndpoint], title: str) -> Json:
         for stream in streams:
             self._socket(stream)
         topics: dict[str, list[MessageType]] = {}
@@ -91,7 +90,7 @@ class _Document:
             self._topic(topic, topics[topic])
         return {
             "asyncapi": "3.0.0",
-            "info": INFO,
+            "info": {"title": title, **INFO},
             "defaultContentType": "application/json",
             "channels": self._channels,
             "operations": self._operations,

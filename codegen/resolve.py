@@ -21,7 +21,7 @@ from codegen.endpoints import (
 )
 from codegen.faults import Faults
 from codegen.model import Binding, Contract, Field, Kind, Location, Method
-from codegen.rules import check_method, check_names, check_resources, check_unique
+from codegen.rules import check_method, check_names, check_reasons, check_resources, check_unique
 
 _PATH = re.compile(r"(/([a-z0-9_.-]+|\{[a-z0-9_]+\}))+")
 _VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
@@ -32,8 +32,10 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
     """All endpoints of the contract in the order they should be tried; what cannot be served is reported and left out."""
     endpoints: list[Endpoint] = []
     streams: list[StreamEndpoint] = []
+    check_reasons(contract, faults)
+    reasons = contract.reasons
     for method in contract.methods:
-        check_method(method, faults)
+        check_method(method, reasons, faults)
         for index, binding in enumerate(method.bindings):
             endpoint = _Resolver(contract, method, faults).endpoint(binding, index)
             if endpoint is not None:
