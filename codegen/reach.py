@@ -30,8 +30,10 @@ def find_needs(
         for one in (*body, *endpoint.query_fields):
             walk.read(one, endpoint.request, ())
     for stream in streams:
-        for payload in stream.payloads.values():
-            walk.object(payload)
+        for event in stream.events:
+            walk.object(event.payload)
+        for one in stream.query_fields:
+            walk.read(one, stream.request, ())
     return walk.needs
 
 

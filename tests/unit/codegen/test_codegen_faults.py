@@ -1,5 +1,6 @@
 """A contract that contradicts itself is refused when it is generated, with file, line and rule."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.unit.codegen import contract_compiler
 HEAD = """syntax = "proto3";
 package broken.v1;
 import "google/api/annotations.proto";
+import "google/protobuf/any.proto";
 import "google/protobuf/field_mask.proto";
 import "google/protobuf/struct.proto";
 import "google/protobuf/timestamp.proto";
@@ -44,6 +46,15 @@ message BareResponse { Bare bare = 1; }
 message TwoResponse { Thing thing = 1; Bare bare = 2; }
 message NoneResponse { string id = 1; }
 message PageResponse { repeated Bare bares = 1; samovar.types.v1.PageInfo page = 2; }
+message TokenRequest { string id = 1; string token = 2; }
+message ResumeRequest { string id = 1; string from_id = 2; }
+message Named { google.protobuf.Any any = 1; }
+message NamedRequest { Named named = 1; }
+message EndEvent {
+  oneof payload {
+    Thing thing = 3 [(samovar.options.v1.stream_event) = {type: "stream.end"}];
+  }
+}
 message Event {
   string id = 1;
   google.protobuf.Timestamp time = 2;
@@ -59,6 +70,26 @@ message BadEvent {
     string text = 4 [(samovar.options.v1.stream_event) = {type: "text"}];
     Bare bare = 5 [(samovar.options.v1.stream_event) = {type: "bare", superseded_by: "name"}];
   }
+}
+"""
+BAD_REASONS = """
+enum Reason {
+  REASON_UNSPECIFIED = 0;
+  REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+    http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
+  }];
+  REASON_ITEM_NOT_HERE = 2 [(samovar.options.v1.error) = {
+    http: 200, code: OK, title: {ru: "а", en: "a"}, detail: {ru: "а"}
+  }];
+}
+enum OtherReason {
+  OTHER_REASON_UNSPECIFIED = 0;
+  OTHER_REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+    http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
+  }];
+  OTHER_REASON_INTERNAL_ERROR = 2 [(samovar.options.v1.error) = {
+    http: 500, code: INTERNAL, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
+  }];
 }
 """
 ACCESS = 'option (samovar.options.v1.access) = {roles: ["user"]};'
@@ -135,8 +166,29 @@ CASES = {
     "recursive-request": ("(LoopRequest) returns (Response)", _http('post: "/api/v1/@", body: "*"')),
     "stream-path": (
         "(Request) returns (stream Event)",
-        _stream('path: "/api/{id}", id_field: "id", time_field: "time"'),
+        _stream('path: "/api/{id=*}", id_field: "id", time_field: "time"'),
     ),
+    "path-parameter of a stream": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/@/{other}"')),
+    "query-parameter of a stream": ("(BodyRequest) returns (stream Event)", _stream('path: "/api/v1/ws/@/{id}"')),
+    "stream-parameter": ("(TokenRequest) returns (stream Event)", _stream('path: "/api/v1/ws/@/{id}"')),
+    "stream-field resume in the path": (
+        "(ResumeRequest) returns (stream Event)",
+        _stream('path: "/api/v1/ws/@/{from_id}", id_field: "id", resume_field: "from_id"'),
+    ),
+    "stream-field resume without ids": (
+        "(ResumeRequest) returns (stream Event)",
+        _stream('path: "/api/v1/ws/@/{id}", resume_field: "from_id"'),
+    ),
+    "stream-events beside a oneof": (
+        "(NameRequest) returns (stream Event)",
+        _stream('path: "/api/v1/ws/@", event: {type: "event"}'),
+    ),
+    "stream-event without a type": (
+        "(NameRequest) returns (stream Thing)",
+        _stream('path: "/api/v1/ws/@", event: {superseded_by: "name"}'),
+    ),
+    "stream-event of the gateway": ("(NameRequest) returns (stream EndEvent)", _stream('path: "/api/v1/ws/@"')),
+    "foreign-message Any": ("(NamedRequest) returns (Response)", _http('post: "/api/v1/@", body: "*"')),
     "stream-field id": (
         "(Request) returns (stream Event)",
         _stream('path: "/api/v1/ws/@", id_field: "no", time_field: "time"'),
@@ -200,7 +252,7 @@ def all_errors(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for index, fields in enumerate(RESOURCES.values()):
         messages += f"message X{index} {{ {fields.replace('@', f'x{index}')} }}\nmessage X{index}Response {{ X{index} x = 1; }}\n"
         methods.append((f"(NameRequest) returns (X{index}Response)", _http(f'get: "/api/v1/x{index}"')))
-    return _errors(tmp_path_factory.mktemp("broken"), HEAD + messages + _service(*methods))
+    return _errors(tmp_path_factory.mktemp("broken"), HEAD + messages + BAD_REASONS + _service(*methods))
 
 
 def _of(errors: list[str], rule: str, name: str) -> list[str]:
@@ -210,7 +262,41 @@ def _of(errors: list[str], rule: str, name: str) -> list[str]:
 @pytest.mark.parametrize("case", CASES)
 def test_a_contradiction_names_file_line_rule_and_method(case: str, all_errors: list[str]) -> None:
     name = "Loop" if case == "recursive-request" else f"Broken{list(CASES).index(case)}"
+    if case == "foreign-message Any":
+        # What cannot be shown is a type of somebody else's file.
+        assert [error for error in all_errors if ": foreign-message: google.protobuf.Any " in error], all_errors
+        return
     assert _of(all_errors, case.split(maxsplit=1)[0], name), all_errors
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "count"),
+    [
+        ("reason-twice", "NOT_FOUND", 1),
+        ("reason-twice", "INTERNAL_ERROR", 1),
+        ("reason-codes", "ITEM_NOT_HERE", 1),
+        ("reason-texts", "ITEM_NOT_HERE", 1),
+    ],
+)
+def test_a_bad_error_reason_names_file_line_rule_and_reason(
+    rule: str, reason: str, count: int, all_errors: list[str]
+) -> None:
+    assert len(_of(all_errors, rule, reason)) == count, all_errors
+
+
+def test_every_rule_of_the_generator_has_a_case_here() -> None:
+    """Rules are the words that faults are added with: the second argument, or the first of a resolver's own."""
+    rules = set()
+    for file in sorted((contract_compiler.ROOT / "codegen").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                place = {"add": 1, "_fault": 0}.get(node.func.attr)
+                told = node.args[place] if place is not None and len(node.args) > place else None
+                if isinstance(told, ast.Constant) and isinstance(told.value, str) and "-" in told.value:
+                    rules.add(told.value)
+    assert len(rules) >= 30
+    tested = Path(__file__).read_text()
+    assert [rule for rule in sorted(rules) if not re.search(rf'"{rule}[ "]|\b{rule}: ', tested)] == []
 
 
 @pytest.mark.parametrize("case", RESOURCES)

@@ -26,15 +26,15 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.rpc import code_pb2 as google_dot_rpc_dot_code__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n samovar/options/v1/options.proto\x12\x12samovar.options.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"&\n\x04Text\x12\x0e\n\x02ru\x18\x01 \x01(\tR\x02ru\x12\x0e\n\x02\x65n\x18\x02 \x01(\tR\x02\x65n\"\x90\x01\n\x06\x41\x63\x63\x65ss\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles\x12\x1a\n\x08services\x18\x03 \x03(\tR\x08services\x12<\n\nrate_class\x18\x04 \x01(\x0e\x32\x1d.samovar.options.v1.RateClassR\trateClass\"\xbe\x02\n\x04Rest\x12#\n\rrequest_types\x18\x01 \x03(\tR\x0crequestTypes\x12%\n\x0esuccess_status\x18\x02 \x01(\x05R\rsuccessStatus\x12\x1d\n\nno_content\x18\x03 \x01(\x08R\tnoContent\x12\x1d\n\ndata_field\x18\x04 \x01(\tR\tdataField\x12*\n\x11update_mask_field\x18\x05 \x01(\tR\x0fupdateMaskField\x12\x1a\n\x08location\x18\x06 \x01(\x08R\x08location\x12\x1f\n\x0bsigned_urls\x18\x07 \x01(\x08R\nsignedUrls\x12$\n\x0eif_match_field\x18\x08 \x01(\tR\x0cifMatchField\x12\x1d\n\netag_field\x18\t \x01(\tR\tetagField\"\"\n\x06\x45rrors\x12\x18\n\x07reasons\x18\x01 \x03(\tR\x07reasons\"y\n\x06Stream\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12!\n\x0cresume_field\x18\x02 \x01(\tR\x0bresumeField\x12\x19\n\x08id_field\x18\x03 \x01(\tR\x07idField\x12\x1d\n\ntime_field\x18\x04 \x01(\tR\ttimeField\"F\n\x0bStreamEvent\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12#\n\rsuperseded_by\x18\x02 \x01(\tR\x0csupersededBy\"M\n\x08Resource\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08id_field\x18\x02 \x01(\tR\x07idField\x12\x12\n\x04self\x18\x03 \x01(\tR\x04self\"6\n\x0cRelationship\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\"s\n\x05\x45vent\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1b\n\tkey_field\x18\x03 \x01(\tR\x08keyField\x12#\n\rsubject_field\x18\x04 \x01(\tR\x0csubjectField\"\xa7\x01\n\tErrorSpec\x12\x12\n\x04http\x18\x01 \x01(\x05R\x04http\x12$\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x10.google.rpc.CodeR\x04\x63ode\x12.\n\x05title\x18\x03 \x01(\x0b\x32\x18.samovar.options.v1.TextR\x05title\x12\x30\n\x06\x64\x65tail\x18\x04 \x01(\x0b\x32\x18.samovar.options.v1.TextR\x06\x64\x65tail*g\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRATE_CLASS_READ\x10\x01\x12\x14\n\x10RATE_CLASS_WRITE\x10\x02\x12\x13\n\x0fRATE_CLASS_NONE\x10\x03:T\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1a.samovar.options.v1.AccessR\x06\x61\x63\x63\x65ss:N\n\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xba\x8e\x03 \x01(\x0b\x32\x18.samovar.options.v1.RestR\x04rest:T\n\x06stream\x12\x1e.google.protobuf.MethodOptions\x18\xbb\x8e\x03 \x01(\x0b\x32\x1a.samovar.options.v1.StreamR\x06stream:T\n\x06\x65rrors\x12\x1e.google.protobuf.MethodOptions\x18\xbc\x8e\x03 \x01(\x0b\x32\x1a.samovar.options.v1.ErrorsR\x06\x65rrors:[\n\x08resource\x12\x1f.google.protobuf.MessageOptions\x18\xc3\x8e\x03 \x01(\x0b\x32\x1c.samovar.options.v1.ResourceR\x08resource:R\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xc4\x8e\x03 \x01(\x0b\x32\x19.samovar.options.v1.EventR\x05\x65vent:e\n\x0crelationship\x12\x1d.google.protobuf.FieldOptions\x18\xcd\x8e\x03 \x01(\x0b\x32 .samovar.options.v1.RelationshipR\x0crelationship:c\n\x0cstream_event\x12\x1d.google.protobuf.FieldOptions\x18\xce\x8e\x03 \x01(\x0b\x32\x1f.samovar.options.v1.StreamEventR\x0bstreamEvent::\n\x08not_null\x12\x1d.google.protobuf.FieldOptions\x18\xcf\x8e\x03 \x01(\x08R\x07notNull:X\n\x05\x65rror\x12!.google.protobuf.EnumValueOptions\x18\xd7\x8e\x03 \x01(\x0b\x32\x1d.samovar.options.v1.ErrorSpecR\x05\x65rrorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n samovar/options/v1/options.proto\x12\x12samovar.options.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"&\n\x04Text\x12\x0e\n\x02ru\x18\x01 \x01(\tR\x02ru\x12\x0e\n\x02\x65n\x18\x02 \x01(\tR\x02\x65n\"\x90\x01\n\x06\x41\x63\x63\x65ss\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles\x12\x1a\n\x08services\x18\x03 \x03(\tR\x08services\x12<\n\nrate_class\x18\x04 \x01(\x0e\x32\x1d.samovar.options.v1.RateClassR\trateClass\"\xbe\x02\n\x04Rest\x12#\n\rrequest_types\x18\x01 \x03(\tR\x0crequestTypes\x12%\n\x0esuccess_status\x18\x02 \x01(\x05R\rsuccessStatus\x12\x1d\n\nno_content\x18\x03 \x01(\x08R\tnoContent\x12\x1d\n\ndata_field\x18\x04 \x01(\tR\tdataField\x12*\n\x11update_mask_field\x18\x05 \x01(\tR\x0fupdateMaskField\x12\x1a\n\x08location\x18\x06 \x01(\x08R\x08location\x12\x1f\n\x0bsigned_urls\x18\x07 \x01(\x08R\nsignedUrls\x12$\n\x0eif_match_field\x18\x08 \x01(\tR\x0cifMatchField\x12\x1d\n\netag_field\x18\t \x01(\tR\tetagField\"\"\n\x06\x45rrors\x12\x18\n\x07reasons\x18\x01 \x03(\tR\x07reasons\"\xb0\x01\n\x06Stream\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12!\n\x0cresume_field\x18\x02 \x01(\tR\x0bresumeField\x12\x19\n\x08id_field\x18\x03 \x01(\tR\x07idField\x12\x1d\n\ntime_field\x18\x04 \x01(\tR\ttimeField\x12\x35\n\x05\x65vent\x18\x05 \x01(\x0b\x32\x1f.samovar.options.v1.StreamEventR\x05\x65vent\"F\n\x0bStreamEvent\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12#\n\rsuperseded_by\x18\x02 \x01(\tR\x0csupersededBy\"M\n\x08Resource\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08id_field\x18\x02 \x01(\tR\x07idField\x12\x12\n\x04self\x18\x03 \x01(\tR\x04self\"6\n\x0cRelationship\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\"s\n\x05\x45vent\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1b\n\tkey_field\x18\x03 \x01(\tR\x08keyField\x12#\n\rsubject_field\x18\x04 \x01(\tR\x0csubjectField\"\xa7\x01\n\tErrorSpec\x12\x12\n\x04http\x18\x01 \x01(\x05R\x04http\x12$\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x10.google.rpc.CodeR\x04\x63ode\x12.\n\x05title\x18\x03 \x01(\x0b\x32\x18.samovar.options.v1.TextR\x05title\x12\x30\n\x06\x64\x65tail\x18\x04 \x01(\x0b\x32\x18.samovar.options.v1.TextR\x06\x64\x65tail*g\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRATE_CLASS_READ\x10\x01\x12\x14\n\x10RATE_CLASS_WRITE\x10\x02\x12\x13\n\x0fRATE_CLASS_NONE\x10\x03:T\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1a.samovar.options.v1.AccessR\x06\x61\x63\x63\x65ss:N\n\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xba\x8e\x03 \x01(\x0b\x32\x18.samovar.options.v1.RestR\x04rest:T\n\x06stream\x12\x1e.google.protobuf.MethodOptions\x18\xbb\x8e\x03 \x01(\x0b\x32\x1a.samovar.options.v1.StreamR\x06stream:T\n\x06\x65rrors\x12\x1e.google.protobuf.MethodOptions\x18\xbc\x8e\x03 \x01(\x0b\x32\x1a.samovar.options.v1.ErrorsR\x06\x65rrors:[\n\x08resource\x12\x1f.google.protobuf.MessageOptions\x18\xc3\x8e\x03 \x01(\x0b\x32\x1c.samovar.options.v1.ResourceR\x08resource:R\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xc4\x8e\x03 \x01(\x0b\x32\x19.samovar.options.v1.EventR\x05\x65vent:e\n\x0crelationship\x12\x1d.google.protobuf.FieldOptions\x18\xcd\x8e\x03 \x01(\x0b\x32 .samovar.options.v1.RelationshipR\x0crelationship:c\n\x0cstream_event\x12\x1d.google.protobuf.FieldOptions\x18\xce\x8e\x03 \x01(\x0b\x32\x1f.samovar.options.v1.StreamEventR\x0bstreamEvent::\n\x08not_null\x12\x1d.google.protobuf.FieldOptions\x18\xcf\x8e\x03 \x01(\x08R\x07notNull:X\n\x05\x65rror\x12!.google.protobuf.EnumValueOptions\x18\xd7\x8e\x03 \x01(\x0b\x32\x1d.samovar.options.v1.ErrorSpecR\x05\x65rrorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'samovar.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RATECLASS']._serialized_start=1274
-  _globals['_RATECLASS']._serialized_end=1377
+  _globals['_RATECLASS']._serialized_start=1330
+  _globals['_RATECLASS']._serialized_end=1433
   _globals['_TEXT']._serialized_start=113
   _globals['_TEXT']._serialized_end=151
   _globals['_ACCESS']._serialized_start=154
@@ -43,16 +43,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REST']._serialized_end=619
   _globals['_ERRORS']._serialized_start=621
   _globals['_ERRORS']._serialized_end=655
-  _globals['_STREAM']._serialized_start=657
-  _globals['_STREAM']._serialized_end=778
-  _globals['_STREAMEVENT']._serialized_start=780
-  _globals['_STREAMEVENT']._serialized_end=850
-  _globals['_RESOURCE']._serialized_start=852
-  _globals['_RESOURCE']._serialized_end=929
-  _globals['_RELATIONSHIP']._serialized_start=931
-  _globals['_RELATIONSHIP']._serialized_end=985
-  _globals['_EVENT']._serialized_start=987
-  _globals['_EVENT']._serialized_end=1102
-  _globals['_ERRORSPEC']._serialized_start=1105
-  _globals['_ERRORSPEC']._serialized_end=1272
+  _globals['_STREAM']._serialized_start=658
+  _globals['_STREAM']._serialized_end=834
+  _globals['_STREAMEVENT']._serialized_start=836
+  _globals['_STREAMEVENT']._serialized_end=906
+  _globals['_RESOURCE']._serialized_start=908
+  _globals['_RESOURCE']._serialized_end=985
+  _globals['_RELATIONSHIP']._serialized_start=987
+  _globals['_RELATIONSHIP']._serialized_end=1041
+  _globals['_EVENT']._serialized_start=1043
+  _globals['_EVENT']._serialized_end=1158
+  _globals['_ERRORSPEC']._serialized_start=1161
+  _globals['_ERRORSPEC']._serialized_end=1328
 # @@protoc_insertion_point(module_scope)
