@@ -69,7 +69,7 @@ async def _create_database(dsn: str) -> None:
 
 
 async def _run(dsn: str, package: str, action: Callable[[Config], None]) -> None:
-    scripts = Path(str(importlib.resources.files(package))) / "migrations" / "versions"
+    scripts = Path(str(importlib.resources.files(package) / "migrations" / "versions"))
     if not scripts.is_dir():
         raise FileNotFoundError(f"{package} has no migrations: {scripts} does not exist")
     settings = {"lock_timeout": LOCK_TIMEOUT, "application_name": f"{package} migrate"}
