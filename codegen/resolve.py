@@ -22,7 +22,7 @@ from codegen.endpoints import (
 )
 from codegen.faults import Faults
 from codegen.model import Binding, Contract, Field, Kind, Location, Method
-from codegen.rules import check_method, check_names, check_reasons, check_resources, check_unique
+from codegen.rules import check_events, check_method, check_names, check_reasons, check_resources, check_unique
 
 _PATH = re.compile(r"(/([a-z0-9_.-]+|\{[a-z0-9_]+\}))+")
 _VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
@@ -54,6 +54,7 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
     check_names(endpoints, streams, faults)
     check_unique(endpoints, streams, faults)
     check_resources(contract, endpoints, faults)
+    check_events(contract, faults)
     return endpoints, streams
 
 

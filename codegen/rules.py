@@ -72,6 +72,26 @@ def check_unique(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint
             faults.add(method.location, "route-twice", f"{method.name}: {verb} {path} is {other.rpc}'s already")
 
 
+def check_events(contract: Contract, faults: Faults) -> None:
+    """An event has a name and a topic, and the fields that it is keyed and found by are there."""
+    types: dict[str, MessageType] = {}
+    for message in contract.messages.values():
+        event = message.event
+        if event is None or message.file not in contract.own_files:
+            continue
+        at, name = message.location, message.path
+        if not event.type or not event.topic:
+            faults.add(at, "event-type", f"{name}: an event has a type and a topic")
+        other = types.setdefault(event.type, message)
+        if other is not message:
+            faults.add(at, "event-type-twice", f"{name}: {event.type!r} is the type of {other.full_name} already")
+        for role, wanted in (("key_field", event.key_field), ("subject_field", event.subject_field)):
+            found = message.field(wanted)
+            if wanted and (found is None or found.repeated or found.kind not in PATH_KINDS):
+                text = f"{name}: {role} {wanted!r} is not a string or integer field of it"
+                faults.add(at, "event-field", text)
+
+
 def check_resources(contract: Contract, endpoints: Iterable[Endpoint], faults: Faults) -> None:
     shown = list(
         {endpoint.data.resource.full_name: endpoint.data.resource for endpoint in endpoints if endpoint.data}.values()
