@@ -40,7 +40,8 @@ def _files() -> Iterator[tuple[str, str]]:
 
 
 def _generation() -> list[str]:
-    """The arguments of the document's `./taskw gen`."""
+    """The arguments of the document's `./taskw gen`, which go to the generator as they are."""
+    assert "    cmd: python -m codegen.generate {{.CLI_ARGS}}\n" in (ROOT / "Taskfile.yml").read_text()
     (arguments,) = re.findall(r"^\./taskw gen -- (.+)$", DOCUMENT.read_text(), re.MULTILINE)
     return shlex.split(arguments)
 
