@@ -151,8 +151,10 @@ class StreamSession(ABC):
         self._ticking = self._loop.call_later(self._limits.ping_seconds, self._on_tick)
 
     def _on_tick(self) -> None:
-        self._schedule_tick()
-        self._tick()
+        # A group at its end takes no tasks any more, and that end comes before the timer is cancelled.
+        if not self._ended.done():
+            self._schedule_tick()
+            self._tick()
 
     def _cancel_tick(self) -> None:
         if self._ticking is not None:

@@ -198,6 +198,7 @@ def test_among_the_platforms_protos_it_becomes_a_part_of_the_platforms_gateway(f
     assert "rest/reviews/v1/reviews.py" in files
 
 
+@pytest.mark.timeout(300)
 async def test_the_example_is_a_service_with_rest_streams_events_and_documents(reviews: Reviews, folder: Path) -> None:
     """One platform for all of it: starting one takes seconds."""
     await _rest(reviews)

@@ -211,3 +211,18 @@ async def test_a_parameter_that_the_method_does_not_have_is_refused_by_name(rig:
     async with following(rig, query="?colour=blue&last_event_id=1-1") as answer:
         assert answer.status == 400
         assert (await answer.json(content_type=None))["errors"][0]["source"] == {"parameter": "colour"}
+
+
+@both
+async def test_a_sign_of_life_at_the_moment_of_the_end_does_no_harm(media_type, caplog):
+    """Signs of life all the time, and streams that end in the middle of them."""
+    async with gateway_rig(limits=replace(SMALL_LIMITS, ping_seconds=0.0005)) as rig:
+        for _ in range(20):
+            async with following(rig, media_type) as answer:
+                rig.download.events.put_nowait(None)
+                assert (await next_event(answer))[0]["event_type"] == "stream.end"
+            socket = await rig.connect()
+            rig.download.events.put_nowait(None)
+            assert (await soon(socket.receive_json()))["event_type"] == "stream.end"
+            await socket.close()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
