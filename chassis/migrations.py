@@ -68,10 +68,16 @@ async def _create_database(dsn: str) -> None:
         await connection.close()
 
 
-async def _run(dsn: str, package: str, action: Callable[[Config], None]) -> None:
-    scripts = Path(str(importlib.resources.files(package))) / "migrations" / "versions"
+def _scripts_of(package: str) -> Path:
+    # Joined before it becomes a path: a package without an __init__ has several folders until one is asked for.
+    scripts = Path(str(importlib.resources.files(package) / "migrations" / "versions"))
     if not scripts.is_dir():
         raise FileNotFoundError(f"{package} has no migrations: {scripts} does not exist")
+    return scripts
+
+
+async def _run(dsn: str, package: str, action: Callable[[Config], None]) -> None:
+    scripts = _scripts_of(package)
     settings = {"lock_timeout": LOCK_TIMEOUT, "application_name": f"{package} migrate"}
     engine = create_async_engine(
         engine_url(dsn),

@@ -1,22 +1,26 @@
-"""The registry of error reasons, read from the options of samovar.errors.v1.ErrorReason: codes and texts of each.
+"""The registry of error reasons: codes and texts of each, read from the `error` option of enum values. Those of
+samovar.errors.v1.ErrorReason are every program's; a service adds its own by an enum in its proto file or in one that this imports.
 
 Called by chassis.error_wire and by the gateway's one place that writes errors.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import EnumDescriptor, FileDescriptor
+from google.protobuf.descriptor_pb2 import EnumValueOptions
 from samovar.errors.v1 import errors_pb2
 from samovar.options.v1 import options_pb2
 
-PREFIX = "ERROR_REASON_"
 FALLBACK = "INTERNAL_ERROR"
 ABSENT = "—"
 """What a text shows for a member that the error does not carry."""
 
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -31,25 +35,60 @@ class ReasonSpec:
     detail: Mapping[str, str]
 
 
-def _read() -> dict[str, ReasonSpec]:
+def reason_name(enum: str, value: str) -> str:
+    """The reason that an enum's value stands for: `REVIEW_NOT_FOUND` of `ERROR_REASON_REVIEW_NOT_FOUND` in `ErrorReason`."""
+    return value.removeprefix(f"{_HUMP.sub('_', enum).upper()}_")
+
+
+def read_spec(options: EnumValueOptions) -> ReasonSpec | None:
+    """What the option of an enum value says; None when the value is no error reason."""
     # The generated stubs say less of an extension than its type.
     extension: Any = options_pb2.error
-    specs = {}
-    for value in errors_pb2.ErrorReason.DESCRIPTOR.values:
-        options = value.GetOptions()
-        if not options.HasExtension(extension):
+    if not options.HasExtension(extension):
+        return None
+    error = options.Extensions[extension]
+    return ReasonSpec(
+        http=error.http,
+        code=_CODES.get(error.code, grpc.StatusCode.UNKNOWN),
+        title={"ru": error.title.ru, "en": error.title.en},
+        detail={"ru": error.detail.ru, "en": error.detail.en},
+    )
+
+
+def _of_enum(enum: EnumDescriptor) -> Iterator[tuple[str, ReasonSpec]]:
+    for value in enum.values:
+        found = read_spec(value.GetOptions())
+        if found is not None:
+            yield reason_name(enum.name, value.name), found
+
+
+_known: dict[str, ReasonSpec] = dict(_of_enum(errors_pb2.ErrorReason.DESCRIPTOR))
+REASONS: Mapping[str, ReasonSpec] = _known
+
+
+def learn_reasons(services: Iterable[str]) -> None:
+    """Adds the reasons of the proto files that declare these services (full names), and of the files that those import. Called
+    where a program opens its server, and where the gateway opens its backends. A reason that is known stays what it is.
+    """
+    pool = descriptor_pool.Default()
+    files: dict[str, FileDescriptor] = {}
+    for service in services:
+        try:
+            _add_files(pool.FindServiceByName(service).file, files)
+        except KeyError:
+            # Nothing generated of it is loaded, so nothing of it can be said.
             continue
-        error = options.Extensions[extension]
-        specs[value.name.removeprefix(PREFIX)] = ReasonSpec(
-            http=error.http,
-            code=_CODES[error.code],
-            title={"ru": error.title.ru, "en": error.title.en},
-            detail={"ru": error.detail.ru, "en": error.detail.en},
-        )
-    return specs
+    for file in files.values():
+        for enum in file.enum_types_by_name.values():
+            for name, found in _of_enum(enum):
+                _known.setdefault(name, found)
 
 
-REASONS: Mapping[str, ReasonSpec] = _read()
+def _add_files(file: FileDescriptor, files: dict[str, FileDescriptor]) -> None:
+    if file.name not in files:
+        files[file.name] = file
+        for imported in file.dependencies:
+            _add_files(imported, files)
 
 
 def spec(reason: str) -> ReasonSpec:

@@ -20,6 +20,7 @@ from chassis.access import access_of
 from chassis.background import background
 from chassis.interceptors import ServerPipeline
 from chassis.readiness import Readiness
+from chassis.reasons import learn_reasons
 from chassis.tls import Tls
 from chassis.tokens import TokenVerifier
 from chassis.validation import compile_rules
@@ -135,6 +136,7 @@ async def serve(
         OSError: the port cannot be had.
     """
     compile_rules(services)
+    learn_reasons(services)
     _warn_of_unreachable(services)
     pipeline = ServerPipeline(service=name, verifier=verifier, service_verifier=service_verifier)
     server = grpc.aio.server(interceptors=[pipeline], options=_options(workers))

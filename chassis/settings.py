@@ -6,8 +6,9 @@ environment. Contract: section 8.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import yaml  # type: ignore[import-untyped]
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -30,6 +31,13 @@ Settings = TypeVar("Settings", bound="ProgramSettings")
 class _Environment(EnvSettingsSource):
     """Leaves a value that is not the JSON it should be to validation, so that all problems come out together."""
 
+    def __call__(self) -> dict[str, Any]:
+        is_open = _opener(self.settings_cls)
+        return {
+            **{name.lower(): value for name, value in os.environ.items() if value and is_open(name)},
+            **super().__call__(),
+        }
+
     def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:  # noqa: FBT001  the base class's signature
         try:
             return super().prepare_field_value(field_name, field, value, value_is_complex)
@@ -39,6 +47,9 @@ class _Environment(EnvSettingsSource):
 
 class ProgramSettings(BaseSettings):
     """What every program can be told. An attribute's name in capitals is the setting's name."""
+
+    open_suffix: ClassVar[str] = ""
+    """Settings whose names in lower case end so are read beside the fields; the class finds them in a validator "before"."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -110,8 +121,17 @@ def _config_file(settings_cls: type[BaseSettings]) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise BadConfigFileError(f"{name} is not a map of settings")
-    known = settings_cls.model_fields
-    return {str(key).lower(): value for key, value in content.items() if str(key).lower() in known}
+    known, is_open = settings_cls.model_fields, _opener(settings_cls)
+    return {str(key).lower(): value for key, value in content.items() if str(key).lower() in known or is_open(str(key))}
+
+
+def _opener(settings_cls: type[BaseSettings]) -> Callable[[str], bool]:
+    suffix = settings_cls.open_suffix if issubclass(settings_cls, ProgramSettings) else ""
+    return lambda name: bool(suffix) and name.lower().endswith(suffix)
+
+
+class Problems(ValueError):
+    """What a validator of one field has to say of other settings: one line each, which begins with the setting's name."""
 
 
 def read_settings(cls: type[Settings]) -> Settings:
@@ -149,7 +169,7 @@ def load_settings(cls: type[Settings]) -> Settings:
 
 def _lines(problem: ErrorDetails) -> list[str]:
     text = problem["msg"].removeprefix("Value error, ")
-    if not problem["loc"]:
+    if not problem["loc"] or isinstance(problem.get("ctx", {}).get("error"), Problems):
         # A rule over several settings names them itself.
         return text.splitlines()
     head, *rest = problem["loc"]

@@ -279,10 +279,10 @@ def _streams(old: Image, new: Image) -> Iterator[Breakage]:
             continue
         if was.resume_field is not None and now.resume_field is None:
             yield Breakage(now.method.file, about, "cannot be resumed any more")
-        types = {option.type for option in now.options.values()}
-        for option in was.options.values():
-            if option.type not in types:
-                yield Breakage(now.method.file, about, f"event {option.type!r} does not come any more")
+        types = {event.option.type for event in now.events}
+        for event in was.events:
+            if event.option.type not in types:
+                yield Breakage(now.method.file, about, f"event {event.option.type!r} does not come any more")
 
 
 def _events(old: Image, new: Image) -> Iterator[Breakage]:

@@ -7,7 +7,6 @@ gateway serves it at /api/v1/asyncapi.json.
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from samovar.options.v1 import options_pb2
 
@@ -21,13 +20,17 @@ _TEXT: Json = {"type": "string"}
 _DATE_TIME: Json = {"type": "string", "format": "date-time"}
 
 INFO: Json = {
-    "title": "Samovar",
     "version": "v1",
     "description": (
         "WebSockets of the gateway and events of the platform, generated from the protos. REST is described in "
         "`/api/v1/openapi.json`."
     ),
 }
+
+_OTHER_FORMS = (
+    "The same events come as Server-Sent Events (`Accept: text/event-stream`; `id`, `event`, the envelope as `data`; resumed "
+    "by `Last-Event-ID`) and as lines of JSON (`Accept: application/x-ndjson`; an envelope a line, an empty line now and then)."
+)
 
 _AUTH_TOKEN = "auth.token"  # noqa: S105  an event's name
 _ERROR_PAYLOAD: Json = {
@@ -58,12 +61,12 @@ _END_PAYLOAD: Json = {
 
 
 def emit_asyncapi(
-    contract: Contract, endpoints: Sequence[Endpoint], streams: Sequence[StreamEndpoint], root: str
+    contract: Contract, endpoints: Sequence[Endpoint], streams: Sequence[StreamEndpoint], root: str, title: str
 ) -> tuple[str, str]:
     """Path and text of the document."""
     methods = [one.method for one in endpoints] + [one.method for one in streams]
     served = {method.service.partition(".")[0] for method in methods}
-    document = _Document(contract, frozenset(served)).of(streams)
+    document = _Document(contract, frozenset(served)).of(streams, title)
     return f"{root.replace('.', '/')}/asyncapi.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -79,7 +82,7 @@ class _Document:
         self._channels: dict[str, Json] = {}
         self._operations: dict[str, Json] = {}
 
-    def of(self, streams: Sequence[StreamEndpoint]) -> Json:
+    def of(self, streams: Sequence[StreamEndpoint], title: str) -> Json:
         for stream in streams:
             self._socket(stream)
         topics: dict[str, list[MessageType]] = {}
@@ -91,7 +94,7 @@ class _Document:
             self._topic(topic, topics[topic])
         return {
             "asyncapi": "3.0.0",
-            "info": INFO,
+            "info": {"title": title, **INFO},
             "defaultContentType": "application/json",
             "channels": self._channels,
             "operations": self._operations,
@@ -107,7 +110,7 @@ class _Document:
     def _socket(self, stream: StreamEndpoint) -> None:
         method, access = stream.method, stream.method.access or options_pb2.Access()
         name = f"{method.service}.{method.name}"
-        sent = {stream.options[one.name].type: key for one, key in self._stream_events(stream)}
+        sent = dict(self._stream_events(stream))
         sent |= {
             "stream.end": self._control("stream.end", "The stream ended, and it is nobody's error.", _END_PAYLOAD),
             "stream.error": self._control("stream.error", "The stream ended with an error.", _ERROR_PAYLOAD),
@@ -116,21 +119,28 @@ class _Document:
         if not access.public:
             said = "The first message of a client that brought no token with its handshake."
             received = {_AUTH_TOKEN: self._control(_AUTH_TOKEN, said, _TOKEN_PAYLOAD, sent_by_client=True)}
-        self._channel(name, stream.path, method.comment, {**sent, **received})
-        self._channels[name]["bindings"] = {
-            "ws": _handshake(is_resumable=stream.resume_field is not None, access=access)
-        }
+        self._channel(name, stream.path, f"{method.comment} {_OTHER_FORMS}".lstrip(), {**sent, **received})
+        if stream.path_fields:
+            parameters = {one.name: _described_parameter(one.comment) for one in stream.path_fields}
+            self._channels[name]["parameters"] = parameters
+        handshake = _handshake(is_resumable=stream.resume_field is not None, access=access)
+        for one in stream.query_fields:
+            schema = {**self._schemas.value(one, Form.REQUEST)}
+            handshake["query"]["properties"][one.name] = (
+                {**schema, "description": one.comment} if one.comment and "$ref" not in schema else schema
+            )
+        self._channels[name]["bindings"] = {"ws": handshake}
         roles = ", ".join(f"`{role}`" for role in access.roles)
         said = f"For users with one of the roles: {roles}." if roles else ""
         self._operation(name, "send", list(sent), said)
         if received:
             self._operation(name, "receive", list(received), said)
 
-    def _stream_events(self, stream: StreamEndpoint) -> Iterator[tuple[Any, str]]:
+    def _stream_events(self, stream: StreamEndpoint) -> Iterator[tuple[str, str]]:
         for one in stream.events:
-            payload, option = stream.payloads[one.name], stream.options[one.name]
+            payload, option = one.payload, one.option
             key = f"{stream.method.service}.{stream.method.name}.{option.type}"
-            said = one.comment or payload.comment
+            said = one.comment
             if option.superseded_by:
                 said += f" Not sent when a newer one with the same `{option.superseded_by}` is ready."
             self._messages[key] = self._message(
@@ -140,7 +150,7 @@ class _Document:
                 value = self._examples.members(payload.fields, Form.ANSWER)
                 example = {"event_type": option.type, "id": "0-1", "timestamp": _TIME, "payload": value}
                 self._messages[key]["examples"] = [{"name": option.type, "payload": example}]
-            yield one, key
+            yield option.type, key
 
     def _control(self, event_type: str, said: str, payload: Json, *, sent_by_client: bool = False) -> str:
         envelope = _envelope(event_type, payload)
@@ -196,11 +206,15 @@ def _envelope(event_type: str, payload: Json) -> Json:
         "required": ["event_type", "id", "timestamp", "payload"],
         "properties": {
             "event_type": {"type": "string", "const": event_type},
-            "id": {"type": "string", "description": "For `last_event_id`."},
+            "id": {"type": "string", "description": "For `last_event_id`; empty when there is nothing to resume."},
             "timestamp": _DATE_TIME,
             "payload": payload,
         },
     }
+
+
+def _described_parameter(comment: str) -> Json:
+    return {"description": comment} if comment else {}
 
 
 def _handshake(*, is_resumable: bool, access: options_pb2.Access) -> Json:

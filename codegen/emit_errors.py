@@ -1,14 +1,12 @@
-"""Writes docs/errors.md: every error code of the platform with its statuses and texts. Run by codegen.generate, with the classes
-just generated: `python -m codegen.emit_errors` prints the page.
-"""
+"""Writes docs/errors.md: every error code of the contract with its statuses and texts."""
 
 from collections.abc import Iterator, Mapping
 
-from chassis.reasons import REASONS, ReasonSpec
+from chassis.reasons import ReasonSpec
 
 _HEAD = """# Error codes
 
-Generated from `proto/samovar/errors/v1/errors.proto` by `./taskw gen`; do not edit.
+Generated from the enums of error reasons in the protos (`proto/samovar/errors/v1/errors.proto`) by `./taskw gen`; do not edit.
 
 Every error of the platform carries one of these codes: over REST as `code` of a JSON:API error object, over gRPC as `reason` of
 `google.rpc.ErrorInfo`, on a WebSocket in `stream.error`. Programs go by the code; texts are for people, Russian unless
@@ -38,7 +36,3 @@ def _section(code: str, reason: ReasonSpec) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    print(errors_page(REASONS), end="")

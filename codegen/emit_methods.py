@@ -1,10 +1,10 @@
 """Writes what the table of routes points to: decode and encode of each REST binding, request and event of each stream."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from codegen.emit_readers import KNOWN_FILLERS, emit_members, fill_statements
+from codegen.emit_readers import KNOWN_FILLERS, emit_members, emit_names, fill_statements
 from codegen.emit_writers import emit_linkage
-from codegen.endpoints import WRAPPED_KINDS, Endpoint, StreamEndpoint
+from codegen.endpoints import WRAPPED_KINDS, Endpoint, StreamedMember, StreamEndpoint
 from codegen.model import Field, Kind
 from codegen.module_names import ModuleNames
 from codegen.python_source import assign, attribute, fit, text
@@ -45,12 +45,15 @@ def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
         f"problems: list[{names.shape('Problem')}]",
     ]
     request = names.message_class(endpoint.request)
+    query = _query(
+        name, endpoint.query_fields, names, sort_field=endpoint.sort_field, is_spelled=bool(endpoint.spellings)
+    )
     yield [
         *fit(f"def decode_{name}(", arguments, f") -> {request}:"),
         f'    """{endpoint.verb} {endpoint.path}"""',
         f"    message = {request}()",
         *(f"    {_path_field(one, names)}" for one in endpoint.path_fields),
-        *(f"    {line}" for line in _query(endpoint, names)),
+        *(f"    {line}" for line in query),
         *(f"    {line}" for line in _body(endpoint, names)),
         "    return message",
     ]
@@ -58,10 +61,9 @@ def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
 
 def _known_parameters(endpoint: Endpoint) -> list[str]:
     """`<METHOD>_QUERY`, the names of parameters, and `<METHOD>_SPELLINGS`, JSON:API's other names of them."""
-    once = [text(one.name) for one in endpoint.query_fields if not one.repeated]
-    once += ['"sort"'] if endpoint.sort_field is not None and '"sort"' not in once else []
-    constant = f"{endpoint.name.upper()}_QUERY"
-    lines = fit(f"{constant} = frozenset({{", once, "})") if once else [f"{constant} = frozenset[str]()"]
+    once = [one.name for one in endpoint.query_fields if not one.repeated]
+    once += ["sort"] if endpoint.sort_field is not None and "sort" not in once else []
+    lines = emit_names(f"{endpoint.name.upper()}_QUERY", once)
     if endpoint.spellings:
         spelled = [f"{text(spelling)}: {text(name)}" for spelling, name in endpoint.spellings.items()]
         lines += fit(f"{endpoint.name.upper()}_SPELLINGS: dict[str, str] = {{", spelled, "}")
@@ -127,39 +129,60 @@ def _tag(endpoint: Endpoint, resource: str) -> str:
     return f", tag={value if one.kind is Kind.STRING else f'str({value})'}"
 
 
-def emit_stream_request(stream: StreamEndpoint, names: ModuleNames) -> list[str]:
-    """`request_<method>(last_event_id)`."""
-    request = names.message_class(stream.request)
-    if stream.resume_field is None:
-        return [f"def request_{stream.name}(_last_event_id: str | None) -> {request}:", f"    return {request}()"]
-    return [
-        f"def request_{stream.name}(last_event_id: str | None) -> {request}:",
-        f"    message = {request}()",
-        "    if last_event_id is not None:",
-        f"        {assign('message', stream.resume_field.name, 'last_event_id')}",
-        "    return message",
+def emit_stream_request(stream: StreamEndpoint, names: ModuleNames) -> Iterator[list[str]]:
+    """`request_<method>(path, query, last_event_id, problems)` and the set of names it knows."""
+    if stream.query_fields:
+        yield emit_names(f"{stream.name.upper()}_QUERY", [one.name for one in stream.query_fields if not one.repeated])
+    request, resume = names.message_class(stream.request), stream.resume_field
+    arguments = [
+        f"{'path' if stream.path_fields else '_path'}: {names.imports.use('collections.abc', 'Mapping')}[str, str]",
+        f"query: {names.shape('Query')}",
+        f"{'last_event_id' if resume else '_last_event_id'}: str | None",
+        f"problems: list[{names.shape('Problem')}]",
     ]
+    lines = [
+        *fit(f"def request_{stream.name}(", arguments, f") -> {request}:"),
+        f"    message = {request}()",
+        *(f"    {_path_field(one, names)}" for one in stream.path_fields),
+        *(f"    {line}" for line in _query(stream.name, stream.query_fields, names)),
+    ]
+    if resume is not None:
+        assigned = assign("message", resume.name, "last_event_id")
+        lines += ["    if last_event_id is not None:", f"        {assigned}"]
+    yield [*lines, "    return message"]
 
 
 def emit_stream_event(stream: StreamEndpoint, names: ModuleNames) -> list[str]:
     """`event_<method>(message)`: one event as the envelope wants it."""
     event = names.shape("StreamedEvent")
-    event_id = attribute("message", stream.id_field.name)
-    time = f"{names.runtime('timestamp_text')}({attribute('message', stream.time_field.name)})"
+    event_id = attribute("message", stream.id_field.name) if stream.id_field else '""'
+    time = "None"
+    if stream.time_field is not None:
+        time = f"{names.runtime('timestamp_text')}({attribute('message', stream.time_field.name)})"
     lines = [
         f"def event_{stream.name}(message: {names.message_class(stream.response)}) -> {event}:",
         f'    """One event of {stream.path}."""',
-        f'    match message.WhichOneof("{stream.events[0].oneof}"):',
     ]
+    first = stream.events[0].field
+    if first is None:
+        return [*lines, *_event(stream.events[0], event, "message", event_id, time, names, " " * 4)]
+    lines.append(f'    match message.WhichOneof("{first.oneof}"):')
     for one in stream.events:
-        payload, option = attribute("message", one.name), stream.options[one.name]
-        written = f"{names.object_writer(stream.payloads[one.name])}({payload})"
-        key = option.superseded_by
-        supersedes = f'f"{option.type}:{{{attribute(payload, key)}}}"' if key else "None"
-        lines.append(f'        case "{one.name}":')
-        lines += fit(f"return {event}(", [text(option.type), event_id, time, written, supersedes], ")", " " * 12)
+        assert one.field is not None  # noqa: S101  # the first one has it, so all have
+        lines.append(f'        case "{one.field.name}":')
+        payload = attribute("message", one.field.name)
+        lines += _event(one, event, payload, event_id, time, names, " " * 12)
     unknown = names.runtime("UNKNOWN_EVENT")
     return [*lines, "        case _:", f"            return {event}({unknown}, {event_id}, {time}, None, None)"]
+
+
+def _event(
+    one: StreamedMember, event: str, payload: str, event_id: str, time: str, names: ModuleNames, indent: str
+) -> list[str]:
+    written = f"{names.object_writer(one.payload)}({payload})"
+    key = one.option.superseded_by
+    supersedes = f'f"{one.option.type}:{{{attribute(payload, key)}}}"' if key else "None"
+    return fit(f"return {event}(", [text(one.option.type), event_id, time, written, supersedes], ")", indent)
 
 
 def _path_field(one: Field, names: ModuleNames) -> str:
@@ -176,29 +199,25 @@ def _range(kind: Kind, names: ModuleNames) -> tuple[str, str]:
     return names.runtime(lowest) if lowest else "0", names.runtime(highest)
 
 
-def _query(endpoint: Endpoint, names: ModuleNames) -> list[str]:
+def _query(
+    name: str, fields: Sequence[Field], names: ModuleNames, *, sort_field: Field | None = None, is_spelled: bool = False
+) -> list[str]:
     parameters = names.runtime("Parameters")
-    if not endpoint.query_fields:
+    if not fields:
         return ["if query:", f"    {parameters}(query, problems)"]
-    lists = [text(one.name) for one in endpoint.query_fields if one.repeated and not _is_sort(one, endpoint)]
-    options = ["query", "problems", f"names={endpoint.name.upper()}_QUERY"]
+    # What only JSON:API's `sort` names has no parameter of its own.
+    fields = [one for one in fields if not (one is sort_field and one.name == "sort")]
+    lists = [text(one.name) for one in fields if one.repeated]
+    options = ["query", "problems", f"names={name.upper()}_QUERY"]
     options += [f"lists=frozenset({{{', '.join(lists)}}})"] if lists else []
-    options += [f"spellings={endpoint.name.upper()}_SPELLINGS"] if endpoint.spellings else []
+    options += [f"spellings={name.upper()}_SPELLINGS"] if is_spelled else []
     lines = ["if query:", *fit(f"given = {parameters}(", options, ")", "    ")]
-    for one in endpoint.query_fields:
-        if _is_sort(one, endpoint):
-            continue
+    for one in fields:
         lines += [f"    if {text(one.name)} in given:", f"        {_parameter(one, names)}"]
-    return [*lines, *_sort(endpoint, names)]
+    return [*lines, *_sort(sort_field, names)]
 
 
-def _is_sort(one: Field, endpoint: Endpoint) -> bool:
-    """Whether the field has no parameter of its own beside JSON:API's."""
-    return one is endpoint.sort_field and one.name == "sort"
-
-
-def _sort(endpoint: Endpoint, names: ModuleNames) -> list[str]:
-    one = endpoint.sort_field
+def _sort(one: Field | None, names: ModuleNames) -> list[str]:
     if one is None:
         return []
     keys, target = names.sort_keys(one.type_name), attribute("message", one.name)

@@ -20,9 +20,9 @@ from codegen.operation_errors import codes_by_status
 from codegen.operation_headers import not_modified, request_headers, success_headers
 
 
-def emit_openapi(contract: Contract, endpoints: Sequence[Endpoint], root: str) -> tuple[str, str]:
+def emit_openapi(contract: Contract, endpoints: Sequence[Endpoint], root: str, title: str) -> tuple[str, str]:
     """Path and text of the document."""
-    document = _Document(contract).of(endpoints)
+    document = _Document(contract).of(endpoints, title)
     return f"{root.replace('.', '/')}/openapi.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -31,6 +31,7 @@ class _Document:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._reasons = contract.reasons
         self._schemas = Schemas(contract)
         self._examples = Examples(contract)
         self._responses: dict[str, Json] = {}
@@ -38,7 +39,7 @@ class _Document:
         self._codes: set[str] = set()
         self._endpoints: Sequence[Endpoint] = ()
 
-    def of(self, endpoints: Sequence[Endpoint]) -> Json:
+    def of(self, endpoints: Sequence[Endpoint], title: str) -> Json:
         self._endpoints = endpoints
         paths: dict[str, Json] = {}
         for endpoint in endpoints:
@@ -47,7 +48,7 @@ class _Document:
         services = dict.fromkeys(endpoint.method.service for endpoint in endpoints)
         return {
             "openapi": "3.1.0",
-            "info": parts.INFO,
+            "info": {"title": title, **parts.INFO},
             "servers": [{"url": "/"}],
             "tags": [_described({"name": name}, self._contract.services.get(name, "")) for name in sorted(services)],
             "paths": dict(sorted(paths.items())),
@@ -55,7 +56,7 @@ class _Document:
                 "schemas": dict(sorted(self._schemas.components.items())),
                 "responses": dict(sorted(self._responses.items())),
                 "parameters": dict(sorted(self._parameters.items())),
-                "examples": {code: parts.error_example(code) for code in sorted(self._codes)},
+                "examples": {code: parts.error_example(code, self._reasons[code]) for code in sorted(self._codes)},
                 "headers": parts.HEADERS,
                 "securitySchemes": parts.SECURITY_SCHEMES,
             },
@@ -80,7 +81,10 @@ class _Document:
         operation["responses"] = {
             str(endpoint.success_status): self._success(endpoint),
             **not_modified(endpoint),
-            **{str(status): self._failure(status, codes) for status, codes in codes_by_status(endpoint).items()},
+            **{
+                str(status): self._failure(status, codes)
+                for status, codes in codes_by_status(endpoint, self._reasons).items()
+            },
         }
         return operation
 
@@ -341,7 +345,7 @@ class _Document:
         name = f"{status}-{'-'.join(codes)}"
         self._codes.update(codes)
         if name not in self._responses:
-            self._responses[name] = parts.error_response(status, codes)
+            self._responses[name] = parts.error_response(status, {code: self._reasons[code] for code in codes})
         return {"$ref": f"#/components/responses/{name}"}
 
 

@@ -33,8 +33,13 @@ _READERS = {
 
 def emit_members(name: str, fields: Iterable[Field]) -> list[str]:
     """`<NAME>_MEMBERS`: what an object may name."""
-    constant, names = f"{name.upper()}_MEMBERS", [text(one.name) for one in fields]
-    return fit(f"{constant} = frozenset({{", names, "})") if names else [f"{constant} = frozenset[str]()"]
+    return emit_names(f"{name.upper()}_MEMBERS", [one.name for one in fields])
+
+
+def emit_names(constant: str, names: Iterable[str]) -> list[str]:
+    """A set of names."""
+    quoted = [text(name) for name in names]
+    return fit(f"{constant} = frozenset({{", quoted, "})") if quoted else [f"{constant} = frozenset[str]()"]
 
 
 def emit_fill(message: MessageType, names: ModuleNames) -> list[str]:

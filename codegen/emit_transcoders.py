@@ -77,7 +77,7 @@ def _methods(everything: Sequence[Endpoint], names: ModuleNames) -> Iterator[lis
 
 def _streams(streams: Iterable[StreamEndpoint], names: ModuleNames) -> Iterator[list[str]]:
     for stream in streams:
-        yield emit_stream_request(stream, names)
+        yield from emit_stream_request(stream, names)
         yield emit_stream_event(stream, names)
 
 

@@ -167,20 +167,33 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamedMember:
+    """One event of a stream: a member of the response's oneof, or (`field` None) the response itself."""
+
+    field: Field | None
+    payload: MessageType
+    option: options_pb2.StreamEvent
+
+    @property
+    def comment(self) -> str:
+        return (self.field.comment if self.field is not None else "") or self.payload.comment
+
+
+@dataclass(frozen=True, slots=True)
 class StreamEndpoint:
-    """One WebSocket over a server-streaming method."""
+    """One address over a server-streaming method."""
 
     method: Method
     name: str
     path: str
     request: MessageType
     response: MessageType
+    path_fields: tuple[Field, ...]
+    query_fields: tuple[Field, ...]
     resume_field: Field | None
-    id_field: Field
-    time_field: Field
-    events: tuple[Field, ...]
-    payloads: Mapping[str, MessageType]
-    options: Mapping[str, options_pb2.StreamEvent]
+    id_field: Field | None
+    time_field: Field | None
+    events: tuple[StreamedMember, ...]
 
 
 def path_parameters(path: str) -> tuple[str, ...]:

@@ -1,24 +1,53 @@
-"""Runs protoc and every plugin over proto/ and lays the result down as gen/, and docs/errors.md beside it. Called by
-`./taskw gen` and `./taskw gen:check`.
+"""Runs protoc and every plugin over a folder of protos and lays the result down. Called by `./taskw gen` and `./taskw gen:check`.
 
-`python -m codegen.generate` replaces them; with `--check` it leaves them alone and fails when fresh ones would differ.
+`python -m codegen.generate` turns proto/ into gen/, docs/errors.md and docs/options.md; with `--check` it leaves them alone and
+fails when fresh ones would differ. With `--proto FOLDER --out FOLDER` it does the same for a contract of one's own, whose files
+import ours (`samovar/…`), google's and buf's by their names; without the typed client, which only ours has.
 """
 
+import argparse
 import filecmp
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import grpc_tools  # type: ignore[import-untyped]
+
 ROOT = Path(__file__).resolve().parent.parent
+PROTO = ROOT / "proto"
 GEN = ROOT / "gen"
-ERRORS = ROOT / "docs" / "errors.md"
-OWN = ("samovar", "library", "download", "catalog", "content", "payment", "account")
+DOCS = ROOT / "docs"
+THIRD_PARTY = "third_party"
+INCLUDES = (PROTO, PROTO / THIRD_PARTY, Path(grpc_tools.__file__).parent / "_proto")
 GENERATED_THIRD_PARTY = ("buf/validate/validate.proto",)
 HEADER = "Generated from proto/ by `./taskw gen`. Do not edit.\n"
+MARK = "README.md"
+"""The file that holds the header: a folder with it is ours to replace."""
+PAGES = "pages"
+DEFAULT_PACKAGE = "rest"
+DEFAULT_TITLE = "Samovar"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to generate: the protos below `proto` into `out`, pages for people into `docs` (None = no pages)."""
+
+    proto: Path = PROTO
+    out: Path = GEN
+    docs: Path | None = DOCS
+    package: str = DEFAULT_PACKAGE
+    title: str = DEFAULT_TITLE
+
+    @property
+    def is_ours(self) -> bool:
+        return self.proto == PROTO
 
 
 def tool(name: str) -> str:
@@ -37,18 +66,22 @@ def run(*command: str) -> None:
         sys.exit(f"{result.stdout}{result.stderr}".strip() or f"{command[0]} failed with {result.returncode}")
 
 
-def _own_files() -> list[str]:
-    proto = ROOT / "proto"
-    return sorted(str(path.relative_to(proto)) for top in OWN for path in (proto / top).rglob("*.proto"))
+def own_files(proto: Path) -> list[str]:
+    """Every proto below the folder, by its name in imports; what is vendored in `third_party` is not the contract's own."""
+    names = (path.relative_to(proto) for path in proto.rglob("*.proto"))
+    return sorted(name.as_posix() for name in names if name.parts[0] != THIRD_PARTY)
 
 
-def generate(into: Path) -> None:
-    """Writes a whole generated tree below `into`, which must exist and be empty."""
+def generate(job: Job, into: Path) -> None:
+    """Writes a whole generated tree below `into`, which must exist and be empty; pages below its folder `pages`."""
+    own = own_files(job.proto)
+    if not own:
+        sys.exit(f"{job.proto} has no .proto files")
     image = into / "image.binpb"
-    run(tool("buf"), "build", "-o", str(image))
-    descriptors = f"--descriptor_set_in={image}"
-    protoc = (sys.executable, "-m", "grpc_tools.protoc", descriptors)
-    own = _own_files()
+    includes = [f"-I{folder}" for folder in dict.fromkeys((job.proto, *INCLUDES))]
+    compiler = (sys.executable, "-m", "grpc_tools.protoc")
+    run(*compiler, *includes, "--include_imports", "--include_source_info", f"--descriptor_set_out={image}", *own)
+    protoc = (*compiler, f"--descriptor_set_in={image}")
     run(
         *protoc,
         f"--python_out={into}",
@@ -57,9 +90,25 @@ def generate(into: Path) -> None:
         f"--plugin=protoc-gen-mypy_grpc={tool('protoc-gen-mypy_grpc')}",
         f"--mypy_grpc_out=quiet,only_async:{into}",
         *own,
-        *GENERATED_THIRD_PARTY,
+        *(GENERATED_THIRD_PARTY if job.is_ours else ()),
     )
-    client = into / "client"
+    if job.is_ours:
+        _generate_client(protoc, own, into / "client")
+    plugin = into / "protoc-gen-samovar"
+    # The plugin reads our options with the classes just made, not with those of the last run.
+    classes = os.pathsep.join(map(str, (into, *(() if job.is_ours else (GEN,)))))
+    plugin.write_text(
+        f"#!/bin/sh\nPYTHONPATH={shlex.quote(classes)} exec {shlex.quote(sys.executable)} -m codegen.plugin\n"
+    )
+    plugin.chmod(0o755)
+    options = f"package={job.package},title={job.title},pages={PAGES}"
+    run(*protoc, f"--plugin=protoc-gen-samovar={plugin}", f"--samovar_out={into}", f"--samovar_opt={options}", *own)
+    plugin.unlink()
+    image.unlink()
+    (into / MARK).write_text(HEADER)
+
+
+def _generate_client(protoc: Sequence[str], own: Sequence[str], client: Path) -> None:
     client.mkdir()
     run(
         *protoc,
@@ -68,24 +117,6 @@ def generate(into: Path) -> None:
         "--python_betterproto2_opt=client_generation=async",
         *own,
     )
-    plugin = into / "protoc-gen-samovar"
-    # The plugin reads our options with the classes just made, not with those of the last run.
-    plugin.write_text(f"#!/bin/sh\nPYTHONPATH='{into}' exec '{sys.executable}' -m codegen.plugin\n")
-    plugin.chmod(0o755)
-    run(*protoc, f"--plugin=protoc-gen-samovar={plugin}", f"--samovar_out={into}", *own)
-    plugin.unlink()
-    image.unlink()
-    (into / "README.md").write_text(HEADER)
-
-
-def errors_page(gen: Path) -> str:
-    """The text of docs/errors.md, by the registry of a generated tree."""
-    command = (sys.executable, "-m", "codegen.emit_errors")
-    environment = {**os.environ, "PYTHONPATH": str(gen), "PYTHONIOENCODING": "utf-8"}
-    result = subprocess.run(  # noqa: S603  # our own module
-        command, cwd=ROOT, check=True, capture_output=True, env=environment
-    )
-    return result.stdout.decode()
 
 
 def _files(base: Path) -> set[str]:
@@ -114,22 +145,65 @@ def _replace(ours: Path, fresh: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def main() -> None:
+def _stale_pages(docs: Path | None, pages: Path) -> list[Path]:
+    """The pages that are not, in `docs`, what they should be."""
+    if docs is None:
+        return []
+    fresh = {page: docs / page.name for page in sorted(pages.iterdir())}
+    return [page for page, old in fresh.items() if not old.exists() or not filecmp.cmp(page, old, shallow=False)]
+
+
+def _check_is_ours(out: Path) -> None:
+    """What is generated replaces what is there, so it must be something generated."""
+    if out.exists() and any(out.iterdir()) and not ((out / MARK).exists() and (out / MARK).read_text() == HEADER):
+        sys.exit(f"{out} holds something that was not generated; name an empty folder")
+
+
+def work(job: Job, *, check: bool) -> None:
+    """Generates, and replaces what is there, or (`check`) ends the program when that would change it."""
+    _check_is_ours(job.out)
     with tempfile.TemporaryDirectory(prefix="samovar-gen-") as folder:
-        fresh = Path(folder) / "gen"
+        fresh, pages = Path(folder) / "gen", Path(folder) / PAGES
         fresh.mkdir()
-        generate(fresh)
-        page = errors_page(fresh)
-        is_page_stale = not ERRORS.exists() or ERRORS.read_text(encoding="utf-8") != page
-        if "--check" not in sys.argv[1:]:
-            _replace(GEN, fresh)
-            if is_page_stale:
-                ERRORS.write_text(page, encoding="utf-8")
+        generate(job, fresh)
+        (fresh / PAGES).rename(pages)
+        stale_pages = _stale_pages(job.docs, pages)
+        if not check:
+            _replace(job.out, fresh)
+            for page in stale_pages:
+                assert job.docs is not None  # noqa: S101  # no page is stale without it
+                job.docs.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(page, job.docs / page.name)
             return
-        stale = [f"gen/{name}" for name in _differences(GEN, fresh)]
-        stale += [str(ERRORS.relative_to(ROOT))] if is_page_stale else []
+        stale = [f"{job.out.name}/{name}" for name in _differences(job.out, fresh)]
+        stale += [f"docs/{page.name}" for page in stale_pages]
         if stale:
-            sys.exit("not what proto/ says; run `./taskw gen`:\n  " + "\n  ".join(stale))
+            sys.exit("not what the protos say; run `./taskw gen`:\n  " + "\n  ".join(stale))
+
+
+def read_job(arguments: Sequence[str]) -> tuple[Job, bool]:
+    """The job that a command line asks for, and whether it is to be checked only."""
+    parser = argparse.ArgumentParser(prog="codegen.generate", description="Generates code and documents from protos.")
+    parser.add_argument("--check", action="store_true", help="change nothing, fail when something would change")
+    parser.add_argument("--proto", type=Path, help="folder of a contract of your own; needs --out")
+    parser.add_argument("--out", type=Path, help="folder for what is generated: an import root, replaced as a whole")
+    parser.add_argument("--docs", type=Path, help="folder for pages such as errors.md; none without it")
+    parser.add_argument("--package", default=DEFAULT_PACKAGE, help="Python package of routes and transcoders")
+    parser.add_argument("--title", default=DEFAULT_TITLE, help="title of the OpenAPI and AsyncAPI documents")
+    given = parser.parse_args(arguments)
+    if (given.proto is None) != (given.out is None):
+        parser.error("--proto and --out go together")
+    if not given.package.isidentifier() or "," in given.title:
+        parser.error("--package is a Python name, and a title has no comma")
+    if given.proto is None:
+        return Job(), given.check
+    docs = given.docs.resolve() if given.docs else None
+    return Job(given.proto.resolve(), given.out.resolve(), docs, given.package, given.title), given.check
+
+
+def main() -> None:
+    job, check = read_job(sys.argv[1:])
+    work(job, check=check)
 
 
 if __name__ == "__main__":

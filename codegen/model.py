@@ -14,6 +14,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 from samovar.options.v1 import options_pb2
 
+from chassis.reasons import REASONS, ReasonSpec, read_spec, reason_name
+
 _FieldProto = descriptor_pb2.FieldDescriptorProto
 _ERRORS: Any = options_pb2.errors
 
@@ -143,6 +145,15 @@ class EnumType:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """An enum value with an `error` option. `name` is the reason as errors carry it."""
+
+    name: str
+    spec: ReasonSpec
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """One REST binding of a method (google.api.http)."""
 
@@ -190,6 +201,13 @@ class Contract:
     methods: tuple[Method, ...]
     services: Mapping[str, str]
     """What is said of each service of the files to generate, by full name."""
+    declared_reasons: tuple[Reason, ...]
+    """Of all files, in their order."""
+
+    @property
+    def reasons(self) -> Mapping[str, ReasonSpec]:
+        """Every program's reasons, and those that this contract declares."""
+        return {**REASONS, **{reason.name: reason.spec for reason in self.declared_reasons}}
 
 
 class _Lines:
@@ -252,6 +270,15 @@ def _enum(
     keys = tuple((key, value.number) for value in enum.value if (key := _option(value.options, options_pb2.sort_key)))
     location = lines.location(*place)
     return EnumType(full_name, path, location.file, tuple(texts), comments, location, lines.comment(*place), keys)
+
+
+def _reasons(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterator[Reason]:
+    for enum_index, enum in enumerate(file.enum_type):
+        for index, value in enumerate(enum.value):
+            spec = read_spec(value.options)
+            if spec is not None:
+                location = lines.location(_FILE_ENUMS, enum_index, _ENUM_VALUES, index)
+                yield Reason(reason_name(enum.name, value.name), spec, location)
 
 
 class _Types:
@@ -335,10 +362,12 @@ def read(request: plugin_pb2.CodeGeneratorRequest) -> Contract:
     types = _Types()
     methods: list[Method] = []
     services: dict[str, str] = {}
+    reasons: list[Reason] = []
     own = frozenset(request.file_to_generate)
     for file in request.proto_file:
         lines = _Lines(file)
         types.add_file(file, lines)
+        reasons.extend(_reasons(file, lines))
         if file.name in own:
             methods.extend(_methods(file, lines))
             services |= {
@@ -352,4 +381,5 @@ def read(request: plugin_pb2.CodeGeneratorRequest) -> Contract:
         enums=types.enums,
         methods=tuple(methods),
         services=services,
+        declared_reasons=tuple(reasons),
     )

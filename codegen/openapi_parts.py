@@ -1,10 +1,10 @@
 """What every OpenAPI document of ours has in common: the parts that follow from the gateway and not from any one method."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from chassis.reasons import REASONS
+from chassis.reasons import ReasonSpec
 from codegen.examples import UUID
 from codegen.json_schemas import Json
 
@@ -12,7 +12,6 @@ MEDIA_TYPES = ("application/vnd.api+json", "application/json")
 """JSON:API, and the same document as plain JSON."""
 
 INFO: Json = {
-    "title": "Samovar",
     "version": "v1",
     "description": (
         "REST by [JSON:API 1.1](https://jsonapi.org/format/1.1/), generated from the protos. Answers are "
@@ -231,9 +230,8 @@ def list_parameter(name: str, said: str, values: Sequence[str], *, at_most: int 
     return {"name": name, "in": "query", "description": said, "style": "form", "explode": False, "schema": schema}
 
 
-def error_example(code: str) -> Json:
+def error_example(code: str, reason: ReasonSpec) -> Json:
     """One error as a document; `{name}` in its text stands for what a real one says."""
-    reason = REASONS[code]
     error = {
         "id": UUID,
         "status": str(reason.http),
@@ -244,9 +242,9 @@ def error_example(code: str) -> Json:
     return {"summary": reason.title["en"], "value": {"errors": [error], "meta": {"trace_id": _TRACE_ID}}}
 
 
-def error_response(status: int, codes: Sequence[str]) -> Json:
+def error_response(status: int, codes: Mapping[str, ReasonSpec]) -> Json:
     """The answer that carries errors with these codes."""
-    listed = "\n".join(f"* `{code}`: {REASONS[code].title['en']}" for code in codes)
+    listed = "\n".join(f"* `{code}`: {reason.title['en']}" for code, reason in codes.items())
     headers = dict(header_references("X-Request-ID", "Content-Language"))
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers |= header_references("Retry-After")

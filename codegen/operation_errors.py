@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from samovar.options.v1 import options_pb2
 
-from chassis.reasons import REASONS
+from chassis.reasons import ReasonSpec
 from codegen.endpoints import Endpoint
 from codegen.operation_headers import is_counted, takes_key
 
@@ -23,12 +23,12 @@ _ENVELOPE = ("RESOURCE_TYPE_CONFLICT", "CLIENT_ID_NOT_SUPPORTED", "RELATIONSHIP_
 """What a document can have wrong that is not 400 by itself; with other faults beside it the answer is 400 for all of them."""
 
 
-def codes_by_status(endpoint: Endpoint) -> Mapping[int, tuple[str, ...]]:
+def codes_by_status(endpoint: Endpoint, reasons: Mapping[str, ReasonSpec]) -> Mapping[int, tuple[str, ...]]:
     """The codes of each HTTP status, statuses ascending. Codes that the registry does not have (yet) are left out."""
     found: dict[int, list[str]] = {}
     for code in dict.fromkeys(_codes(endpoint)):
-        if code in REASONS:
-            found.setdefault(REASONS[code].http, []).append(code)
+        if code in reasons:
+            found.setdefault(reasons[code].http, []).append(code)
     bad = found.setdefault(HTTPStatus.BAD_REQUEST, [])
     bad += [code for code in _ENVELOPE if any(code in codes for codes in found.values()) and code not in bad]
     return {status: tuple(found[status]) for status in sorted(found)}

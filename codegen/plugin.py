@@ -1,5 +1,6 @@
 """The protoc plugin `protoc-gen-samovar`: a CodeGeneratorRequest on standard input, the files of our part of gen/ on
-standard output. Run by codegen/generate.py. The option `package=NAME` puts the output in another package than `rest`.
+standard output. Run by codegen/generate.py. Options: `package=NAME` puts the output in another package than `rest`, `title=NAME`
+is the documents' title, `pages=FOLDER` adds pages for people: the error codes, and our own options where those are generated.
 """
 
 import sys
@@ -8,13 +9,14 @@ from google.protobuf.compiler import plugin_pb2
 
 from codegen import model
 from codegen.emit_asyncapi import emit_asyncapi
+from codegen.emit_errors import errors_page
 from codegen.emit_openapi import emit_openapi
+from codegen.emit_options import OPTIONS_FILE, options_page
 from codegen.emit_routes import emit_routes
 from codegen.emit_transcoders import emit_transcoders
 from codegen.faults import Faults
+from codegen.generate import DEFAULT_PACKAGE, DEFAULT_TITLE
 from codegen.resolve import find_endpoints
-
-DEFAULT_PACKAGE = "rest"
 
 
 def answer(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:
@@ -24,6 +26,7 @@ def answer(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGenerator
     )
     options = dict(option.partition("=")[::2] for option in request.parameter.split(",") if option)
     root = options.pop("package", DEFAULT_PACKAGE)
+    title, pages = options.pop("title", DEFAULT_TITLE), options.pop("pages", "")
     if options:
         response.error = f"unknown options: {', '.join(sorted(options))}"
         return response
@@ -36,10 +39,14 @@ def answer(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGenerator
         return response
     whole = (
         emit_routes(endpoints, streams, root),
-        emit_openapi(contract, endpoints, root),
-        emit_asyncapi(contract, endpoints, streams, root),
+        emit_openapi(contract, endpoints, root, title),
+        emit_asyncapi(contract, endpoints, streams, root, title),
     )
     files |= dict(whole)
+    if pages:
+        files[f"{pages}/errors.md"] = errors_page(contract.reasons)
+        if OPTIONS_FILE in contract.own_files:
+            files[f"{pages}/options.md"] = options_page(request)
     for name in sorted(files):
         response.file.add(name=name, content=files[name])
     return response

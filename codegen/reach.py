@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from codegen.endpoints import WELL_KNOWN, Endpoint, StreamEndpoint
 from codegen.faults import Faults
-from codegen.model import Contract, EnumType, Field, Kind, MessageType
+from codegen.model import Contract, EnumType, Field, Kind, Location, MessageType
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,15 @@ def find_needs(
     walk = _Walk(contract, faults)
     for endpoint in endpoints:
         for resource in endpoint.shown_resources:
-            walk.resource(resource)
+            walk.resource(resource, endpoint.method.location)
         body = (endpoint.body_field,) if endpoint.body_field is not None else endpoint.body_fields
         for one in (*body, *endpoint.query_fields):
             walk.read(one, endpoint.request, ())
     for stream in streams:
-        for payload in stream.payloads.values():
-            walk.object(payload)
+        for event in stream.events:
+            walk.object(event.payload, stream.method.location)
+        for one in stream.query_fields:
+            walk.read(one, stream.request, ())
     return walk.needs
 
 
@@ -41,14 +43,14 @@ class _Walk:
         self._faults = faults
         self.needs = Needs()
 
-    def resource(self, message: MessageType) -> None:
-        self._written(message, self.needs.resources)
+    def resource(self, message: MessageType, at: Location) -> None:
+        self._written(message, self.needs.resources, at)
 
-    def object(self, message: MessageType) -> None:
-        self._written(message, self.needs.objects)
+    def object(self, message: MessageType, at: Location) -> None:
+        self._written(message, self.needs.objects, at)
 
-    def _written(self, message: MessageType, known: dict[str, MessageType]) -> None:
-        if message.full_name in known or not self._is_ours(message):
+    def _written(self, message: MessageType, known: dict[str, MessageType], at: Location) -> None:
+        if message.full_name in known or not self._is_ours(message, at):
             return
         known[message.full_name] = message
         for one in message.fields:
@@ -62,7 +64,7 @@ class _Walk:
             if message.is_map_entry:
                 self._write(message.fields[1])
             else:
-                self.object(message)
+                self.object(message, one.location)
 
     def read(self, one: Field, within: MessageType, outer: tuple[str, ...]) -> None:
         if one.kind is Kind.ENUM:
@@ -75,22 +77,23 @@ class _Walk:
                 self._faults.add(
                     one.location, "recursive-request", f"{within.path}.{one.name}: a document of it has no bottom"
                 )
-            elif self._is_ours(message):
+            elif self._is_ours(message, one.location):
                 self.needs.fills[message.full_name] = message
                 for inner in message.fields:
                     self.read(inner, message, (*outer, one.type_name))
 
-    def _is_ours(self, message: MessageType) -> bool:
-        if message.file not in self._contract.own_files:
+    def _is_ours(self, message: MessageType, at: Location) -> bool:
+        """`at`: who needs it, because the message itself may be nobody's to change."""
+        name = message.full_name
+        if name == "google.protobuf.Any":
             self._faults.add(
-                message.location,
-                "foreign-message",
-                f"{message.full_name} is neither ours nor a known type of protobuf's",
+                at, "any", f"{name} has no form that a contract could describe; name the messages in a oneof"
             )
             return False
+        if message.file not in self._contract.own_files:
+            self._faults.add(at, "foreign-message", f"{name} is neither ours nor a known type of protobuf's")
+            return False
         if message.file in self._contract.proto2_files:
-            self._faults.add(
-                message.location, "proto2", f"{message.path}: only proto3 messages can be shown as JSON:API"
-            )
+            self._faults.add(at, "proto2", f"{name}: only proto3 messages can be shown as JSON:API")
             return False
         return True

@@ -16,6 +16,7 @@ from codegen.endpoints import (
     WELL_KNOWN,
     Data,
     Endpoint,
+    StreamedMember,
     StreamEndpoint,
     path_parameters,
     path_shape,
@@ -23,10 +24,14 @@ from codegen.endpoints import (
 )
 from codegen.faults import Faults
 from codegen.model import Binding, Contract, Field, Kind, Location, Method
-from codegen.rules import check_method, check_names, check_resources, check_unique
+from codegen.rules import check_events, check_method, check_names, check_reasons, check_resources, check_unique
 
 _PATH = re.compile(r"(/([a-z0-9_.-]+|\{[a-z0-9_]+\}))+")
 _VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
+HANDSHAKE_PARAMETERS = frozenset({"token", "last_event_id"})
+"""Query parameters of a stream that are the gateway's own."""
+CONTROL_EVENTS = frozenset({"stream.end", "stream.error", "stream.unknown", "auth.token"})
+"""Types of events that are the gateway's own."""
 _BODYLESS_VERBS = frozenset({"GET", "DELETE"})
 
 
@@ -34,8 +39,10 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
     """All endpoints of the contract in the order they should be tried; what cannot be served is reported and left out."""
     endpoints: list[Endpoint] = []
     streams: list[StreamEndpoint] = []
+    check_reasons(contract, faults)
+    reasons = contract.reasons
     for method in contract.methods:
-        check_method(method, faults)
+        check_method(method, reasons, faults)
         for index, binding in enumerate(method.bindings):
             endpoint = _Resolver(contract, method, faults).endpoint(binding, index)
             if endpoint is not None:
@@ -49,6 +56,7 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
     check_names(endpoints, streams, faults)
     check_unique(endpoints, streams, faults)
     check_resources(contract, endpoints, faults)
+    check_events(contract, faults)
     return endpoints, streams
 
 
@@ -328,25 +336,21 @@ class _Resolver:
 
     def stream_endpoint(self, stream: options_pb2.Stream) -> StreamEndpoint | None:
         before = len(self._faults.found)
-        if not _PATH.fullmatch(stream.path) or path_parameters(stream.path):
-            self._fault("stream-path", f"{stream.path!r} is not a path without parameters")
-        resume_field = self._request.field(stream.resume_field)
-        if stream.resume_field and (
-            resume_field is None or resume_field.kind is not Kind.STRING or resume_field.repeated
-        ):
-            self._fault(
-                "stream-field", f"resume_field {stream.resume_field!r} is not a string field of {self._request.path}"
-            )
-        id_field = self._response.field(stream.id_field)
-        if id_field is None or id_field.kind is not Kind.STRING or id_field.repeated:
-            self._fault("stream-field", f"id_field {stream.id_field!r} is not a string field of {self._response.path}")
-        time_field = self._response.field(stream.time_field)
-        if time_field is None or time_field.type_name != TIMESTAMP or time_field.repeated:
-            self._fault(
-                "stream-field", f"time_field {stream.time_field!r} is not a {TIMESTAMP} of {self._response.path}"
-            )
-        events = self._events()
-        if len(self._faults.found) > before or id_field is None or time_field is None:
+        if not _PATH.fullmatch(stream.path):
+            self._fault("stream-path", f"{stream.path!r} is not /literal/{{field}}/…")
+            return None
+        path_fields = tuple(self._path_fields(Binding("GET", stream.path, "", "")))
+        resume_field = self._resume_field(stream, path_fields)
+        taken = (*path_fields, resume_field)
+        query_fields = tuple(one for one in self._request.fields if one not in taken)
+        self._check_query(query_fields, has_includes=False)
+        for one in query_fields:
+            if one.name in HANDSHAKE_PARAMETERS:
+                text = f"{one.name} is what a handshake itself says in the query; give the field another name"
+                self._fault("stream-parameter", text, one.location)
+        id_field, time_field = self._id_field(stream), self._time_field(stream)
+        events = self._events(stream)
+        if len(self._faults.found) > before:
             return None
         return StreamEndpoint(
             method=self._method,
@@ -354,43 +358,75 @@ class _Resolver:
             path=stream.path,
             request=self._request,
             response=self._response,
+            path_fields=path_fields,
+            query_fields=query_fields,
             resume_field=resume_field,
             id_field=id_field,
             time_field=time_field,
             events=events,
-            payloads={one.name: self._contract.messages[one.type_name] for one in events},
-            options={one.name: one.stream_event for one in events if one.stream_event is not None},
         )
 
-    def _events(self) -> tuple[Field, ...]:
+    def _resume_field(self, stream: options_pb2.Stream, path_fields: tuple[Field, ...]) -> Field | None:
+        if not stream.resume_field:
+            return None
+        found = self._request.field(stream.resume_field)
+        if found is None or found.kind is not Kind.STRING or found.repeated or found in path_fields:
+            text = f"resume_field {stream.resume_field!r} is not a string field of {self._request.path} that is free for it"
+            self._fault("stream-field", text)
+        if not stream.id_field:
+            self._fault(
+                "stream-field", "a stream with a resume_field needs an id_field: ids are what clients resume from"
+            )
+        return found
+
+    def _id_field(self, stream: options_pb2.Stream) -> Field | None:
+        found = self._response.field(stream.id_field)
+        if stream.id_field and (found is None or found.kind is not Kind.STRING or found.repeated):
+            self._fault("stream-field", f"id_field {stream.id_field!r} is not a string field of {self._response.path}")
+        return found
+
+    def _time_field(self, stream: options_pb2.Stream) -> Field | None:
+        found = self._response.field(stream.time_field)
+        if stream.time_field and (found is None or found.type_name != TIMESTAMP or found.repeated):
+            self._fault(
+                "stream-field", f"time_field {stream.time_field!r} is not a {TIMESTAMP} of {self._response.path}"
+            )
+        return found
+
+    def _events(self, stream: options_pb2.Stream) -> tuple[StreamedMember, ...]:
         oneofs = self._response.oneofs()
+        if stream.HasField("event"):
+            if oneofs:
+                text = f"{self._response.path} has a oneof, whose members are the events; stream.event is for a response without"
+                self._fault("stream-events", text)
+            whole = StreamedMember(None, self._response, stream.event)
+            self._check_event(whole, self._response.path, self._method.location)
+            return (whole,)
         if len(oneofs) != 1:
-            self._fault("stream-events", f"{self._response.path} needs exactly one oneof, whose members are the events")
+            text = f"{self._response.path} needs one oneof, whose members are the events, or none and the option stream.event"
+            self._fault("stream-events", text)
             return ()
-        events = tuple(one for one in self._response.fields if one.oneof)
-        types: set[str] = set()
-        for one in events:
-            if one.stream_event is None or not one.stream_event.type:
-                self._fault(
-                    "stream-event", f"{one.name} is an event and has no stream_event option with a type", one.location
-                )
-                continue
+        members: list[StreamedMember] = []
+        for one in (field for field in self._response.fields if field.oneof):
             if one.kind is not Kind.MESSAGE or one.type_name in WELL_KNOWN:
                 self._fault("stream-event", f"{one.name}: an event's payload is a message of ours", one.location)
                 continue
-            if one.stream_event.type in types:
-                self._fault(
-                    "stream-event",
-                    f"{one.name}: {one.stream_event.type!r} is another event's type already",
-                    one.location,
-                )
-            types.add(one.stream_event.type)
-            key = one.stream_event.superseded_by
-            found = self._contract.messages[one.type_name].field(key)
-            if key and (found is None or found.repeated or found.kind is not Kind.STRING):
-                self._fault(
-                    "stream-event",
-                    f"{one.name}: superseded_by {key!r} is not a string field of its payload",
-                    one.location,
-                )
-        return events
+            payload = self._contract.messages[one.type_name]
+            member = StreamedMember(one, payload, one.stream_event or options_pb2.StreamEvent())
+            self._check_event(member, one.name, one.location)
+            if member.option.type in {other.option.type for other in members}:
+                text = f"{one.name}: {member.option.type!r} is another event's type already"
+                self._fault("stream-event", text, one.location)
+            members.append(member)
+        return tuple(members)
+
+    def _check_event(self, member: StreamedMember, name: str, location: Location) -> None:
+        option = member.option
+        if not option.type:
+            self._fault("stream-event", f"{name} is an event and has no stream_event option with a type", location)
+        if option.type in CONTROL_EVENTS:
+            self._fault("stream-event", f"{name}: {option.type!r} is what the gateway itself says", location)
+        found = member.payload.field(option.superseded_by)
+        if option.superseded_by and (found is None or found.repeated or found.kind is not Kind.STRING):
+            text = f"{name}: superseded_by {option.superseded_by!r} is not a string field of its payload"
+            self._fault("stream-event", text, location)

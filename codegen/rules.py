@@ -1,16 +1,35 @@
 """Rules that hold between methods, or for a method or resource as a whole; codegen.resolve has those for parts of a binding."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import grpc
 from samovar.options.v1 import options_pb2
 
-from chassis.reasons import REASONS
+from chassis.reasons import REASONS, ReasonSpec
 from codegen.endpoints import PATH_KINDS, Endpoint, StreamEndpoint, path_parameters, path_shape
 from codegen.faults import Faults
 from codegen.model import Contract, Field, Kind, Location, MessageType, Method
 
+_PLATFORM_REASONS = "samovar/errors/v1/errors.proto"
 
-def check_method(method: Method, faults: Faults) -> None:
+
+def check_reasons(contract: Contract, faults: Faults) -> None:
+    """An error reason is one word on the wire, whatever enum declares it."""
+    own = {reason.name: reason for reason in contract.declared_reasons if reason.location.file == _PLATFORM_REASONS}
+    for reason in contract.declared_reasons:
+        at, spec = reason.location, reason.spec
+        other = own.setdefault(reason.name, reason)
+        if other is not reason or (reason.name in REASONS and at.file != _PLATFORM_REASONS):
+            faults.add(at, "reason-twice", f"{reason.name} is a reason already; one word has one meaning on the wire")
+        if not 400 <= spec.http <= 599 or spec.code in {grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN}:
+            faults.add(
+                at, "reason-codes", f"{reason.name}: an error has an HTTP status from 400 to 599 and a gRPC code"
+            )
+        if not all((*spec.title.values(), *spec.detail.values())):
+            faults.add(at, "reason-texts", f"{reason.name}: title and detail are said in ru and en")
+
+
+def check_method(method: Method, reasons: Mapping[str, ReasonSpec], faults: Faults) -> None:
     at, name = method.location, method.name
     if method.access is None:
         faults.add(at, "access-missing", f"{name} has no access option, so nobody could call it")
@@ -27,8 +46,9 @@ def check_method(method: Method, faults: Faults) -> None:
             f"{name} answers with a stream and has a google.api.http option; use the stream option",
         )
     for reason in method.errors:
-        if reason not in REASONS:
-            faults.add(at, "error-reason", f"{name}: {reason!r} is no reason of samovar.errors.v1.ErrorReason")
+        if reason not in reasons:
+            text = f"{name}: {reason!r} is no reason: no enum value with an error option declares it"
+            faults.add(at, "error-reason", text)
     if method.rest is not None and not method.bindings:
         faults.add(at, "rest-without-http", f"{name} has a rest option and no google.api.http binding")
 
@@ -50,6 +70,26 @@ def check_unique(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint
         other = seen.setdefault((verb, path_shape(path)), method)
         if other is not method:
             faults.add(method.location, "route-twice", f"{method.name}: {verb} {path} is {other.rpc}'s already")
+
+
+def check_events(contract: Contract, faults: Faults) -> None:
+    """An event has a name and a topic, and the fields that it is keyed and found by are there."""
+    types: dict[str, MessageType] = {}
+    for message in contract.messages.values():
+        event = message.event
+        if event is None or message.file not in contract.own_files:
+            continue
+        at, name = message.location, message.path
+        if not event.type or not event.topic:
+            faults.add(at, "event-type", f"{name}: an event has a type and a topic")
+        other = types.setdefault(event.type, message)
+        if other is not message:
+            faults.add(at, "event-type-twice", f"{name}: {event.type!r} is the type of {other.full_name} already")
+        for role, wanted in (("key_field", event.key_field), ("subject_field", event.subject_field)):
+            found = message.field(wanted)
+            if wanted and (found is None or found.repeated or found.kind not in PATH_KINDS):
+                text = f"{name}: {role} {wanted!r} is not a string or integer field of it"
+                faults.add(at, "event-field", text)
 
 
 def check_resources(contract: Contract, endpoints: Iterable[Endpoint], faults: Faults) -> None:

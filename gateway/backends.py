@@ -13,22 +13,19 @@ from grpc_health.v1 import health_pb2
 
 from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
+from chassis.reasons import learn_reasons
 from chassis.rpc_client import open_channel
 from chassis.service_tokens import ServiceTokenSource
 from chassis.tls import Tls
 from gateway.breaker import Breaker
 from gateway.context import RequestContext
 from gateway.contract import Route, StreamRoute
+from gateway.generated import backend_of
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 HEALTH_DEADLINE_SECONDS = 2.0
 
 Metadata = tuple[tuple[str, str], ...]
-
-
-def backend_of(rpc: str) -> str:
-    """Which service has a method: the first part of its package, `library` of `/library.v1.LibraryService/GetItem`."""
-    return rpc.lstrip("/").partition(".")[0]
 
 
 def service_of(rpc: str) -> str:
@@ -160,6 +157,7 @@ async def open_backends(
     services: dict[str, set[str]] = {}
     for rpc in rpcs:
         services.setdefault(backend_of(rpc), set()).add(service_of(rpc))
+    learn_reasons(service for names in services.values() for service in names)
     async with AsyncExitStack() as stack:
         channels = {}
         for backend, address in addresses.items():

@@ -93,14 +93,16 @@ class Linkage:
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """One message of a stream as the WebSocket envelope wants it.
+    """One message of a stream as the envelope wants it.
 
     `supersedes` is a key: a newer event with an equal key may replace this one while it was not sent; None = never dropped.
     """
 
     event_type: str
     id: str
-    timestamp: str
+    """Empty when the stream has no ids."""
+    timestamp: str | None
+    """None when the stream has no times: then it is the time of passing on."""
     payload: JsonValue
     supersedes: str | None
 
@@ -184,14 +186,17 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class StreamRoute:
-    """One WebSocket endpoint over a server-streaming method."""
+    """One address over a server-streaming method: WebSocket, Server-Sent Events, lines of JSON.
+
+    `request(path, query, last_event_id, problems)` makes the request message; `query` is without what the handshake itself says
+    there. With problems the message is not to be used.
+    """
 
     path: str
     rpc: str
     request_type: type[Message]
     response_type: type[Message]
-    request: Callable[[str | None], Message]
-    """Makes the request of `last_event_id`."""
+    request: Callable[[Mapping[str, str], Query, str | None, list[Problem]], Message]
     encode: Callable[[Message], StreamedEvent]
     access: AccessRule
     resumable: bool

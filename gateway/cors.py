@@ -13,8 +13,8 @@ from gateway.context import CONTEXT, REQUEST_ID_HEADER
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 MAX_AGE_SECONDS = 86_400
 REQUEST_HEADERS = (
-    "Accept, Accept-Language, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
-    ", X-Request-Timeout, traceparent, tracestate"
+    "Accept, Accept-Language, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
+    ", X-Request-ID, X-Request-Timeout, traceparent, tracestate"
 )
 EXPOSED_HEADERS = (
     "Allow, Content-Language, ETag, Idempotency-Replayed, Location, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining"

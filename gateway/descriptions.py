@@ -22,6 +22,7 @@ SENTENCES_RU = tuple(
         ("the query is not percent-encoded UTF-8", "адрес должен быть в UTF-8 с процентным кодированием"),
         ("the query has too many parameters", "слишком много параметров"),
         ("this address is a WebSocket", "по этому адресу находится WebSocket"),
+        ("this address is a stream", "по этому адресу находится поток событий"),
         ("the HTTP message is malformed", "сообщение HTTP составлено неверно"),
         ("must be a number of seconds greater than 0", "значение должно быть числом секунд больше 0"),
         (

@@ -16,9 +16,6 @@ OPENAPI_PATH = "/api/v1/openapi.json"
 ASYNCAPI_PATH = "/api/v1/asyncapi.json"
 DOCS_PATH = "/api/v1/docs"
 
-GENERATED = "rest"
-"""The package that the generator leaves the documents in, beside the routes."""
-
 VIEWER = "swagger-ui-py"
 VIEWER_FOLDER = Path("swagger_ui") / "static"
 VIEWER_ASSETS: Mapping[str, str] = {
@@ -40,7 +37,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Samovar API</title>
+<title>API</title>
 <link rel="stylesheet" href="docs/swagger-ui.css">
 <link rel="icon" type="image/png" href="docs/favicon-32x32.png">
 </head>
@@ -81,13 +78,13 @@ class Published:
         return response
 
 
-def read_documentation() -> Mapping[str, Published]:
-    """Everything that is published, by path. Reads files: called once, at start.
+def read_documentation(package: str) -> Mapping[str, Published]:
+    """Everything that is published, by path; the documents lie in the generated package. Reads files: called once, at start.
 
     Raises:
         FileNotFoundError: the generated documents or the viewer are not installed.
     """
-    generated, viewer = files(GENERATED), distribution(VIEWER)
+    generated, viewer = files(package), distribution(VIEWER)
     found = {
         OPENAPI_PATH: Published((generated / "openapi.json").read_bytes(), "application/json"),
         ASYNCAPI_PATH: Published((generated / "asyncapi.json").read_bytes(), "application/json"),

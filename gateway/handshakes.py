@@ -1,4 +1,6 @@
-"""The HTTP side of a WebSocket: whose page may open it, which token it brings, where it wants to go on. Contract: section 4."""
+"""How a stream is asked for: whose page may open it, which token it brings, where it wants to go on; and the step from HTTP to
+WebSocket. Contract: section 4.
+"""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ SUBPROTOCOL = "samovar.v1"
 TOKEN_SUBPROTOCOL_PREFIX = "bearer."  # noqa: S105  a prefix, no secret
 TOKEN_PARAMETER = "token"  # noqa: S105  a name, no secret
 LAST_EVENT_PARAMETER = "last_event_id"
+LAST_EVENT_HEADER = "Last-Event-ID"
+HANDSHAKE_PARAMETERS = frozenset({TOKEN_PARAMETER, LAST_EVENT_PARAMETER})
+"""What of the query is the handshake's; the rest is the method's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,11 @@ class Handshake:
     last_event_id: str | None
     subprotocols: tuple[str, ...]
     """What we may choose from."""
+
+
+def is_upgrade(request: web.Request) -> bool:
+    """True for a client that wants another protocol than HTTP, which can only be WebSocket."""
+    return "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
 
 
 def read_handshake(request: web.Request, allowed_origins: Collection[str]) -> Handshake:
@@ -39,9 +49,14 @@ def read_handshake(request: web.Request, allowed_origins: Collection[str]) -> Ha
     return Handshake(
         token=token,
         # What no string of protobuf can hold is no id of ours; as some other text it asks for a resync.
-        last_event_id=request.query.get(LAST_EVENT_PARAMETER, "").encode(errors="replace").decode() or None,
+        last_event_id=_last_event_of(request).encode(errors="replace").decode() or None,
         subprotocols=(SUBPROTOCOL,) if SUBPROTOCOL in offered else (),
     )
+
+
+def _last_event_of(request: web.Request) -> str:
+    """The header is what an EventSource itself keeps up to date, so it is newer than its address."""
+    return request.headers.get(LAST_EVENT_HEADER, "") or request.query.get(LAST_EVENT_PARAMETER, "")
 
 
 def _check_origin(request: web.Request, allowed_origins: Collection[str]) -> None:
@@ -73,12 +88,14 @@ async def upgrade(
     Raises:
         Refused: the request is not a WebSocket handshake.
     """
-    headers = request.headers.copy()
-    # aiohttp logs offered protocols that it does not know; one of them is the token.
-    headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
-    if handshake.subprotocols:
-        headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = handshake.subprotocols[0]
-    cleaned = request.clone(headers=headers)
+    cleaned: web.BaseRequest = request
+    if hdrs.SEC_WEBSOCKET_PROTOCOL in request.headers:
+        # aiohttp logs offered protocols that it does not know; one of them is the token.
+        headers = request.headers.copy()
+        headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL)
+        if handshake.subprotocols:
+            headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = handshake.subprotocols[0]
+        cleaned = request.clone(headers=headers)
     socket = web.WebSocketResponse(
         autoping=False,
         compress=False,

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from logging import getLogger
 
-from rest.routes import ROUTES, STREAMS
-
 from chassis.identity import open_identity
 from chassis.program import run
 from chassis.readiness import Readiness
@@ -18,6 +16,7 @@ from chassis.tls import read_tls
 from gateway.app import AppParts, make_app
 from gateway.backends import open_backends
 from gateway.documentation import read_documentation
+from gateway.generated import load_generated
 from gateway.idempotency import Idempotency
 from gateway.limits import Limits
 from gateway.ops import Probes
@@ -58,18 +57,14 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
     limits = Limits()
     readiness = Readiness()
     probes = Probes(readiness)
-    addresses = {
-        "library": settings.library_service_grpc_addr,
-        "download": settings.download_service_grpc_addr,
-    }
-    rpcs = [rpc for route in ROUTES for rpc in route.rpcs] + [stream.rpc for stream in STREAMS]
+    generated = load_generated(settings.routes_package)
     tls = await read_tls(settings)
-    documentation = await asyncio.to_thread(read_documentation)
+    documentation = await asyncio.to_thread(read_documentation, generated.package)
     async with (
         open_identity(settings, name=NAME) as identity,
         open_backends(
-            addresses,
-            rpcs,
+            settings.service_addresses,
+            generated.rpcs,
             service_tokens=identity.service_tokens,
             deadline_seconds=settings.grpc_deadline_seconds,
             start_deadline_seconds=settings.grpc_start_deadline_seconds,
@@ -84,8 +79,8 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
             readiness.add(f"{name}-service", partial(backends.check, name))
         app = make_app(
             AppParts(
-                routes=ROUTES,
-                streams=STREAMS,
+                routes=generated.routes,
+                streams=generated.streams,
                 backends=backends,
                 verifier=identity.verifier,
                 probes=probes,

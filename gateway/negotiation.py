@@ -8,6 +8,9 @@ from functools import lru_cache
 JSON_API = "application/vnd.api+json"
 JSON = "application/json"
 
+EVENT_STREAM = "text/event-stream"
+JSON_LINES = "application/x-ndjson"
+
 LANGUAGES = ("ru", "en")
 DEFAULT_LANGUAGE = "ru"
 
@@ -75,6 +78,15 @@ def choose_media_type(accept: tuple[str, ...], content_type: str | None) -> str 
     if best <= 0.0:
         return None
     return sent if qualities[sent] == best else next(name for name, quality in qualities.items() if quality == best)
+
+
+def choose_stream_type(accept: Iterable[str]) -> str | None:
+    """What a stream is written as over plain HTTP: Server-Sent Events or lines of JSON, where one of them is named (whoever takes
+    anything does not expect an answer that never ends). None = neither.
+    """
+    qualities = qualities_of(accept)
+    best = max((EVENT_STREAM, JSON_LINES), key=lambda name: qualities.get(name, 0.0))
+    return best if qualities.get(best, 0.0) > 0.0 else None
 
 
 def _quality_of(candidate: str, instances: Iterable[_Instance]) -> float:

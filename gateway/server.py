@@ -2,8 +2,8 @@
 what clients sent out of the log.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from logging import getLogger
 from typing import Any
@@ -33,7 +33,25 @@ _log = getLogger(__name__)
 class GatewayProtocol(RequestHandler):
     """One connection."""
 
-    __slots__ = ()
+    __slots__ = ("_on_loss",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._on_loss: Callable[[], None] | None = None
+
+    @contextmanager
+    def telling_of_loss(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Calls `tell` when the connection is lost while the block runs: an answer that waits would not see it otherwise."""
+        self._on_loss = tell
+        try:
+            yield
+        finally:
+            self._on_loss = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._on_loss is not None:
+            self._on_loss()
 
     def handle_error(
         self,

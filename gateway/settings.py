@@ -1,14 +1,16 @@
 """The gateway's settings: what every program has, and where it listens and what it stands in front of. Contract: section 8."""
 
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from chassis.settings import ProgramSettings
+from chassis.settings import Problems, ProgramSettings
+from gateway.generated import backends_of, load_generated
 
 Network = IPv4Network | IPv6Network
 
@@ -22,13 +24,22 @@ def _split(value: object) -> object:
     return value
 
 
+def address_setting(backend: str) -> str:
+    """The setting that says where a backend is: `LIBRARY_SERVICE_GRPC_ADDR` of `library`."""
+    return f"{backend.replace('-', '_')}{GatewaySettings.open_suffix}".upper()
+
+
 class GatewaySettings(ProgramSettings):
     """What the gateway can be told."""
 
+    open_suffix: ClassVar[str] = "_service_grpc_addr"
+
     gateway_http_port: int = Field(8080, ge=0, le=65535)
     """0 = any free one."""
-    library_service_grpc_addr: str = Field(pattern=_ADDRESS)
-    download_service_grpc_addr: str = Field(pattern=_ADDRESS)
+    routes_package: str = "rest"
+    """The generated package that is served: its routes, its streams, its documents."""
+    service_addresses: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict, validate_default=True)
+    """Addresses by backend, one for each that the routes need; each is a setting of its own (`LIBRARY_SERVICE_GRPC_ADDR`)."""
     auth_jwks_url: str = Field(min_length=1)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of web pages that may call the gateway, for REST and WebSockets. None = no other origin may."""
@@ -47,6 +58,38 @@ class GatewaySettings(ProgramSettings):
     """How long a call to a service may take; also the most that a client gets by X-Request-Timeout."""
     grpc_start_deadline_seconds: float = Field(20.0, gt=0, le=60)
     """The same for calls that are answered 202: they start something, such as a download of a version of 100,000 files."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_addresses(cls, data: Any) -> Any:
+        given = {name: value for name, value in data.items() if name.endswith(cls.open_suffix)}
+        addresses = {name.removesuffix(cls.open_suffix): value for name, value in given.items()}
+        return {"service_addresses": addresses, **{name: data[name] for name in data if name not in given}}
+
+    @field_validator("routes_package")
+    @classmethod
+    def _read_package(cls, value: str) -> str:
+        try:
+            load_generated(value)
+        except ImportError as error:
+            raise ValueError(f"no generated package: {error}") from None
+        return value
+
+    @field_validator("service_addresses")
+    @classmethod
+    def _check_addresses(cls, value: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        """Keeps those that are needed: in an environment of many programs there may be others."""
+        package = info.data.get("routes_package")
+        needed = backends_of(load_generated(package)) if package else ()
+        found = {backend: value.get(backend.replace("-", "_"), "") for backend in needed}
+        wrong = [backend for backend, address in found.items() if not _ADDRESS.match(address)]
+        problems = [
+            f"{address_setting(backend)}: {'must be host:port' if found[backend] else 'Field required'}"
+            for backend in wrong
+        ]
+        if problems:
+            raise Problems("\n".join(problems))
+        return found
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -23,7 +23,8 @@ class Sockets:
         self._users: Counter[UUID] = Counter()
         self._empty = asyncio.Event()
         self._empty.set()
-        self.stopping = asyncio.Event()
+        self._is_stopping = False
+        self._to_stop: dict[object, Callable[[], None]] = {}
 
     @property
     def live(self) -> int:
@@ -32,7 +33,7 @@ class Sockets:
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Counts a socket in. Raises: DomainError UNAVAILABLE when there is no room, or no time any more."""
-        if self._live >= self._limits.sockets or self.stopping.is_set():
+        if self._live >= self._limits.sockets or self._is_stopping:
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
         self._live += 1
         self._empty.clear()
@@ -44,6 +45,18 @@ class Sockets:
             self._live -= 1
             if not self._live:
                 self._empty.set()
+
+    @contextmanager
+    def on_stop(self, stop: Callable[[], None]) -> Iterator[None]:
+        """`stop` is called when all sockets are to end; at once when that was already said."""
+        if self._is_stopping:
+            stop()
+        key = object()
+        self._to_stop[key] = stop
+        try:
+            yield
+        finally:
+            del self._to_stop[key]
 
     @contextmanager
     def admit_user(self, user_id: UUID) -> Iterator[None]:
@@ -60,5 +73,7 @@ class Sockets:
 
     async def close_all(self) -> None:
         """Tells all sockets to say goodbye (1001) and waits until they have; each cuts itself off when its client does not go."""
-        self.stopping.set()
+        self._is_stopping = True
+        for stop in tuple(self._to_stop.values()):
+            stop()
         await self._empty.wait()

@@ -49,6 +49,10 @@ class StreamBuffer:
         self._finished = True
         self._filled.set()
 
+    def pop(self) -> StreamedEvent:
+        """The oldest event. Raises: KeyError when there is none."""
+        return self._events.popitem(last=False)[1]
+
     async def take(self) -> StreamedEvent | None:
         """The oldest event, waiting for one; None when the stream is finished and all of it was taken."""
         while not self._events:

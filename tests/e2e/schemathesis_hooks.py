@@ -25,9 +25,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Changes what OpenAPI has no words for, in requests that are meant to be good. One that is meant to be bad stays as it is: its
     other faults refuse it as well, and schemathesis takes a changed request for a good one.
     """
+    _say_it_once(case)
     if case.meta is not None and case.meta.generation.mode.is_negative:
         return
-    _say_it_once(case)
     _keep_to_one_spelling(case)
     _ask_for_whole_resources(case)
     _name_an_owned_product(case)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.generate import OWN, ROOT, tool
+from codegen.generate import ROOT, own_files, tool
 from tests.unit.codegen import contract_compiler
 
 ITEMS = "library/v1/items.proto"
@@ -30,8 +30,7 @@ def contract(tmp_path: Path) -> Path:
 
 def test_the_documents_example_makes_a_route(contract: Path, tmp_path: Path) -> None:
     proto = contract / "proto"
-    files = sorted(str(path.relative_to(proto)) for top in OWN for path in (proto / top).rglob("*.proto"))
-    generated = contract_compiler.generate(proto, files, tmp_path)
+    generated = contract_compiler.generate(proto, own_files(proto), tmp_path)
     assert 'path="/api/v1/library/summary"' in generated["rest/routes.py"]
     assert "def library_summary_resource(message: pb.LibrarySummary)" in generated["rest/library/v1/items.py"]
     assert all(name.startswith("rest/") for name in generated)

@@ -11,7 +11,7 @@ from samovar.errors.v1 import errors_pb2
 from samovar.options.v1 import options_pb2
 
 from chassis.errors import Kind
-from codegen.generate import OWN, ROOT
+from codegen.generate import PROTO, own_files
 
 GATEWAY_CODES = {"UNIMPLEMENTED"}
 """gRPC codes of errors that only the gateway makes."""
@@ -19,10 +19,8 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def _methods() -> list[MethodDescriptor]:
-    files = [
-        path.relative_to(ROOT / "proto") for top in OWN for path in sorted((ROOT / "proto" / top).rglob("*.proto"))
-    ]
-    modules = [importlib.import_module(str(file).removesuffix(".proto").replace("/", ".") + "_pb2") for file in files]
+    names = [file.removesuffix(".proto").replace("/", ".") for file in own_files(PROTO)]
+    modules = [importlib.import_module(f"{name}_pb2") for name in names]
     services = [service for module in modules for service in module.DESCRIPTOR.services_by_name.values()]
     return [method for service in services for method in service.methods]
 

@@ -4,13 +4,16 @@ import re
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
 from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+from samovar.options.v1 import options_pb2
 
+from chassis import reasons
 from chassis.error_wire import OMITTED, STATUS_DETAILS_KEY, STATUS_LIMIT_BYTES, from_rpc_error, to_rpc_status
 from chassis.errors import DomainError, FieldViolation, Kind
-from chassis.reasons import ABSENT, REASONS, spec, texts
+from chassis.reasons import ABSENT, REASONS, learn_reasons, spec, texts
 
 
 def over_the_wire(error: DomainError) -> DomainError:
@@ -108,3 +111,31 @@ def test_a_missing_member_leaves_a_mark_and_a_strange_language_is_russian():
     _, detail = texts("PRODUCT_ACCESS_DENIED", "fr", {})
     assert ABSENT in detail
     assert detail.startswith("У вас нет прав")
+
+
+def test_a_service_brings_its_own_reasons_and_changes_nobody_elses(monkeypatch):
+    """An enum in the file that declares the service, or in one that it imports."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="own_reasons/v1/own.proto",
+        package="own_reasons.v1",
+        syntax="proto3",
+        dependency=["samovar/options/v1/options.proto"],
+    )
+    reason = file.enum_type.add(name="OwnReason")
+    reason.value.add(name="OWN_REASON_UNSPECIFIED", number=0)
+    for number, name in enumerate(("OWN_REASON_TEAPOT", "OWN_REASON_INTERNAL_ERROR"), start=1):
+        options = reason.value.add(name=name, number=number).options.Extensions[options_pb2.error]
+        options.http, options.code, options.title.en, options.detail.en = 418, 9, "Teapot", "A {colour} teapot."
+    file.message_type.add(name="Empty")
+    method = file.service.add(name="TeaService").method.add(name="Brew")
+    method.input_type = method.output_type = ".own_reasons.v1.Empty"
+    descriptor_pool.Default().Add(file)
+    internal = spec("INTERNAL_ERROR")
+
+    known = dict(REASONS)
+    monkeypatch.setattr(reasons, "_known", known)
+    monkeypatch.setattr(reasons, "REASONS", known)
+    learn_reasons(["own_reasons.v1.TeaService", "no.such.Service"])
+    assert (spec("TEAPOT").http, spec("TEAPOT").code) == (418, grpc.StatusCode.FAILED_PRECONDITION)
+    assert texts("TEAPOT", "en", {"colour": "blue"}) == ("Teapot", "A blue teapot.")
+    assert spec("INTERNAL_ERROR") is internal

@@ -338,7 +338,7 @@ async def gateway_rig(
                 backends=backends,
                 verifier=verifier,
                 probes=probes,
-                documentation=await asyncio.to_thread(read_documentation),
+                documentation=await asyncio.to_thread(read_documentation, "rest"),
                 cors_origins=(ORIGIN,),
                 trusted_proxies=(ip_network("127.0.0.0/8"),),
                 limits=limits,

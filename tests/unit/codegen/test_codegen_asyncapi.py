@@ -17,15 +17,14 @@ from rest.routes import STREAMS
 from samovar.options.v1 import options_pb2
 
 from chassis.events import CloudEvent, new_event, to_wire
-from codegen.generate import OWN, ROOT
+from codegen.generate import PROTO, own_files
 from gateway.contract import StreamRoute
 from tests.unit.codegen.documents import ASYNCAPI, as_services_send, faults, read, resolved
 
 
 def _event_types() -> Iterator[type[Message]]:
     """Every message of the contract that is an event."""
-    for file in sorted(path for top in OWN for path in (ROOT / "proto" / top).rglob("*.proto")):
-        name = str(file.relative_to(ROOT / "proto"))
+    for name in own_files(PROTO):
         importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
         for message in descriptor_pool.Default().FindFileByName(name).message_types_by_name.values():
             if message.GetOptions().HasExtension(options_pb2.event):

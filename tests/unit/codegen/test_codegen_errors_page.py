@@ -4,13 +4,13 @@ import grpc
 
 from chassis.reasons import REASONS, ReasonSpec
 from codegen.emit_errors import errors_page
-from codegen.generate import ERRORS
+from codegen.generate import DOCS
 
 TEXT = {"ru": "а | б", "en": "a | b"}
 
 
 def test_the_committed_page_is_what_the_registry_says() -> None:
-    assert ERRORS.read_text(encoding="utf-8") == errors_page(REASONS)
+    assert (DOCS / "errors.md").read_text(encoding="utf-8") == errors_page(REASONS)
 
 
 def test_every_code_has_its_row_and_its_texts() -> None:

@@ -35,7 +35,11 @@ def test_routes_come_in_the_order_of_matching(example: Example) -> None:
     paths = [(route.method, route.path) for route in example.routes.ROUTES]
     assert paths.index(("GET", "/api/v1/things")) < paths.index(("GET", "/api/v1/things/{thing_id}"))
     assert sorted(paths) == sorted(set(paths))
-    assert [stream.path for stream in example.routes.STREAMS] == ["/api/v1/ws/all", "/api/v1/ws/things"]
+    assert [stream.path for stream in example.routes.STREAMS] == [
+        "/api/v1/ws/all",
+        "/api/v1/ws/notes/{key}/{version}",
+        "/api/v1/ws/things",
+    ]
 
 
 def test_a_route_says_what_the_options_say(example: Example) -> None:
@@ -394,10 +398,10 @@ def test_stream_events_carry_type_id_time_and_key(example: Example) -> None:
 
 
 def test_a_stream_is_asked_to_resume_where_it_can(example: Example) -> None:
-    assert example.things.request_watch_things("e-1").last_event_id == "e-1"
-    assert not example.things.request_watch_things(None).HasField("last_event_id")
-    assert example.things.request_watch_all("e-1") == example.things_pb2.WatchAllRequest()
-    assert [stream.resumable for stream in example.routes.STREAMS] == [False, True]
+    assert example.things.request_watch_things({}, (), "e-1", []).last_event_id == "e-1"
+    assert not example.things.request_watch_things({}, (), None, []).HasField("last_event_id")
+    assert example.things.request_watch_all({}, (), "e-1", []) == example.things_pb2.WatchAllRequest()
+    assert [stream.resumable for stream in example.routes.STREAMS] == [False, False, True]
 
 
 def test_a_list_of_resource_objects_becomes_messages_with_ids(example: Example) -> None:
@@ -417,3 +421,25 @@ def test_a_list_of_resource_objects_becomes_messages_with_ids(example: Example) 
         ("VALIDATION_ERROR", "/data/1/attributes/odd"),
         ("VALIDATION_ERROR", "/data/1/attributes/size_bytes"),
     ]
+
+
+def test_a_streams_request_is_made_of_its_address(example: Example) -> None:
+    stream = next(one for one in example.routes.STREAMS if one.rpc.endswith("/WatchNote"))
+    problems: list[Problem] = []
+    address = {"key": "a b", "version": "7"}
+    request: Any = stream.request(address, [("colours", "blue,maroon"), ("whole", "true")], None, problems)
+    assert problems == []
+    assert (request.key, request.version, len(request.colours), request.whole) == ("a b", 7, 2, True)
+    stream.request({"key": "a", "version": "x"}, [("colour", "blue")], None, problems)
+    assert [(problem.code, problem.parameter) for problem in problems] == [
+        ("VALIDATION_ERROR", "version"),
+        ("INVALID_QUERY_PARAMETER", "colour"),
+    ]
+
+
+def test_a_message_without_a_oneof_is_an_event_as_it_stands(example: Example) -> None:
+    stream = next(one for one in example.routes.STREAMS if one.rpc.endswith("/WatchNote"))
+    event = stream.encode(example.things_pb2.Note(key="k", revision=3))
+    assert (event.event_type, event.id, event.timestamp, event.supersedes) == ("note", "", None, "note:k")
+    assert event.payload == {"key": "k", "text": None, "revision": 3}
+    assert not stream.resumable

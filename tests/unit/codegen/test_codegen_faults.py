@@ -1,5 +1,6 @@
 """A contract that contradicts itself is refused when it is generated, with file, line and rule."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.unit.codegen import contract_compiler
 HEAD = """syntax = "proto3";
 package broken.v1;
 import "google/api/annotations.proto";
+import "google/protobuf/any.proto";
 import "google/protobuf/field_mask.proto";
 import "google/protobuf/struct.proto";
 import "google/protobuf/timestamp.proto";
@@ -83,6 +85,14 @@ enum Bent {
   BENT_UNSPECIFIED = 0;
   BENT_UP = 1 [(samovar.options.v1.sort_key) = "name"];
   BENT_DOWN = 2 [(samovar.options.v1.sort_key) = "name"];
+message TokenRequest { string id = 1; string token = 2; }
+message ResumeRequest { string id = 1; string from_id = 2; }
+message Named { google.protobuf.Any any = 1; }
+message NamedRequest { Named named = 1; }
+message EndEvent {
+  oneof payload {
+    Thing thing = 3 [(samovar.options.v1.stream_event) = {type: "stream.end"}];
+  }
 }
 message Event {
   string id = 1;
@@ -99,6 +109,36 @@ message BadEvent {
     string text = 4 [(samovar.options.v1.stream_event) = {type: "text"}];
     Bare bare = 5 [(samovar.options.v1.stream_event) = {type: "bare", superseded_by: "name"}];
   }
+}
+"""
+BAD_EVENTS = """
+message Unnamed { option (samovar.options.v1.event) = {topic: "t"}; string user_id = 1; }
+message First { option (samovar.options.v1.event) = {type: "e", topic: "t"}; string user_id = 1; }
+message Second { option (samovar.options.v1.event) = {type: "e", topic: "t"}; string user_id = 1; }
+message Keyless { option (samovar.options.v1.event) = {type: "k", topic: "t", key_field: "key"}; string user_id = 1; }
+message Subjectless {
+  option (samovar.options.v1.event) = {type: "s", topic: "t", subject_field: "ids"};
+  repeated string ids = 1;
+}
+"""
+BAD_REASONS = """
+enum Reason {
+  REASON_UNSPECIFIED = 0;
+  REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+    http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
+  }];
+  REASON_ITEM_NOT_HERE = 2 [(samovar.options.v1.error) = {
+    http: 200, code: OK, title: {ru: "а", en: "a"}, detail: {ru: "а"}
+  }];
+}
+enum OtherReason {
+  OTHER_REASON_UNSPECIFIED = 0;
+  OTHER_REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+    http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
+  }];
+  OTHER_REASON_INTERNAL_ERROR = 2 [(samovar.options.v1.error) = {
+    http: 500, code: INTERNAL, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
+  }];
 }
 """
 ACCESS = 'option (samovar.options.v1.access) = {roles: ["user"]};'
@@ -244,8 +284,29 @@ CASES = {
     "relationship-endpoint of another type": _link("patch", "bare_id", path="/api/v1/books/{id}/relationships/author"),
     "stream-path": (
         "(Request) returns (stream Event)",
-        _stream('path: "/api/{id}", id_field: "id", time_field: "time"'),
+        _stream('path: "/api/{id=*}", id_field: "id", time_field: "time"'),
     ),
+    "path-parameter of a stream": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/@/{other}"')),
+    "query-parameter of a stream": ("(BodyRequest) returns (stream Event)", _stream('path: "/api/v1/ws/@/{id}"')),
+    "stream-parameter": ("(TokenRequest) returns (stream Event)", _stream('path: "/api/v1/ws/@/{id}"')),
+    "stream-field resume in the path": (
+        "(ResumeRequest) returns (stream Event)",
+        _stream('path: "/api/v1/ws/@/{from_id}", id_field: "id", resume_field: "from_id"'),
+    ),
+    "stream-field resume without ids": (
+        "(ResumeRequest) returns (stream Event)",
+        _stream('path: "/api/v1/ws/@/{id}", resume_field: "from_id"'),
+    ),
+    "stream-events beside a oneof": (
+        "(NameRequest) returns (stream Event)",
+        _stream('path: "/api/v1/ws/@", event: {type: "event"}'),
+    ),
+    "stream-event without a type": (
+        "(NameRequest) returns (stream Thing)",
+        _stream('path: "/api/v1/ws/@", event: {superseded_by: "name"}'),
+    ),
+    "stream-event of the gateway": ("(NameRequest) returns (stream EndEvent)", _stream('path: "/api/v1/ws/@"')),
+    "any": ("(NamedRequest) returns (Response)", _http('post: "/api/v1/@", body: "*"')),
     "stream-field id": (
         "(Request) returns (stream Event)",
         _stream('path: "/api/v1/ws/@", id_field: "no", time_field: "time"'),
@@ -321,7 +382,7 @@ def all_errors(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for index, fields in enumerate(RESOURCES.values()):
         messages += f"message X{index} {{ {fields.replace('@', f'x{index}')} }}\nmessage X{index}Response {{ X{index} x = 1; }}\n"
         methods.append((f"(NameRequest) returns (X{index}Response)", _http(f'get: "/api/v1/x{index}"')))
-    return _errors(tmp_path_factory.mktemp("broken"), HEAD + messages + _service(*methods))
+    return _errors(tmp_path_factory.mktemp("broken"), HEAD + messages + BAD_REASONS + BAD_EVENTS + _service(*methods))
 
 
 def _of(errors: list[str], rule: str, name: str) -> list[str]:
@@ -330,16 +391,62 @@ def _of(errors: list[str], rule: str, name: str) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_contradiction_names_file_line_rule_and_method(case: str, all_errors: list[str]) -> None:
-    name = "Loop" if case == "recursive-request" else f"Broken{list(CASES).index(case)}"
+    name = {"recursive-request": "Loop", "any": "Any"}.get(case, f"Broken{list(CASES).index(case)}")
     assert _of(all_errors, case.split(maxsplit=1)[0], name), all_errors
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "count"),
+    [
+        ("reason-twice", "NOT_FOUND", 1),
+        ("reason-twice", "INTERNAL_ERROR", 1),
+        ("reason-codes", "ITEM_NOT_HERE", 1),
+        ("reason-texts", "ITEM_NOT_HERE", 1),
+    ],
+)
+def test_a_bad_error_reason_names_file_line_rule_and_reason(
+    rule: str, reason: str, count: int, all_errors: list[str]
+) -> None:
+    assert len(_of(all_errors, rule, reason)) == count, all_errors
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("event-type", "Unnamed"),
+        ("event-type-twice", "Second"),
+        ("event-field", "Keyless"),
+        ("event-field", "Subjectless"),
+    ],
+)
+def test_a_bad_event_names_file_line_rule_and_message(rule: str, message: str, all_errors: list[str]) -> None:
+    assert len(_of(all_errors, rule, message)) == 1, all_errors
+
+
+def test_every_rule_of_the_generator_has_a_case_here() -> None:
+    """Rules are the words that faults are added with: the second argument, or the first of a resolver's own."""
+    rules = set()
+    for file in sorted((contract_compiler.ROOT / "codegen").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                place = {"add": 1, "_fault": 0}.get(node.func.attr)
+                told = node.args[place] if place is not None and len(node.args) > place else None
+                if (
+                    isinstance(told, ast.Constant)
+                    and isinstance(told.value, str)
+                    and re.fullmatch("[a-z0-9-]+", told.value)
+                ):
+                    rules.add(told.value)
+    assert len(rules) >= 30
+    tested = Path(__file__).read_text()
+    assert [rule for rule in sorted(rules) if not re.search(rf'"{rule}[ "]|\b{rule}: ', tested)] == []
 
 
 @pytest.mark.parametrize("case", RESOURCES)
 def test_a_bad_resource_names_file_line_rule_and_message(case: str, all_errors: list[str]) -> None:
     name = "PageInfo" if case == "foreign-message" else f"X{list(RESOURCES).index(case)}"
     rule = case.split(maxsplit=1)[0]
-    file = r"\S+" if case == "foreign-message" else r"broken/v1/broken\.proto"
-    assert [error for error in all_errors if re.match(rf"{file}:\d+: {rule}: .*\b{name}\b", error)], all_errors
+    assert _of(all_errors, rule, name), all_errors
 
 
 @pytest.mark.parametrize(("field", "enum"), [("order", "Order"), ("bent", "Bent")])
@@ -375,3 +482,19 @@ def test_a_contract_without_contradictions_passes(tmp_path: Path) -> None:
     """The frame that the broken ones are made with is sound itself."""
     sound = ("(NameRequest) returns (Response)", _http('get: "/api/v1/x"'))
     assert _errors(tmp_path, HEAD + MESSAGES + _service(sound)) == []
+
+
+def test_a_proto2_message_cannot_be_shown(tmp_path: Path) -> None:
+    old = tmp_path / "broken" / "v1" / "old.proto"
+    old.parent.mkdir(parents=True)
+    old.write_text('syntax = "proto2";\npackage broken.v1;\nmessage Old { optional string name = 1; }\n')
+    source = (
+        f'{HEAD}import "broken/v1/old.proto";\n{MESSAGES}\n'
+        'message Shown { option (samovar.options.v1.resource) = {type: "shown"}; string id = 1; Old old = 2; }\n'
+        "message ShownResponse { Shown shown = 1; }\n"
+        + _service(("(NameRequest) returns (ShownResponse)", _http('get: "/api/v1/x"')))
+    )
+    (old.parent / "broken.proto").write_text(source)
+    files = ["broken/v1/broken.proto", "broken/v1/old.proto"]
+    response = plugin.answer(contract_compiler.request(tmp_path, files, tmp_path))
+    assert re.search(r"^broken/v1/broken\.proto:\d+: proto2: broken\.v1\.Old", response.error, re.MULTILINE)

@@ -580,8 +580,15 @@ def encode_report_download(message: pb.ReportDownloadResponse) -> Encoded:
     return Encoded(download_session_resource(message.session) if message.HasField("session") else None)
 
 
-def request_watch_downloads(last_event_id: str | None) -> pb.WatchDownloadsRequest:
+def request_watch_downloads(
+    _path: Mapping[str, str],
+    query: Query,
+    last_event_id: str | None,
+    problems: list[Problem],
+) -> pb.WatchDownloadsRequest:
     message = pb.WatchDownloadsRequest()
+    if query:
+        Parameters(query, problems)
     if last_event_id is not None:
         message.last_event_id = last_event_id
     return message

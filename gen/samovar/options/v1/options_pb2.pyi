@@ -113,16 +113,18 @@ class Errors(_message.Message):
     def __init__(self, reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Stream(_message.Message):
-    __slots__ = ("path", "resume_field", "id_field", "time_field")
+    __slots__ = ("path", "resume_field", "id_field", "time_field", "event")
     PATH_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
     path: str
     resume_field: str
     id_field: str
     time_field: str
-    def __init__(self, path: _Optional[str] = ..., resume_field: _Optional[str] = ..., id_field: _Optional[str] = ..., time_field: _Optional[str] = ...) -> None: ...
+    event: StreamEvent
+    def __init__(self, path: _Optional[str] = ..., resume_field: _Optional[str] = ..., id_field: _Optional[str] = ..., time_field: _Optional[str] = ..., event: _Optional[_Union[StreamEvent, _Mapping]] = ...) -> None: ...
 
 class StreamEvent(_message.Message):
     __slots__ = ("type", "superseded_by")

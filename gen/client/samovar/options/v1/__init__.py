@@ -351,12 +351,13 @@ default_message_pool.register_message("samovar.options.v1", "Rest", Rest)
 @dataclass(eq=False, repr=False)
 class Stream(betterproto2.Message):
     """
-    The WebSocket that a server-streaming method is served as.
+    What a server-streaming method is served as: a WebSocket, and at the same address Server-Sent Events and lines of JSON, by Accept.
     """
 
     path: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Path of the endpoint.
+    Path of the endpoint, with `{field}` placeholders of the request. Fields of the request that neither stand in it nor are the
+    resume_field are query parameters.
     """
 
     resume_field: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -366,12 +367,17 @@ class Stream(betterproto2.Message):
 
     id_field: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The response field (a string) that carries the event's id.
+    The response field (a string) that carries the event's id. Empty = events have none, and the stream cannot be resumed.
     """
 
     time_field: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The response field (a Timestamp) that carries the event's time.
+    The response field (a Timestamp) that carries the event's time. Empty = the time at which the gateway passes it on.
+    """
+
+    event: "StreamEvent | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    For a response without a oneof: the event that every message is, its payload the message itself.
     """
 
 
