@@ -25,6 +25,8 @@ PROTO = ROOT / "proto"
 GEN = ROOT / "gen"
 DOCS = ROOT / "docs"
 THIRD_PARTY = "third_party"
+OWN = tuple(sorted(path.name for path in PROTO.iterdir() if path.is_dir() and path.name != THIRD_PARTY))
+"""Top folders of the platform's own protos."""
 INCLUDES = (PROTO, PROTO / THIRD_PARTY, Path(grpc_tools.__file__).parent / "_proto")
 GENERATED_THIRD_PARTY = ("buf/validate/validate.proto",)
 HEADER = "Generated from proto/ by `./taskw gen`. Do not edit.\n"
