@@ -18,13 +18,15 @@ from codegen.accept import IMAGE
 from codegen.constraints import collection_keywords, element_rules, enum_texts, is_required, keywords
 from codegen.endpoints import Endpoint, StreamEndpoint, path_shape
 from codegen.faults import Faults
-from codegen.generate import OWN, tool
+from codegen.generate import tool
 from codegen.model import Contract, Field, Kind, MessageType, Method
 from codegen.resolve import find_endpoints
 
 EXIT_BROKEN = 100
 """As buf says it."""
 
+FOREIGN = frozenset({"google", "buf"})
+"""Where the files begin that are not ours to change."""
 _LOWEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _HIGHEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _REASON = "samovar.errors.v1.ErrorReason"
@@ -57,7 +59,7 @@ class Image:
 def read_image(image: bytes) -> Image:
     """Reads what `buf build` writes."""
     files = descriptor_pb2.FileDescriptorSet.FromString(image).file
-    own = [file.name for file in files if file.name.partition("/")[0] in OWN]
+    own = [file.name for file in files if file.name.partition("/")[0] not in FOREIGN]
     contract = model.read(plugin_pb2.CodeGeneratorRequest(file_to_generate=own, proto_file=files))
     # Contradictions are the generator's to report; here they are served as far as they go.
     endpoints, streams = find_endpoints(contract, Faults())

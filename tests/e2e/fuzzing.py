@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from tests.unit.codegen.documents import resolved
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get", "X" * 40)
 WORDS = (
     *(
@@ -161,6 +163,8 @@ class Target:
     method: str
     path: str
     operation: Mapping[str, Any]
+    query: Sequence[str]
+    """Names of its parameters."""
     body: Any
 
 
@@ -173,7 +177,7 @@ class Fuzzer:
         self._token = token
         self._known = known
         self._targets = [
-            Target(verb.upper(), path, operation, _example(operation))
+            Target(verb.upper(), path, operation, _query(document, operation), _example(operation))
             for path, item in sorted(document["paths"].items())
             for verb, operation in sorted(item.items())
         ]
@@ -246,7 +250,7 @@ class _Request:
         return self._chance.choice((*WORDS, *self._known.values()))
 
     def _change_query(self) -> None:
-        names = [one["name"] for one in self._target.operation["parameters"] if one["in"] == "query"]
+        names = self._target.query
         name = self._chance.choice((*names, *names, *names, "colour", "page", "page[number]", "sort", self._word()))
         for _ in range(self._chance.choice((1, 1, 1, 2, 150))):
             self._query.append((name, self._word()))
@@ -360,6 +364,11 @@ class _Request:
             lines.append(f"Content-Length: {len(self._body)}")
         head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
         return head + b"\r\n\r\n" + (self._body or b"")
+
+
+def _query(document: Any, operation: Mapping[str, Any]) -> Sequence[str]:
+    parameters = [resolved(document, one) for one in operation["parameters"]]
+    return [one["name"] for one in parameters if one["in"] == "query"]
 
 
 def _example(operation: Mapping[str, Any]) -> Any:

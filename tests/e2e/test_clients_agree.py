@@ -229,7 +229,7 @@ def _example(route: Route) -> Message:
     query = [
         (one["name"], str(uuid.uuid4()))
         for one in operation["parameters"]
-        if one["in"] == "query" and one.get("required")
+        if one.get("in") == "query" and one.get("required")
     ]
     taken: Any = None
     if route.has_body:

@@ -39,7 +39,7 @@ def thinned(document: Any, seed: int) -> Any:
     made = json.loads(json.dumps(document))
     for _, _, operation in operations(made):
         if choose.random() > 0.25:
-            operation["parameters"] = [one for one in operation["parameters"] if one["name"] not in EVERYWHERE]
+            operation["parameters"] = [one for one in operation["parameters"] if one.get("name") not in EVERYWHERE]
         if "requestBody" in operation:
             content = operation["requestBody"]["content"]
             kept = choose.choice(sorted(content))
