@@ -204,7 +204,10 @@ def linkage(one: Field, ids: Json | None = None) -> Json:
     """The resource linkage that a foreign key becomes, or is made of; `ids` is the schema of one id."""
     kind = one.relationship.type if one.relationship is not None else ""
     identifier = _object({"type": {"type": "string", "const": kind}, "id": ids or {"type": "string"}})
-    return {"type": "array", "items": identifier} if one.repeated else nullable(identifier)
+    if one.repeated:
+        return {"type": "array", "items": identifier}
+    is_needed = ids is not None and (is_required(one) or one.not_null)
+    return identifier if is_needed else nullable(identifier)
 
 
 def relationship_links(one: Field) -> Json:
