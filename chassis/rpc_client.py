@@ -136,7 +136,7 @@ class ServiceChannel:
         instruments = rpc_instruments(method, SpanKind.CLIENT)
 
         def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
-            seconds = self._deadline(self._timeout_seconds if timeout is None else timeout)
+            seconds = self._timeout_seconds if timeout is None else timeout
             return _Unary(self._tokens, self._audience, start, instruments, request, seconds, metadata, rest)
 
         return call
@@ -146,7 +146,7 @@ class ServiceChannel:
         instruments = rpc_instruments(method, SpanKind.CLIENT)
 
         def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
-            return self._stream(start, instruments, request, self._deadline(timeout), metadata, rest)
+            return self._stream(start, instruments, request, timeout, metadata, rest)
 
         return call
 
@@ -176,12 +176,6 @@ class ServiceChannel:
     async def channel_ready(self) -> None:
         await self._raw.channel_ready()
 
-    def _deadline(self, seconds: float | None) -> float | None:
-        remaining = remaining_seconds()
-        if remaining is None:
-            return seconds
-        return remaining if seconds is None else min(seconds, remaining)
-
     def _stream(
         self,
         start: Any,
@@ -194,7 +188,8 @@ class ServiceChannel:
         def begin(token: str | None) -> Any:
             span, trace_pairs = instruments.start_outgoing()
             started = time.perf_counter()
-            call = start(request, timeout=timeout, metadata=_carried(trace_pairs, metadata, token), **rest)
+            carried = _carried(trace_pairs, metadata, token)
+            call = start(request, timeout=_deadline(timeout), metadata=carried, **rest)
             call.add_done_callback(lambda done: _ended(_code_of(done), instruments, span, started))
             return call
 
@@ -204,6 +199,14 @@ class ServiceChannel:
         if token is not None:
             return begin(token)
         return _DeferredStream(self._tokens, self._audience, begin)
+
+
+def _deadline(seconds: float | None) -> float | None:
+    """What a call that begins now may take: never longer than the call it is made for."""
+    remaining = remaining_seconds()
+    if remaining is None:
+        return seconds
+    return remaining if seconds is None else min(seconds, remaining)
 
 
 class _Pairs(grpc.aio.Metadata):
@@ -308,7 +311,7 @@ class _Unary:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         carried = _carried(trace_pairs, self._metadata, token)
-        self._call = self._start(self._request, timeout=self._timeout, metadata=carried, **self._rest)
+        self._call = self._start(self._request, timeout=_deadline(self._timeout), metadata=carried, **self._rest)
         if self._cancelled:
             self._call.cancel()
         try:
