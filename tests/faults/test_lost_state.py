@@ -13,7 +13,7 @@ from tests.e2e.running import Platform
 from tests.e2e.trees import digests
 from tests.faults.conftest import Game, User
 from tests.faults.follower import following
-from tests.faults.installs import installing, session_of
+from tests.faults.installs import answered, installing, session_of
 from tests.faults.origin import Origins
 from tests.faults.programs import pid_of
 from tests.faults.test_drain import all_wait, held_up, patches
@@ -40,7 +40,7 @@ async def test_an_install_survives_the_loss_of_all_hot_state(
         heard = len(client.envelopes)
 
         async def live_again() -> bool:
-            attributes = (await user.api.get(f"{DOWNLOADS}/{session['id']}")).data["attributes"]
+            attributes = (await answered(user.api, f"{DOWNLOADS}/{session['id']}"))["attributes"]
             return bool(attributes.get("current_speed_bps")) or attributes["status"] == "completed"
 
         await until(live_again, "the live state was not built again")
@@ -81,7 +81,7 @@ async def test_cut_connections_of_postgresql_lose_nothing_and_are_told_as_503(
     assert set(answers) <= {200, 503}, answers
     assert answers[200]
     assert digests(tmp_path / "disk") == digests(game.source)
-    kept = (await user.api.get(f"{ITEMS}/{item['id']}")).data["attributes"]["notes"]
+    kept = (await answered(user.api, f"{ITEMS}/{item['id']}"))["attributes"]["notes"]
     assert int(kept) >= ratings[-1], "an acknowledged change was lost"
     await assert_no_event_was_lost(platform)
     await assert_installed_once(platform, user.id, game.product_id)
