@@ -72,6 +72,16 @@ async def installing(
             await process.communicate()
 
 
+async def answered(api: Api, path: str) -> Any:
+    """The data of a resource; asked again while the answer is that it cannot be given now, as it may be after a fault."""
+
+    async def ask() -> Any:
+        answer = await api.get(path)
+        return answer if answer.status == 200 else None
+
+    return (await until(ask, f"{path} is not answered")).data
+
+
 async def session_of(api: Api, product_id: str) -> dict[str, Any]:
     """The newest session of a product, once there is one."""
 

@@ -30,7 +30,7 @@ from tests.e2e.clients import ITEMS, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 from tests.e2e.trees import digests, make_tree
 from tests.faults.conftest import Game, Town, User
-from tests.faults.installs import installing, session_of
+from tests.faults.installs import answered, installing, session_of
 from tests.faults.origin import Origins
 from tests.faults.programs import BACK_SECONDS
 from tests.faults.small_disk import SmallDisk, small_disk
@@ -205,7 +205,7 @@ async def test_a_platform_on_a_disk_that_fills_up_refuses_in_words_and_goes_on_w
 
         await until(changes, "the platform does not work again", BACK_SECONDS)
         assert set(statuses) == {200, 503}
-        kept = (await user.api.get(f"{ITEMS}/{item['id']}")).data["attributes"]["notes"]
+        kept = (await answered(user.api, f"{ITEMS}/{item['id']}"))["attributes"]["notes"]
         assert int(kept.split()[0]) == acknowledged[-1]
         assert digests(tmp_path / "disk") == digests(source)
         assert (await publisher.publish(second, "second", "1.0"))["files"]

@@ -10,7 +10,7 @@ from tests.e2e.clients import DOWNLOADS, Shop
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
 from tests.faults.conftest import Game, User
-from tests.faults.installs import installing
+from tests.faults.installs import answered, installing
 from tests.faults.origin import Origins
 from tests.faults.truth import assert_installed_once, assert_no_event_was_lost
 
@@ -59,5 +59,5 @@ async def test_a_launcher_that_is_killed_again_and_again_resumes(
 
 
 async def is_completed(user: User, game: Game) -> bool:
-    sessions = (await user.api.get(f"{DOWNLOADS}?product_id={game.product_id}")).data
+    sessions = await answered(user.api, f"{DOWNLOADS}?product_id={game.product_id}")
     return [session["attributes"]["status"] for session in sessions] == ["completed"]

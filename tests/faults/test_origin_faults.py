@@ -10,10 +10,11 @@ import pytest
 from launcher.failures import LauncherError
 from launcher.install import InstallRequest, InstallResult, Patience, install
 from launcher.settings import Account
-from tests.e2e.clients import DOWNLOADS, ITEMS, Api, Shop, until
+from tests.e2e.clients import ITEMS, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
 from tests.faults.conftest import Game, Publisher, User
+from tests.faults.installs import answered, session_of
 from tests.faults.origin import QUICK_FAULTS, Asked, Fault, Origins
 from tests.faults.truth import assert_installed_once
 
@@ -113,7 +114,7 @@ async def test_spent_tries_end_in_error_with_the_files_name_and_a_retry_goes_on(
             await device.install()
         code = "FILE_HASH_MISMATCH" if fault in CORRUPTING else "CDN_ERROR"
         assert (failure.value.code, failure.value.file) == (code, "3/3.dat"), fault
-        session = (await user.api.get(f"{DOWNLOADS}?product_id={game.product_id}")).data[0]
+        session = await session_of(user.api, game.product_id)
         assert session["attributes"]["status"] == "error"
         assert session["attributes"]["error"]["code"] == code
         assert "3/3.dat" in session["attributes"]["error"]["message"]
@@ -150,7 +151,7 @@ async def test_a_cdn_that_is_dead_or_trickles_is_left_for_the_other(
 
 async def settled(api: Api, game: Game, status: str) -> None:
     async def is_so() -> bool:
-        items = (await api.get(f"{ITEMS}?limit=100")).data
+        items = await answered(api, f"{ITEMS}?limit=100")
         return [one["attributes"]["installation_status"] for one in items] == [status]
 
     await until(is_so, f"the library does not say {status}")

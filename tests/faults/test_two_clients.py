@@ -9,7 +9,7 @@ from tests.e2e.clients import DOWNLOADS, Answer, CommandLine, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
 from tests.faults.conftest import Game, Publisher, Town, User
-from tests.faults.installs import installing, session_of
+from tests.faults.installs import answered, installing, session_of
 from tests.faults.origin import Origins
 from tests.faults.test_drain import held_up
 from tests.faults.test_origin_faults import many_small_files, settled
@@ -104,7 +104,7 @@ async def cancel_at_the_end(
             await asyncio.sleep(chance.uniform(0.0, 0.3))
         cancelled: Answer = await cancelling
         code, final = await install.outcome()
-    session = (await user.api.get(f"{DOWNLOADS}/{session_id}")).data["attributes"]["status"]
+    session = (await answered(user.api, f"{DOWNLOADS}/{session_id}"))["attributes"]["status"]
     statement = "SELECT FROM installations WHERE user_id = $1 AND product_id = $2"
     installations = len(await rows(platform, "download", statement, user.id, game.product_id))
     if cancelled.status == 204:
