@@ -198,8 +198,8 @@ class Announcements(Protocol):
 class Verifications(Protocol):
     """Verifications and their issues, inside a transaction."""
 
-    async def add(self, verification: Verification, *, keep: int) -> None:
-        """A new one. Of the user's earlier ones of the same product and device the newest stay, so that there are `keep` in all."""
+    async def add(self, verification: Verification, *, keep: int, keep_of_user: int) -> None:
+        """A new one. Of the user's earlier ones the newest stay: `keep` of the same product and device, `keep_of_user` in all."""
 
     async def get(self, user_id: UUID, verification_id: UUID) -> Verification | None: ...
 
