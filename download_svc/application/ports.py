@@ -337,6 +337,9 @@ class VersionReader(Protocol):
     async def of_product(self, product_id: UUID) -> Sequence[Version]:
         """All, retired ones too, in no order."""
 
+    async def of_products(self, product_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Version]]:
+        """`of_product` for several, in one statement; what has no versions is left out."""
+
     async def get(self, product_id: UUID, version_id: UUID) -> Version | None: ...
 
     async def files(self, version_id: UUID) -> Sequence[FileReference]:
