@@ -12,7 +12,7 @@ from uuid import UUID
 from launcher.api import Api, exit_code_of
 from launcher.failures import ExitCode, LauncherError
 from launcher.resources import HOLDING, LIVE, Session, SessionStatus
-from launcher.workspace import State, is_at_work
+from launcher.workspace import State, is_at_work, is_same_folder
 
 FIRST_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 2.0
@@ -63,8 +63,8 @@ async def obtain_session(
         session = await _live_session(api, request.product_id, device_id)
         if session is None:
             raise
-    if await _is_orphan(request, session):
-        # The folder that it went to is gone, or knows nothing of it: nobody will ever finish it.
+    if await _is_elsewhere(request, session):
+        # It went to another folder, where nobody is at work: the user wants the game here now.
         with suppress(LauncherError):
             await api.cancel(session.id)
         return await _start(api, request, attributes)
@@ -91,16 +91,16 @@ def _attributes(request: InstallRequest, device_id: UUID, free_bytes: int | None
     return attributes
 
 
-async def _is_orphan(request: InstallRequest, session: Session) -> bool:
-    """Whether a live session of this device belongs to another folder that is at work no more.
+async def _is_elsewhere(request: InstallRequest, session: Session) -> bool:
+    """Whether a live session of this device belongs to another folder.
 
     Raises:
-        LauncherError: it is at work: one session cannot bring a game to two folders.
+        LauncherError: a launcher is at work there: one session cannot bring a game to two folders.
     """
     path = session.installation_path
-    if path is None or Path(path) == request.directory:
+    if path is None or await asyncio.to_thread(is_same_folder, Path(path), request.directory):
         return False
-    if await asyncio.to_thread(is_at_work, Path(path), session.id):
+    if await asyncio.to_thread(is_at_work, Path(path)):
         raise _busy(f"the game is being downloaded to {path} on this device: finish or cancel that first")
     return True
 

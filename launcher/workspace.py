@@ -263,33 +263,32 @@ class Workspace:
             raise disk_failure(error, f"{STAGING_FOLDER}/{name}") from None
 
 
-def is_at_work(directory: Path, session_id: UUID) -> bool:
-    """Whether an installation of that session lies in another folder of this machine: a launcher works there now, or one was
-    interrupted and can go on. Changes nothing; a folder that is not there, or is not ours to read, has none.
-    """
-    own: Folder | None = None
+def is_same_folder(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one folder, however they are spelt."""
+    try:
+        return one == other or one.samefile(other)
+    except OSError:
+        return False
+
+
+def is_at_work(directory: Path) -> bool:
+    """Whether a launcher works in a game's folder of this machine now. Changes nothing; in a folder that is not there none does."""
     try:
         own = Folder(os.open(directory / STAGING_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
-        value = json.loads(own.read_file(STATE_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
-        return (value is not None and _state_of(value).session_id == session_id) or _is_locked(own)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError:
         return False
-    finally:
-        if own is not None:
-            own.close()
-
-
-def _is_locked(own: Folder) -> bool:
     try:
         lock = own.open_file(LOCK_FILE, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(lock)
     except BlockingIOError:
         return True
+    except OSError:
+        return False
     finally:
-        os.close(lock)
+        own.close()
     return False
 
 

@@ -198,8 +198,8 @@ class Announcements(Protocol):
 class Verifications(Protocol):
     """Verifications and their issues, inside a transaction."""
 
-    async def add(self, verification: Verification, *, keep: int) -> None:
-        """A new one. Of the user's earlier ones of the same product and device the newest stay, so that there are `keep` in all."""
+    async def add(self, verification: Verification, *, keep: int, keep_of_user: int) -> None:
+        """A new one. Of the user's earlier ones the newest stay: `keep` of the same product and device, `keep_of_user` in all."""
 
     async def get(self, user_id: UUID, verification_id: UUID) -> Verification | None: ...
 
@@ -336,6 +336,9 @@ class VersionReader(Protocol):
 
     async def of_product(self, product_id: UUID) -> Sequence[Version]:
         """All, retired ones too, in no order."""
+
+    async def of_products(self, product_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Version]]:
+        """`of_product` for several, in one statement; what has no versions is left out."""
 
     async def get(self, product_id: UUID, version_id: UUID) -> Version | None: ...
 

@@ -39,7 +39,8 @@ async def check_updates(
 ) -> Sequence[Availability]:
     """In the order asked. A version that nobody knows is updated in full. Raises: SERVICE_UNAVAILABLE."""
     channels = channels_of(permissions)
-    return [await _availability(versions, plans, product, channels) for product in products]
+    known = await versions.of_products({product.product_id for product in products})
+    return [await _availability(known.get(one.product_id, ()), plans, one, channels) for one in products]
 
 
 async def apply_update(
@@ -174,9 +175,8 @@ def _previous(known: Sequence[Version], current: Version, before: Sequence[UUID]
 
 
 async def _availability(
-    versions: VersionReader, plans: Plans, product: InstalledProduct, channels: frozenset[str]
+    known: Sequence[Version], plans: Plans, product: InstalledProduct, channels: frozenset[str]
 ) -> Availability:
-    known = await versions.of_product(product.product_id)
     current = next((version for version in known if version.version_id == product.current_version_id), None)
     try:
         latest = choose(

@@ -33,6 +33,8 @@ from download_svc.domain.versions import Version, channels_of, version_not_found
 
 MAX_KEPT_PER_INSTALLATION = 10
 """Verifications of one product on one device of a user; older ones are forgotten."""
+MAX_KEPT_PER_USER = 30
+"""Of all products and devices: a verification of which nothing was listed has an issue for each of its version's files."""
 MAX_CHUNKS_PER_BATCH = 50_000
 """Chunks of the manifest that one batch is compared with; what is above counts as not told."""
 
@@ -63,7 +65,7 @@ async def create_verification(
     verification = Verification(verification_id, user_id, product_id, version_id, device_id, is_whole_tree, now)
     async with begin() as work:
         await work.sessions.lock(user_id)
-        await work.verifications.add(verification, keep=MAX_KEPT_PER_INSTALLATION)
+        await work.verifications.add(verification, keep=MAX_KEPT_PER_INSTALLATION, keep_of_user=MAX_KEPT_PER_USER)
         await work.commit()
     return verification
 

@@ -315,6 +315,10 @@ class MemoryVersionReader:
     async def of_product(self, product_id: UUID) -> Sequence[Version]:
         return [version for version in self._store.state.versions.values() if version.product_id == product_id]
 
+    async def of_products(self, product_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Version]]:
+        found = {product_id: await self.of_product(product_id) for product_id in product_ids}
+        return {product_id: versions for product_id, versions in found.items() if versions}
+
     async def get(self, product_id: UUID, version_id: UUID) -> Version | None:
         version = self._store.state.versions.get(version_id)
         return version if version is not None and version.product_id == product_id else None

@@ -167,16 +167,15 @@ class MemoryVerifications:
         self._records = records
         self._entries = entries
 
-    async def add(self, verification: Verification, *, keep: int) -> None:
+    async def add(self, verification: Verification, *, keep: int, keep_of_user: int) -> None:
         self._records.verifications[verification.id] = verification
-        place = (verification.user_id, verification.product_id, verification.device_id)
-        same = [
-            one for one in self._records.verifications.values() if (one.user_id, one.product_id, one.device_id) == place
-        ]
-        same.sort(key=lambda one: (one.started_at, one.id), reverse=True)
-        for forgotten in same[keep:]:
-            del self._records.verifications[forgotten.id]
-            self._records.issues.pop(forgotten.id, None)
+        own = [one for one in self._records.verifications.values() if one.user_id == verification.user_id]
+        own.sort(key=lambda one: (one.started_at, one.id), reverse=True)
+        place = (verification.product_id, verification.device_id)
+        same = [one for one in own if (one.product_id, one.device_id) == place]
+        for forgotten in {one.id for one in (*same[keep:], *own[keep_of_user:])}:
+            del self._records.verifications[forgotten]
+            self._records.issues.pop(forgotten, None)
 
     async def get(self, user_id: UUID, verification_id: UUID) -> Verification | None:
         return self._records.verification(user_id, verification_id)

@@ -40,10 +40,18 @@ _REMOVE_ISSUES = text("""
 _FORGET_OLD = text("""
     DELETE FROM verification_results
     WHERE user_id = :user_id AND id IN (
-        SELECT id FROM verification_results
-        WHERE user_id = :user_id AND product_id = :product_id AND device_id IS NOT DISTINCT FROM CAST(:device_id AS uuid)
-        ORDER BY started_at DESC, id DESC
-        OFFSET :keep
+        (
+            SELECT id FROM verification_results
+            WHERE user_id = :user_id AND product_id = :product_id
+              AND device_id IS NOT DISTINCT FROM CAST(:device_id AS uuid)
+            ORDER BY started_at DESC, id DESC
+            OFFSET :keep
+        ) UNION ALL (
+            SELECT id FROM verification_results
+            WHERE user_id = :user_id
+            ORDER BY started_at DESC, id DESC
+            OFFSET :keep_of_user
+        )
     )
 """)
 
@@ -54,7 +62,7 @@ class PostgresVerifications:
     def __init__(self, transaction: Transaction) -> None:
         self._connection = transaction.connection
 
-    async def add(self, verification: Verification, *, keep: int) -> None:
+    async def add(self, verification: Verification, *, keep: int, keep_of_user: int) -> None:
         await self._connection.execute(insert(verification_results).values(verification_values(verification)))
         await self._connection.execute(
             _FORGET_OLD,
@@ -63,6 +71,7 @@ class PostgresVerifications:
                 "product_id": verification.product_id,
                 "device_id": verification.device_id,
                 "keep": keep,
+                "keep_of_user": keep_of_user,
             },
         )
 

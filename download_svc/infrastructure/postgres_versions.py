@@ -109,6 +109,16 @@ class PostgresVersionReader:
             rows = await connection.execute(select(product_versions).where(product_versions.c.product_id == product_id))
             return [version_of(row) for row in rows]
 
+    async def of_products(self, product_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Version]]:
+        found: dict[UUID, list[Version]] = {}
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                select(product_versions).where(product_versions.c.product_id.in_(set(product_ids)))
+            )
+            for row in rows:
+                found.setdefault(row.product_id, []).append(version_of(row))
+        return found
+
     async def get(self, product_id: UUID, version_id: UUID) -> Version | None:
         async with self._database.connect() as connection:
             rows = await connection.execute(

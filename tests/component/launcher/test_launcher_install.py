@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -412,9 +413,12 @@ async def test_a_live_session_of_this_device_is_taken_up_even_without_local_stat
         await asyncio.wait([first])
         assert platform.session.status == "paused", "an interrupted launcher gives its slot back"
         platform.slots = 1
-        await install(account, InstallRequest(game.product_id, tmp_path / "b"), patience=QUICK)
-        assert_installed(tmp_path / "b", game)
-        assert len(platform.sessions) == 1
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)
+        (tmp_path / "link").symlink_to(tmp_path / "a")
+        (tmp_path / "a").mkdir()
+        await install(account, InstallRequest(game.product_id, tmp_path / "link"), patience=QUICK)
+        assert_installed(tmp_path / "a", game)
+        assert len(platform.sessions) == 1, "the folder is the same one, however it is spelt"
 
 
 async def test_too_little_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ async def test_history_is_the_users_newest_first_and_knows_what_a_version_replac
     assert list(await ports.updates.versions_before(uuid4(), product_id, applied)) == []
 
 
+async def test_versions_of_several_products_are_read_at_once(ports: Ports) -> None:
+    two, (one,) = await versions(ports, 2), await versions(ports, 1)
+    found = await ports.versions.of_products([one.product_id, two[0].product_id, uuid4()])
+    assert {product_id: {version.version_id for version in some} for product_id, some in found.items()} == {
+        one.product_id: {one.version_id},
+        two[0].product_id: {version.version_id for version in two},
+    }
+    assert await ports.versions.of_products([]) == {}
+
+
 async def test_an_announcement_is_pending_until_it_is_finished_and_only_goes_on(ports: Ports) -> None:
     (version,) = await versions(ports, 1)
 

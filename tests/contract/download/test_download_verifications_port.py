@@ -28,10 +28,10 @@ def verification(version: Version, user_id: UUID | None = None, **changes: objec
     return Verification(uuid4(), user_id or uuid4(), version.product_id, version.version_id, **values)  # type: ignore[arg-type]
 
 
-async def add(ports: Ports, *verifications: Verification, keep: int = 10) -> None:
+async def add(ports: Ports, *verifications: Verification, keep: int = 10, keep_of_user: int = 100) -> None:
     for one in verifications:
         async with ports.begin() as work:
-            await work.verifications.add(one, keep=keep)
+            await work.verifications.add(one, keep=keep, keep_of_user=keep_of_user)
             await work.commit()
 
 
@@ -66,6 +66,9 @@ async def test_only_the_newest_of_a_place_are_kept(ports: Ports) -> None:
     await add(ports, *elsewhere, *made, keep=2)
     found = [await ports.verifications.get(one.user_id, one.id) for one in (*made, *elsewhere)]
     assert found == [None, None, *made[2:], *elsewhere]
+    await add(ports, verification(version, user_id, started_at=NOW + timedelta(days=1)), keep_of_user=3)
+    found = [await ports.verifications.get(one.user_id, one.id) for one in (*made, *elsewhere)]
+    assert found == [None, None, *made[2:], None, None, elsewhere[2]], "another user's is none of them"
 
 
 async def test_issues_are_the_last_word_about_each_path(ports: Ports) -> None:
