@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -16,6 +17,7 @@ from depot.signing import format_public_keys, public_key
 
 RSA_KEY_BITS = 2048
 RSA_PUBLIC_EXPONENT = 65537
+KEYS_KEPT = 16
 _SIGNING_KEY = "auth.pem"
 _OTHER_KEYS = "auth-*.pem"
 _PUBLISHER_KEY = "publisher.pem"
@@ -65,6 +67,15 @@ def _load_or_make(path: Path, make: Callable[[], PrivateKey]) -> PrivateKey:
 
 
 def _load(path: Path) -> PrivateKey:
+    found = path.stat()
+    return _parsed(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=KEYS_KEPT)
+def _parsed(path: Path, _inode: int, _size_bytes: int, _modified_ns: int) -> PrivateKey:
+    """The file's key, read once for as long as the file is the same: to check an RSA key takes 70 ms of a processor, and several
+    programs that start at once ask for tokens and keys all the time.
+    """
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
         raise TypeError(f"{path} is neither an RSA nor an Ed25519 key")
