@@ -295,10 +295,9 @@ class Connection(asyncio.BufferedProtocol):
                 self._fail(StaleError("the connection had been closed"))
             elif self._state is _State.HEAD:
                 self._fail(WireError(f"the connection ended before an answer: {exc or 'closed'}"))
-            elif exc is None:
-                self._fail(_wrong_length(self.received_bytes, self._size_bytes))
             else:
-                self._fail(WireError(f"the connection broke: {exc}"))
+                at = f"after {self.received_bytes} of {self._size_bytes} bytes"
+                self._fail(WireError(f"the connection ended {at}: {exc or 'closed'}"))
         self._keeps_alive = False
 
     # How an answer is read.
