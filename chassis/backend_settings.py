@@ -1,5 +1,5 @@
-"""Settings of the event bus and of the object store, for every program that has one; each opens what the settings name. Mixed into
-a program's own settings (contract section 8).
+"""Settings of the event bus, the live state and the object store, for every program that has one; each opens what the settings
+name. Mixed into a program's own settings (contract section 8).
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from chassis.event_bus import EventBus, open_event_bus
 from chassis.object_store import ObjectStore, open_object_store
+from chassis.redis_state import RedisState, open_redis_state
 from chassis.settings import ProgramSettings
 
 if TYPE_CHECKING:
@@ -42,6 +43,25 @@ class EventSettings(ProgramSettings):
             kafka_brokers=self.kafka_brokers,
             kafka_prefix=self.kafka_prefix,
             application_name=application_name,
+        )
+
+
+class LiveStateSettings(ProgramSettings):
+    """Where the live state is."""
+
+    redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
+    redis_password: SecretStr = SecretStr("")
+    redis_db: int = Field(0, ge=0)
+    redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
+    """What all keys and channels begin with: for environments that share a server."""
+
+    def open_live_state(self) -> AbstractAsyncContextManager[RedisState]:
+        """The live state that these settings name."""
+        return open_redis_state(
+            self.redis_addr,
+            password=self.redis_password.get_secret_value(),
+            database=self.redis_db,
+            prefix=self.redis_prefix,
         )
 
 

@@ -26,7 +26,7 @@ from chassis.object_store import ObjectStore
 from chassis.outbox import OutboxRelay
 from chassis.program import run
 from chassis.readiness import Readiness
-from chassis.redis_state import RedisState, open_redis_state
+from chassis.redis_state import RedisState
 from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.settings import load_settings
@@ -217,14 +217,7 @@ async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:
             )
         ),
         bus=await opened(settings.open_event_bus(NAME)),
-        state=await opened(
-            open_redis_state(
-                settings.redis_addr,
-                password=settings.redis_password.get_secret_value(),
-                database=settings.redis_db,
-                prefix=settings.redis_prefix,
-            )
-        ),
+        state=await opened(settings.open_live_state()),
         objects=await opened(settings.open_object_store()),
         http=await opened(aiohttp.ClientSession(auto_decompress=False)),
         library=await opened(channel(settings.library_service_grpc_addr, LIBRARY_NAME, library.SERVICE)),

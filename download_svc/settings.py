@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from chassis.backend_settings import EventSettings, ObjectSettings
+from chassis.backend_settings import EventSettings, LiveStateSettings, ObjectSettings
 from chassis.settings import ProgramSettings
 from depot.signing import parse_public_keys
 from download_svc.infrastructure.manifests import origin_of
@@ -26,7 +26,7 @@ class MigrateSettings(ProgramSettings):
     postgres_dsn: SecretStr
 
 
-class DownloadSettings(MigrateSettings, EventSettings, ObjectSettings):
+class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, ObjectSettings):
     """What `serve` needs."""
 
     download_service_grpc_port: int = Field(9092, ge=0, le=65535)
@@ -34,11 +34,6 @@ class DownloadSettings(MigrateSettings, EventSettings, ObjectSettings):
     """Connections of each worker."""
     kafka_consumer_group_download: str = Field("download-service", min_length=1, max_length=200)
     kafka_consumer_group_download_live: str = Field("download-service-live", min_length=1, max_length=200)
-    redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
-    redis_password: SecretStr = SecretStr("")
-    redis_db: int = Field(0, ge=0)
-    redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
-    """What all keys and channels begin with: for environments that share a server."""
     library_service_grpc_addr: str = Field(min_length=1)
     catalog_service_grpc_addr: str = Field(min_length=1)
     cdn_link_secret_key: SecretStr = Field(min_length=16)

@@ -30,7 +30,6 @@ from chassis.migrations import ensure_database, upgrade
 from chassis.outbox import OutboxRelay
 from chassis.program import EXIT_CODE_FAILED, run
 from chassis.readiness import Readiness
-from chassis.redis_state import open_redis_state
 from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.settings import load_settings
@@ -111,9 +110,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
             )
         )
 
-        redis_password = settings.redis_password.get_secret_value()
-        live = await opened(open_redis_state(settings.redis_addr, password=redis_password, database=settings.redis_db))
-
+        live = await opened(settings.open_live_state())
         parts = _wire(settings, database, GrpcCatalog(catalog), live.values)
 
         readiness = Readiness()

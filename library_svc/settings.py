@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from chassis.backend_settings import EventSettings
+from chassis.backend_settings import EventSettings, LiveStateSettings
 from chassis.settings import ProgramSettings
 
 
@@ -16,7 +16,7 @@ class MigrateSettings(ProgramSettings):
     postgres_dsn: SecretStr
 
 
-class LibrarySettings(MigrateSettings, EventSettings):
+class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings):
     """What `serve` needs."""
 
     library_service_grpc_port: int = Field(9094, ge=0, le=65535)
@@ -24,9 +24,6 @@ class LibrarySettings(MigrateSettings, EventSettings):
     """Connections of each worker."""
     kafka_consumer_group_library: str = Field("library-service", min_length=1, max_length=200)
     catalog_service_grpc_addr: str = Field(min_length=1)
-    redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
-    redis_password: SecretStr = SecretStr("")
-    redis_db: int = Field(0, ge=0)
     playtime_heartbeat_interval_seconds: int = Field(60, ge=1, le=3600)
     """How often a playing client should be heard."""
     playtime_session_timeout_seconds: int = Field(300, ge=2, le=86_400)

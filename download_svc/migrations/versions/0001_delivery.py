@@ -111,10 +111,8 @@ _TABLES = [
     CREATE UNIQUE INDEX download_sessions_live ON download_sessions (user_id, product_id, device_id) NULLS NOT DISTINCT
         WHERE status IN ('queued', 'initializing', 'downloading', 'paused', 'verifying')
     """,
-    # No foreign keys: items are made from the rows of file_metadata in the transaction that makes their session, and checking
-    # 100,000 of them again, row by row, is what a start would spend its time on. A trigger that runs once for a statement takes
-    # them away with their sessions. `ordinal` is the entry's place in the manifest, which is ordered by path: the order of every
-    # list, and because it names the file too, the index that holds "each file once in a session".
+    # No foreign key to file_metadata: items are made from its rows, and checking 100,000 of them again is what a start would
+    # spend its time on. `ordinal` is the entry's place in the manifest, which is ordered by path: the order of every list.
     """
     CREATE TABLE download_items (
         user_id uuid NOT NULL,
@@ -132,22 +130,12 @@ _TABLES = [
         error_message text,
         created_at timestamptz NOT NULL DEFAULT now(),
         updated_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (user_id, id)
+        PRIMARY KEY (user_id, id),
+        UNIQUE (user_id, download_session_id, file_metadata_id),
+        FOREIGN KEY (user_id, download_session_id) REFERENCES download_sessions (user_id, id) ON DELETE CASCADE
     )
     """,
-    "CREATE UNIQUE INDEX download_items_ordered ON download_items (user_id, download_session_id, ordinal)",
-    """
-    CREATE FUNCTION delete_items_of_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        DELETE FROM download_items AS item USING deleted_sessions AS gone
-        WHERE item.user_id = gone.user_id AND item.download_session_id = gone.id;
-        RETURN NULL;
-    END $$
-    """,
-    """
-    CREATE TRIGGER download_sessions_items AFTER DELETE ON download_sessions
-    REFERENCING OLD TABLE AS deleted_sessions FOR EACH STATEMENT EXECUTE FUNCTION delete_items_of_sessions()
-    """,
+    "CREATE INDEX download_items_ordered ON download_items (user_id, download_session_id, ordinal)",
     # device_id may be absent, and then counts as one device: that is what a client without a device id installs on.
     """
     CREATE TABLE installations (
@@ -187,4 +175,3 @@ def downgrade() -> None:
         "product_versions",
     ):
         op.execute(f"DROP TABLE {table}")
-    op.execute("DROP FUNCTION delete_items_of_sessions")

@@ -85,6 +85,7 @@ enum Bent {
   BENT_UNSPECIFIED = 0;
   BENT_UP = 1 [(samovar.options.v1.sort_key) = "name"];
   BENT_DOWN = 2 [(samovar.options.v1.sort_key) = "name"];
+}
 message TokenRequest { string id = 1; string token = 2; }
 message ResumeRequest { string id = 1; string from_id = 2; }
 message Named { google.protobuf.Any any = 1; }
