@@ -10,7 +10,7 @@ from library_svc.application.ports import CATALOG_BATCH_LIMIT, Catalog, Products
 from library_svc.domain.catalog import Product
 from library_svc.domain.ids import ProductId
 
-FILL_DEADLINE_SECONDS = 0.3
+FILL_DEADLINE_SECONDS = 1.0
 """How long a page waits for Catalog before it is shown without the titles."""
 
 AWAY_SECONDS = 5.0
