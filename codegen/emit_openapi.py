@@ -169,7 +169,7 @@ class _Document:
         schema = self._schemas.members(fields, Form.REQUEST, element.comment)
         attributes = self._schemas.keep(f"{element.full_name}.attributes", schema)
         types = self._request_types(endpoint)
-        needs_attributes = any(is_required(one) for one in fields)
+        needs_attributes = any(is_required(one) or one.oneof_is_required for one in fields)
         resource: Json = {
             "type": "object",
             "required": ["type", "id", "attributes"] if needs_attributes else ["type", "id"],
@@ -201,7 +201,7 @@ class _Document:
             schema = self._schemas.members(fields, Form.REQUEST, said)
             attributes = self._schemas.keep(f"{endpoint.request.full_name}.attributes", schema)
         types = self._request_types(endpoint)
-        needs_attributes = any(is_required(one) for one in fields)
+        needs_attributes = any(is_required(one) or one.oneof_is_required for one in fields)
         data: Json = {
             "type": "object",
             "required": ["type", "attributes"] if needs_attributes else ["type"],

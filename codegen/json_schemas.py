@@ -4,7 +4,7 @@ data of events. Collected as components, used by codegen.emit_openapi and codege
 The schemas keep to what JSON Schema draft 7 and 2020-12 have in common, so nothing ever stands beside a `$ref`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -78,6 +78,7 @@ class Schemas:
         schema["properties"] = {_name(one, form): self.field(one, form) for one in listed}
         if form is Form.REQUEST:
             schema["additionalProperties"] = False
+            schema |= _exactly_one(listed)
         return schema
 
     def resource(self, message: MessageType) -> Json:
@@ -220,3 +221,13 @@ def relationship_links(one: Field) -> Json:
 def _relationship(one: Field) -> Json:
     links = relationship_links(one)
     return _object({**({"links": _object(links)} if links else {}), "data": linkage(one)})
+
+
+def _exactly_one(fields: Sequence[Field]) -> Json:
+    """That of each oneof which must be set one member, and only one, is there."""
+    choices: dict[str, list[Json]] = {}
+    for one in fields:
+        if one.oneof_is_required:
+            choices.setdefault(one.oneof, []).append({"required": [one.name]})
+    every = [{"oneOf": names} for names in choices.values()]
+    return {"allOf": every} if len(every) > 1 else every[0] if every else {}

@@ -98,6 +98,8 @@ class Field:
     location: Location
     comment: str
     filter: str = ""
+    oneof_is_required: bool = False
+    """One of its oneof has to be there."""
 
 
 def scalar(kind: Kind) -> Field:
@@ -239,13 +241,16 @@ def _fields(message: descriptor_pb2.DescriptorProto, lines: _Lines, path: Sequen
         kind = _KINDS[field.type]
         options = field.options
         rules = _option(options, validate_pb2.field)
+        oneof = message.oneof_decl[field.oneof_index] if in_oneof else None
+        oneof_rules = _option(oneof.options, validate_pb2.oneof) if oneof is not None else None
         yield Field(
             name=field.name,
             kind=kind,
             type_name=field.type_name.removeprefix("."),
             repeated=repeated,
             has_presence=not repeated and (field.proto3_optional or in_oneof or kind is Kind.MESSAGE),
-            oneof=message.oneof_decl[field.oneof_index].name if in_oneof else "",
+            oneof=oneof.name if oneof is not None else "",
+            oneof_is_required=oneof_rules is not None and oneof_rules.required,
             is_uuid=rules is not None and rules.string.uuid,
             rules=rules,
             json_name=field.json_name,

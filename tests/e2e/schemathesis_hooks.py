@@ -26,10 +26,10 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     other faults refuse it as well, and schemathesis takes a changed request for a good one.
     """
     _say_it_once(case)
+    _ask_for_whole_resources(case)
     if case.meta is not None and case.meta.generation.mode.is_negative:
         return
     _keep_to_one_spelling(case)
-    _ask_for_whole_resources(case)
     _name_an_owned_product(case)
     _keep_entity_tags_well_formed(case)
     _give_enough_time(case)

@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from grpclib.client import Channel, UnaryUnaryMethod
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from grpclib.client import Channel, StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
-from grpclib.health.v1.health_grpc import HealthStub
-from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpclib.reflection.v1alpha.reflection_grpc import ServerReflectionStub
-from grpclib.reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from rest.routes import ROUTES, STREAMS
 
 from tests.e2e.clients import Api
@@ -37,23 +35,26 @@ async def channel(request: pytest.FixtureRequest, platform: Platform) -> AsyncIt
 
 
 async def _reflect(channel: Channel, *requests: ServerReflectionRequest) -> list[ServerReflectionResponse]:
-    return list(await ServerReflectionStub(channel).ServerReflectionInfo(requests))
+    method = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    ask = StreamStreamMethod(channel, method, ServerReflectionRequest, ServerReflectionResponse)
+    return list(await ask(requests))
 
 
 async def test_health_is_told_for_the_server_and_for_each_service(channel: tuple[str, Channel]) -> None:
     name, opened = channel
-    health = HealthStub(opened)
+    check = UnaryUnaryMethod(opened, "/grpc.health.v1.Health/Check", HealthCheckRequest, HealthCheckResponse)
+    watch = UnaryStreamMethod(opened, "/grpc.health.v1.Health/Watch", HealthCheckRequest, HealthCheckResponse)
     for service in ("", *SERVICES[name]):
-        answer = await health.Check(HealthCheckRequest(service=service))
+        answer = await check(HealthCheckRequest(service=service))
         assert answer.status == HealthCheckResponse.SERVING
-        async with health.Watch.open() as stream:
+        async with watch.open() as stream:
             await stream.send_message(HealthCheckRequest(service=service), end=True)
             first = await stream.recv_message()
             assert first is not None
             assert first.status == HealthCheckResponse.SERVING
             await stream.cancel()
     with pytest.raises(GRPCError) as refused:
-        await health.Check(HealthCheckRequest(service="nobody.v1.NobodyService"))
+        await check(HealthCheckRequest(service="nobody.v1.NobodyService"))
     assert refused.value.status is Status.NOT_FOUND
 
 

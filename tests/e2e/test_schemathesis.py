@@ -60,7 +60,7 @@ async def run_schemathesis(
         *("--header", f"Authorization: Bearer {api.token}"),
         *("--max-examples", str(examples)),
         *("--seed", str(seed)),
-        *("--workers", "2"),
+        *("--workers", "1"),
         "--continue-on-failure",
         "--no-color",
         cwd=folder,

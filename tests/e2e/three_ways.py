@@ -187,11 +187,17 @@ def http_of(route: Route, message: Message) -> tuple[str, Any, dict[str, str]]:
     if "update_mask" in json:
         body = next(field for field, place in route.pointers.items() if place == "/data/attributes")
         attributes = {name: (json[body] or {}).get(name) for name in getattr(message, "update_mask").paths}  # noqa: B009
-    if route.has_body and document is None:
-        kind = route.request_types[0] if route.request_types else route.resource_type
-        document = {"type": kind, "attributes": attributes}
+    if document is None:
+        document = _resource_or_linkage(route, json, attributes)
     address = f"{path}?{urlencode(query)}" if query else path
     return address, {"data": document} if route.has_body else None, headers
+
+
+def _resource_or_linkage(route: Route, json: Any, attributes: Mapping[str, Any]) -> Any:
+    if route.linkage is not None:
+        return [{"type": route.linkage.type, "id": one} for one in json[route.linkage.field] or ()]
+    kind = route.request_types[0] if route.request_types else route.resource_type
+    return {"type": kind, "attributes": attributes}
 
 
 def _set(message: Message, json: Any, path: str) -> Any:

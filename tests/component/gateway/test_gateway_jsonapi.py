@@ -191,6 +191,7 @@ async def rig(example: Example) -> AsyncIterator[Rig]:
                 [rpc for route in routes for rpc in route.rpcs],
                 service_tokens=None,
                 deadline_seconds=5.0,
+                start_deadline_seconds=20.0,
             )
         )
         # Every route is public: nobody's token is looked at.
