@@ -23,7 +23,7 @@ import pytest
 
 from sandbox import embedded
 
-pytest_plugins = ["adapters"]
+pytest_plugins = ["adapters", "order"]
 
 NewDatabase = Callable[..., Awaitable[str]]
 
