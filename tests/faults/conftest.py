@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
+import grpc
 import pytest
 from samovar.sandbox.v1 import sandbox_pb2
 
@@ -86,7 +87,9 @@ async def is_well(platform: Platform, http: aiohttp.ClientSession) -> None:
                     if answer.status != 200:
                         return False
             await rows(platform, "events", "SELECT 1")
-        except (OSError, aiohttp.ClientError, asyncpg.PostgresError, TimeoutError):
+            async with sandbox_stub(platform.private) as stub:
+                await stub.ListProducts(sandbox_pb2.ListProductsRequest())
+        except (OSError, aiohttp.ClientError, asyncpg.PostgresError, grpc.aio.AioRpcError, TimeoutError):
             return False
         return True
 

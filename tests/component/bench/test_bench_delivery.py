@@ -45,6 +45,7 @@ def test_without_nginx_or_aria2c_it_says_in_one_line_how_to_get_them(tmp_path: P
 
 
 @pytest.mark.timeout(RUN_SECONDS + 20)
+@pytest.mark.soak
 def test_it_measures_all_that_it_promises(tmp_path: Path):
     """Where Debian's nginx and aria2 are installed; elsewhere it must say that they are missing."""
     ended = bench(*LITTLE, TMPDIR=str(tmp_path))

@@ -20,7 +20,12 @@ from tests.component.rpc_rig import as_service
 # Each test has users of its own, so one running service does for all of them.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CALLER = as_service("payment-service")
+
+def caller() -> tuple[tuple[str, str], ...]:
+    """Whose call it is; a service's token lives for minutes only, so each call has its own."""
+    return as_service("payment-service")
+
+
 LIBRARY_TOPIC = "com.platform.library.events.v1"
 
 
@@ -87,16 +92,18 @@ async def test_a_bought_game_stays_when_the_gift_of_it_is_taken_back(rig: Rig):
     user_id, product_id = uuid4(), uuid4()
     order_id = await rig.buy(user_id, product_id)
     before = await own_items(rig, user_id)
-    await rig.internal.GrantEntitlement(granting(user_id, product_id), metadata=CALLER)
+    await rig.internal.GrantEntitlement(granting(user_id, product_id), metadata=caller())
 
-    await rig.internal.RevokeEntitlement(revoking(user_id, product_id), metadata=CALLER)
+    await rig.internal.RevokeEntitlement(revoking(user_id, product_id), metadata=caller())
 
     assert list(await own_items(rig, user_id)) == list(before)
     access = CheckGameAccessRequest(user_id=str(user_id), product_id=str(product_id))
     assert (await rig.query.CheckGameAccess(access, metadata=as_service("download-service"))).has_access
 
     by_order = {"source": pb.ENTITLEMENT_SOURCE_ORDER, "source_id": order_id, "reason": REMOVAL_REASON_REFUND}
-    assert (await rig.internal.RevokeEntitlement(revoking(user_id, product_id, **by_order), metadata=CALLER)).was_active
+    assert (
+        await rig.internal.RevokeEntitlement(revoking(user_id, product_id, **by_order), metadata=caller())
+    ).was_active
     assert not (await rig.query.CheckGameAccess(access, metadata=as_service("download-service"))).has_access
 
 
@@ -104,7 +111,7 @@ async def test_twenty_grants_of_one_key_at_once_are_one(rig: Rig):
     user_id, product_id = uuid4(), uuid4()
     request = granting(user_id, product_id, source=pb.ENTITLEMENT_SOURCE_KEY)
 
-    answers = await asyncio.gather(*(rig.internal.GrantEntitlement(request, metadata=CALLER) for _ in range(20)))
+    answers = await asyncio.gather(*(rig.internal.GrantEntitlement(request, metadata=caller()) for _ in range(20)))
 
     assert [answer.is_new for answer in answers].count(True) == 1
     assert all(answer.is_active for answer in answers)
@@ -143,7 +150,7 @@ async def test_only_the_named_services_may_call(rig: Rig):
     ],
 )
 async def test_a_grant_that_cannot_be_is_refused(rig: Rig, changes: dict[str, object]):
-    error = await refusal(rig.internal.GrantEntitlement(granting(uuid4(), uuid4(), **changes), metadata=CALLER))
+    error = await refusal(rig.internal.GrantEntitlement(granting(uuid4(), uuid4(), **changes), metadata=caller()))
 
     assert (error.kind, error.reason, len(error.violations)) == (Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", 1)
 
@@ -158,6 +165,6 @@ async def test_a_grant_that_cannot_be_is_refused(rig: Rig, changes: dict[str, ob
     ],
 )
 async def test_a_revocation_that_cannot_be_is_refused(rig: Rig, changes: dict[str, object]):
-    error = await refusal(rig.internal.RevokeEntitlement(revoking(uuid4(), uuid4(), **changes), metadata=CALLER))
+    error = await refusal(rig.internal.RevokeEntitlement(revoking(uuid4(), uuid4(), **changes), metadata=caller()))
 
     assert (error.kind, error.reason, len(error.violations)) == (Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", 1)
