@@ -19,7 +19,7 @@ from tests.faults.programs import pid_of
 from tests.faults.test_drain import all_wait, held_up, patches
 from tests.faults.truth import assert_installed_once, assert_no_event_was_lost, database, rows, status_moves
 
-LIMIT_KBPS = "12000"
+LIMIT_KBPS = "6000"
 MIDDLE_BYTES = 700_000
 CUTS = 8
 CALLERS = 4

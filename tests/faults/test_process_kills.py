@@ -14,7 +14,7 @@ from tests.faults.origin import Origins
 from tests.faults.programs import signal_program, started_again
 from tests.faults.truth import assert_installed_once, assert_no_event_was_lost, status_moves
 
-LIMIT_KBPS = "12000"
+LIMIT_KBPS = "6000"
 """1.5 MB a second: an installation of make_tree lasts more than two."""
 MIDDLE_BYTES = 700_000
 PROGRAMS = ("postgres", "valkey", "library", "download", "gateway", "sandbox")

@@ -15,7 +15,7 @@ from tests.faults.test_drain import held_up
 from tests.faults.test_origin_faults import many_small_files, settled
 from tests.faults.truth import assert_installed_once, assert_no_event_was_lost, rows
 
-LIMIT_KBPS = "12000"
+LIMIT_KBPS = "6000"
 MIDDLE_BYTES = 700_000
 PAUSED, CANCELLED = 9, 8
 CANCELS = 4
