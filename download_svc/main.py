@@ -2,12 +2,12 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import grpc.aio
@@ -108,78 +108,14 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
     """The running service; leaving the block drains it."""
     async with AsyncExitStack() as stack:
         resources = await _open(settings, stack)
-        now = partial(datetime.now, UTC)
-        begin = units_of_work(resources.database)
-        access = CachedAccess(library.LibraryAccess(resources.library))
-        policy = Policy(settings.max_concurrent_downloads_per_user, settings.default_download_priority)
-        sessions = PostgresSessionReader(resources.database)
-        board = HotLiveBoard(resources.state.values, resources.state.streams)
-        versions = PostgresVersionReader(resources.database)
-        installed = PostgresInstallationReader(resources.database)
-        verifications = PostgresVerificationReader(resources.database)
-        plans = Plans(StoredManifests(resources.objects))
-        ports = Ports(
-            begin=begin,
-            sessions=sessions,
-            versions=versions,
-            access=access,
-            signer=_link_signer(settings),
-            manifests=StoredManifestLinks(resources.objects),
-            board=board,
-            policy=policy,
-            now=now,
-        )
-        services = Services(
-            ports,
-            InstallationPorts(begin, installed, versions, now),
-            UpdatePorts(
-                begin=begin,
-                sessions=sessions,
-                versions=versions,
-                installations=installed,
-                updates=PostgresUpdateReader(resources.database),
-                verifications=verifications,
-                access=access,
-                plans=plans,
-                policy=policy,
-                now=now,
-            ),
-            VerificationPorts(begin, verifications, versions, plans.manifests, access, policy, now),
-        )
+        services = _wire(settings, resources)
         readiness = Readiness()
         # Not the hot state: without it downloads go on, only nobody sees them live.
         readiness.add("postgres", resources.database.ping)
         if resources.identity.keys:
             readiness.add("auth", resources.identity.keys.check)
-        published = _published_manifests(settings, resources)
         # Opened before the server, so closed after it: events flow until the last call is served.
-        await stack.enter_async_context(
-            background(
-                OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
-                Consumer(
-                    resources.bus,
-                    settings.kafka_consumer_group_download,
-                    [
-                        *state_subscriptions(begin, published, access, policy, now),
-                        *offer_subscriptions(begin, versions, installed, plans, now),
-                    ],
-                ).run(),
-                Consumer(
-                    resources.bus, settings.kafka_consumer_group_download_live, live_subscriptions(sessions, board)
-                ).run(),
-                announcer.run(
-                    partial(
-                        announce_pending,
-                        begin,
-                        PostgresAnnouncementReader(resources.database),
-                        versions,
-                        installed,
-                        plans,
-                    ),
-                    now,
-                ),
-            )
-        )
+        await stack.enter_async_context(background(*_jobs(settings, resources, services)))
         yield await stack.enter_async_context(
             serve(
                 name=NAME,
@@ -194,6 +130,64 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 workers=settings.workers,
             )
         )
+
+
+def _wire(settings: DownloadSettings, resources: Resources) -> Services:
+    now = partial(datetime.now, UTC)
+    begin = units_of_work(resources.database)
+    access = CachedAccess(library.LibraryAccess(resources.library))
+    policy = Policy(settings.max_concurrent_downloads_per_user, settings.default_download_priority)
+    sessions = PostgresSessionReader(resources.database)
+    versions = PostgresVersionReader(resources.database)
+    installed = PostgresInstallationReader(resources.database)
+    verifications = PostgresVerificationReader(resources.database)
+    plans = Plans(StoredManifests(resources.objects))
+    return Services(
+        Ports(
+            begin=begin,
+            sessions=sessions,
+            versions=versions,
+            access=access,
+            signer=_link_signer(settings),
+            manifests=StoredManifestLinks(resources.objects),
+            board=HotLiveBoard(resources.state.values, resources.state.streams),
+            policy=policy,
+            now=now,
+        ),
+        InstallationPorts(begin, installed, versions, now),
+        UpdatePorts(
+            begin=begin,
+            sessions=sessions,
+            versions=versions,
+            installations=installed,
+            updates=PostgresUpdateReader(resources.database),
+            verifications=verifications,
+            access=access,
+            plans=plans,
+            policy=policy,
+            now=now,
+        ),
+        VerificationPorts(begin, verifications, versions, plans.manifests, access, policy, now),
+    )
+
+
+def _jobs(settings: DownloadSettings, resources: Resources, services: Services) -> Sequence[Coroutine[Any, Any, None]]:
+    """What goes on beside the server: events out, events in, and what new versions bring."""
+    ports = services.updates
+    published = _published_manifests(settings, resources)
+    subscriptions = [
+        *state_subscriptions(ports.begin, published, ports.access, ports.policy, ports.now),
+        *offer_subscriptions(ports.begin, ports.versions, ports.installations, ports.plans, ports.now),
+    ]
+    live = live_subscriptions(ports.sessions, services.downloads.board)
+    announcements = PostgresAnnouncementReader(resources.database)
+    announce = partial(announce_pending, ports.begin, announcements, ports.versions, ports.installations, ports.plans)
+    return (
+        OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
+        Consumer(resources.bus, settings.kafka_consumer_group_download, subscriptions).run(),
+        Consumer(resources.bus, settings.kafka_consumer_group_download_live, live).run(),
+        announcer.run(announce, ports.now),
+    )
 
 
 async def _open(settings: DownloadSettings, stack: AsyncExitStack) -> Resources:

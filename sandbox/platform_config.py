@@ -9,7 +9,7 @@ import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 HOST = "127.0.0.1"
 SERVICES = ("gateway", "library-service", "download-service", "sandbox")
@@ -201,6 +201,14 @@ def embedded_backends(home: Home, ports: Ports, dsns: Mapping[str, str]) -> Back
     )
 
 
+LISTENING: Final = {
+    "library": "LIBRARY_SERVICE_GRPC_PORT",
+    "download": "DOWNLOAD_SERVICE_GRPC_PORT",
+    "gateway": "GATEWAY_HTTP_PORT",
+}
+"""The setting of each program of which there may be several that says where it listens."""
+
+
 def environments(home: Home, ports: Ports, backends: Backends, public_keys: str) -> Mapping[str, Mapping[str, str]]:
     """What each program's environment says, by program."""
     kept = home.secrets()
@@ -263,14 +271,9 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
             "SERVICE_CLIENT_SECRET": kept["gateway"],
         },
     }
-    listening = {
-        "library": "LIBRARY_SERVICE_GRPC_PORT",
-        "download": "DOWNLOAD_SERVICE_GRPC_PORT",
-        "gateway": "GATEWAY_HTTP_PORT",
-    }
     for name, port in ports.others.items():
         program = program_of(name)
-        made[name] = {**made[program], listening[program]: str(port)}
+        made[name] = {**made[program], LISTENING[program]: str(port)}
     return made
 
 

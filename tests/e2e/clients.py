@@ -197,6 +197,21 @@ class Shop:
             await stub.Refund(sandbox_pb2.RefundRequest(order_id=order_id))
 
 
+def assert_error(answer: Answer, status: int, code: str, **source: str) -> None:
+    """The answer is this error, told as every error is told, with nothing of the inside."""
+    assert answer.status == status, answer.document
+    assert answer.codes[0] == code
+    error = answer.document["errors"][0]
+    assert error["status"] == str(status)
+    assert error["title"]
+    assert error["detail"]
+    assert not source or error["source"] == source
+    assert answer.document["meta"]["trace_id"]
+    text = json.dumps(answer.document)
+    assert "Traceback" not in text
+    assert ".py" not in text
+
+
 async def until(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = WAIT_SECONDS) -> Any:
     """Waits until an asynchronous condition gives something true."""
     deadline = asyncio.get_running_loop().time() + seconds

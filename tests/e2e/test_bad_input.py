@@ -20,7 +20,7 @@ from depot import signing
 from depot.chunks import manifest_key, signature_key
 from sandbox import keys
 from sandbox.client import sandbox_stub
-from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
+from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, assert_error, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import make_tree
 
@@ -36,19 +36,6 @@ async def session(platform: Platform, samovar: CommandLine, anna: Api, tmp_path:
     assert started.status == 202
     yield {"id": started.data["id"], "product_id": product_id, "path": f"{DOWNLOADS}/{started.data['id']}"}
     await anna.call("DELETE", f"{DOWNLOADS}/{started.data['id']}")
-
-
-def assert_error(answer, status: int, code: str) -> None:
-    assert answer.status == status, answer.document
-    assert answer.codes[0] == code
-    error = answer.document["errors"][0]
-    assert error["status"] == str(status)
-    assert error["title"]
-    assert error["detail"]
-    assert answer.document["meta"]["trace_id"]
-    text = json.dumps(answer.document)
-    assert "Traceback" not in text
-    assert ".py" not in text
 
 
 async def test_no_token_and_a_wrong_one_are_401(anna: Api) -> None:

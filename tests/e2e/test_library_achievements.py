@@ -8,17 +8,10 @@ from typing import Any
 import pytest
 from catalog.v1 import product_pb2
 
-from tests.e2e.clients import Answer, Api, Shop
+from tests.e2e.clients import Answer, Api, Shop, assert_error
 
 ACHIEVEMENTS = "/api/v1/library/achievements"
 SESSIONS = "/api/v1/library/playtime/sessions"
-
-
-def assert_error(answer: Answer, status: int, code: str) -> None:
-    assert answer.status == status, answer.document
-    assert answer.codes[0] == code
-    assert answer.document["errors"][0]["title"]
-    assert answer.document["errors"][0]["detail"]
 
 
 @pytest.fixture

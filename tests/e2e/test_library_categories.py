@@ -7,16 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clients import ITEMS, Answer, Api, Shop
+from tests.e2e.clients import ITEMS, Answer, Api, Shop, assert_error
 
 CATEGORIES = "/api/v1/library/categories"
-
-
-def assert_error(answer: Answer, status: int, code: str) -> None:
-    assert answer.status == status, answer.document
-    assert answer.codes[0] == code
-    assert answer.document["errors"][0]["title"]
-    assert answer.document["errors"][0]["detail"]
 
 
 async def make(api: Api, **attributes: Any) -> dict[str, Any]:

@@ -7,18 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clients import ITEMS, Answer, Api, Shop
+from tests.e2e.clients import ITEMS, Answer, Api, Shop, assert_error
 
 SETTINGS = "/api/v1/library/game-settings"
-
-
-def assert_error(answer: Answer, status: int, code: str, **source: str) -> None:
-    assert answer.status == status, answer.document
-    assert answer.codes[0] == code
-    assert answer.document["errors"][0]["title"]
-    assert answer.document["errors"][0]["detail"]
-    if source:
-        assert answer.document["errors"][0]["source"] == source
 
 
 async def send(api: Api, method: str, path: str, payload: Any, if_match: str | None = None, **members: Any) -> Answer:

@@ -5,17 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.e2e.clients import Answer, Api, Shop
+from tests.e2e.clients import Answer, Api, Shop, assert_error
 
 PLAYTIME = "/api/v1/library/playtime"
 SESSIONS = f"{PLAYTIME}/sessions"
-
-
-def assert_error(answer: Answer, status: int, code: str) -> None:
-    assert answer.status == status, answer.document
-    assert answer.codes[0] == code
-    assert answer.document["errors"][0]["title"]
-    assert answer.document["errors"][0]["detail"]
 
 
 @pytest.fixture

@@ -7,16 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clients import Answer, Api, Shop, until
+from tests.e2e.clients import Answer, Api, Shop, assert_error, until
 
 WISHES = "/api/v1/library/wishlist/items"
-
-
-def assert_error(answer: Answer, status: int, code: str) -> None:
-    assert answer.status == status, answer.document
-    assert answer.codes[0] == code
-    assert answer.document["errors"][0]["title"]
-    assert answer.document["errors"][0]["detail"]
 
 
 async def add(api: Api, product_id: str, **attributes: Any) -> dict[str, Any]:
