@@ -105,7 +105,8 @@ def _refusing_expectations(handler: Handler) -> Handler:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await handler(request)
-        except web.HTTPExpectationFailed:
+        except (web.HTTPExpectationFailed, UnicodeEncodeError):
+            # The second when the value is no text: aiohttp's own words quote it.
             return _refusal(request, "INVALID_ARGUMENT")
 
     return handle
