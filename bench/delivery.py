@@ -55,6 +55,8 @@ NO_LIMITS = {"RATE_LIMIT_READS": "1000000", "RATE_LIMIT_WRITES": "1000000"}
 MANY_FILES_CONTENTS = 100
 MANY_FILES_STARTS = 3
 SEED = 20_481
+COMPARED = ("large", "small")
+PARTS = (*COMPARED, "many", "load")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,6 @@ class Scene:
     line: CommandLine
     up: platform.Running
     gateway: Gateway
-    cdn: str
-    aria2c: str
     user: Mapping[str, str]
 
     @property
@@ -178,12 +178,12 @@ async def publish(scene: Scene, source: Path, name: str) -> Published:
     )
 
 
-async def compare(scene: Scene, version: Published, rounds: int) -> Pairs:
+async def compare(scene: Scene, version: Published, cdn: str, aria2c: str, rounds: int) -> Pairs:
     """Installs and downloads in turns. Each run begins with an empty folder and no dirty pages of the one before."""
     pairs = Pairs()
     links = scene.work / "aria2c.txt"
     product_id = UUID(version.product_id)
-    urls = [f"{scene.cdn}/{chunk_key(product_id, bytes.fromhex(chunk_id))}" for chunk_id in version.chunk_ids]
+    urls = [f"{cdn}/{chunk_key(product_id, bytes.fromhex(chunk_id))}" for chunk_id in version.chunk_ids]
     await asyncio.to_thread(links.write_text, "\n".join(urls) + "\n")
 
     async def ours() -> None:
@@ -196,7 +196,7 @@ async def compare(scene: Scene, version: Published, rounds: int) -> Pairs:
 
     async def theirs() -> None:
         folder = scene.work / "fetched"
-        command = [scene.aria2c, *ARIA2C_OPTIONS, "-d", str(folder), "-i", str(links)]
+        command = [aria2c, *ARIA2C_OPTIONS, "-d", str(folder), "-i", str(links)]
         pairs.aria2c.append(await _fresh(command, scene))
         if len(pairs.aria2c) == 1:
             await asyncio.to_thread(_check_complete, folder, version)
@@ -268,7 +268,7 @@ async def many_files_start_seconds(scene: Scene, version: Published) -> Sequence
     return seconds
 
 
-async def measure(options: argparse.Namespace, work: Path, nginx: str, aria2c: str) -> Mapping[str, Any]:
+async def measure(options: argparse.Namespace, work: Path, nginx: str | None, aria2c: str | None) -> Mapping[str, Any]:
     port = origin.free_port()
     providers = json.dumps(
         [{"name": "nginx", "base_url": f"http://127.0.0.1:{port}/cdn", "region": "local", "weight": 1}]
@@ -281,17 +281,24 @@ async def measure(options: argparse.Namespace, work: Path, nginx: str, aria2c: s
 
         async with (
             platform.running(work / "home", Ports.choose({}, free=True), write, overrides) as up,
-            origin.serving(nginx, up.home.objects, work / "nginx", port) as cdn,
             aiohttp.ClientSession() as http,
         ):
             user = up.ready["users"][0]
             line = CommandLine(up.home.root, work / "config")
             await line.run("login", "--gateway", up.ready["gateway_url"], token=user["token"])
-            scene = Scene(work, line, up, Gateway(up.ready["gateway_url"], user["token"], http), cdn, aria2c, user)
-            return await _measure_on(scene, options)
+            scene = Scene(work, line, up, Gateway(up.ready["gateway_url"], user["token"], http), user)
+            figures: dict[str, Any] = {}
+            if nginx is not None and aria2c is not None:
+                async with origin.serving(nginx, up.home.objects, work / "nginx", port) as cdn:
+                    figures |= await _measure_installs(scene, options, cdn, aria2c)
+            if "many" in options.only and options.many_files:
+                figures["many_files"] = await _measure_many_files(scene, options.many_files)
+            if "load" in options.only and options.load_seconds:
+                figures |= await _measure_load(scene, options)
+            return figures
 
 
-async def _measure_on(scene: Scene, options: argparse.Namespace) -> Mapping[str, Any]:
+async def _measure_installs(scene: Scene, options: argparse.Namespace, cdn: str, aria2c: str) -> Mapping[str, Any]:
     figures: dict[str, Any] = {}
     memory_bytes = 0
     small_bytes = (options.small_min_kib * 1024, options.small_max_kib * 1024)
@@ -300,12 +307,13 @@ async def _measure_on(scene: Scene, options: argparse.Namespace) -> Mapping[str,
         Content("large", options.large_files, large_bytes, large_bytes),
         Content("small", options.small_files, *small_bytes),
     ):
+        if content.name not in options.only:
+            continue
         source = await asyncio.to_thread(content.make, scene.work)
         version = await publish(scene, source, f"bench-{content.name}")
-        print(
-            f"{content.name}: {version.total_bytes / MEGABYTE:.1f} MB in {content.files} files, {len(version.chunk_ids)} objects"
-        )
-        pairs = await compare(scene, version, options.rounds)
+        size = f"{version.total_bytes / MEGABYTE:.1f} MB in {content.files} files, {len(version.chunk_ids)} objects"
+        print(f"{content.name}: {size}", flush=True)
+        pairs = await compare(scene, version, cdn, aria2c, options.rounds)
         figures[content.name] = {
             "files": content.files,
             "mb": round(version.total_bytes / MEGABYTE, 1),
@@ -319,23 +327,28 @@ async def _measure_on(scene: Scene, options: argparse.Namespace) -> Mapping[str,
             figures["chunking_mb_s"] = await asyncio.to_thread(chunking_mb_s, source)
         await asyncio.to_thread(shutil.rmtree, source)
     figures["memory_mb"] = round(memory_bytes / MEGABYTE, 1)
-    if options.many_files:
-        source = await asyncio.to_thread(make_many_files, scene.work, options.many_files)
-        version = await publish(scene, source, "bench-many")
-        starts = await many_files_start_seconds(scene, version)
-        figures["many_files"] = {"files": options.many_files, "start_seconds": starts}
-        print(f"start of {options.many_files} files: {starts} s")
-    if options.load_seconds:
-        source = await asyncio.to_thread(Content("load", 100, 16_384, 16_384).make, scene.work)
-        version = await publish(scene, source, "bench-load")
-        load = service_load.Load(options.load_rate, options.load_seconds, options.live_sessions)
-        figures |= await service_load.measure(scene.up, version.product_id, version.chunk_ids, load)
     return figures
+
+
+async def _measure_many_files(scene: Scene, count: int) -> Mapping[str, Any]:
+    source = await asyncio.to_thread(make_many_files, scene.work, count)
+    version = await publish(scene, source, "bench-many")
+    starts = await many_files_start_seconds(scene, version)
+    print(f"start of {count} files: {starts} s", flush=True)
+    return {"files": count, "start_seconds": starts}
+
+
+async def _measure_load(scene: Scene, options: argparse.Namespace) -> Mapping[str, Any]:
+    source = await asyncio.to_thread(Content("load", 100, 16_384, 16_384).make, scene.work)
+    version = await publish(scene, source, "bench-load")
+    load = service_load.Load(options.load_rate, options.load_seconds, options.live_sessions)
+    return await service_load.measure(scene.up, version.product_id, version.chunk_ids, load)
 
 
 def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./taskw bench:delivery --", description=__doc__)
     add = parser.add_argument
+    add("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}; all of them")
     add("--rounds", type=int, default=5, help="pairs of runs on each content")
     add("--large-files", type=int, default=4)
     add("--large-mib", type=int, default=256, help="size of each large file")
@@ -344,7 +357,7 @@ def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--small-max-kib", type=int, default=64)
     add("--many-files", type=int, default=100_000, help="files of the version whose start is timed; 0 = none")
     add("--load-rate", type=int, default=100, help="requests a second")
-    add("--load-seconds", type=float, default=10.0, help="of each kind of load; 0 = none")
+    add("--load-seconds", type=float, default=10.0, help="of each kind of load, after 2 that warm up; 0 = none")
     add("--live-sessions", type=int, default=200, help="sessions that report once a second")
     add("--keep", action="store_true", help="leave the work folder")
     return parser.parse_args(words)
@@ -353,7 +366,9 @@ def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     options = read_options()
     nginx, aria2c = origin.find_nginx(), shutil.which("aria2c")
-    if nginx is None or aria2c is None:
+    if not {*COMPARED} & {*options.only}:
+        nginx = aria2c = None
+    elif nginx is None or aria2c is None:
         print(
             "bench: nginx and aria2c are needed; on Debian: apt-get install --no-install-recommends nginx-light aria2",
             file=sys.stderr,

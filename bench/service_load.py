@@ -2,23 +2,27 @@
 WebSockets. Used by bench.delivery.
 
 Requests go out at their times whether or not earlier ones were answered, and a request's time counts from the moment it was due: a
-server that stalls is not spared the requests that it held up. The load's own work shares the machine.
+server that stalls is not spared the requests that it held up. Where more comes than is answered, times say only how long the queue
+grew: then half the rate is tried, and the figures name the rate that was held. The load's own work shares the machine.
 """
 
 import asyncio
 import itertools
 import json
 import math
+import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import aiohttp
+import psutil
 from samovar.sandbox.v1 import sandbox_pb2
 
+from chassis.event_log import open_event_log
 from sandbox.client import read_platform, sandbox_stub
 from sandbox.demo import DemoFailed, Gateway, until
 from sandbox.platform import Running
@@ -32,6 +36,13 @@ REPORTED_PATH = "000/000000.bin"
 TOKEN_SECONDS = 3600
 SETTLE_SECONDS = 20.0
 STARTS_PER_USER = 10
+TRIES = 4
+"""Each at half the rate of the one before."""
+HELD_SHARE = 0.95
+"""Of the offered rate that must be answered for a rate to count as held."""
+WARM_UP_SECONDS = 2.0
+"""At the beginning of each load, not counted."""
+GROUPS = ("library-service", "download-service", "download-service-live")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +56,15 @@ class Load:
 
 @dataclass(slots=True)
 class Times:
-    """Of one kind of request, in seconds."""
+    """Of one kind of request at one rate, in seconds."""
 
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
     first_failure: str = ""
+    offered_per_second: float = 0.0
+    achieved_per_second: float = 0.0
+    cpu_percent: float = 0.0
+    """Of all cores together, by everything that ran on the machine."""
 
     def fail(self, why: str, *, times: int = 1) -> None:
         self.failed += times
@@ -61,6 +76,23 @@ class Times:
             raise DemoFailed(f"no request of a load was answered: {self.first_failure}")
         ordered = sorted(self.seconds)
         return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000, 1)
+
+    @property
+    def is_held(self) -> bool:
+        return self.achieved_per_second >= HELD_SHARE * self.offered_per_second
+
+    def figures(self) -> Mapping[str, Any]:
+        return {
+            "offered_per_second": round(self.offered_per_second, 1),
+            "achieved_per_second": round(self.achieved_per_second, 1),
+            "is_held": self.is_held,
+            "p50_ms": self.at(0.5),
+            "p95_ms": self.at(0.95),
+            "p99_ms": self.at(0.99),
+            "failed": self.failed,
+            "first_failure": self.first_failure,
+            "cpu_percent": self.cpu_percent,
+        }
 
 
 @dataclass(slots=True)
@@ -97,18 +129,20 @@ async def cancel(http: aiohttp.ClientSession, gateway_url: str, token: str, sess
 async def measure(up: Running, product_id: str, chunk_ids: Sequence[str], load: Load) -> Mapping[str, Any]:
     """All three, one after another, on users of their own."""
     gateway_url = up.ready["gateway_url"]
-    count = max(load.live_sessions, math.ceil(load.rate * load.seconds / STARTS_PER_USER), 1)
-    users = await _make_users(up, product_id, count)
+    starts = load.rate * (WARM_UP_SECONDS + load.seconds) * 2  # of all tries together: 1 + 1/2 + 1/4 + …
+    users = await _make_users(up, product_id, max(load.live_sessions, math.ceil(starts / STARTS_PER_USER), 1))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         await _all_own(http, gateway_url, users, product_id)
-        downloads, links = Times(), Times()
         turn = itertools.cycle(users)
 
         async def start_one() -> None:
             user = next(turn)
             user.sessions.append(await start(http, gateway_url, user.token, product_id, str(uuid4())))
 
-        await _at_rate(load, start_one, downloads)
+        async def starts_at(rate: float) -> Times:
+            return await _at_rate(rate, load.seconds, start_one)
+
+        downloads = await _held(up, "POST /downloads", load.rate, starts_at)
         fetching = itertools.cycle([(user, one) for user in users for one in user.sessions[:SLOTS]])
         body = {"data": {"type": "linkRequest", "attributes": {"ids": list(chunk_ids[:LINKS_IDS])}}}
 
@@ -116,26 +150,64 @@ async def measure(up: Running, product_id: str, chunk_ids: Sequence[str], load: 
             user, session_id = next(fetching)
             await call(http, f"{gateway_url}{DOWNLOADS}/{session_id}/links", user.token, body)
 
-        await _at_rate(load, sign_some, links)
-        delays = await _report_and_listen(http, gateway_url, users[: load.live_sessions], product_id, load)
-    figures = {
-        "load_rate": load.rate,
-        "downloads_p50_ms": downloads.at(0.5),
+        async def links_at(rate: float) -> Times:
+            return await _at_rate(rate, load.seconds, sign_some)
+
+        links = await _held(up, f"POST /links of {len(chunk_ids[:LINKS_IDS])}", load.rate, links_at)
+        live = users[: load.live_sessions]
+        steps = itertools.count(1)
+
+        async def reports_at(rate: float) -> Times:
+            return await _report_and_listen(http, gateway_url, live, product_id, len(live) / rate, load.seconds, steps)
+
+        delays = await _held(up, f"report to WebSocket, {len(live)} live sessions", len(live), reports_at)
+    failed = (downloads, links, delays)
+    return {
         "downloads_p95_ms": downloads.at(0.95),
-        "links_ids": len(chunk_ids[:LINKS_IDS]),
-        "links_p50_ms": links.at(0.5),
         "links_p95_ms": links.at(0.95),
-        "live_sessions": load.live_sessions,
-        "ws_delay_p50_ms": delays.at(0.5),
         "ws_delay_p99_ms": delays.at(0.99),
-        "load_failed": downloads.failed + links.failed + delays.failed,
-        "load_first_failure": downloads.first_failure or links.first_failure or delays.first_failure,
+        "load": {
+            "seconds": load.seconds,
+            "links_ids": len(chunk_ids[:LINKS_IDS]),
+            "live_sessions": len(live),
+            "downloads": downloads.figures(),
+            "links": links.figures(),
+            "reports": delays.figures(),
+        },
+        "load_failed": sum(times.failed for times in failed),
+        "load_first_failure": next((times.first_failure for times in failed if times.failed), ""),
     }
-    print(
-        f"POST /downloads p95 {figures['downloads_p95_ms']} ms, /links p95 {figures['links_p95_ms']} ms, "
-        f"report to WebSocket p99 {figures['ws_delay_p99_ms']} ms, failed {figures['load_failed']}"
-    )
-    return figures
+
+
+async def _held(up: Running, name: str, rate: float, run: Callable[[float], Awaitable[Times]]) -> Times:
+    """The load at its rate, or at the highest of some lower ones that is answered as fast as it comes; says all that was seen."""
+    for _ in range(TRIES):
+        await _settled(up)
+        before = os.getloadavg()[0]
+        psutil.cpu_percent()
+        times = await run(rate)
+        times.cpu_percent = psutil.cpu_percent()
+        print(
+            f"{name}: offered {times.offered_per_second:.0f}/s, achieved {times.achieved_per_second:.1f}/s"
+            f"{'' if times.is_held else ' (NOT HELD: times are of a growing queue)'}, p50 {times.at(0.5)} ms, "
+            f"p95 {times.at(0.95)} ms, p99 {times.at(0.99)} ms, failed {times.failed}; "
+            f"CPU {times.cpu_percent:.0f} % of {os.cpu_count()} cores, load average before {before:.1f}",
+            flush=True,
+        )
+        if times.is_held:
+            return times
+        rate /= 2
+    return times
+
+
+async def _settled(up: Running) -> None:
+    """What the load before has caused is done with: every event was told and heard."""
+    async with open_event_log(read_platform(up.home.root)["dsns"]["events"]) as log:
+
+        async def is_heard() -> bool:
+            return sum([await log.lag(group) for group in GROUPS]) == 0
+
+        await until("the events of a load are not heard", is_heard)
 
 
 async def _make_users(up: Running, product_id: str, count: int) -> list[_User]:
@@ -159,60 +231,88 @@ async def _all_own(http: aiohttp.ClientSession, gateway_url: str, users: Sequenc
         await until("a purchase is not in the library", owns)
 
 
-async def _at_rate(load: Load, request: Callable[[], Awaitable[None]], times: Times) -> None:
+async def _at_rate(rate: float, seconds: float, request: Callable[[], Awaitable[None]]) -> Times:
     """Open loop: every request at its time."""
+    times = Times(offered_per_second=rate)
     began = time.perf_counter()
+    counts_from = began + WARM_UP_SECONDS
 
     async def one(due: float) -> None:
         try:
             await request()
-            times.seconds.append(time.perf_counter() - due)
+            if due >= counts_from:
+                times.seconds.append(time.perf_counter() - due)
         except (DemoFailed, aiohttp.ClientError, TimeoutError) as error:
             times.fail(str(error))
 
     async with asyncio.TaskGroup() as group:
-        for number in range(int(load.rate * load.seconds)):
-            due = began + number / load.rate
+        for number in range(math.ceil(rate * (WARM_UP_SECONDS + seconds))):
+            due = began + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             group.create_task(one(due))
+    times.achieved_per_second = len(times.seconds) / max(seconds, time.perf_counter() - counts_from)
+    return times
 
 
 async def _report_and_listen(
-    http: aiohttp.ClientSession, gateway_url: str, users: Sequence[_User], product_id: str, load: Load
+    http: aiohttp.ClientSession,
+    gateway_url: str,
+    users: Sequence[_User],
+    product_id: str,
+    every_seconds: float,
+    seconds: float,
+    steps: Iterator[int],
 ) -> Times:
-    """Each session reports once a second, spread over the second; the delay is from the report's moment to the user's socket."""
-    delays = Times()
+    """Each session reports again and again, all spread evenly; the delay is from the report's moment to the user's socket.
+
+    `steps` numbers the reports, of this load above those of the one before.
+    """
+    for user in users:
+        if not user.sessions:
+            user.sessions.append(await start(http, gateway_url, user.token, product_id, str(uuid4())))
+    delays = Times(offered_per_second=len(users) / every_seconds)
+    rounds = [next(steps) for _ in range(math.ceil((WARM_UP_SECONDS + seconds) / every_seconds))]
+    warm_up = rounds[: math.ceil(WARM_UP_SECONDS / every_seconds)]
     connected = asyncio.Barrier(len(users) + 1)
     async with asyncio.TaskGroup() as group:
         for number, user in enumerate(users):
-            if not user.sessions:
-                user.sessions.append(await start(http, gateway_url, user.token, product_id, str(uuid4())))
-            offset = number / len(users)
-            group.create_task(_one_session(http, gateway_url, user, offset, load.seconds, delays, connected))
+            reports = _Reports(user, rounds, len(warm_up), number * every_seconds / len(users), every_seconds)
+            group.create_task(_one_session(http, gateway_url, reports, delays, connected))
         await connected.wait()
+        counts_from = time.perf_counter() + len(warm_up) * every_seconds
+    counted_seconds = (len(rounds) - len(warm_up)) * every_seconds
+    delays.achieved_per_second = len(delays.seconds) / max(counted_seconds, time.perf_counter() - counts_from)
     return delays
 
 
+@dataclass(frozen=True, slots=True)
+class _Reports:
+    """What one session reports, and when; the first ones are not counted."""
+
+    user: _User
+    rounds: Sequence[int]
+    warm_up: int
+    offset_seconds: float
+    every_seconds: float
+
+    @property
+    def session_id(self) -> str:
+        return self.user.sessions[0]
+
+
 async def _one_session(
-    http: aiohttp.ClientSession,
-    gateway_url: str,
-    user: _User,
-    offset_seconds: float,
-    seconds: float,
-    delays: Times,
-    connected: asyncio.Barrier,
+    http: aiohttp.ClientSession, gateway_url: str, reports: _Reports, delays: Times, connected: asyncio.Barrier
 ) -> None:
-    session_id = user.sessions[0]
+    token, session_id = reports.user.token, reports.session_id
     sent: dict[int, float] = {}
-    headers = {"Authorization": f"Bearer {user.token}"}
+    headers = {"Authorization": f"Bearer {token}"}
     async with http.ws_connect(f"{gateway_url}/api/v1/ws/download-progress", headers=headers) as socket:
         await connected.wait()
-        steps = max(1, int(seconds))
-        listening = asyncio.create_task(_listen(socket, session_id, sent, delays, steps))
-        began = time.perf_counter() + offset_seconds
+        listening = asyncio.create_task(_listen(socket, reports, sent, delays))
+        began = time.perf_counter() + reports.offset_seconds
         item_id = str(uuid5(UUID(session_id), REPORTED_PATH))
-        for step in range(1, steps + 1):
-            due = began + step - 1
+        for number, step in enumerate(reports.rounds):
+            due = began + number * reports.every_seconds
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             sent[step] = due
             attributes = {
@@ -222,30 +322,32 @@ async def _one_session(
             }
             body = {"data": {"type": "downloadReport", "attributes": attributes}}
             try:
-                await call(http, f"{gateway_url}{DOWNLOADS}/{session_id}/report", user.token, body)
+                await call(http, f"{gateway_url}{DOWNLOADS}/{session_id}/report", token, body)
             except (DemoFailed, aiohttp.ClientError, TimeoutError) as error:
                 delays.fail(str(error))
                 sent.pop(step, None)
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 await listening
-        delays.fail("reports did not reach the WebSocket", times=len(sent))
+        if sent:
+            delays.fail("reports did not reach the WebSocket", times=len(sent))
 
 
 async def _listen(
-    socket: aiohttp.ClientWebSocketResponse, session_id: str, sent: dict[int, float], delays: Times, last_step: int
+    socket: aiohttp.ClientWebSocketResponse, reports: _Reports, sent: dict[int, float], delays: Times
 ) -> None:
     """Until the last report has come; an earlier one may be superseded, which its sender counts."""
+    counted = frozenset(reports.rounds[reports.warm_up :])
     async for message in socket:
         if message.type is not aiohttp.WSMsgType.TEXT:
             continue
         envelope = json.loads(message.data)
         payload = envelope["payload"]
-        if envelope["event_type"] != "downloadProgressUpdate" or payload["download_session_id"] != session_id:
+        if envelope["event_type"] != "downloadProgressUpdate" or payload["download_session_id"] != reports.session_id:
             continue
         step = payload["downloaded_bytes"]
         due = sent.pop(step, None)
-        if due is not None:
+        if due is not None and step in counted:
             delays.seconds.append(time.perf_counter() - due)
-        if step == last_step:
+        if step == reports.rounds[-1]:
             return

@@ -2,7 +2,7 @@
 Lives on the event loop; filled by launcher.pipeline, emptied by launcher.reporter, shown by launcher.display.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -41,7 +41,9 @@ class Progress:
 
 
 @dataclass(slots=True)
-class _Cdn:
+class CdnCounts:
+    """What a CDN did since the last report."""
+
     bytes: int = 0
     seconds: float = 0.0
     errors: int = 0
@@ -71,7 +73,7 @@ class Ledger:
         self.progress = progress
         self._files: dict[int, _File] = {}
         self._unreported: dict[int, None] = {}
-        self._cdns: dict[str, _Cdn] = {}
+        self._cdns: dict[str, CdnCounts] = {}
         for file in plan.files.values():
             present_bytes = found.present_bytes(file)
             whole = file.index in found.in_place or file.index in found.ready
@@ -120,7 +122,7 @@ class Ledger:
 
     def delivered(self, provider: str, size_bytes: int, seconds: float, *, errors: int = 0) -> None:
         """What a CDN did, for better or worse."""
-        cdn = self._cdns.setdefault(provider, _Cdn())
+        cdn = self._cdns.setdefault(provider, CdnCounts())
         cdn.bytes += size_bytes
         cdn.seconds += seconds
         cdn.errors += errors
@@ -172,16 +174,16 @@ class Ledger:
             del self._unreported[index]
         return taken
 
-    def take_cdns(self) -> dict[str, _Cdn]:
+    def take_cdns(self) -> dict[str, CdnCounts]:
         """What the CDNs did since the last report."""
         taken, self._cdns = self._cdns, {}
         return taken
 
-    def give_back(self, items: Iterable[int], cdns: dict[str, _Cdn]) -> None:
-        """A report did not get through."""
+    def give_back(self, items: Iterable[int], cdns: Mapping[str, CdnCounts]) -> None:
+        """The server did not take a report in."""
         self._unreported = dict.fromkeys(items) | self._unreported
         for provider, lost in cdns.items():
-            cdn = self._cdns.setdefault(provider, _Cdn())
+            cdn = self._cdns.setdefault(provider, CdnCounts())
             cdn.bytes += lost.bytes
             cdn.seconds += lost.seconds
             cdn.errors += lost.errors
@@ -196,7 +198,7 @@ class Ledger:
         return reports
 
 
-def cdn_reports(cdns: dict[str, _Cdn]) -> Sequence[CdnReport]:
+def cdn_reports(cdns: Mapping[str, CdnCounts]) -> Sequence[CdnReport]:
     """For the server."""
     return [
         CdnReport(provider, cdn.bytes, round(cdn.seconds * 1000), cdn.errors) for provider, cdn in sorted(cdns.items())

@@ -4,12 +4,13 @@ cancelled, sent back to the queue. Used by launcher.install.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from launcher.api import MAX_REPORT_ITEMS, OUTAGE_SECONDS, Api
 from launcher.failures import ExitCode, LauncherError
-from launcher.ledger import Ledger, Phase, cdn_reports
-from launcher.resources import HOLDING, Session, SessionStatus
+from launcher.ledger import CdnCounts, Ledger, Phase, cdn_reports
+from launcher.resources import HOLDING, ItemReport, Session, SessionStatus
 from launcher.sessions import check_running
 
 INTERVAL_SECONDS = 0.5
@@ -20,8 +21,20 @@ FAREWELL_SECONDS = 5.0
 _HEARING = HOLDING | {SessionStatus.COMPLETED}
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What is told under one number, and of which files, so that it can be told anew."""
+
+    sequence: int
+    files: Sequence[int]
+    items: Sequence[ItemReport]
+    cdns: Mapping[str, CdnCounts]
+
+
 class Reporter:
     """Reports on one session, from one task at a time.
+
+    A report that got no answer may have been heard: the same goes out again under the same number, which the server takes in once.
 
     `record_sequence` notes a number durably before it is used: numbers grow over restarts, and by the clock over lost journals.
     Where the clock was put back, they grow by what the server says it heard last.
@@ -45,6 +58,7 @@ class Reporter:
         self._sequence = last_sequence
         self._record_sequence = record_sequence
         self._wall_clock = wall_clock
+        self._unanswered: _Report | None = None
 
     async def run(self) -> None:
         """Reports until cancelled.
@@ -57,7 +71,7 @@ class Reporter:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             now = time.monotonic()
-            if not self.ledger.has_unreported and now - last_sent < QUIET_INTERVAL_SECONDS:
+            if not self._has_news and now - last_sent < QUIET_INTERVAL_SECONDS:
                 continue
             last_sent = now
             try:
@@ -76,7 +90,7 @@ class Reporter:
         for again in (False, True):
             if again:
                 self.ledger.all_in_place()  # reports may have been lost with a server: once more
-            while self.ledger.has_unreported:
+            while self._has_news:
                 await self._tick()
                 if not self.may_fetch.is_set():
                     await asyncio.sleep(INTERVAL_SECONDS)
@@ -93,6 +107,8 @@ class Reporter:
         self.ledger.failed(failure.file, failure.code)
         try:
             async with asyncio.timeout(FAREWELL_SECONDS):
+                if self._unanswered is not None:
+                    await self._send()
                 await self._send()
         except (TimeoutError, LauncherError):
             return  # the failure itself is what the user must see, and the next run reports again
@@ -111,23 +127,26 @@ class Reporter:
         else:
             await self.look()
 
+    @property
+    def _has_news(self) -> bool:
+        return self._unanswered is not None or self.ledger.has_unreported
+
     async def _send(self) -> None:
-        items = self.ledger.take_items(MAX_REPORT_ITEMS)
-        cdns = self.ledger.take_cdns()
+        report = self._unanswered = self._unanswered or await self._next_report()
+        session = await self._api.report(self.session.id, report.sequence, report.items, cdn_reports(report.cdns))
+        self._unanswered = None
+        # A session without a slot answers, but takes nothing in, and so does one that has heard a later report.
+        is_of_old_server = session.report_sequence is None and session.status in _HEARING
+        if session.report_sequence != report.sequence and not is_of_old_server:
+            self.ledger.give_back(report.files, report.cdns)
+        self._obey(session)
+
+    async def _next_report(self) -> _Report:
         heard = self.session.report_sequence or 0
         self._sequence = max(self._sequence + 1, heard + 1, int(self._wall_clock() * 1000))
-        is_taken = False
-        try:
-            await self._record_sequence(self._sequence)
-            session = await self._api.report(
-                self.session.id, self._sequence, self.ledger.item_reports(items), cdn_reports(cdns)
-            )
-            # A session without a slot answers, but takes nothing in, and so does one that has heard a later report.
-            is_taken = session.report_sequence in {None, self._sequence} and session.status in _HEARING
-        finally:
-            if not is_taken:
-                self.ledger.give_back(items, cdns)
-        self._obey(session)
+        await self._record_sequence(self._sequence)
+        files = self.ledger.take_items(MAX_REPORT_ITEMS)
+        return _Report(self._sequence, files, self.ledger.item_reports(files), self.ledger.take_cdns())
 
     def _obey(self, session: Session) -> None:
         self.session = session

@@ -24,7 +24,7 @@ from sandbox import backends
 from sandbox.backend_servers import BACKENDS, PORTS, Site
 from sandbox.platform_config import bindable
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real_faults, pytest.mark.timeout(300)]
 
 TOPIC = "com.platform.test.events.v1"
 KEYS = 40

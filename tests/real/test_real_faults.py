@@ -35,7 +35,7 @@ from tests.e2e.running import Platform, start_platform, stop_platform
 from tests.e2e.trees import digests, make_tree
 from tests.real.servers import Servers, servers_of_our_own
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real_faults, pytest.mark.timeout(600)]
 
 USERS = 6
 AWAY_SECONDS = 30.0

@@ -58,6 +58,8 @@ def test_it_measures_all_that_it_promises(tmp_path: Path):
         assert figures[name] > 0
     for name in ("downloads_p95_ms", "links_p95_ms", "ws_delay_p99_ms"):
         assert figures[name] > 0
+    for kind in ("downloads", "links", "reports"):
+        assert figures["load"][kind]["achieved_per_second"] > 0
     assert figures["load_failed"] == 0, figures["load_first_failure"]
     assert len(figures["many_files"]["start_seconds"]) == 3
     for content in ("large", "small"):
@@ -68,6 +70,11 @@ def test_it_measures_all_that_it_promises(tmp_path: Path):
             }
         assert figures[content]["publish_mb_s"] > 0
     assert list(tmp_path.iterdir()) == [], "the bench left its work folder"
+
+
+def test_a_load_is_held_when_it_is_answered_as_fast_as_it_comes():
+    assert Times(offered_per_second=100, achieved_per_second=96).is_held
+    assert not Times(offered_per_second=100, achieved_per_second=90).is_held
 
 
 async def test_memory_and_cpu_are_those_of_the_whole_tree(tmp_path: Path):
@@ -96,3 +103,8 @@ def test_the_defaults_are_what_the_documentation_says():
     assert (options.large_files, options.large_mib) == (4, 256)
     assert (options.small_files, options.small_min_kib, options.small_max_kib) == (20_000, 8, 64)
     assert (options.load_rate, options.live_sessions) == (100, 200)
+    assert options.only == ("large", "small", "many", "load")
+
+
+def test_a_part_can_be_had_alone():
+    assert read_options(["--only", "load"]).only == ["load"]

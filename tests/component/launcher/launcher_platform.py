@@ -173,6 +173,8 @@ class FakePlatform:
     chunk_times: list[float] = field(default_factory=list)
     hung: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    is_mute_on: Callable[[dict[str, Any]], bool] = lambda _report: False
+    """Whether a report is taken in and never answered."""
     uninstalled: list[str] = field(default_factory=list)
     verifications: dict[UUID, FakeVerification] = field(default_factory=dict)
     knows_verifications: bool = True
@@ -353,6 +355,7 @@ class FakePlatform:
                 "from_version_id": session.from_version_id,
                 "error": session.error,
                 "queue_position": 1 if session.status == "queued" else None,
+                "report_sequence": session.sequence if session.sequence >= 0 else None,
             },
         }
 
@@ -464,6 +467,8 @@ class FakePlatform:
             session.status = (
                 "completed" if ended else "verifying" if statuses <= {"verifying", "completed"} else "downloading"
             )
+        if self.is_mute_on(report):
+            await self.hung.wait()
         return document(self._resource(session), status=202)
 
     async def _installations(self, request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -82,6 +83,24 @@ async def test_the_server_hears_how_every_file_gets_on_in_reports_of_growing_seq
         assert all(item["bytes"] == item["size"] for item in platform.session.items.values())
         reported = sum(cdn["bytes"] for report in platform.reports for cdn in report["cdn"])
         assert reported == game.stored_bytes
+
+
+async def test_a_report_without_an_answer_is_told_again_and_counts_once(tmp_path: Path) -> None:
+    game = make_game(KEY, tree(), chunk_bytes=10_000)
+    told: list[int] = []
+
+    def first_that_tells_of_a_cdn(report: dict[str, Any]) -> bool:
+        told.extend([report["sequence"]] if report["cdn"] else [])
+        return told == [report["sequence"]]
+
+    async with run_platform(game, is_mute_on=first_that_tells_of_a_cdn, chunk_delay_seconds=0.1) as platform:
+        result = await install_into(platform, tmp_path, parallel=4)
+        assert_installed(tmp_path, game)
+        assert result.status == "completed"
+        assert len(told) == 2, "one is on its way when the last file comes, and another tells of what came since"
+        for kind, expected in (("bytes", game.stored_bytes), ("errors", 0)):
+            assert sum(cdn[kind] for report in platform.reports for cdn in report["cdn"]) == expected
+        assert all(item["status"] == "completed" for item in platform.session.items.values())
 
 
 async def test_two_thousand_small_files_arrive_within_a_few_reports(tmp_path: Path) -> None:
