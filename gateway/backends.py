@@ -3,6 +3,7 @@
 The only place that knows how a service is reached; everything else hands it messages.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
+from chassis.background import background
 from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
 from chassis.reasons import learn_reasons
@@ -140,6 +142,22 @@ class Backends:
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
         self._breakers[backend].heard_that_it_serves()
 
+    async def notice_connections(self) -> None:
+        """Runs as long as the backends are open. A service that can be reached again may be tried at once, however long its breaker
+        meant to wait.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            for backend, channel in self._channels.items():
+                tasks.create_task(_notice(channel, self._breakers[backend]), name=f"{backend} connections")
+
+
+async def _notice(channel: grpc.aio.Channel, breaker: Breaker) -> None:
+    while True:
+        state = channel.get_state()
+        if state is grpc.ChannelConnectivity.READY:
+            breaker.heard_that_it_serves()
+        await channel.wait_for_state_change(state)
+
 
 @asynccontextmanager
 async def open_backends(
@@ -170,4 +188,6 @@ async def open_backends(
                 tls=tls,
             )
             channels[backend] = await stack.enter_async_context(channel)
-        yield Backends(channels, deadline_seconds, start_deadline_seconds)
+        backends = Backends(channels, deadline_seconds, start_deadline_seconds)
+        async with background(backends.notice_connections()):
+            yield backends

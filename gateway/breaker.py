@@ -49,7 +49,7 @@ class Breaker:
             self._refuse(self._open_until - now)
 
     def heard_that_it_serves(self) -> None:
-        """The service said so itself, when it was asked for its health: the next call need not wait, it may try now."""
+        """The service said so itself, or a connection to it came about: the next call need not wait, it may try now."""
         if self._open_until is not None:
             self._open_until = self._clock()
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
@@ -187,6 +188,8 @@ class GatewayRig:
     probes: Probes
     log: list[dict[str, Any]]
     stop_library: Callable[[], Any]
+    start_library: Callable[[], Any]
+    """On the port that it had."""
     app: web.Application
     token: str = field(default_factory=user_token)
 
@@ -291,12 +294,12 @@ async def gateway_rig(
         keys = await stack.enter_async_context(open_key_set(auth.jwks_url))
         verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
 
-        async def start(name: str, service: str, register: Any) -> tuple[int, AsyncExitStack]:
+        async def start(name: str, service: str, register: Any, port: int = 0) -> tuple[int, AsyncExitStack]:
             own = await stack.enter_async_context(AsyncExitStack())
             server = await own.enter_async_context(
                 serve(
                     name=f"{name}-service",
-                    bind="127.0.0.1:0",
+                    bind=f"127.0.0.1:{port}",
                     register=register,
                     services=(service,),
                     verifier=verifier,
@@ -307,11 +310,11 @@ async def gateway_rig(
             )
             return server.port, own
 
-        library_port, library_stack = await start(
-            "library",
-            "library.v1.LibraryService",
-            lambda server: items_pb2_grpc.add_LibraryServiceServicer_to_server(library, server),
-        )
+        async def start_library(port: int = 0) -> tuple[int, AsyncExitStack]:
+            register = partial(items_pb2_grpc.add_LibraryServiceServicer_to_server, library)
+            return await start("library", "library.v1.LibraryService", register, port)
+
+        library_port, library_stack = await start_library()
         download_port, _ = await start(
             "download",
             "download.v1.DownloadService",
@@ -351,7 +354,18 @@ async def gateway_rig(
             serve_http(app, host="127.0.0.1", port=0, drain_seconds=1.0, limits=limits)
         )
         url = f"http://127.0.0.1:{port}"
-        yield GatewayRig(url, http, auth, library, download, probes, log, library_stack.aclose, app)
+        yield GatewayRig(
+            url,
+            http,
+            auth,
+            library,
+            download,
+            probes,
+            log,
+            library_stack.aclose,
+            partial(start_library, library_port),
+            app,
+        )
 
 
 def not_found() -> DomainError:

@@ -20,6 +20,7 @@ from tests.component.gateway.gateway_rig import (
     ORIGIN,
     PRODUCT,
     SESSION,
+    WAIT_SECONDS,
     GatewayRig,
     gateway_rig,
     not_found,
@@ -546,6 +547,20 @@ async def test_a_backend_that_answers_the_readiness_check_is_tried_at_once(rig: 
     assert (await rig.call("GET", ITEM_PATH)).status == 503
     assert (await rig.call("GET", "/readyz", token=None)).status == 200
     assert (await rig.call("GET", ITEM_PATH)).status == 200
+
+
+async def test_a_backend_that_can_be_reached_again_is_tried_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gateway.breaker.OPEN_MIN_SECONDS", 3600.0)
+    async with gateway_rig() as rig:
+        await rig.stop_library()
+        for _ in range(FAILURES_TO_OPEN):
+            assert (await rig.call("GET", ITEM_PATH)).status == 503
+        refused = await rig.call("GET", ITEM_PATH)
+        assert int(refused.headers["Retry-After"]) > 3000
+        await rig.start_library()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await rig.call("GET", ITEM_PATH)).status != 200:
+                await asyncio.sleep(0.05)
 
 
 async def test_clients_that_give_too_little_time_do_not_open_the_breaker(rig: GatewayRig):
