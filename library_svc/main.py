@@ -34,10 +34,11 @@ from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.settings import load_settings
 from chassis.tls import read_tls
+from library_svc.application.access import GameAccess
 from library_svc.application.achievements import DefinitionFiller, keep_counted
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.playtime import Heartbeats
-from library_svc.application.ports import AchievementTallies
+from library_svc.application.ports import AchievementTallies, KnownAccess
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_achievements import (
@@ -51,6 +52,7 @@ from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
 from library_svc.infrastructure.pulses import LivePulses
+from library_svc.infrastructure.redis_access import open_known_access
 from library_svc.presentation import (
     achievements,
     categories,
@@ -111,7 +113,15 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         )
 
         live = await opened(settings.open_live_state())
-        parts = _wire(settings, database, GrpcCatalog(catalog), live.values)
+        known_access = await opened(
+            open_known_access(
+                settings.redis_addr,
+                password=settings.redis_password.get_secret_value(),
+                database=settings.redis_db,
+                prefix=settings.redis_prefix,
+            )
+        )
+        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, known_access)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)
@@ -154,9 +164,12 @@ class Parts:
     tallies: AchievementTallies
 
 
-def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, live: LiveValues) -> Parts:
+def _wire(
+    settings: LibrarySettings, database: Database, catalog: GrpcCatalog, live: LiveValues, known_access: KnownAccess
+) -> Parts:
     library = PostgresLibrary(database, consumer=NAME)
     reader, products = PostgresReader(database), PostgresProducts(database)
+    access = GameAccess(reader, known_access)
     begin, now = library.begin, partial(datetime.now, UTC)
     filler = ProductFiller(catalog, products, now=now)
     pace = Pace(
@@ -179,11 +192,11 @@ def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, l
             PlaytimeServicer(begin, sessions, pulses, heartbeats, pace=pace, now=now), server
         )
         add_AchievementServiceServicer_to_server(AchievementServicer(begin, achieved, definitions, now=now), server)
-        query = LibraryQueryServicer(reader, sessions, achieved, definitions, now=now)
+        query = LibraryQueryServicer(reader, access, sessions, achieved, definitions, now=now)
         add_LibraryQueryServiceServicer_to_server(query, server)
-        add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(begin, now=now), server)
+        add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(begin, access, now=now), server)
 
-    return Parts(register, Consumers(begin, products), heartbeats, PostgresAchievementTallies(database))
+    return Parts(register, Consumers(begin, products, access), heartbeats, PostgresAchievementTallies(database))
 
 
 async def migrate(settings: MigrateSettings) -> None:

@@ -25,6 +25,7 @@ from chassis.consumers import Subscription
 from chassis.errors import DomainError, Kind
 from chassis.events import CloudEvent
 from library_svc.application import entitlements, installations
+from library_svc.application.access import GameAccess
 from library_svc.application.ports import Begin, Products
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Source, SourceKind
@@ -38,9 +39,10 @@ _STATUS_OF: Final = {DownloadStatusMessage.Value(f"DOWNLOAD_STATUS_{status.name}
 class Consumers:
     """Hears Payment, Download and Catalog."""
 
-    def __init__(self, begin: Begin, products: Products) -> None:
+    def __init__(self, begin: Begin, products: Products, access: GameAccess) -> None:
         self._begin = begin
         self._products = products
+        self._access = access
 
     def subscriptions(self) -> Sequence[Subscription]:
         return (
@@ -55,25 +57,33 @@ class Consumers:
         )
 
     async def purchase_completed(self, message: PurchaseCompleted | TransactionCompleted, event: CloudEvent) -> None:
-        await entitlements.grant(
-            self._begin,
-            event_id=event.id,
-            user_id=UserId(_uuid(message.user_id, "userId")),
-            product_ids=_order_products([item.product_id for item in message.items]),
-            source=_order(message.order_id),
-            at=_time(message.purchase_timestamp, event),
-        )
+        user_id = UserId(_uuid(message.user_id, "userId"))
+        product_ids = _order_products([item.product_id for item in message.items])
+        source = _order(message.order_id)
+        async with self._access.changing(user_id, product_ids):
+            await entitlements.grant(
+                self._begin,
+                event_id=event.id,
+                user_id=user_id,
+                product_ids=product_ids,
+                source=source,
+                at=_time(message.purchase_timestamp, event),
+            )
 
     async def refund_completed(self, message: RefundCompleted, event: CloudEvent) -> None:
-        await entitlements.revoke(
-            self._begin,
-            event_id=event.id,
-            user_id=UserId(_uuid(message.user_id, "userId")),
-            product_ids=_order_products([item.product_id for item in message.items]),
-            source=_order(message.order_id),
-            reason=RemovalReason.REFUND,
-            at=_time(message.refunded_at, event),
-        )
+        user_id = UserId(_uuid(message.user_id, "userId"))
+        product_ids = _order_products([item.product_id for item in message.items])
+        source = _order(message.order_id)
+        async with self._access.changing(user_id, product_ids):
+            await entitlements.revoke(
+                self._begin,
+                event_id=event.id,
+                user_id=user_id,
+                product_ids=product_ids,
+                source=source,
+                reason=RemovalReason.REFUND,
+                at=_time(message.refunded_at, event),
+            )
 
     async def session_status_changed(self, message: DownloadSessionStatusChanged, event: CloudEvent) -> None:
         if message.new_status not in _STATUS_OF:

@@ -1,4 +1,4 @@
-"""LibraryQueryService: what other services ask about a user's library. Pure reads, so they go straight to the reader."""
+"""LibraryQueryService: what other services ask about a user's library. Reads that decide nothing go straight to the reader."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +11,7 @@ from library.v1.playtime_pb2 import PLAYTIME_PERIOD_LAST_2_WEEKS
 from library.v1.query_pb2_grpc import LibraryQueryServiceServicer
 
 from library_svc.application import achievements
+from library_svc.application.access import GameAccess
 from library_svc.application.achievements import DefinitionFiller
 from library_svc.application.ports import AchievementReader, LibraryReader, PlaytimeReader
 from library_svc.domain.ids import ProductId, UserId
@@ -28,6 +29,7 @@ class LibraryQueryServicer(LibraryQueryServiceServicer):
     def __init__(
         self,
         reader: LibraryReader,
+        access: GameAccess,
         playtime: PlaytimeReader,
         achievement_reader: AchievementReader,
         definitions: DefinitionFiller,
@@ -35,6 +37,7 @@ class LibraryQueryServicer(LibraryQueryServiceServicer):
         now: Callable[[], datetime],
     ) -> None:
         self._reader = reader
+        self._access = access
         self._playtime = playtime
         self._achievements = achievement_reader
         self._definitions = definitions
@@ -51,7 +54,7 @@ class LibraryQueryServicer(LibraryQueryServiceServicer):
         self, request: pb.CheckGameAccessRequest, _context: Context
     ) -> pb.CheckGameAccessResponse:
         user_id, product_id = UserId(UUID(request.user_id)), ProductId(UUID(request.product_id))
-        since = await self._reader.access_since(user_id, product_id)
+        since = await self._access.since(user_id, product_id)
         return pb.CheckGameAccessResponse(has_access=since is not None, acquisition_date=since)
 
     async def GetPlaytimeStats(

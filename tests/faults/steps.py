@@ -9,7 +9,10 @@ from chassis.consumers import Consumer
 from chassis.database import open_database
 from chassis.event_log import open_event_log
 from chassis.outbox import OutboxRelay
+from library_svc.application.access import GameAccess
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.presentation.consumers import Consumers
 from tests.faults.death import Bus, Death
 
@@ -31,7 +34,9 @@ async def main(library_dsn: str, events_dsn: str, step: str) -> None:
     async with open_database(library_dsn) as database, open_event_log(events_dsn) as log:
         bus = Bus(log, death)
         library = PostgresLibrary(database, consumer=NAME)
-        consumers = Consumers(library.begin, PostgresProducts(database))
+        consumers = Consumers(
+            library.begin, PostgresProducts(database), GameAccess(PostgresReader(database), MemoryKnownAccess())
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(OutboxRelay(database, bus, f"platform.{NAME}").run())
             group.create_task(Consumer(bus, NAME, consumers.subscriptions()).run())

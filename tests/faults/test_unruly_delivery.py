@@ -24,7 +24,10 @@ from chassis.event_bus import EventBus
 from chassis.event_log import PostgresEventLog, open_event_log
 from chassis.events import CloudEvent, new_event
 from chassis.migrations import upgrade
+from library_svc.application.access import GameAccess
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.presentation.consumers import Consumers
 from tests.e2e.clients import Shop, until
 from tests.e2e.running import Platform
@@ -139,7 +142,8 @@ async def test_the_library_shows_the_same_however_its_events_come(
 
 
 async def hear(library: Database, log: PostgresEventLog) -> None:
-    consumers = Consumers(PostgresLibrary(library, consumer=GROUP).begin, PostgresProducts(library))
+    access = GameAccess(PostgresReader(library), MemoryKnownAccess())
+    consumers = Consumers(PostgresLibrary(library, consumer=GROUP).begin, PostgresProducts(library), access)
     bus: EventBus = log
     async with background(Consumer(bus, GROUP, consumers.subscriptions()).run()):
         joined = "SELECT 1 FROM offsets LIMIT 1"

@@ -110,6 +110,7 @@ class Rig:
     bus: EventBus
     postgres_dsn: str
     events_dsn: str
+    program_settings: LibrarySettings
     stop_catalog: Callable[[], Awaitable[None]]
 
     async def publish(self, *messages: Message, copies: int = 1) -> None:
@@ -249,5 +250,6 @@ async def library_rig(
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),
             events_dsn=settings.events_postgres_dsn.get_secret_value(),
+            program_settings=settings,
             stop_catalog=lambda: catalog_server.stop(None),
         )

@@ -14,10 +14,12 @@ from chassis.consumers import Consumer
 from chassis.errors import DomainError
 from chassis.events import CloudEvent, decode
 from chassis.memory_bus import MemoryEventBus
+from library_svc.application.access import GameAccess
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.items import AcquisitionType, GameAdded, GameRemoved, InstallationStatus, RemovalReason
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.presentation.consumers import Consumers
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -63,7 +65,8 @@ class Bench:
     def __init__(self) -> None:
         self.products = MemoryProducts()
         self.library = MemoryLibrary(self.products)
-        self.subscriptions = Consumers(self.library.begin, self.products).subscriptions()
+        self.access = GameAccess(self.library, MemoryKnownAccess())
+        self.subscriptions = Consumers(self.library.begin, self.products, self.access).subscriptions()
 
     async def hear(self, message_name: str, data: dict[str, Any], *, event_id: str | None = None) -> None:
         """Hears one event, decoded as the consumer loop does it."""
@@ -96,10 +99,13 @@ async def test_both_names_of_one_purchase_give_one_item(bench: Bench):
 
 
 async def test_a_refund_takes_the_orders_item_away(bench: Bench):
+    assert await bench.access.since(USER, GAME) is None
     await bench.hear("PurchaseCompleted", PURCHASE)
+    assert await bench.access.since(USER, GAME) == NOON
     await bench.hear("RefundCompleted", REFUND)
 
     assert await bench.library.owned_items(USER, []) == []
+    assert await bench.access.since(USER, GAME) is None
     assert bench.library.events[-1] == GameRemoved(USER, GAME, RemovalReason.REFUND, NOON + timedelta(days=1))
 
 

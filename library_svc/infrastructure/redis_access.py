@@ -1,0 +1,152 @@
+"""What the instances remember of users' rights, in Redis or Valkey: a hash `game_access:{<user>}:<product>` each.
+
+Its fields: `since` is the answer (empty: no right), `ticket` names who may bring one next, `change:<name>` is there for each change
+that goes on. An answer and a change are never there together. Away, it is as if it had lost everything; after a look in vain
+readers leave it alone for a moment, while writers always try: what they cannot say here, others may remember wrongly.
+"""
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from logging import getLogger
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from prometheus_client import Counter
+from redis.exceptions import RedisError
+
+from chassis.redis_state import open_redis
+from library_svc.application.ports import (
+    ACCESS_CHANGE_SECONDS,
+    ACCESS_KEPT_SECONDS,
+    ACCESS_READ_SECONDS,
+    Recalled,
+)
+from library_svc.domain.ids import ProductId, UserId
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+ANSWER_SECONDS: Final = 0.25
+"""How long anybody waits for it."""
+AWAY_SECONDS: Final = 1.0
+"""How long readers do not ask again after it was found away."""
+
+AWAY: Final = Counter("library_access_memory_away", "Looks at what is remembered of access that found it away")
+
+# KEYS: a right. ARGV: a new ticket, its milliseconds. Returns {answer, since}, {ticket} when it is given, {} while the right changes.
+_FIND: Final = """
+local found = redis.call('HGETALL', KEYS[1])
+for index = 1, #found, 2 do
+  if found[index] == 'since' then return {'answer', found[index + 1]} end
+  if found[index] ~= 'ticket' then return {} end
+end
+redis.call('HSET', KEYS[1], 'ticket', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return {'ticket'}
+"""
+# KEYS: a right. ARGV: the ticket, the answer, its milliseconds.
+_REMEMBER: Final = """
+if redis.call('HGET', KEYS[1], 'ticket') == ARGV[1] then
+  redis.call('HDEL', KEYS[1], 'ticket')
+  redis.call('HSET', KEYS[1], 'since', ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return redis.status_reply('OK')
+"""
+# KEYS: rights. ARGV: the change, its milliseconds.
+_SUSPEND: Final = """
+for _, key in ipairs(KEYS) do
+  redis.call('HDEL', key, 'since', 'ticket')
+  redis.call('HSET', key, ARGV[1], '')
+  redis.call('PEXPIRE', key, ARGV[2])
+end
+return redis.status_reply('OK')
+"""
+# KEYS: rights. ARGV: the change. The answer goes too: the change may have been forgotten before its end.
+_RESUME: Final = """
+for _, key in ipairs(KEYS) do
+  redis.call('HDEL', key, ARGV[1], 'since', 'ticket')
+end
+return redis.status_reply('OK')
+"""
+
+_log = getLogger(__name__)
+
+
+class RedisKnownAccess:
+    """The KnownAccess over a client of its own, which does not wait for long."""
+
+    def __init__(self, client: "Redis", prefix: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._prefix = prefix
+        self._clock = clock
+        self._away_until = -math.inf
+        self._find = client.register_script(_FIND)
+        self._remember = client.register_script(_REMEMBER)
+        self._suspend = client.register_script(_SUSPEND)
+        self._resume = client.register_script(_RESUME)
+
+    async def find(self, user_id: UserId, product_id: ProductId) -> Recalled:
+        if self._clock() < self._away_until:
+            return Recalled()
+        keys, ticket = self._keys(user_id, [product_id]), uuid4().hex
+        found: Sequence[bytes] = ()
+        with self._away_is_empty():
+            found = await self._find(keys=keys, args=[ticket, _milliseconds(ACCESS_READ_SECONDS)])
+        match found:
+            case [b"answer", since]:
+                return Recalled(is_answer=True, since=_time(since))
+            case [b"ticket"]:
+                return Recalled(ticket=ticket)
+            case _:
+                return Recalled()
+
+    async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
+        answer = since.isoformat() if since else ""
+        with self._away_is_empty():
+            keys = self._keys(user_id, [product_id])
+            await self._remember(keys=keys, args=[ticket, answer, _milliseconds(ACCESS_KEPT_SECONDS)])
+
+    async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:
+        change = f"change:{uuid4().hex}"
+        if product_ids:
+            with self._away_is_empty():
+                keys = self._keys(user_id, product_ids)
+                await self._suspend(keys=keys, args=[change, _milliseconds(ACCESS_CHANGE_SECONDS)])
+        return change
+
+    async def resume(self, user_id: UserId, product_ids: Collection[ProductId], change: str) -> None:
+        if product_ids:
+            with self._away_is_empty():
+                await self._resume(keys=self._keys(user_id, product_ids), args=[change])
+
+    def _keys(self, user_id: UserId, product_ids: Collection[ProductId]) -> list[str]:
+        return [f"{self._prefix}game_access:{{{user_id}}}:{product_id}" for product_id in product_ids]
+
+    @contextmanager
+    def _away_is_empty(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, OSError, TimeoutError) as error:
+            self._away_until = self._clock() + AWAY_SECONDS
+            AWAY.inc()
+            _log.debug("what is remembered of access is away", extra={"error": repr(error)})
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _time(text: bytes) -> datetime | None:
+    return datetime.fromisoformat(text.decode()) if text else None
+
+
+@asynccontextmanager
+async def open_known_access(
+    address: str, *, password: str = "", database: int = 0, prefix: str = ""
+) -> AsyncIterator[RedisKnownAccess]:
+    """What is remembered in the Redis at `host:port` or `redis://…`. Connects when first used. Keys begin with `prefix`."""
+    async with open_redis(address, password=password, database=database, answer_seconds=ANSWER_SECONDS) as client:
+        yield RedisKnownAccess(client, prefix)
