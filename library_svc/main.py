@@ -19,6 +19,7 @@ from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_s
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.playtime_pb2_grpc import add_PlaytimeTrackerServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
+from library.v1.updates_pb2_grpc import add_LibraryUpdateServiceServicer_to_server
 from library.v1.wishlist_pb2_grpc import add_WishlistServiceServicer_to_server
 
 from chassis.background import background
@@ -38,6 +39,7 @@ from library_svc.application.achievements import DefinitionFiller, keep_counted
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.playtime import Heartbeats
 from library_svc.application.ports import AchievementTallies
+from library_svc.application.updates import UpdateFeed
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_achievements import (
@@ -51,6 +53,7 @@ from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
 from library_svc.infrastructure.pulses import LivePulses
+from library_svc.infrastructure.updates import LiveUpdateFeed
 from library_svc.presentation import (
     achievements,
     categories,
@@ -59,6 +62,7 @@ from library_svc.presentation import (
     playtime,
     query_servicer,
     servicer,
+    updates,
     wishlist,
 )
 from library_svc.presentation.achievements import AchievementServicer
@@ -69,6 +73,7 @@ from library_svc.presentation.internal_servicer import LibraryInternalServicer
 from library_svc.presentation.playtime import Pace, PlaytimeServicer
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
+from library_svc.presentation.updates import LibraryUpdateServicer, UpdateView, live_subscriptions
 from library_svc.presentation.wishlist import WishlistServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
 
@@ -87,6 +92,7 @@ SERVICES: Final = (
     wishlist.SERVICE_NAME,
     playtime.SERVICE_NAME,
     achievements.SERVICE_NAME,
+    updates.SERVICE_NAME,
 )
 
 
@@ -111,7 +117,8 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         )
 
         live = await opened(settings.open_live_state())
-        parts = _wire(settings, database, GrpcCatalog(catalog), live.values)
+        feed = LiveUpdateFeed(live.streams)
+        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, feed)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)
@@ -123,6 +130,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
             background(
                 OutboxRelay(database, bus, EVENT_SOURCE).run(),
                 Consumer(bus, settings.kafka_consumer_group_library, parts.consumers.subscriptions()).run(),
+                Consumer(bus, settings.kafka_consumer_group_library_live, live_subscriptions(feed)).run(),
                 parts.heartbeats.keep_written(),
                 parts.heartbeats.keep_ending_silent(),
                 keep_counted(parts.tallies),
@@ -154,7 +162,9 @@ class Parts:
     tallies: AchievementTallies
 
 
-def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, live: LiveValues) -> Parts:
+def _wire(
+    settings: LibrarySettings, database: Database, catalog: GrpcCatalog, live: LiveValues, feed: UpdateFeed
+) -> Parts:
     library = PostgresLibrary(database, consumer=NAME)
     reader, products = PostgresReader(database), PostgresProducts(database)
     begin, now = library.begin, partial(datetime.now, UTC)
@@ -182,6 +192,8 @@ def _wire(settings: LibrarySettings, database: Database, catalog: GrpcCatalog, l
         query = LibraryQueryServicer(reader, sessions, achieved, definitions, now=now)
         add_LibraryQueryServiceServicer_to_server(query, server)
         add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(begin, now=now), server)
+        update_servicer = LibraryUpdateServicer(feed, UpdateView(reader, achieved), now=now)
+        add_LibraryUpdateServiceServicer_to_server(update_servicer, server)
 
     return Parts(register, Consumers(begin, products), heartbeats, PostgresAchievementTallies(database))
 
