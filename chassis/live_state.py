@@ -6,6 +6,7 @@ tests/contract/test_live_values.py and test_live_streams.py.
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -49,6 +50,14 @@ class StreamGap(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class StreamBreak:
+    """Where a reader lost the thread; `id` is the place from which it misses nothing again."""
+
+    id: str
+    reason: GapReason
+
+
 class LiveValues(Protocol):
     """Mappings of short strings that vanish after their time. Each call is one network round trip.
 
@@ -80,8 +89,10 @@ class LiveStreams(Protocol):
         DomainError: UNAVAILABLE, SERVICE_UNAVAILABLE when the store cannot be reached (`append`, `position`, the start of `read`).
     """
 
-    async def append(self, stream: str, payloads: Sequence[bytes]) -> Sequence[str]:
-        """Adds the records in order and returns their ids; all of them or none."""
+    async def append(self, stream: str, payloads: Sequence[bytes], *, once: str | None = None) -> Sequence[str]:
+        """Adds the records in order and returns their ids; all of them or none. `once` names what is told: under a name that the
+        stream has heard in the time for which it keeps records, nothing is added and no id returned.
+        """
         ...
 
     async def position(self, stream: str) -> str:
@@ -100,6 +111,21 @@ class LiveStreams(Protocol):
             StreamGap: at the first step, or later when the store has lost the stream while the reader was away from it.
         """
         ...
+
+
+async def followed(streams: LiveStreams, stream: str, *, after: str) -> AsyncGenerator[StreamRecord | StreamBreak]:
+    """As `LiveStreams.read`, and on after a gap, in whose place stands a break. Its id is taken before the reader hears of it: what
+    happens while the reader fetches the whole state anew comes after it.
+    """
+    while True:
+        try:
+            async with aclosing(streams.read(stream, after=after)) as records:
+                async for record in records:
+                    after = record.id
+                    yield record
+        except StreamGap as gap:
+            after = await streams.position(stream)
+            yield StreamBreak(after, gap.reason)
 
 
 def parse_id(text: str) -> tuple[str, Position]:

@@ -54,6 +54,7 @@ class _Stream:
     last: Position = (0, 0)
     floor: Position = (0, 0)  # the newest record that is gone
     records: deque[tuple[Position, bytes]] = field(default_factory=deque)
+    told: dict[str, int] = field(default_factory=dict)  # milliseconds by name
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
     def id_of(self, position: Position) -> str:
@@ -71,16 +72,21 @@ class MemoryLiveStreams:
         self._max_records = max_records
         self._streams: dict[str, _Stream] = {}
 
-    async def append(self, stream: str, payloads: Sequence[bytes]) -> Sequence[str]:
+    async def append(self, stream: str, payloads: Sequence[bytes], *, once: str | None = None) -> Sequence[str]:
         target = self._stream(stream)
         now_ms = self._now_ms()
+        oldest_ms = now_ms - self._kept_ms
+        target.told = {name: told_ms for name, told_ms in target.told.items() if told_ms > oldest_ms}
+        if once is not None and payloads:
+            if once in target.told:
+                return []
+            target.told[once] = now_ms
         ids = []
         for payload in payloads:
             last_ms, last_number = target.last
             target.last = (now_ms, 0) if now_ms > last_ms else (last_ms, last_number + 1)
             target.records.append((target.last, payload))
             ids.append(target.id_of(target.last))
-        oldest_ms = now_ms - self._kept_ms
         while target.records and (target.records[0][0][0] < oldest_ms or len(target.records) > self._max_records):
             target.floor = target.records.popleft()[0]
         if ids:

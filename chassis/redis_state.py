@@ -41,9 +41,13 @@ CATCH_UP_RECORDS = 500
 RETRY_AFTER_SECONDS = 1.0
 OUTAGE_DELAY_SECONDS = 0.2
 
-# KEYS: records, identity. ARGV: new epoch, kept ms, identity kept ms, max records, channel, payloads... Returns {epoch, id...}.
+# KEYS: records, identity, and, for what is to be told once, a mark that it was. ARGV: new epoch, kept ms, identity kept ms, max
+# records, channel, payloads... Returns {epoch, id...}, or nothing where the mark was.
 # Everything that is trimmed leaves its newest id as `floor`, so that a reader who was there before can be told.
 _APPEND = """
+if KEYS[3] and not redis.call('SET', KEYS[3], '', 'NX', 'PX', ARGV[2]) then
+  return {}
+end
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 if not epoch then
   epoch = ARGV[1]
@@ -251,15 +255,16 @@ class RedisLiveStreams:
         """Feeds the readers for as long as the state is open; run as a task beside them."""
         await self._tailer.run()
 
-    async def append(self, stream: str, payloads: Sequence[bytes]) -> Sequence[str]:
+    async def append(self, stream: str, payloads: Sequence[bytes], *, once: str | None = None) -> Sequence[str]:
         if not payloads:
             return []
         records, identity, channel = _keys(self._prefix + stream)
+        keys = [records, identity] if once is None else [records, identity, f"{records}:once:{once}"]
         limits = [self._kept_ms, STREAM_IDENTITY_KEPT_SECONDS * 1000, self._max_records]
         with _translated():
             arguments: list[str | int | bytes] = [secrets.token_hex(4), *limits, channel, *payloads]
-            answer = await self._append_script(keys=[records, identity], args=arguments)
-        epoch, *ids = (part.decode() for part in answer)
+            answer = await self._append_script(keys=keys, args=arguments)
+        epoch, *ids = [part.decode() for part in answer] or [""]
         return [f"{epoch}-{entry}" for entry in ids]
 
     async def position(self, stream: str) -> str:

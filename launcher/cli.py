@@ -73,6 +73,18 @@ def library(*, as_json: AsJson = False) -> None:
     _commands().show_library(entries, as_json=as_json)
 
 
+def watch(
+    count: Annotated[int | None, typer.Option(help="End after so many events; default: Ctrl-C ends it.", min=1)] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show what happens in your library as it happens: games, playtime, achievements, wishes, settings, categories."""
+    try:
+        _run(_commands().watch_library(account(Environment.read()), count, as_json=as_json))
+    except LauncherError as failure:
+        raise _exit(failure, as_json=as_json) from None
+
+
 def install(
     product: Annotated[str, typer.Argument(help="Id or title of a game in your library.")],
     to: Annotated[Path, typer.Option("--to", help="Folder for the game; made if it is missing.")],

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +21,7 @@ from launcher.ledger import Progress
 from launcher.maintenance import Pace, Verification, repair, uninstall, update, verify
 from launcher.resources import LibraryEntry
 from launcher.settings import Account
+from launcher.watching import LIBRARY_UPDATES, follow
 from launcher.workspace import Installed
 
 UUID_WIDTH = 36
@@ -122,6 +123,23 @@ async def repair_game(
 async def uninstall_game(owner: Account, directory: Path) -> tuple[Installed, int]:
     """Removes the game from the folder and tells the server."""
     return await uninstall(owner, directory)
+
+
+async def watch_library(owner: Account, count: int | None, *, as_json: bool) -> None:
+    """Shows each event of the user's library as it comes: `count` of them, or without end."""
+    shown = 0
+    async with aclosing(follow(owner, LIBRARY_UPDATES)) as events:
+        async for event in events:
+            if as_json:
+                write_json(
+                    {"event": event.type, "id": event.id, "timestamp": event.timestamp, "payload": event.payload}
+                )
+            else:
+                figures = "  ".join(f"{name}={value}" for name, value in event.payload.items())
+                print(f"{event.timestamp}  {event.type}  {figures}", flush=True)
+            shown += 1
+            if shown == count:
+                return
 
 
 def show_verification(found: Verification, *, as_json: bool) -> None:

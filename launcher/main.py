@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(cli.login)
 app.command()(cli.library)
+app.command()(cli.watch)
 app.command()(cli.install)
 app.command()(cli.update)
 app.command()(cli.verify)

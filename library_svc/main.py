@@ -19,6 +19,7 @@ from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_s
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.playtime_pb2_grpc import add_PlaytimeTrackerServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
+from library.v1.updates_pb2_grpc import add_LibraryUpdateServiceServicer_to_server
 from library.v1.wishlist_pb2_grpc import add_WishlistServiceServicer_to_server
 
 from chassis.background import background
@@ -39,6 +40,7 @@ from library_svc.application.achievements import DefinitionFiller, keep_counted
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.playtime import Heartbeats
 from library_svc.application.ports import AchievementTallies, KnownAccess
+from library_svc.application.updates import UpdateFeed
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_achievements import (
@@ -53,6 +55,7 @@ from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
 from library_svc.infrastructure.pulses import LivePulses
 from library_svc.infrastructure.redis_access import open_known_access
+from library_svc.infrastructure.updates import LiveUpdateFeed
 from library_svc.presentation import (
     achievements,
     categories,
@@ -61,6 +64,7 @@ from library_svc.presentation import (
     playtime,
     query_servicer,
     servicer,
+    updates,
     wishlist,
 )
 from library_svc.presentation.achievements import AchievementServicer
@@ -71,6 +75,7 @@ from library_svc.presentation.internal_servicer import LibraryInternalServicer
 from library_svc.presentation.playtime import Pace, PlaytimeServicer
 from library_svc.presentation.query_servicer import LibraryQueryServicer
 from library_svc.presentation.servicer import LibraryServicer
+from library_svc.presentation.updates import LibraryUpdateServicer, UpdateView, live_subscriptions
 from library_svc.presentation.wishlist import WishlistServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
 
@@ -89,6 +94,7 @@ SERVICES: Final = (
     wishlist.SERVICE_NAME,
     playtime.SERVICE_NAME,
     achievements.SERVICE_NAME,
+    updates.SERVICE_NAME,
 )
 
 
@@ -121,7 +127,8 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 prefix=settings.redis_prefix,
             )
         )
-        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, known_access)
+        feed = LiveUpdateFeed(live.streams)
+        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, known_access, feed)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)
@@ -133,6 +140,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
             background(
                 OutboxRelay(database, bus, EVENT_SOURCE).run(),
                 Consumer(bus, settings.kafka_consumer_group_library, parts.consumers.subscriptions()).run(),
+                Consumer(bus, settings.kafka_consumer_group_library_live, live_subscriptions(feed)).run(),
                 parts.heartbeats.keep_written(),
                 parts.heartbeats.keep_ending_silent(),
                 keep_counted(parts.tallies),
@@ -165,7 +173,12 @@ class Parts:
 
 
 def _wire(
-    settings: LibrarySettings, database: Database, catalog: GrpcCatalog, live: LiveValues, known_access: KnownAccess
+    settings: LibrarySettings,
+    database: Database,
+    catalog: GrpcCatalog,
+    live: LiveValues,
+    known_access: KnownAccess,
+    feed: UpdateFeed,
 ) -> Parts:
     library = PostgresLibrary(database, consumer=NAME)
     reader, products = PostgresReader(database), PostgresProducts(database)
@@ -195,6 +208,8 @@ def _wire(
         query = LibraryQueryServicer(reader, access, sessions, achieved, definitions, now=now)
         add_LibraryQueryServiceServicer_to_server(query, server)
         add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(begin, access, now=now), server)
+        update_servicer = LibraryUpdateServicer(feed, UpdateView(reader, achieved), now=now)
+        add_LibraryUpdateServiceServicer_to_server(update_servicer, server)
 
     return Parts(register, Consumers(begin, products, access), heartbeats, PostgresAchievementTallies(database))
 

@@ -23,6 +23,7 @@ class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings):
     postgres_pool_size: int = Field(10, ge=1, le=200)
     """Connections of each worker."""
     kafka_consumer_group_library: str = Field("library-service", min_length=1, max_length=200)
+    kafka_consumer_group_library_live: str = Field("library-service-live", min_length=1, max_length=200)
     catalog_service_grpc_addr: str = Field(min_length=1)
     playtime_heartbeat_interval_seconds: int = Field(60, ge=1, le=3600)
     """How often a playing client should be heard."""

@@ -11,7 +11,7 @@ How events reach a user's stream, and why none is lost:
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from logging import getLogger
 from uuid import UUID
@@ -19,7 +19,7 @@ from uuid import UUID
 from download.v1 import downloads_pb2 as downloads
 
 from chassis.errors import RETRYABLE_KINDS, DomainError
-from chassis.live_state import LiveStreams, LiveValues, StreamGap
+from chassis.live_state import LiveStreams, LiveValues, StreamRecord, followed
 from download_svc.application.ports import FeedRecord
 from download_svc.domain.progress import STALE_AFTER_SECONDS, LiveProgress, measure, seconds_left
 from download_svc.domain.sessions import Item, ItemStatus, Session, SessionMoved
@@ -89,19 +89,15 @@ class HotLiveBoard:
         return self._follow(stream, start)
 
     async def _follow(self, stream: str, after: str) -> AsyncIterator[FeedRecord]:
-        while True:
-            try:
-                async for record in self._streams.read(stream, after=after):
-                    after = record.id
+        async with aclosing(followed(self._streams, stream, after=after)) as records:
+            async for record in records:
+                if isinstance(record, StreamRecord):
                     yield FeedRecord(record.id, record.payload)
-            except StreamGap as gap:
-                # The position is taken before the reader is told to read everything again: what happens while it does so
-                # comes after it.
-                after = await self._streams.position(stream)
-                resync = downloads.WatchDownloadsResponse(
-                    occurred_at=datetime.now(UTC), resync_required=downloads.ResyncRequired(reason=gap.reason)
-                )
-                yield FeedRecord(after, resync.SerializeToString())
+                else:
+                    resync = downloads.WatchDownloadsResponse(
+                        occurred_at=datetime.now(UTC), resync_required=downloads.ResyncRequired(reason=record.reason)
+                    )
+                    yield FeedRecord(record.id, resync.SerializeToString())
 
     async def _measure(self, session: Session, now: datetime) -> LiveProgress | None:
         key = _key(session.id)

@@ -12,6 +12,7 @@ from library.v1 import (
     game_settings_pb2 as library_v1_game_settings_pb2,
     items_pb2 as library_v1_items_pb2,
     playtime_pb2 as library_v1_playtime_pb2,
+    updates_pb2 as library_v1_updates_pb2,
     wishlist_pb2 as library_v1_wishlist_pb2,
 )
 from rest.download.v1 import (
@@ -26,6 +27,7 @@ from rest.library.v1 import (
     game_settings as library_v1_game_settings,
     items as library_v1_items,
     playtime as library_v1_playtime,
+    updates as library_v1_updates,
     wishlist as library_v1_wishlist,
 )
 
@@ -1442,6 +1444,16 @@ STREAMS: tuple[StreamRoute, ...] = (
         response_type=download_v1_downloads_pb2.WatchDownloadsResponse,
         request=download_v1_downloads.request_watch_downloads,
         encode=download_v1_downloads.event_watch_downloads,
+        access=AccessRule(False, ("user",), (), "read"),
+        resumable=True,
+    ),
+    StreamRoute(
+        path="/api/v1/ws/library-updates",
+        rpc="/library.v1.LibraryUpdateService/WatchLibraryUpdates",
+        request_type=library_v1_updates_pb2.WatchLibraryUpdatesRequest,
+        response_type=library_v1_updates_pb2.WatchLibraryUpdatesResponse,
+        request=library_v1_updates.request_watch_library_updates,
+        encode=library_v1_updates.event_watch_library_updates,
         access=AccessRule(False, ("user",), (), "read"),
         resumable=True,
     ),

@@ -6,7 +6,14 @@ What an item is in is changed with the item (items.py).
 from uuid import uuid4
 
 from library_svc.application.ports import Begin, Transaction
-from library_svc.domain.categories import Category, CategoryAlreadyExists, CategoryChanges, CategoryNotFound
+from library_svc.domain.categories import (
+    Category,
+    CategoryAlreadyExists,
+    CategoryChange,
+    CategoryChanged,
+    CategoryChanges,
+    CategoryNotFound,
+)
 from library_svc.domain.ids import CategoryId, UserId
 
 
@@ -21,6 +28,7 @@ async def create_category(begin: Begin, *, user_id: UserId, name: str, display_o
         await tx.lock_user(user_id)
         await _require_own_name(tx, category)
         await tx.categories.add(category)
+        tx.record(CategoryChanged(user_id, category.id, CategoryChange.CREATED))
         await tx.commit()
     return category
 
@@ -36,9 +44,12 @@ async def update_category(
     """
     async with begin() as tx:
         await tx.lock_user(user_id)
-        category = (await _find(tx, user_id, category_id)).changed(changes)
+        before = await _find(tx, user_id, category_id)
+        category = before.changed(changes)
         await _require_own_name(tx, category)
         await tx.categories.save(category)
+        if category != before:
+            tx.record(CategoryChanged(user_id, category_id, CategoryChange.UPDATED))
         await tx.commit()
     return category
 
@@ -51,6 +62,7 @@ async def delete_category(begin: Begin, *, user_id: UserId, category_id: Categor
     """
     async with begin() as tx:
         await tx.categories.remove(await _find(tx, user_id, category_id))
+        tx.record(CategoryChanged(user_id, category_id, CategoryChange.DELETED))
         await tx.commit()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
+from library_svc.application.items import tell_changed
 from library_svc.application.playtime import cut_off_sessions
 from library_svc.application.ports import Begin, Transaction
 from library_svc.domain.entitlements import Grant, Source, foundation
@@ -120,6 +121,7 @@ async def _keep_item(tx: Transaction, base: Grant) -> None:
         tx.record(GameAdded(item.user_id, item.product_id, item.acquisition_type, item.added_at))
     elif item.acquisition_type is not base.source.acquisition_type:
         await tx.items.save(replace(item, acquisition_type=base.source.acquisition_type))
+        tell_changed(tx, item, {"acquisition_type"})
 
 
 async def _fulfil_wish(tx: Transaction, new: Grant) -> None:

@@ -1,6 +1,8 @@
 """The installation status follows what Download tells. Called by the consumers of Download's events."""
 
+from library_svc.application.items import tell_changed
 from library_svc.application.ports import Begin
+from library_svc.domain.changes import differing
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.installations import News, shown
 
@@ -19,5 +21,7 @@ async def follow(begin: Begin, *, event_id: str, user_id: UserId, product_id: Pr
         if state is not known:
             await tx.installations.save(user_id, product_id, news)
             if item := await tx.items.of_product(user_id, product_id):
-                await tx.items.save(shown(item, state))
+                after = shown(item, state)
+                await tx.items.save(after)
+                tell_changed(tx, after, differing(item, after))
         await tx.commit()

@@ -1,11 +1,13 @@
 """Showing a user their items, and changing what the user may change of them. Called by LibraryService."""
 
+from collections.abc import Set as AbstractSet
+
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.ports import Begin, ItemPage, ItemQuery, LibraryReader, ShownItem, Transaction
 from library_svc.domain.categories import ITEM_CATEGORIES_LIMIT, CategoryNotFound, TooManyCategories
-from library_svc.domain.changes import UNCHANGED
+from library_svc.domain.changes import UNCHANGED, differing
 from library_svc.domain.ids import CategoryId, ItemId, UserId
-from library_svc.domain.items import Item, ItemChanges, ItemNotFound
+from library_svc.domain.items import Item, ItemChanges, ItemNotFound, ItemUpdated
 
 
 async def list_items(reader: LibraryReader, filler: ProductFiller, query: ItemQuery) -> ItemPage:
@@ -53,10 +55,13 @@ async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes
         CategoryNotFound: the user has no such category.
     """
     async with begin() as tx:
-        item = (await _locked(tx, user_id, item_id)).changed(changes)
+        before = await _locked(tx, user_id, item_id)
+        item = before.changed(changes)
+        attributes = differing(before, item)
         await tx.items.save(item)
         if changes.category_ids is not UNCHANGED:
-            await _put(tx, item, changes.category_ids)
+            attributes |= await _put(tx, item, changes.category_ids)
+        tell_changed(tx, item, attributes)
         await tx.commit()
     return item
 
@@ -75,7 +80,7 @@ async def add_to_categories(
         wanted = category_ids | await tx.categories.of_item(item)
         if len(wanted) > ITEM_CATEGORIES_LIMIT:
             raise TooManyCategories
-        await _put(tx, item, frozenset(wanted))
+        tell_changed(tx, item, await _put(tx, item, frozenset(wanted)))
         await tx.commit()
 
 
@@ -89,8 +94,17 @@ async def take_from_categories(
     """
     async with begin() as tx:
         item = await _locked(tx, user_id, item_id)
-        await tx.categories.put(item, await tx.categories.of_item(item) - category_ids)
+        before = await tx.categories.of_item(item)
+        if before & category_ids:
+            await tx.categories.put(item, before - category_ids)
+            tell_changed(tx, item, {"category_ids"})
         await tx.commit()
+
+
+def tell_changed(tx: Transaction, item: Item, attributes: AbstractSet[str]) -> None:
+    """Has it told which of an item's attributes changed, if any did. Part of every use case that changes an item."""
+    if attributes:
+        tx.record(ItemUpdated(item.user_id, item.product_id, item.id, tuple(sorted(attributes))))
 
 
 async def _locked(tx: Transaction, user_id: UserId, item_id: ItemId) -> Item:
@@ -100,11 +114,15 @@ async def _locked(tx: Transaction, user_id: UserId, item_id: ItemId) -> Item:
     return item
 
 
-async def _put(tx: Transaction, item: Item, category_ids: frozenset[CategoryId]) -> None:
+async def _put(tx: Transaction, item: Item, category_ids: frozenset[CategoryId]) -> AbstractSet[str]:
+    """Returns the attributes that it changed."""
     missing = category_ids - await tx.categories.existing(item.user_id, category_ids)
     if missing:
         raise CategoryNotFound(min(missing))
+    if category_ids == await tx.categories.of_item(item):
+        return frozenset()
     await tx.categories.put(item, category_ids)
+    return frozenset({"category_ids"})
 
 
 async def _find(reader: LibraryReader, user_id: UserId, item_id: ItemId, *, include_categories: bool) -> ShownItem:

@@ -15,6 +15,7 @@ from library_svc.domain.wishlist import (
     WishlistFull,
     WishlistItemAdded,
     WishlistItemRemoved,
+    WishlistItemUpdated,
     WishNotFound,
 )
 
@@ -87,8 +88,10 @@ async def update_wish(begin: Begin, *, user_id: UserId, wish_id: WishId, changes
         wish = await tx.wishlist.find(user_id, wish_id)
         if wish is None:
             raise WishNotFound(wish_id)
-        wish = wish.changed(changes)
+        before, wish = wish, wish.changed(changes)
         await tx.wishlist.save(wish)
+        if wish != before:
+            tx.record(WishlistItemUpdated(user_id, wish.product_id, wish.id))
         await tx.commit()
     return wish
 

@@ -1,6 +1,7 @@
 """A category: a shelf of the user's own making, on which any of their items can stand. Contract section 2, "categories"."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from chassis.errors import DomainError, FieldViolation, Kind
@@ -38,6 +39,23 @@ class Category:
     def changed(self, changes: CategoryChanges) -> "Category":
         """The category with the user's changes."""
         return changed(self, changes)
+
+
+class CategoryChange(StrEnum):
+    """What became of a category."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryChanged:
+    """A category came, is another one than before, or went."""
+
+    user_id: UserId
+    category_id: CategoryId
+    change: CategoryChange
 
 
 class TooManyCategories(DomainError):

@@ -24,3 +24,9 @@ def changed(entity: Entity, changes: "DataclassInstance") -> Entity:
     own = {field.name for field in fields(entity)}
     values: dict[str, Any] = {field.name: getattr(changes, field.name) for field in fields(changes)}
     return replace(entity, **{name: value for name, value in values.items() if name in own and value is not UNCHANGED})
+
+
+def differing(before: Entity, after: Entity) -> frozenset[str]:
+    """The attributes in which an entity is another one than before."""
+    names = (field.name for field in fields(before))
+    return frozenset(name for name in names if getattr(before, name) != getattr(after, name))

@@ -112,6 +112,20 @@ class GameRemoved:
     removed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ItemUpdated:
+    """An item is another one than before.
+
+    Attributes:
+        changed_attributes: their names in the API, without values: who may know them asks for the item.
+    """
+
+    user_id: UserId
+    product_id: ProductId
+    library_item_id: ItemId
+    changed_attributes: tuple[str, ...]
+
+
 class ItemNotFound(DomainError):
     """There is no such item in the caller's library. Another user's item answers the same."""
 

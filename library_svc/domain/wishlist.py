@@ -51,6 +51,15 @@ class WishlistItemAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class WishlistItemUpdated:
+    """A wish is another one than before."""
+
+    user_id: UserId
+    product_id: ProductId
+    wishlist_item_id: WishId
+
+
+@dataclass(frozen=True, slots=True)
 class WishlistItemRemoved:
     """A user wishes for a product no more, or has it now."""
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -25,8 +25,13 @@ def outgoing(event: LibraryEvent) -> NewEvent:
     return new_event(message_type(**{field.name: _value(getattr(event, field.name)) for field in fields(event)}))
 
 
-def _value(value: UUID | StrEnum | datetime | int) -> str | datetime | int:
+_Value: TypeAlias = UUID | StrEnum | datetime | int | str
+
+
+def _value(value: _Value | tuple[_Value, ...]) -> str | datetime | int | list[Any]:
     match value:
+        case tuple():
+            return list(map(_value, value))
         case UUID():
             return str(value)
         case StrEnum():

@@ -4,17 +4,20 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeVar
 
 import pytest
 from adapters import adapters, settings_of
 
 from chassis.background import background
-from chassis.live_state import READER_MAX_RECORDS, LiveStreams, StreamGap, StreamRecord
+from chassis.live_state import READER_MAX_RECORDS, LiveStreams, StreamBreak, StreamGap, StreamRecord, followed
 from chassis.memory_state import MemoryLiveStreams
 from chassis.redis_state import RedisLiveStreams, open_redis_state
 
 MAX_RECORDS = 3
 """Streams of `small_streams` keep no more, so that a test can push records out."""
+
+Record = TypeVar("Record")
 
 Store = tuple[LiveStreams, Callable[[str], Awaitable[None]]]
 
@@ -67,7 +70,7 @@ def stream() -> str:
     return f"test_events:{uuid.uuid4()}"
 
 
-async def take(records: AsyncIterator[StreamRecord], count: int) -> list[StreamRecord]:
+async def take(records: AsyncIterator[Record], count: int) -> list[Record]:
     async with asyncio.timeout(10):
         return [await anext(records) for _ in range(count)]
 
@@ -130,6 +133,47 @@ async def test_ids_are_unique_and_begin_with_the_epoch_of_the_stream(streams: Li
 
 async def test_appending_nothing_is_no_error(streams: LiveStreams, stream: str):
     assert list(await streams.append(stream, [])) == []
+
+
+async def test_what_is_told_once_is_appended_once_to_each_stream(streams: LiveStreams, stream: str):
+    start = await streams.position(stream)
+    ids = await streams.append(stream, [b"1", b"2"], once="event")
+    assert len(ids) == 2
+    assert list(await streams.append(stream, [b"1", b"2"], once="event")) == []
+    assert len(await streams.append(stream, [b"3"], once="another event")) == 1
+    assert len(await streams.append(stream, [b"3"])) == 1
+    assert len(await streams.append(stream + ":other", [b"1"], once="event")) == 1
+    async with aclosing(streams.read(stream, after=start)) as records:
+        assert [record.payload for record in await take(records, 4)] == [b"1", b"2", b"3", b"3"]
+
+
+async def test_of_many_who_tell_the_same_one_is_heard(streams: LiveStreams, stream: str):
+    answers = await asyncio.gather(*(streams.append(stream, [b"1"], once="event") for _ in range(20)))
+    assert sum(len(ids) for ids in answers) == 1
+
+
+async def test_a_stream_that_was_lost_hears_again_what_it_was_told(store: Store, stream: str):
+    streams, forget = store
+    await streams.append(stream, [b"1"], once="event")
+    await forget(stream)
+    assert len(await streams.append(stream, [b"1"], once="event")) == 1
+
+
+async def test_who_follows_a_stream_is_told_of_a_gap_in_its_place_and_goes_on(store: Store, stream: str):
+    streams, forget = store
+    (seen,) = await streams.append(stream, [b"1"])
+    async with aclosing(followed(streams, stream, after=seen)) as records:
+        (second,) = await streams.append(stream, [b"2"])
+        assert await take(records, 1) == [StreamRecord(second, b"2")]
+        await forget(stream)
+        await streams.append(stream, [b"3"])
+        (lost,) = await take(records, 1)
+        assert isinstance(lost, StreamBreak)
+        assert (lost.reason, lost.id) == ("unknown_id", await streams.position(stream))
+        (fourth,) = await streams.append(stream, [b"4"])
+        assert await take(records, 1) == [StreamRecord(fourth, b"4")]
+    async with aclosing(followed(streams, stream, after="nonsense")) as records:
+        assert await take(records, 1) == [StreamBreak(fourth, "unknown_id")]
 
 
 async def test_many_readers_of_many_streams_each_get_their_own(streams: LiveStreams, stream: str):

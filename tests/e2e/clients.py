@@ -23,6 +23,8 @@ TRY_AGAIN = 503
 """What a client is told while a service restarts: it comes again."""
 MEDIA_TYPE = "application/vnd.api+json"
 DOWNLOADS = "/api/v1/download-client/downloads"
+DOWNLOAD_PROGRESS = "/api/v1/ws/download-progress"
+LIBRARY_UPDATES = "/api/v1/ws/library-updates"
 ITEMS = "/api/v1/library/items"
 
 
@@ -103,11 +105,10 @@ class Api:
         return answer
 
     @contextlib.asynccontextmanager
-    async def watching(self, **query: str) -> AsyncIterator["Heard"]:
-        """Listens to the user's download events."""
-        url = f"{self.url}/api/v1/ws/download-progress"
+    async def watching(self, path: str = DOWNLOAD_PROGRESS, **query: str) -> AsyncIterator["Heard"]:
+        """Listens to the user's events, of downloads if nothing else is said."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        async with self.http.ws_connect(url, headers=headers, params=query) as socket:
+        async with self.http.ws_connect(self.url + path, headers=headers, params=query) as socket:
             heard = Heard()
             listener = asyncio.create_task(heard.listen(socket))
             yield heard
@@ -120,11 +121,13 @@ class Heard:
     """The envelopes that a WebSocket delivered."""
 
     envelopes: list[dict[str, Any]] = field(default_factory=list)
+    close_code: int | None = None
 
     async def listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             if message.type is aiohttp.WSMsgType.TEXT:
                 self.envelopes.append(json.loads(message.data))
+        self.close_code = socket.close_code
 
     def statuses(self, download_id: str) -> list[str]:
         return [

@@ -138,6 +138,7 @@ ELSEWHERE = (
     "/api/v1/docs",
     "/api/v1/asyncapi.json",
     "/api/v1/ws/download-progress",
+    "/api/v1/ws/library-updates",
     "/api",
     "*",
 )

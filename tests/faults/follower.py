@@ -1,4 +1,4 @@
-"""A game client's view of its downloads over WebSocket: whenever the socket ends, it comes back with the last event it saw."""
+"""A client's view of one of its streams over WebSocket: whenever the socket ends, it comes back with the last event it saw."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.e2e.clients import Api
+from tests.e2e.clients import DOWNLOAD_PROGRESS, Api
 
 PAUSE_SECONDS = 0.1
 HANDSHAKE_SECONDS = 10.0
@@ -20,6 +20,7 @@ class Follower:
     """What one client was told, over all its connections."""
 
     api: Api
+    path: str = DOWNLOAD_PROGRESS
     envelopes: list[dict[str, Any]] = field(default_factory=list)
     close_codes: list[int | None] = field(default_factory=list)
     connections: int = 0
@@ -46,7 +47,7 @@ class Follower:
 
     async def _listen(self) -> None:
         query = {"last_event_id": self.last_event_id} if self.last_event_id else {}
-        url = f"{self.api.url}/api/v1/ws/download-progress"
+        url = self.api.url + self.path
         headers = {"Authorization": f"Bearer {self.api.token}"}
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             socket = await self.api.http.ws_connect(url, headers=headers, params=query)
@@ -63,9 +64,9 @@ class Follower:
 
 
 @contextlib.asynccontextmanager
-async def following(api: Api) -> AsyncIterator[Follower]:
+async def following(api: Api, path: str = DOWNLOAD_PROGRESS) -> AsyncIterator[Follower]:
     """A client that listens while the block runs; connected when it begins."""
-    follower = Follower(api)
+    follower = Follower(api, path)
     task = asyncio.create_task(follower.run())
     try:
         async with asyncio.timeout(20):

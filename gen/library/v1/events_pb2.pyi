@@ -3,10 +3,11 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from library.v1 import items_pb2 as _items_pb2
 from samovar.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -17,10 +18,21 @@ class RemovalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REMOVAL_REASON_REFUND: _ClassVar[RemovalReason]
     REMOVAL_REASON_FAMILY_REVOKED: _ClassVar[RemovalReason]
     REMOVAL_REASON_ADMIN: _ClassVar[RemovalReason]
+
+class CategoryChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CATEGORY_CHANGE_UNSPECIFIED: _ClassVar[CategoryChange]
+    CATEGORY_CHANGE_CREATED: _ClassVar[CategoryChange]
+    CATEGORY_CHANGE_UPDATED: _ClassVar[CategoryChange]
+    CATEGORY_CHANGE_DELETED: _ClassVar[CategoryChange]
 REMOVAL_REASON_UNSPECIFIED: RemovalReason
 REMOVAL_REASON_REFUND: RemovalReason
 REMOVAL_REASON_FAMILY_REVOKED: RemovalReason
 REMOVAL_REASON_ADMIN: RemovalReason
+CATEGORY_CHANGE_UNSPECIFIED: CategoryChange
+CATEGORY_CHANGE_CREATED: CategoryChange
+CATEGORY_CHANGE_UPDATED: CategoryChange
+CATEGORY_CHANGE_DELETED: CategoryChange
 
 class GameAdded(_message.Message):
     __slots__ = ("user_id", "product_id", "acquisition_type", "added_at")
@@ -80,6 +92,20 @@ class WishlistItemRemoved(_message.Message):
     removed_at: _timestamp_pb2.Timestamp
     def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., wishlist_item_id: _Optional[str] = ..., removed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class WishlistItemOnSale(_message.Message):
+    __slots__ = ("user_id", "product_id", "discount_percent", "sale_id", "ends_at")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    DISCOUNT_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SALE_ID_FIELD_NUMBER: _ClassVar[int]
+    ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    discount_percent: int
+    sale_id: str
+    ends_at: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., discount_percent: _Optional[int] = ..., sale_id: _Optional[str] = ..., ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class PlaytimeSessionEnded(_message.Message):
     __slots__ = ("user_id", "product_id", "session_id", "session_duration_seconds", "total_playtime_seconds", "ended_at")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -107,3 +133,35 @@ class AchievementUnlocked(_message.Message):
     achievement_meta_id: str
     unlocked_at: _timestamp_pb2.Timestamp
     def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., achievement_meta_id: _Optional[str] = ..., unlocked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ItemUpdated(_message.Message):
+    __slots__ = ("user_id", "product_id", "library_item_id", "changed_attributes")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    LIBRARY_ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    library_item_id: str
+    changed_attributes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., library_item_id: _Optional[str] = ..., changed_attributes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WishlistItemUpdated(_message.Message):
+    __slots__ = ("user_id", "product_id", "wishlist_item_id")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    WISHLIST_ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    wishlist_item_id: str
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., wishlist_item_id: _Optional[str] = ...) -> None: ...
+
+class CategoryChanged(_message.Message):
+    __slots__ = ("user_id", "category_id", "change")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_ID_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    category_id: str
+    change: CategoryChange
+    def __init__(self, user_id: _Optional[str] = ..., category_id: _Optional[str] = ..., change: _Optional[_Union[CategoryChange, str]] = ...) -> None: ...

@@ -24,6 +24,7 @@ from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.playtime_pb2_grpc import PlaytimeTrackerServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
+from library.v1.updates_pb2_grpc import LibraryUpdateServiceStub
 from library.v1.wishlist_pb2_grpc import WishlistServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
 from sqlalchemy import event
@@ -106,6 +107,8 @@ class Rig:
     wishes: WishlistServiceStub
     playtime: PlaytimeTrackerServiceStub
     achievements: AchievementServiceStub
+    updates: LibraryUpdateServiceStub
+    program: LibrarySettings
     catalog: SmallCatalog
     bus: EventBus
     postgres_dsn: str
@@ -246,6 +249,8 @@ async def library_rig(
             wishes=WishlistServiceStub(channel),
             playtime=PlaytimeTrackerServiceStub(channel),
             achievements=AchievementServiceStub(channel),
+            updates=LibraryUpdateServiceStub(channel),
+            program=settings,
             catalog=catalog,
             bus=bus,
             postgres_dsn=settings.postgres_dsn.get_secret_value(),

@@ -73,12 +73,13 @@ async def test_wishes_are_added_listed_changed_and_removed_and_told(rig: Rig):
     await rig.buy(user_id, UUID(second.product_id))
 
     async def all_told() -> bool:
-        return len(await told_of(rig, user_id)) == 4
+        return len(await told_of(rig, user_id)) == 5
 
     await until(all_told)
     assert await told_of(rig, user_id) == [
         ("added.v1", first.id),
         ("added.v1", second.id),
+        ("updated.v1", first.id),
         ("removed.v1", first.id),
         ("removed.v1", second.id),
     ]
