@@ -247,13 +247,15 @@ async def _explained(api: LibraryApi, product_id: UUID, refusal: LauncherError) 
         if missing.code != "GAME_SETTINGS_NOT_FOUND":
             return refusal
         return LauncherError(
-            refusal.code, f"{refusal}: there are no settings yet; leave --if-match out", refusal.exit_code
+            refusal.code,
+            f"{refusal.message.rstrip('.')}; there are no settings yet: leave --if-match out",
+            refusal.exit_code,
         )
     way_out = (
-        f"nothing was changed; version {now.version} of {now.last_updated_at} is there now: look at it with "
+        f"nothing was changed: version {now.version} of {now.last_updated_at} is there now: look at it with "
         f"`samovar settings get {product_id}`, then name it with --if-match {now.version}"
     )
-    return LauncherError(refusal.code, f"{refusal}: {way_out}", refusal.exit_code)
+    return LauncherError(refusal.code, f"{refusal.message.rstrip('.')}; {way_out}", refusal.exit_code)
 
 
 def _entity_tag(if_match: str | None) -> str | None:
