@@ -34,7 +34,7 @@ from bench.machine import Cost, ProgramFailed, run
 from depot import manifest as depot_manifest
 from depot.chunks import chunk_key, manifest_key
 from sandbox import packing, platform
-from sandbox.demo import CommandLine, DemoFailed, Gateway, digests, until
+from sandbox.demo_scene import CommandLine, DemoFailed, Gateway, digests, until
 from sandbox.embedded import EmbeddedServerError
 from sandbox.platform_config import PlatformError, Ports
 from sandbox.tree import scan

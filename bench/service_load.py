@@ -24,7 +24,7 @@ from samovar.sandbox.v1 import sandbox_pb2
 
 from chassis.event_log import open_event_log
 from sandbox.client import read_platform, sandbox_stub
-from sandbox.demo import DemoFailed, Gateway, until
+from sandbox.demo_scene import DemoFailed, Gateway, until
 from sandbox.platform import Running
 
 DOWNLOADS = "/api/v1/download-client/downloads"

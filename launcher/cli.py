@@ -1,17 +1,14 @@
 """The launcher's own commands: login, library, install, update, verify, repair, uninstall. Parses, calls, shows, and turns
-a failure into an exit code. Mounted by launcher.main.
+a failure into an exit code. Mounted by launcher.main; what else can be done with the library is launcher.library_cli.
 """
 
-import asyncio
 import getpass
 import importlib
-import json
-import signal
 import sys
-from collections.abc import Coroutine
+from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -28,16 +25,36 @@ from launcher.settings import (
     read_profile,
     write_profile,
 )
+from launcher.terminal import AsJson, ending, run
 
-_T = TypeVar("_T")
 PLATFORM_NAMES = ("windows", "linux", "macos")
 MAX_PARALLEL = 64
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 GameFolder = Annotated[Path, typer.Argument(help="Folder of an installed game.", exists=True, file_okay=False)]
 Limit = Annotated[int, typer.Option(help="Limit in kilobits (1,000 bit) a second; 0 = none.", min=0)]
 Parallel = Annotated[int, typer.Option(help="Chunks fetched at a time.", min=1, max=MAX_PARALLEL)]
 Priority = Annotated[int | None, typer.Option(help="0 to 10, higher first.", min=0, max=10)]
+
+
+class ItemStatus(StrEnum):
+    """States of a game over all of a user's devices."""
+
+    NOT_INSTALLED = "not_installed"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    UPDATING = "updating"
+    REPAIR_NEEDED = "repair_needed"
+    ERROR = "error"
+
+
+class ItemSort(StrEnum):
+    """Orders of the library."""
+
+    NAME_ASC = "name_asc"
+    NAME_DESC = "name_desc"
+    LAST_PLAYED_DESC = "last_played_desc"
+    ADDED_AT_DESC = "added_at_desc"
+    PLAYTIME_DESC = "playtime_desc"
 
 
 def login(
@@ -48,7 +65,7 @@ def login(
     ] = "",
 ) -> None:
     """Sign in: check the token at the gateway and keep it for this user's eyes only."""
-    try:
+    with ending():
         environment = Environment.read()
         gateway_url = (gateway or default_gateway_url(environment)).rstrip("/")
         _check_gateway_url(gateway_url)
@@ -57,20 +74,33 @@ def login(
         keys = _commands().checked_keys(
             trust_keys or environment.manifest_public_keys or (kept.trusted_keys if kept else "")
         )
-        _run(_commands().check_token(Account(gateway_url, token, device_id(environment), keys, environment.language)))
+        run(_commands().check_token(Account(gateway_url, token, device_id(environment), keys, environment.language)))
         path = write_profile(environment, Profile(gateway_url, token, keys))
-    except LauncherError as failure:
-        raise _exit(failure) from None
     typer.echo(f"signed in at {gateway_url}; kept in {path}")
 
 
-def library(*, as_json: AsJson = False) -> None:
+def library(
+    search: Annotated[str | None, typer.Option(help="Part of a title, in either language.")] = None,
+    status: Annotated[ItemStatus | None, typer.Option(help="Only what is in this state.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only what is in this category: its name or id.")] = None,
+    sort: Annotated[ItemSort | None, typer.Option(help="Order; default: the newest first.")] = None,
+    *,
+    favorite: Annotated[
+        bool | None, typer.Option("--favorite/--no-favorite", help="Only favourites; no others.")
+    ] = None,
+    hidden: Annotated[bool, typer.Option("--hidden", help="What you hid, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what you own."""
-    try:
-        entries = _run(_commands().library(account(Environment.read())))
-    except LauncherError as failure:
-        raise _exit(failure, as_json=as_json) from None
-    _commands().show_library(entries, as_json=as_json)
+    with ending(as_json=as_json):
+        wanted = {
+            "search": search,
+            "status": status,
+            "is_favorite": favorite,
+            "include_hidden": hidden,
+            "sort_by": sort,
+        }
+        run(_library_commands().show_items(account(Environment.read()), wanted, category, as_json=as_json))
 
 
 def watch(
@@ -79,10 +109,8 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Show what happens in your library as it happens: games, playtime, achievements, wishes, settings, categories."""
-    try:
-        _run(_commands().watch_library(account(Environment.read()), count, as_json=as_json))
-    except LauncherError as failure:
-        raise _exit(failure, as_json=as_json) from None
+    with ending(as_json=as_json):
+        run(_commands().watch_library(account(Environment.read()), count, as_json=as_json))
 
 
 def install(
@@ -97,16 +125,14 @@ def install(
     as_json: AsJson = False,
 ) -> None:
     """Install a game, or go on with an installation that was interrupted."""
-    try:
+    with ending(as_json=as_json):
         if platform is not None and platform not in PLATFORM_NAMES:
             message = f"the platform is one of {', '.join(PLATFORM_NAMES)}"
             raise LauncherError("INVALID_ARGUMENT", message, ExitCode.USAGE)
         owner = account(Environment.read())
         version_id = _uuid_of(version, "version") if version else None
         wish = _commands().Wish(product, to.absolute(), version_id, platform, limit, parallel, priority)
-        result = _run(_commands().install_game(owner, wish, as_json=as_json))
-    except LauncherError as failure:
-        raise _exit(failure, as_json=as_json) from None
+        result = run(_commands().install_game(owner, wish, as_json=as_json))
     _commands().show_result(result, as_json=as_json)
 
 
@@ -123,16 +149,14 @@ def update(
     as_json: AsJson = False,
 ) -> None:
     """Bring an installed game to another version, fetching only what its folder does not hold; the old one stays till then."""
-    try:
+    with ending(as_json=as_json):
         version_id = _uuid_of(version, "version") if version else None
         pace = _commands().Pace(limit, parallel, priority)
         owner = account(Environment.read())
         updating = _commands().update_game(
             owner, folder.absolute(), version_id, pace, is_rollback=rollback, as_json=as_json
         )
-        result = _run(updating)
-    except LauncherError as failure:
-        raise _exit(failure, as_json=as_json) from None
+        result = run(updating)
     _commands().show_result(result, as_json=as_json)
 
 
@@ -146,11 +170,9 @@ def verify(
 
     Who is signed in tells the server, too; nobody needs to be.
     """
-    try:
+    with ending(as_json=as_json):
         owner = None if offline else _account_if_any()
-        found = _run(_commands().verify_game(owner, folder.absolute()))
-    except LauncherError as failure:
-        raise _exit(failure, as_json=as_json) from None
+        found = run(_commands().verify_game(owner, folder.absolute()))
     _commands().show_verification(found, as_json=as_json)
     if found.damage:
         raise typer.Exit(ExitCode.CORRUPT)
@@ -165,63 +187,23 @@ def repair(
     as_json: AsJson = False,
 ) -> None:
     """Verify an installed game and fetch what is damaged or missing; what you added stays."""
-    try:
+    with ending(as_json=as_json):
         pace = _commands().Pace(limit, parallel, priority)
         owner = account(Environment.read())
-        found, result = _run(_commands().repair_game(owner, folder.absolute(), pace, as_json=as_json))
-    except LauncherError as failure:
-        raise _exit(failure, as_json=as_json) from None
+        found, result = run(_commands().repair_game(owner, folder.absolute(), pace, as_json=as_json))
     _commands().show_repair(found, result, as_json=as_json)
 
 
 def uninstall(folder: GameFolder, *, as_json: AsJson = False) -> None:
     """Remove an installed game; what you added to its folder stays."""
-    try:
+    with ending(as_json=as_json):
         owner = account(Environment.read())
-        installed, removed = _run(_commands().uninstall_game(owner, folder.absolute()))
-    except LauncherError as failure:
-        raise _exit(failure, as_json=as_json) from None
+        installed, removed = run(_commands().uninstall_game(owner, folder.absolute()))
     _commands().show_uninstalled(installed, removed, as_json=as_json)
 
 
 for _command in (install, update, verify, repair, uninstall):
     _command.__doc__ = f"{_command.__doc__}\n\n{EXIT_CODES_HELP}"
-
-
-def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Runs on uvloop. Ctrl-C and SIGTERM cancel the work, which keeps its state; then the process ends with 130 or 143."""
-    signals: list[int] = []
-
-    async def interruptible() -> _T:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # inside a task
-
-        def interrupted(number: int) -> None:
-            signals.append(number)
-            task.cancel()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupted, number)
-        return await work
-
-    try:
-        with asyncio.Runner(loop_factory=_commands().new_event_loop) as runner:
-            return runner.run(interruptible())
-    except asyncio.CancelledError:
-        code = ExitCode.TERMINATED if signal.SIGTERM in signals else ExitCode.INTERRUPTED
-        raise LauncherError("INTERRUPTED", "interrupted; run the command again to go on", code) from None
-
-
-def _exit(failure: LauncherError, *, as_json: bool = False) -> typer.Exit:
-    """Shows a failure, as JSON too for scripts, and answers with its exit code."""
-    typer.echo(f"samovar: {failure}", err=True)
-    if as_json:
-        error = {"code": failure.code, "message": failure.message, "file": failure.file}
-        names = {ExitCode.PAUSED: "paused", ExitCode.CANCELLED: "cancelled", ExitCode.INTERRUPTED: "interrupted"}
-        status = names.get(failure.exit_code, "error")
-        typer.echo(json.dumps({"status": status, "error": error, "exit_code": int(failure.exit_code)}))
-    return typer.Exit(failure.exit_code)
 
 
 def _account_if_any() -> Account | None:
@@ -258,3 +240,7 @@ def _uuid_of(text: str, name: str) -> UUID:
 def _commands() -> ModuleType:
     """The work behind the commands, imported when there is some: `--help` must not wait for it."""
     return importlib.import_module("launcher.commands")
+
+
+def _library_commands() -> ModuleType:
+    return importlib.import_module("launcher.library_commands")

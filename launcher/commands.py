@@ -1,32 +1,25 @@
 """The work behind the launcher's commands, with everything heavy imported. Loaded by launcher.cli when a command runs."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
 
-import uvloop
 from rich.console import Console
-from rich.table import Column, Table
 
 from depot.signing import parse_public_keys
-from launcher.api import open_api
 from launcher.display import keep_showing, open_display, write_json
 from launcher.failures import ExitCode, LauncherError
 from launcher.install import InstallRequest, InstallResult, install
 from launcher.ledger import Progress
+from launcher.library_api import open_library
 from launcher.maintenance import Pace, Verification, repair, uninstall, update, verify
-from launcher.resources import LibraryEntry
+from launcher.naming import find_product
 from launcher.settings import Account
 from launcher.watching import LIBRARY_UPDATES, follow
 from launcher.workspace import Installed
-
-UUID_WIDTH = 36
-PIPE_COLUMNS = 200
-new_event_loop = uvloop.new_event_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +46,14 @@ def checked_keys(keys: str) -> str:
 
 async def check_token(owner: Account) -> None:
     """The gateway is there and takes the token."""
-    async with open_api(owner) as api:
+    async with open_library(owner) as api:
         await api.check_token()
-
-
-async def library(owner: Account) -> Sequence[LibraryEntry]:
-    """What the user owns."""
-    async with open_api(owner) as api:
-        return await api.library()
-
-
-def show_library(entries: Sequence[LibraryEntry], *, as_json: bool) -> None:
-    """One JSON list, or a table."""
-    if as_json:
-        write_json([{name: _plain(value) for name, value in asdict(entry).items()} for entry in entries])
-        return
-    table = Table("Title", Column("Product", no_wrap=True, min_width=UUID_WIDTH), "Status", "Got by", "Played")
-    for entry in entries:
-        played = f"{entry.total_playtime_seconds / 3600:.1f} h"
-        title = entry.title or "—"
-        table.add_row(title, str(entry.product_id), entry.installation_status, entry.acquisition_type, played)
-    # A pipe has no width to keep to: whoever reads it wants whole titles.
-    console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-    console.print(table if entries else "the library is empty")
 
 
 async def install_game(owner: Account, wish: Wish, *, as_json: bool) -> InstallResult:
     """Installs and shows how it gets on."""
-    product_id, title = await _find_product(owner, wish.product)
+    async with open_library(owner) as api:
+        product_id, title = await find_product(api, wish.product)
     request = InstallRequest(
         product_id=product_id,
         directory=wish.directory,
@@ -212,24 +185,3 @@ def show_result(result: InstallResult, *, as_json: bool) -> None:
         f"{result.status}: {result.files} files, {result.bytes:,} bytes in {result.seconds:.1f} s "
         f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there, {result.reused_bytes:,} copied)"
     )
-
-
-async def _find_product(owner: Account, product: str) -> tuple[UUID, str]:
-    """By id, or by a title in the library: the whole title, or a part that fits only one."""
-    with suppress(ValueError):
-        return UUID(product), product
-    async with open_api(owner) as api:
-        entries = await api.library(search=product)
-    exact = [entry for entry in entries if (entry.title or "").casefold() == product.casefold()]
-    fitting = exact or entries
-    if not fitting:
-        raise LauncherError("LIBRARY_ITEM_NOT_FOUND", f"no game in your library is called {product!r}", ExitCode.DENIED)
-    if len(fitting) > 1:
-        titles = "; ".join(f"{entry.title} ({entry.product_id})" for entry in fitting)
-        message = f"several games are called like {product!r}: {titles}"
-        raise LauncherError("INVALID_ARGUMENT", message, ExitCode.USAGE)
-    return fitting[0].product_id, fitting[0].title or product
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, UUID) else value

@@ -103,8 +103,8 @@ class JsonDisplay:
 
 
 def write_json(value: object) -> None:
-    """One line on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """One line on stdout; what JSON does not know, ids for one, as text."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
     sys.stdout.flush()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from launcher import cli
+from launcher import cli, library_cli
 from launcher.failures import EXIT_CODES_HELP
 
 _PASS_ON: dict[str, Any] = {
@@ -24,13 +24,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(cli.login)
-app.command()(cli.library)
 app.command()(cli.watch)
+app.add_typer(library_cli.library_app)
 app.command()(cli.install)
 app.command()(cli.update)
 app.command()(cli.verify)
 app.command()(cli.repair)
 app.command()(cli.uninstall)
+app.command()(library_cli.play)
+app.add_typer(library_cli.categories_app)
+app.add_typer(library_cli.achievements_app)
+app.add_typer(library_cli.wishlist_app)
+app.add_typer(library_cli.settings_app)
 
 
 def _mount(name: str, module: str, attribute: str, text: str, *, panel: str = "Local platform") -> None:

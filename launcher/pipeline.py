@@ -16,13 +16,13 @@ from functools import partial
 from typing import TypeVar
 
 from depot.errors import ChunkCorrupt
-from launcher.api import OUTAGE_SECONDS
 from launcher.cdn import SLOW_BYTES, STALL_SECONDS, Cdn, DeliveryError, LinkRefusedError, Providers, WrongLengthError
 from launcher.failures import ExitCode, LauncherError
 from launcher.ledger import Ledger
 from launcher.links import LinkBook
 from launcher.plan import Plan, PlannedChunk, PlannedFile
 from launcher.resources import Candidate
+from launcher.rest import OUTAGE_SECONDS
 from launcher.survey import Found
 from launcher.writer import Writer
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from launcher.api import MAX_REPORT_ITEMS, OUTAGE_SECONDS, Api
+from launcher.api import MAX_REPORT_ITEMS, Api
 from launcher.failures import ExitCode, LauncherError
 from launcher.ledger import CdnCounts, Ledger, Phase, cdn_reports
 from launcher.resources import HOLDING, ItemReport, Session, SessionStatus
+from launcher.rest import OUTAGE_SECONDS
 from launcher.sessions import check_running
 
 INTERVAL_SECONDS = 0.5

@@ -1,17 +1,15 @@
-"""The resources of the gateway that the launcher reads, as typed values, and how each is read from its JSON:API object.
+"""The resources of the Download Service that the launcher reads, as typed values, and how each is read from its JSON:API object.
 Used by launcher.api and by everything that holds a session or a link.
 """
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-Resource = Mapping[str, Any]
-"""A JSON:API resource object."""
+from launcher.rest import Resource
 
 
 class SessionStatus(StrEnum):
@@ -101,20 +99,6 @@ class Link:
 
     chunk_id: str
     candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryEntry:
-    """A `libraryItem`, as far as the launcher shows it."""
-
-    id: UUID
-    product_id: UUID
-    title: str | None
-    installation_status: str
-    installed_version_id: str | None
-    acquisition_type: str
-    added_at: str
-    total_playtime_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,20 +199,6 @@ def link_of(resource: Resource) -> Link:
         for candidate in resource["attributes"]["candidates"]
     )
     return Link(str(resource["id"]), candidates)
-
-
-def library_entry_of(resource: Resource) -> LibraryEntry:
-    attributes = resource["attributes"]
-    return LibraryEntry(
-        id=UUID(resource["id"]),
-        product_id=UUID(attributes["product_id"]),
-        title=attributes.get("title"),
-        installation_status=str(attributes.get("installation_status", "")),
-        installed_version_id=attributes.get("installed_version_id"),
-        acquisition_type=str(attributes.get("acquisition_type", "")),
-        added_at=str(attributes.get("added_at", "")),
-        total_playtime_seconds=int(attributes.get("total_playtime_seconds") or 0),
-    )
 
 
 def installation_entry_of(resource: Resource) -> InstallationEntry:

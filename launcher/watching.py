@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from launcher.api import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, MAX_TRIES
 from launcher.failures import ExitCode, LauncherError
+from launcher.rest import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, MAX_TRIES
 from launcher.settings import Account
 
 LIBRARY_UPDATES = "/api/v1/ws/library-updates"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_VERSION_NAME_LENGTH = 100
+MAX_STEPS = 2**31
+"""Of an achievement; fewer than these."""
 
 
 class ExitCode(IntEnum):
@@ -94,6 +96,29 @@ def refund(order: Annotated[UUID, typer.Argument(help="The order's id.", metavar
 
     request = sandbox_pb2.RefundRequest(order_id=str(order))
     typer.echo(_pull("refund", lambda stub: stub.Refund(request)).refund_id)
+
+
+@app.command()
+def achievements(
+    product: Product,
+    names: Annotated[list[str] | None, typer.Argument(help="In this order.", metavar="NAME[=STEPS]…")] = None,
+    hidden: Annotated[
+        list[str] | None, typer.Option(help="A secret until it is unlocked.", metavar="NAME[=STEPS]")
+    ] = None,
+) -> None:
+    """Have a product have these achievements and no others; prints their ids. (The library asks again after an hour.)"""
+    from catalog.v1 import product_pb2
+    from samovar.sandbox.v1 import sandbox_pb2
+
+    product_id = _product_id(product)
+    wanted = [_achievement(product_id, text) for text in names or ()]
+    wanted += [_achievement(product_id, text, is_hidden=True) for text in hidden or ()]
+    if not wanted:
+        raise typer.BadParameter("name at least one achievement")
+    request = sandbox_pb2.PutProductRequest(product=product_pb2.Product(product_id=product_id), achievements=wanted)
+    _pull("achievements", lambda stub: stub.PutProduct(request))
+    for one in wanted:
+        typer.echo(f"{one.achievement_meta_id}  {one.names.en}")
 
 
 @app.command()
@@ -339,6 +364,23 @@ def _explain(error: Any) -> tuple[str, ExitCode]:
 
 def _names(text: str) -> list[str]:
     return [name for name in (part.strip() for part in text.split(",")) if name]
+
+
+def _achievement(product_id: str, text: str, *, is_hidden: bool = False) -> Any:
+    """Of `NAME` or `NAME=STEPS`."""
+    from catalog.v1 import product_pb2
+
+    from sandbox.ids import achievement_id_of
+
+    name, _, steps = text.partition("=")
+    if not name.strip() or not (steps or "1").isdecimal() or not 0 < int(steps or "1") < MAX_STEPS:
+        raise typer.BadParameter(f"{text!r} is not NAME or NAME=STEPS")
+    return product_pb2.Achievement(
+        achievement_meta_id=str(achievement_id_of(UUID(product_id), name)),
+        names=product_pb2.LocalizedText(ru=name, en=name),
+        total_progress_needed=int(steps or "1"),
+        is_hidden=is_hidden,
+    )
 
 
 def _product_id(product: str) -> str:

@@ -1,5 +1,5 @@
 """The demo's content: real game engines with their assets, as wheels of one fixed platform, so that every machine delivers the
-same bytes. Fetched once into a cache, checked against pinned hashes, unpacked. Called by sandbox.demo.
+same bytes. Fetched once into a cache, checked against pinned hashes, unpacked. Called by sandbox.demo and its parts.
 """
 
 import os

@@ -18,6 +18,11 @@ def version_id_of(product_id: UUID, version_name: str, platform: str) -> UUID:
     return uuid5(product_id, f"{version_name}/{platform}")
 
 
+def achievement_id_of(product_id: UUID, name: str) -> UUID:
+    """The id of a product's achievement of this name."""
+    return uuid5(product_id, f"achievement:{name}")
+
+
 def manifest_url(http_url: str, product_id: str, version_id: str) -> str:
     """Where the sandbox's HTTP side (sandbox.http_server) offers a manifest; its signature lies at the same URL with `.sig`."""
     return f"{http_url}/manifests/{product_id}/{version_id}.manifest"

@@ -1,4 +1,4 @@
-"""kill -9 of the Library between the commit of a change and the moment in which its user is told: each is told once and in order."""
+"""kill -9 of the Library between a commit and the moment in which its user is told: each change is told once and in order."""
 
 import asyncio
 import signal

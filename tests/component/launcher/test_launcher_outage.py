@@ -5,8 +5,9 @@ import uuid
 import pytest
 from aiohttp import web
 
-from launcher.api import MAX_TRIES, open_api
 from launcher.failures import LauncherError
+from launcher.library_api import LibraryApi
+from launcher.rest import MAX_TRIES, open_rest
 from launcher.settings import Account
 
 PATIENT_SECONDS = 30.0
@@ -37,9 +38,9 @@ async def ask_twice(gateway: Gateway, outage_seconds: float) -> None:
         await site.start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         owner = Account(url, "token", uuid.uuid4(), "")
-        async with open_api(owner, first_delay_seconds=QUICK_SECONDS, outage_seconds=outage_seconds) as api:
-            await api.check_token()
-            await api.check_token()
+        async with open_rest(owner, first_delay_seconds=QUICK_SECONDS, outage_seconds=outage_seconds) as rest:
+            await LibraryApi(rest).check_token()
+            await LibraryApi(rest).check_token()
     finally:
         await runner.cleanup()
 

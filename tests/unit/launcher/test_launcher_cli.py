@@ -30,6 +30,21 @@ def runner(tmp_path: Path) -> CliRunner:
         ["login", "--gateway", "ftp://x"],
         ["login", "--trust-keys", "a=b"],
         ["no-such-command"],
+        ["library", "--sort", "luck"],
+        ["library", "lst"],
+        ["library", "set", "Game", "--rating", "6"],
+        ["library", "set", "Game"],
+        ["categories", "create"],
+        ["categories", "assign", "Game"],
+        ["categories", "assign", "Game", "Hot", "--only", "--remove"],
+        ["play", "Game", "--for", "-1"],
+        ["achievements"],
+        ["achievements", "progress", "Game", "Champion"],
+        ["achievements", "progress", "Game", "Champion", "--to", "1", "--by", "1"],
+        ["wishlist", "add", "Game"],
+        ["wishlist", "order"],
+        ["settings", "put", "Game", "[]"],
+        ["settings", "patch", "Game", "no-such-file"],
     ],
 )
 def test_wrong_usage_is_exit_2_with_a_word_why(runner: CliRunner, arguments: list[str]) -> None:
@@ -42,10 +57,20 @@ def test_help_names_every_command_and_the_exit_codes_without_the_sandbox(runner:
     before = {name for name in sys.modules if name.split(".")[0] == "sandbox"}
     result = runner.invoke(app, ["--help"])
     assert result.exit_code == 0
-    for command in ("login", "library", "install", "up", "reset", "publish", "sandbox"):
+    own = ("login", "library", "categories", "play", "achievements", "wishlist", "settings", "install")
+    for command in (*own, "up", "reset", "publish", "sandbox"):
         assert command in result.stdout
     assert {name for name in sys.modules if name.split(".")[0] == "sandbox"} == before
     assert EXIT_CODES_HELP in " ".join(runner.invoke(app, ["install", "--help"]).stdout.split())
+
+
+@pytest.mark.parametrize("group", ["library", "categories", "achievements", "wishlist"])
+def test_a_group_lists_when_no_command_is_named_and_helps_when_asked(runner: CliRunner, group: str) -> None:
+    helped = runner.invoke(app, [group, "--help"])
+    assert (helped.exit_code, "Without a command: list" in helped.stdout) == (0, True)
+    assert EXIT_CODES_HELP in " ".join(helped.stdout.split())
+    listed = runner.invoke(app, [group, "--no-such-option"])
+    assert f"samovar {group} list" in listed.stderr
 
 
 @pytest.mark.parametrize("command", ["up", "reset", "publish", "sandbox"])

@@ -11,12 +11,12 @@ from library.v1 import items_pb2 as items
 from rest.routes import ROUTES
 
 from gateway.contract import Problem, Route
+from launcher.library_resources import library_entry_of
 from launcher.resources import (
     CdnReport,
     ItemReport,
     ItemStatus,
     SessionStatus,
-    library_entry_of,
     link_of,
     manifest_reference_of,
     session_of,
