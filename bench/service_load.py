@@ -36,7 +36,7 @@ REPORTED_PATH = "000/000000.bin"
 TOKEN_SECONDS = 3600
 SETTLE_SECONDS = 20.0
 STARTS_PER_USER = 10
-TRIES = 4
+TRIES = 5
 """Each at half the rate of the one before."""
 HELD_SHARE = 0.95
 """Of the offered rate that must be answered for a rate to count as held."""
@@ -187,10 +187,10 @@ async def _held(up: Running, name: str, rate: float, run: Callable[[float], Awai
         psutil.cpu_percent()
         times = await run(rate)
         times.cpu_percent = psutil.cpu_percent()
+        took = f"p50 {times.at(0.5)} ms, p95 {times.at(0.95)} ms, p99 {times.at(0.99)} ms, " if times.seconds else ""
         print(
-            f"{name}: offered {times.offered_per_second:.0f}/s, achieved {times.achieved_per_second:.1f}/s"
-            f"{'' if times.is_held else ' (NOT HELD: times are of a growing queue)'}, p50 {times.at(0.5)} ms, "
-            f"p95 {times.at(0.95)} ms, p99 {times.at(0.99)} ms, failed {times.failed}; "
+            f"{name}: offered {times.offered_per_second:.1f}/s, achieved {times.achieved_per_second:.1f}/s"
+            f"{'' if times.is_held else ' (NOT HELD: times are of a growing queue)'}, {took}failed {times.failed}; "
             f"CPU {times.cpu_percent:.0f} % of {os.cpu_count()} cores, load average before {before:.1f}",
             flush=True,
         )

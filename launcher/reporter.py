@@ -91,7 +91,8 @@ class Reporter:
         for again in (False, True):
             if again:
                 self.ledger.all_in_place()  # reports may have been lost with a server: once more
-            while self._has_news:
+            # A session that is completed already takes nothing in: the last word of a run that was killed was still on its way.
+            while self._has_news and self.session.status is not SessionStatus.COMPLETED:
                 await self._tick()
                 if not self.may_fetch.is_set():
                     await asyncio.sleep(INTERVAL_SECONDS)

@@ -143,6 +143,8 @@ ELSEWHERE = (
     "*",
 )
 MOST_CHANGES = 4
+MOST_LEVELS = 200
+"""Of one change to a body: all of them together stay within what Python's own JSON can write and read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +326,7 @@ class _Request:
             case 0:
                 del holder[name]
             case 1:
-                holder[name] = _deep(chance.choice((5, 60, 3000)))
+                holder[name] = _deep(chance.choice((5, 60, MOST_LEVELS)))
             case 2:
                 holder[name] = self._word()
             case 3 if isinstance(holder, dict):
@@ -390,7 +392,7 @@ def _members(value: Any) -> Any:
 
 def _deep(levels: int) -> Any:
     made: Any = {}
-    for _ in range(min(500, levels)):
+    for _ in range(levels):
         made = {"a": made}
     return made
 

@@ -29,7 +29,7 @@ from tests.e2e.trees import make_tree
 from tests.unit.codegen.documents import OPENAPI, read
 
 SEED = "FUZZ_SEED"
-CONNECTIONS = 8
+CONNECTIONS = 16
 ANSWER_SECONDS = 30.0
 """The platform's own deadline, and much more for a machine that has other things to do."""
 UNFRAMED_SECONDS = 0.2

@@ -103,6 +103,21 @@ async def test_a_report_without_an_answer_is_told_again_and_counts_once(tmp_path
         assert all(item["status"] == "completed" for item in platform.session.items.values())
 
 
+async def test_a_session_that_was_completed_meanwhile_is_not_reported_on_for_ever(tmp_path: Path) -> None:
+    """By the last report of a run that was killed as soon as it had sent it."""
+    game = make_game(KEY, tree(), chunk_bytes=10_000)
+
+    def complete(report: dict[str, Any]) -> bool:
+        if report["cdn"]:  # so it has all its links
+            platform.session.status = "completed"
+        return False
+
+    async with run_platform(game, is_mute_on=complete, chunk_delay_seconds=0.1) as platform:
+        result = await install_into(platform, tmp_path, parallel=4)
+        assert_installed(tmp_path, game)
+        assert result.status == "completed"
+
+
 async def test_two_thousand_small_files_arrive_within_a_few_reports(tmp_path: Path) -> None:
     source = random.Random(2)
     files = {f"assets/{n % 40:02}/{n:05}.bin": source.randbytes(source.randrange(8192, 20_000)) for n in range(2000)}
