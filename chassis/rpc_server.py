@@ -193,7 +193,7 @@ def _options(workers: int) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
         ("grpc.max_concurrent_streams", CONCURRENT_STREAMS_LIMIT),
         ("grpc.max_connection_age_ms", CONNECTION_AGE_SECONDS * 1000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_INTERVAL_SECONDS * 1000),
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_SECONDS * 1000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
 

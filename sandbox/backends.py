@@ -24,7 +24,7 @@ import typer
 from sandbox.backend_servers import BACKENDS, PORTS, Backend, BackendUnavailable, Site
 from sandbox.platform_config import HOST, PlatformError, bindable, samovar_home, write_private
 
-START_TIMEOUT_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 30.0
 PROBE_INTERVAL_SECONDS = 0.1
 PROBE_TIMEOUT_SECONDS = 10.0

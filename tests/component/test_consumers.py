@@ -17,6 +17,7 @@ from adapters import adapters, settings_of
 from library.v1 import events_pb2 as library_events
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from chassis.consumers import Consumer, RetryPolicy, Subscription
@@ -397,6 +398,23 @@ async def test_a_log_that_is_down_at_the_start_is_waited_for(new_database: NewDa
                 await bus.publish([cloud_event(1)])
             await until(lambda: seen.numbers[:1] == [1])
     assert seen.numbers[0] == 1
+
+
+async def test_the_lag_of_the_group_is_a_metric(bus: EventBus, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chassis.consumers.LAG_INTERVAL_SECONDS", 0.05)
+    may_go_on = asyncio.Event()
+
+    async def handle(_message: library_events.GameAdded, _event: CloudEvent) -> None:
+        await may_go_on.wait()
+
+    def lag() -> float | None:
+        return REGISTRY.get_sample_value("consumer_lag_events", {"group": GROUP})
+
+    await bus.publish([cloud_event(number) for number in range(3)])
+    async with running(consumer(bus, handle).run):
+        await until(lambda: lag() == 3)
+        may_go_on.set()
+        await until(lambda: lag() == 0)
 
 
 async def test_two_processes_of_one_group_share_the_events(new_database: NewDatabase):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from chassis.backend_settings import EventSettings
 from chassis.event_bus import BusRecord, EventBus
 from chassis.events import CloudEvent
-from chassis.kafka_topics import delete_topics, make_topics
+from chassis.kafka_topics import delete_topics_with, make_topics
 from operations import events, objects
 from operations.registry import FILES, topics
 
@@ -35,7 +35,7 @@ def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     yield chosen
     if "KAFKA_PREFIX" in chosen:
-        asyncio.run(delete_topics(chosen["KAFKA_BROKERS"], [chosen["KAFKA_PREFIX"] + topic for topic in topics()]))
+        asyncio.run(delete_topics_with(chosen["KAFKA_BROKERS"], chosen["KAFKA_PREFIX"]))
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -52,22 +52,22 @@ def on_the_bus(work: Callable[[EventBus], object]) -> list[BusRecord]:
     return asyncio.run(main())
 
 
+def happened(number: int) -> CloudEvent:
+    return CloudEvent(
+        id=str(uuid.uuid4()),
+        source="platform.test",
+        type="com.platform.catalog.version.published.v1",
+        subject=None,
+        time=datetime(2026, 3, 1, tzinfo=UTC),
+        topic=TOPIC,
+        partition_key=f"user-{number}",
+        trace_parent=None,
+        data={"number": number},
+    )
+
+
 async def give_up_two(bus: EventBus) -> None:
-    happened = [
-        CloudEvent(
-            id=str(uuid.uuid4()),
-            source="platform.test",
-            type="com.platform.catalog.version.published.v1",
-            subject=None,
-            time=datetime(2026, 3, 1, tzinfo=UTC),
-            topic=TOPIC,
-            partition_key=f"user-{number}",
-            trace_parent=None,
-            data={"number": number},
-        )
-        for number in range(2)
-    ]
-    await bus.publish(happened)
+    await bus.publish([happened(number) for number in range(2)])
     records = [record async for record in bus.scan(TOPIC)]
     for record, reason in zip(records, ("EVENT_INVALID", "MANIFEST_INVALID"), strict=True):
         await bus.dead_letter(record, group="download-service", reason=reason, description=f"[because] {reason}")
@@ -75,6 +75,14 @@ async def give_up_two(bus: EventBus) -> None:
 
 async def nothing(bus: EventBus) -> None:
     await bus.ping()
+
+
+async def deal_with_one(bus: EventBus) -> None:
+    await bus.publish([happened(number) for number in range(3)])
+    async with bus.subscribe("download-service", [TOPIC]) as reader:
+        while not (records := await reader.poll(max_records=1, wait_seconds=1.0)):
+            pass
+        await reader.commit(records[0])
 
 
 def test_dead_letters_are_listed_shown_and_replayed(environment: Mapping[str, str]):
@@ -110,18 +118,25 @@ def test_an_address_where_nothing_lies_is_an_error(environment: Mapping[str, str
     assert "no dead letter at" in said
 
 
-def test_topics_are_made_where_they_must_be(environment: Mapping[str, str]):
+def test_topics_are_made_where_they_must_be(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch):
     code, said = run("topics")
     assert code == 0, said
     if environment["EVENTS_BACKEND"] == "kafka":
         prefix = environment["KAFKA_PREFIX"]
         assert said.splitlines() == sorted(f"there  {prefix}{topic}{end}" for topic in topics() for end in ("", ".dlq"))
+        monkeypatch.setenv("KAFKA_PREFIX", f"{prefix}new.")
+        names = sorted(f"{prefix}new.{topic}{end}" for topic in topics() for end in ("", ".dlq"))
+        for outcome in ("made", "there"):
+            assert run("topics") == (0, "".join(f"{outcome}  {name}\n" for name in names))
     else:
         assert said == "EVENTS_BACKEND is postgres: its topics need not be made\n"
 
 
 def test_the_lag_of_groups_is_told(environment: Mapping[str, str]):
     assert run("lag", "download-service") == (0, "download-service  0\n")
+    on_the_bus(deal_with_one)
+    told = run("lag", "download-service", "library-service")
+    assert told == (0, "download-service  2\nlibrary-service  0\n")
 
 
 def test_a_bus_that_is_away_is_said_to_be(monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import aiohttp
 import grpc
@@ -10,12 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from download.v1 import downloads_pb2, downloads_pb2_grpc
+from grpc._cython import cygrpc
 from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY
 
-from chassis import telemetry
+from chassis import rpc_client, rpc_server, telemetry
 from chassis.access import Caller, caller_scope
 from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
@@ -202,6 +204,13 @@ def test_the_retry_policy_names_exactly_the_methods_the_proto_calls_repeatable()
     named = {entry["method"] for entry in config["methodConfig"][0]["name"]}
     assert {"ListItems", "GetItem", "UpdateItem", "GetDownload", "ReportDownload"} <= named
     assert "StartDownload" not in named
+
+
+def test_every_option_of_channels_and_servers_is_one_that_grpc_knows():
+    # It ignores others without a word, and a server that misses its own drops idle connections for the pings that keep them.
+    known = Path(cygrpc.__file__).read_bytes()
+    options = [*rpc_client._options(SERVICES), *rpc_server._options(workers=1)]
+    assert [name for name, _ in options if name.encode() not in known] == []
 
 
 async def test_a_channel_comes_back_when_the_service_does():

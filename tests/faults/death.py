@@ -11,8 +11,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from chassis.event_bus import BusRecord, EventReader
-from chassis.event_log import PostgresEventLog
+from chassis.event_bus import BusRecord, EventBus, EventReader
 from chassis.events import CloudEvent
 
 BEFORE_COMMIT = "event written"
@@ -73,20 +72,20 @@ class Reader:
 
 
 class Bus:
-    """An event log that dies at its steps."""
+    """An event bus that dies at its steps."""
 
-    def __init__(self, log: PostgresEventLog, death: Death) -> None:
-        self._log = log
+    def __init__(self, bus: EventBus, death: Death) -> None:
+        self._bus = bus
         self._death = death
-        self.dead_letter = log.dead_letter
-        self.lag, self.resend, self.scan, self.ping = log.lag, log.resend, log.scan, log.ping
+        self.dead_letter = bus.dead_letter
+        self.lag, self.resend, self.scan, self.ping = bus.lag, bus.resend, bus.scan, bus.ping
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         self._death.at("about to relay")
-        await self._log.publish(events)
+        await self._bus.publish(events)
         self._death.at("relayed")
 
     @asynccontextmanager
     async def subscribe(self, group: str, topics: Sequence[str]) -> Any:
-        async with self._log.subscribe(group, topics) as reader:
+        async with self._bus.subscribe(group, topics) as reader:
             yield Reader(reader, self._death)

@@ -1,13 +1,13 @@
 """A program that hears of purchases as the Library Service does and kills itself (SIGKILL) at the step that it is told: run by
-test_step_kills. Arguments: the library's DSN, the log's DSN, the step or `none`.
+test_step_kills, and on Kafka by tests/real. Arguments: the library's DSN, the step or `none`; the bus is in the environment.
 """
 
 import asyncio
 import sys
 
+from chassis.backend_settings import EventSettings
 from chassis.consumers import Consumer
 from chassis.database import open_database
-from chassis.event_log import open_event_log
 from chassis.outbox import OutboxRelay
 from library_svc.application.access import GameAccess
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
@@ -28,11 +28,11 @@ STEPS = (
 )
 
 
-async def main(library_dsn: str, events_dsn: str, step: str) -> None:
+async def main(library_dsn: str, step: str) -> None:
     death = Death(step)
     death.watch_transactions()
-    async with open_database(library_dsn) as database, open_event_log(events_dsn) as log:
-        bus = Bus(log, death)
+    async with open_database(library_dsn) as database, EventSettings().open_event_bus(NAME) as real:
+        bus = Bus(real, death)
         library = PostgresLibrary(database, consumer=NAME)
         consumers = Consumers(
             library.begin, PostgresProducts(database), GameAccess(PostgresReader(database), MemoryKnownAccess())
