@@ -4,6 +4,7 @@ from library_svc.domain.achievements import AchievementUnlocked
 from library_svc.domain.game_settings import GameSettingsUpdated
 from library_svc.domain.items import GameAdded, GameRemoved
 from library_svc.domain.playtime import PlaytimeSessionEnded
+from library_svc.domain.sales import WishlistItemOnSale
 from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved
 
 LibraryEvent = (
@@ -13,5 +14,6 @@ LibraryEvent = (
     | GameSettingsUpdated
     | PlaytimeSessionEnded
     | WishlistItemAdded
+    | WishlistItemOnSale
     | WishlistItemRemoved
 )

@@ -4,6 +4,7 @@ test_step_kills. Arguments: the library's DSN, the log's DSN, the step or `none`
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 
 from chassis.consumers import Consumer
 from chassis.database import open_database
@@ -31,7 +32,7 @@ async def main(library_dsn: str, events_dsn: str, step: str) -> None:
     async with open_database(library_dsn) as database, open_event_log(events_dsn) as log:
         bus = Bus(log, death)
         library = PostgresLibrary(database, consumer=NAME)
-        consumers = Consumers(library.begin, PostgresProducts(database))
+        consumers = Consumers(library.begin, PostgresProducts(database), now=lambda: datetime.now(UTC))
         async with asyncio.TaskGroup() as group:
             group.create_task(OutboxRelay(database, bus, f"platform.{NAME}").run())
             group.create_task(Consumer(bus, NAME, consumers.subscriptions()).run())

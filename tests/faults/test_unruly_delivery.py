@@ -139,7 +139,8 @@ async def test_the_library_shows_the_same_however_its_events_come(
 
 
 async def hear(library: Database, log: PostgresEventLog) -> None:
-    consumers = Consumers(PostgresLibrary(library, consumer=GROUP).begin, PostgresProducts(library))
+    begin = PostgresLibrary(library, consumer=GROUP).begin
+    consumers = Consumers(begin, PostgresProducts(library), now=lambda: datetime.now(UTC))
     bus: EventBus = log
     async with background(Consumer(bus, GROUP, consumers.subscriptions()).run()):
         joined = "SELECT 1 FROM offsets LIMIT 1"

@@ -80,6 +80,20 @@ class WishlistItemRemoved(_message.Message):
     removed_at: _timestamp_pb2.Timestamp
     def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., wishlist_item_id: _Optional[str] = ..., removed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class WishlistItemOnSale(_message.Message):
+    __slots__ = ("user_id", "product_id", "discount_percent", "sale_id", "ends_at")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    DISCOUNT_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SALE_ID_FIELD_NUMBER: _ClassVar[int]
+    ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    discount_percent: int
+    sale_id: str
+    ends_at: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., discount_percent: _Optional[int] = ..., sale_id: _Optional[str] = ..., ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class PlaytimeSessionEnded(_message.Message):
     __slots__ = ("user_id", "product_id", "session_id", "session_duration_seconds", "total_playtime_seconds", "ended_at")
     USER_ID_FIELD_NUMBER: _ClassVar[int]

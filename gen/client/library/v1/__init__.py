@@ -110,6 +110,7 @@ __all__ = (
     "WishlistItem",
     "WishlistItemAdded",
     "WishlistItemChanges",
+    "WishlistItemOnSale",
     "WishlistItemRemoved",
     "WishlistServiceStub",
 )
@@ -1685,7 +1686,9 @@ class ListItemsRequest(betterproto2.Message):
 
     search: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    By title in either language, anywhere in it, blind to case.
+    By title in either language, blind to case, accents, ё and signs: every word, in any order, from its beginning, or
+    anywhere in a word when it has three letters or more. If nothing is found, words of four letters or more may have one
+    typing error each.
     """
 
     include_hidden: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)
@@ -2710,6 +2713,43 @@ class WishlistItemChanges(betterproto2.Message):
 
 
 default_message_pool.register_message("library.v1", "WishlistItemChanges", WishlistItemChanges)
+
+
+@dataclass(eq=False, repr=False)
+class WishlistItemOnSale(betterproto2.Message):
+    """
+    A product that a user wishes for is on sale. Told once for each sale.
+    """
+
+    user_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the user.
+    """
+
+    product_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    UUID of the product.
+    """
+
+    discount_percent: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    1 to 100.
+    """
+
+    sale_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    Catalog's name of the sale.
+    """
+
+    ends_at: "datetime.datetime | None" = betterproto2.field(
+        5, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When the sale is over.
+    """
+
+
+default_message_pool.register_message("library.v1", "WishlistItemOnSale", WishlistItemOnSale)
 
 
 @dataclass(eq=False, repr=False)
