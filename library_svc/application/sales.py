@@ -19,7 +19,7 @@ BATCH_USERS = 200
 """Users told in one transaction: some milliseconds, in which nothing else of this process runs."""
 POLL_SECONDS = 1.0
 """How long a new sale may go unnoticed."""
-ROOM_SECONDS = 0.05
+ROOM_SECONDS = 0.1
 """How long to wait when events are behind already."""
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ async def tell_batch(begin: Begin, *, now: datetime, limit: int = BATCH_USERS) -
                 tx.record(_notice(sale, wish.user_id))
         await tx.sales.save(sale.told_to(wishes[-1].user_id if wishes else None))
         await tx.commit()
+    if not wishes:
+        logger.info("sale told", extra={"product_id": str(sale.product_id)})
     return True
 
 

@@ -147,6 +147,10 @@ class MemoryLibrary:
     async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
         return listed(self._rows.achievements, self.definitions, user_id, product_id, sort)
 
+    async def has_room(self) -> bool:
+        """What is recorded here is told at once."""
+        return True
+
     async def add_up(self, *, limit: int) -> int:
         rows = self._rows.achievements
         taken, rows.notes = rows.notes[:limit], rows.notes[limit:]

@@ -7,14 +7,16 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+from chassis.database import open_database
 from chassis.migrations import upgrade
 from library_svc.application.ports import ItemQuery, ItemSort
 from library_svc.domain.catalog import Language, folded
 from library_svc.domain.ids import UserId
 from library_svc.domain.search import LEFT_OUT, STAND_INS, title_key
-from library_svc.infrastructure.postgres_reader import page_statement
+from library_svc.infrastructure.postgres_reader import PostgresReader
 
 PRODUCTS, OWNED = 20_000, 50
 PUT_PRODUCT = """
@@ -80,7 +82,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(inner)
 
 
-async def test_a_search_goes_by_indexes_whichever_is_the_shorter_way(connection: Any):
+async def test_a_search_goes_by_indexes_whichever_is_the_shorter_way(connection: Any, filled: list[str]):
     """A word that few titles have is looked up among all titles; one that many have, among the user's items."""
     user_id = uuid4()
     await connection.execute(FILL_CATALOG)
@@ -95,7 +97,7 @@ async def test_a_search_goes_by_indexes_whichever_is_the_shorter_way(connection:
         "и": {"catalog_products_pkey"},
         "%": {"catalog_products_pkey"},
     }.items():
-        plan = await explained(connection, user_id, search)
+        plan = await explained(connection, filled[0], user_id, search)
         scanned = {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"}
         assert not scanned & {"catalog_products", "user_library_items"}, search
         indexes = {node["Index Name"] for node in plan if "Index Name" in node}
@@ -103,8 +105,19 @@ async def test_a_search_goes_by_indexes_whichever_is_the_shorter_way(connection:
         assert any(name.startswith("user_library_items") for name in indexes)
 
 
-async def explained(connection: Any, user_id: UUID, search: str) -> list[dict[str, Any]]:
-    query = ItemQuery(UserId(user_id), Language.RU, search=search, sort=ItemSort.NAME_ASC)
-    statement = page_statement(query).compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
-    text = str(statement).replace("%%", "%")
-    return list(nodes(json.loads(await connection.fetchval(f"EXPLAIN (FORMAT json) {text}"))[0]["Plan"]))
+async def explained(connection: Any, dsn: str, user_id: UUID, search: str) -> list[dict[str, Any]]:
+    """The plan of the very statement that the reader runs, which is one."""
+    run: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        run.append((statement, values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        async with open_database(dsn) as database:
+            query = ItemQuery(UserId(user_id), Language.RU, search=search, sort=ItemSort.NAME_ASC)
+            await PostgresReader(database).list_items(query)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    ((statement, values),) = run
+    return list(nodes(json.loads(await connection.fetchval(f"EXPLAIN (FORMAT json) {statement}", *values))[0]["Plan"]))

@@ -1,6 +1,8 @@
 """Sales of what users wish for: what is heard, who is told, and how often."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -8,6 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.background import background
+from chassis.errors import DomainError, Kind
+from library_svc.application import sales
+from library_svc.application.ports import Transaction
 from library_svc.application.sales import hear, tell_batch
 from library_svc.domain.ids import ProductId, SaleId, UserId, WishId
 from library_svc.domain.sales import Sale, SaleStatus, WishlistItemOnSale
@@ -184,6 +190,35 @@ async def test_sales_take_turns(market: Market):
         await market.tell()
 
     assert [user for user, *_ in market.told()] == [1, 2, 5]
+
+
+async def test_it_goes_on_by_itself_and_after_the_database_was_away(market: Market, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sales, "POLL_SECONDS", 0)
+    await market.wish(*range(1, 500))
+    failures = [DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")] * 3
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Transaction]:
+        if failures:
+            raise failures.pop()
+        async with market.library.begin() as tx:
+            yield tx
+
+    async with background(sales.keep_telling(begin, market.library, now=lambda: NOON)), asyncio.timeout(20):
+        await market.hear(sale())
+        while len(market.told()) < 499:
+            await asyncio.sleep(0)
+    assert len(set(market.told())) == len(market.told()) == 499
+
+
+async def test_a_defect_is_not_waited_out(market: Market):
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Transaction]:
+        raise DomainError(Kind.INTERNAL, "INTERNAL_ERROR")
+        yield
+
+    with pytest.raises(DomainError, match="INTERNAL_ERROR"):
+        await sales.keep_telling(begin, market.library, now=lambda: NOON)
 
 
 async def test_without_a_sale_there_is_nothing_to_do(market: Market):
