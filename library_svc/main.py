@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import grpc.aio
 from catalog.v1 import product_pb2
@@ -40,6 +40,7 @@ from library_svc.application.achievements import DefinitionFiller, keep_counted
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.playtime import Heartbeats
 from library_svc.application.ports import AchievementTallies, KnownAccess
+from library_svc.application.sales import keep_telling
 from library_svc.application.updates import UpdateFeed
 from library_svc.infrastructure.catalog import GrpcCatalog
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
@@ -52,6 +53,7 @@ from library_svc.infrastructure.postgres_categories import PostgresCategoryReade
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
 from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
 from library_svc.infrastructure.postgres_reader import PostgresReader
+from library_svc.infrastructure.postgres_sales import PostgresOutgoing
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
 from library_svc.infrastructure.pulses import LivePulses
 from library_svc.infrastructure.redis_access import open_known_access
@@ -144,6 +146,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 parts.heartbeats.keep_written(),
                 parts.heartbeats.keep_ending_silent(),
                 keep_counted(parts.tallies),
+                parts.keep_telling_of_sales(),
             )
         )
         yield await opened(
@@ -170,6 +173,7 @@ class Parts:
     consumers: Consumers
     heartbeats: Heartbeats
     tallies: AchievementTallies
+    keep_telling_of_sales: Callable[[], Coroutine[Any, Any, None]]
 
 
 def _wire(
@@ -211,7 +215,13 @@ def _wire(
         update_servicer = LibraryUpdateServicer(feed, UpdateView(reader, achieved), now=now)
         add_LibraryUpdateServiceServicer_to_server(update_servicer, server)
 
-    return Parts(register, Consumers(begin, products, access), heartbeats, PostgresAchievementTallies(database))
+    return Parts(
+        register=register,
+        consumers=Consumers(begin, products, access, now=now),
+        heartbeats=heartbeats,
+        tallies=PostgresAchievementTallies(database),
+        keep_telling_of_sales=partial(keep_telling, begin, PostgresOutgoing(database), now=now),
+    )
 
 
 async def migrate(settings: MigrateSettings) -> None:

@@ -16,10 +16,20 @@ from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
-from library_svc.domain.ids import AchievementId, CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.domain.ids import (
+    AchievementId,
+    CategoryId,
+    ItemId,
+    PlaytimeSessionId,
+    ProductId,
+    SaleId,
+    UserId,
+    WishId,
+)
 from library_svc.domain.installations import InstallationState, News
 from library_svc.domain.items import InstallationStatus, Item
 from library_svc.domain.playtime import PlaytimeSession, Pulse
+from library_svc.domain.sales import Sale
 from library_svc.domain.wishlist import Wish
 
 CATALOG_BATCH_LIMIT = 500
@@ -114,11 +124,29 @@ class Wishlist(Protocol):
 
     async def count(self, user_id: UserId) -> int: ...
 
+    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
+        """The next wishes to tell of the sale, in the order of users: after those who are told, and from before it was heard of."""
+
+    async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
+        """Notes in each that its user was told of the sale, in one statement."""
+
     async def add(self, wish: Wish) -> None: ...
 
     async def save(self, wish: Wish) -> None: ...
 
     async def remove(self, wish: Wish) -> None: ...
+
+
+class Sales(Protocol):
+    """The sales of a transaction. What is found is locked until the transaction ends."""
+
+    async def of_product(self, product_id: ProductId) -> Sequence[Sale]: ...
+
+    async def next_to_tell(self) -> Sale | None:
+        """Of those that are being told, and that no other transaction holds, the one that was saved the longest ago."""
+
+    async def save(self, sale: Sale) -> None:
+        """Adds the sale, or replaces what was known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +227,9 @@ class Transaction(Protocol):
     def wishlist(self) -> Wishlist: ...
 
     @property
+    def sales(self) -> Sales: ...
+
+    @property
     def playtime(self) -> Playtime: ...
 
     @property
@@ -226,6 +257,13 @@ Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
 """Opens a transaction."""
 
 
+class Outgoing(Protocol):
+    """What was recorded in transactions, and is on its way to the platform."""
+
+    async def has_room(self) -> bool:
+        """Whether so little waits that a new event is told without delay."""
+
+
 class ItemSort(StrEnum):
     """Orders of a list of items. Equal values are ordered by id, what is not known comes last."""
 
@@ -242,7 +280,7 @@ class ItemQuery:
 
     Attributes:
         language: of the titles that names are sorted by.
-        search: part of a title in either language, as the user typed it.
+        search: words of a title in either language, as the user typed them (domain/search.py).
         include_categories: the categories of the items are to be told with them.
     """
 

@@ -5,6 +5,7 @@ from library_svc.domain.categories import CategoryChanged
 from library_svc.domain.game_settings import GameSettingsUpdated
 from library_svc.domain.items import GameAdded, GameRemoved, ItemUpdated
 from library_svc.domain.playtime import PlaytimeSessionEnded
+from library_svc.domain.sales import WishlistItemOnSale
 from library_svc.domain.wishlist import WishlistItemAdded, WishlistItemRemoved, WishlistItemUpdated
 
 LibraryEvent = (
@@ -16,6 +17,7 @@ LibraryEvent = (
     | ItemUpdated
     | PlaytimeSessionEnded
     | WishlistItemAdded
+    | WishlistItemOnSale
     | WishlistItemRemoved
     | WishlistItemUpdated
 )

@@ -1,4 +1,4 @@
-"""The ids of the library's things. All are UUIDs; the types keep them from being mixed up."""
+"""The ids of the library's things; the types keep them from being mixed up. All are UUIDs but those of others' making."""
 
 from typing import NewType
 from uuid import UUID
@@ -13,3 +13,4 @@ DeviceId = NewType("DeviceId", UUID)
 DownloadSessionId = NewType("DownloadSessionId", UUID)
 PlaytimeSessionId = NewType("PlaytimeSessionId", UUID)
 AchievementId = NewType("AchievementId", UUID)
+SaleId = NewType("SaleId", str)

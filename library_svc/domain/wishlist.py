@@ -6,7 +6,7 @@ from typing import Final
 
 from chassis.errors import DomainError, Kind
 from library_svc.domain.changes import UNCHANGED, Unchanged, changed
-from library_svc.domain.ids import ProductId, UserId, WishId
+from library_svc.domain.ids import ProductId, SaleId, UserId, WishId
 
 WISHES_LIMIT: Final = 100
 """Products on one user's wishlist."""
@@ -26,6 +26,7 @@ class Wish:
 
     Attributes:
         priority: the highest is shown first; 0 is not ranked.
+        notified_on_sale_id: the last sale that the user was told of.
     """
 
     id: WishId
@@ -34,6 +35,7 @@ class Wish:
     added_at: datetime
     priority: int = 0
     notes: str | None = None
+    notified_on_sale_id: SaleId | None = None
 
     def changed(self, changes: WishChanges) -> "Wish":
         """The wish with the user's changes."""

@@ -32,9 +32,8 @@ from library_svc.domain.game_settings import GameSettings
 from library_svc.domain.ids import CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
 from library_svc.domain.installations import InstallationState, News
 from library_svc.domain.items import Item
-from library_svc.domain.playtime import (
-    PlaytimeSession,
-)
+from library_svc.domain.playtime import PlaytimeSession
+from library_svc.domain.search import has_part, misspelt_parts, part, title_key, title_search
 from library_svc.domain.wishlist import Wish
 from library_svc.infrastructure.memory_achievements import (
     AchievementRows,
@@ -43,6 +42,7 @@ from library_svc.infrastructure.memory_achievements import (
     listed,
 )
 from library_svc.infrastructure.memory_playtime import MemoryPlaytime, PlaytimeRows, statistics
+from library_svc.infrastructure.memory_wishlist import MemorySales, MemoryWishlist, WishRows
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class _Rows:
     categories: dict[tuple[UserId, CategoryId], Category] = field(default_factory=dict)
     category_ids: dict[tuple[UserId, ItemId], AbstractSet[CategoryId]] = field(default_factory=dict)
     settings: dict[tuple[UserId, ProductId], GameSettings] = field(default_factory=dict)
-    wishes: dict[tuple[UserId, WishId], Wish] = field(default_factory=dict)
+    wishlist: WishRows = field(default_factory=WishRows)
     playtime: PlaytimeRows = field(default_factory=PlaytimeRows)
     achievements: AchievementRows = field(default_factory=AchievementRows)
     audited: list[tuple[UserId, str, str, str]] = field(default_factory=list)
@@ -92,7 +92,7 @@ class MemoryLibrary:
     async def list_items(self, query: ItemQuery) -> ItemPage:
         shown = (self._shown(item, include_categories=query.include_categories) for item in self._items(query.user_id))
         candidates = [each for each in shown if _passes_filters(each, query)]
-        found = [shown for shown in candidates if _passes_search(shown.product, query)]
+        found = candidates if query.search is None else _found(candidates, query.search)
         found.sort(key=lambda shown: shown.item.id)
         _sort(found, query)
         start = (query.page - 1) * query.limit
@@ -127,13 +127,13 @@ class MemoryLibrary:
         return self._rows.settings.get((user_id, product_id))
 
     async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage:
-        own = [wish for wish in self._rows.wishes.values() if wish.user_id == user_id]
+        own = [wish for wish in self._rows.wishlist.wishes.values() if wish.user_id == user_id]
         own.sort(key=lambda wish: wish.id)
         own.sort(key=lambda wish: (wish.priority, wish.added_at), reverse=True)
         return WishPage([self._shown_wish(wish) for wish in own[(page - 1) * limit : page * limit]], len(own))
 
     async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None:
-        wish = self._rows.wishes.get((user_id, wish_id))
+        wish = self._rows.wishlist.wishes.get((user_id, wish_id))
         return self._shown_wish(wish) if wish else None
 
     async def get_session(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
@@ -146,6 +146,10 @@ class MemoryLibrary:
 
     async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
         return listed(self._rows.achievements, self.definitions, user_id, product_id, sort)
+
+    async def has_room(self) -> bool:
+        """What is recorded here is told at once."""
+        return True
 
     async def add_up(self, *, limit: int) -> int:
         rows = self._rows.achievements
@@ -183,7 +187,8 @@ class MemoryTransaction:
         self.installations = MemoryInstallations(rows)
         self.categories = MemoryCategories(rows)
         self.game_settings = MemoryGameSettings(rows)
-        self.wishlist = MemoryWishlist(rows)
+        self.wishlist = MemoryWishlist(rows.wishlist)
+        self.sales = MemorySales(rows.wishlist)
         self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
         self.achievements = MemoryAchievements(rows.achievements)
 
@@ -293,30 +298,6 @@ class MemoryGameSettings:
         self._rows.settings[settings.user_id, settings.product_id] = settings
 
 
-class MemoryWishlist:
-    def __init__(self, rows: _Rows) -> None:
-        self._rows = rows
-
-    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None:
-        return self._rows.wishes.get((user_id, wish_id))
-
-    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None:
-        own = (wish for wish in self._rows.wishes.values() if wish.user_id == user_id)
-        return next((wish for wish in own if wish.product_id == product_id), None)
-
-    async def count(self, user_id: UserId) -> int:
-        return sum(wish.user_id == user_id for wish in self._rows.wishes.values())
-
-    async def add(self, wish: Wish) -> None:
-        await self.save(wish)
-
-    async def save(self, wish: Wish) -> None:
-        self._rows.wishes[wish.user_id, wish.id] = wish
-
-    async def remove(self, wish: Wish) -> None:
-        del self._rows.wishes[wish.user_id, wish.id]
-
-
 class MemoryProducts:
     """The read model of Catalog's products."""
 
@@ -363,11 +344,24 @@ def _passes_filters(shown: ShownItem, query: ItemQuery) -> bool:
     )
 
 
-def _passes_search(product: Product | None, query: ItemQuery) -> bool:
-    if query.search is None:
-        return True
-    titles = (product.title_ru, product.title_en) if product else ()
-    return any(folded(query.search) in folded(title) for title in titles if title)
+def _found(candidates: Sequence[ShownItem], text: str) -> list[ShownItem]:
+    """Those that the user means: with all words as they are typed, or if there is none, with typing errors."""
+    search = title_search(text)
+    known = [(shown, _folded_titles(shown.product)) for shown in candidates]
+    if not search.words:
+        return [shown for shown, titles in known if any(search.folded in title for title in titles if title)]
+    keys = [(shown, title_key(*titles)) for shown, titles in known]
+    exact = [shown for shown, key in keys if all(has_part(key, part(word)) for word in search.words)]
+    return exact or [
+        shown
+        for shown, key in keys
+        if all(any(has_part(key, variant) for variant in misspelt_parts(word)) for word in search.words)
+    ]
+
+
+def _folded_titles(product: Product | None) -> tuple[str | None, str | None]:
+    titles = (product.title_ru, product.title_en) if product else (None, None)
+    return folded(titles[0]) if titles[0] else None, folded(titles[1]) if titles[1] else None
 
 
 def _sort(found: list[ShownItem], query: ItemQuery) -> None:

@@ -24,6 +24,7 @@ from library_svc.infrastructure.postgres_achievements import PostgresAchievement
 from library_svc.infrastructure.postgres_categories import PostgresCategories
 from library_svc.infrastructure.postgres_game_settings import PostgresGameSettings
 from library_svc.infrastructure.postgres_playtime import PostgresPlaytime
+from library_svc.infrastructure.postgres_sales import PostgresSales
 from library_svc.infrastructure.postgres_wishlist import PostgresWishlist
 from library_svc.infrastructure.rows import (
     ITEM_COLUMNS,
@@ -74,6 +75,7 @@ class PostgresTransaction:
         self.categories = PostgresCategories(tx.connection)
         self.game_settings = PostgresGameSettings(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
+        self.sales = PostgresSales(tx.connection)
         self.playtime = PostgresPlaytime(tx.connection)
         self.achievements = PostgresAchievements(tx.connection)
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     FromClause,
     RowMapping,
     Select,
+    Text,
     Uuid,
     any_,
     func,
@@ -18,16 +19,18 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from chassis.database import Database
 from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemPage, ItemQuery, ItemSort, ShownItem
-from library_svc.domain.catalog import Language, folded
+from library_svc.domain.catalog import Language
 from library_svc.domain.categories import Category
 from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.domain.items import Item
+from library_svc.domain.search import misspelt_parts, part, title_search
 from library_svc.infrastructure.rows import ITEM_COLUMNS, item_of, product_of
 from library_svc.infrastructure.tables import (
     catalog_products,
@@ -38,7 +41,9 @@ from library_svc.infrastructure.tables import (
 )
 
 PRODUCT_COLUMNS = tuple(
-    column for column in catalog_products.c if column.name not in {"product_id", "created_at", "updated_at"}
+    column
+    for column in catalog_products.c
+    if column.name not in {"product_id", "search_key", "created_at", "updated_at"}
 )
 """What an item is shown with; product_id comes from the item, and stands without a product too."""
 
@@ -90,8 +95,8 @@ def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
 
     There is always a row: on a page beyond the last one its `id` is null.
     """
-    candidates = _shown_items(query.user_id).where(*_filters(query)).cte("candidates")
-    found = select(candidates).where(*_search(candidates.c, query)).cte("found")
+    candidates = _shown_items(query.user_id).where(*_filters(query))
+    found = candidates.cte("candidates") if query.search is None else _found(candidates, query.search)
     page = (
         select(found)
         .order_by(*_order(found.c, query))
@@ -100,7 +105,7 @@ def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
         .cte("page")
     )
     total = select(func.count()).select_from(found).scalar_subquery()
-    bearing = candidates if query.needs_titles else page
+    bearing = page if not query.needs_titles else found if query.search is None else candidates.cte("candidates")
     unknown = (
         select(bearing.c.product_id).where(bearing.c.is_complete.is_not(true())).limit(CATALOG_BATCH_LIMIT).subquery()
     )
@@ -173,11 +178,25 @@ def _filters(query: ItemQuery) -> Sequence[ColumnElement[bool]]:
     return filters
 
 
-def _search(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[bool]]:
-    if query.search is None:
-        return ()
-    part = folded(query.search)
-    return (or_(columns.folded_ru.contains(part, autoescape=True), columns.folded_en.contains(part, autoescape=True)),)
+def _found(candidates: Select[*tuple[Any, ...]], text: str) -> FromClause:
+    """Those of the candidates that the user means: with all words as they are typed, or if there is none, with typing errors.
+
+    The planner chooses whether to go by the user's items or by the trigrams of all titles; the errors are looked for, or not, when
+    it is known what there is without them.
+    """
+    search, products = title_search(text), catalog_products.c
+    if not search.words:
+        signs = (title.contains(search.folded, autoescape=True) for title in (products.folded_ru, products.folded_en))
+        return candidates.where(or_(*signs)).cte("found")
+    exact = candidates.where(*(products.search_key.like(f"%{part(word)}%") for word in search.words)).cte("exact")
+    misspelt = candidates.where(
+        ~select(exact.c.id).exists(), *(_has_any(products.search_key, misspelt_parts(word)) for word in search.words)
+    )
+    return union_all(select(exact), misspelt).cte("found")
+
+
+def _has_any(key: ColumnElement[str], parts: Sequence[str]) -> ColumnElement[bool]:
+    return key.like(any_(literal([f"%{part}%" for part in parts], ARRAY(Text()))))
 
 
 def _order(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[Any]]:

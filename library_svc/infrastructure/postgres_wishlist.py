@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy import ARRAY, ColumnElement, RowMapping, Select, Uuid, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
 from library_svc.application.ports import ShownWish, WishPage
-from library_svc.domain.ids import ProductId, UserId, WishId
+from library_svc.domain.ids import ProductId, SaleId, UserId, WishId
+from library_svc.domain.sales import Sale
 from library_svc.domain.wishlist import Wish
 from library_svc.infrastructure.postgres_paging import Columns, read_page
 from library_svc.infrastructure.postgres_reader import PRODUCT_COLUMNS
@@ -31,6 +32,31 @@ class PostgresWishlist:
     async def count(self, user_id: UserId) -> int:
         statement = select(func.count()).select_from(wishlist_items).where(wishlist_items.c.user_id == user_id)
         return (await self._connection.execute(statement)).scalar_one()
+
+    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
+        table = wishlist_items
+        statement = (
+            select(*WISH_COLUMNS)
+            .where(table.c.product_id == sale.product_id, table.c.added_at <= sale.heard_at)
+            .order_by(table.c.user_id)
+            .limit(limit)
+            .with_for_update()
+        )
+        if sale.told_until is not None:
+            statement = statement.where(table.c.user_id > sale.told_until)
+        return [wish_of(row) for row in (await self._connection.execute(statement)).mappings()]
+
+    async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
+        table = wishlist_items
+        keys = select(
+            func.unnest(literal([wish.user_id for wish in wishes], ARRAY(Uuid()))).label("user_id"),
+            func.unnest(literal([wish.id for wish in wishes], ARRAY(Uuid()))).label("id"),
+        ).subquery()
+        await self._connection.execute(
+            update(table)
+            .where(table.c.user_id == keys.c.user_id, table.c.id == keys.c.id)
+            .values(notified_on_sale_id=sale_id, updated_at=func.now())
+        )
 
     async def add(self, wish: Wish) -> None:
         await self._connection.execute(insert(wishlist_items).values(wish_row(wish)))

@@ -13,12 +13,14 @@ from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.installations import Download, DownloadStatus, Installation, Verification
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
 from library_svc.domain.playtime import PlaytimeSession, SessionStatus
+from library_svc.domain.sales import Sale, SaleStatus
 from library_svc.domain.wishlist import Wish
 from library_svc.infrastructure.tables import (
     game_specific_settings,
     playtime_sessions,
     user_library_items,
     wishlist_items,
+    wishlist_sales,
 )
 
 ITEM_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(user_library_items.c[field.name] for field in fields(Item))
@@ -91,6 +93,19 @@ def wish_row(wish: Wish) -> dict[str, Any]:
 
 def wish_of(row: RowMapping) -> Wish:
     return Wish(**{column.name: row[column.name] for column in WISH_COLUMNS})
+
+
+SALE_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(wishlist_sales.c[field.name] for field in fields(Sale))
+"""The columns of a sale are the attributes of the entity."""
+
+
+def sale_row(sale: Sale) -> dict[str, Any]:
+    return {column.name: getattr(sale, column.name) for column in SALE_COLUMNS}
+
+
+def sale_of(row: RowMapping) -> Sale:
+    values = {column.name: row[column.name] for column in SALE_COLUMNS}
+    return Sale(**{**values, "status": SaleStatus(values["status"])})
 
 
 def grant_row(grant: Grant) -> dict[str, Any]:

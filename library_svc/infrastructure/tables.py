@@ -4,7 +4,20 @@ tables; a test holds the two together. Source: tables.md, "library".
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, SmallInteger, Table, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    FetchedValue,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.database import shared_tables
@@ -224,6 +237,22 @@ catalog_products: Final = Table(
     Column("folded_en", Text(collation="C")),
     Column("cover_image_url", Text),
     Column("product_type", Text),
+    # Made by the database out of the folded titles; a new one has to be asked for (migration 0008).
+    Column("search_key", Text(collation="C"), FetchedValue(), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+wishlist_sales: Final = Table(
+    "wishlist_sales",
+    metadata,
+    Column("product_id", Uuid, primary_key=True),
+    Column("sale_id", Text, primary_key=True),
+    Column("discount_percent", SmallInteger, nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Column("heard_at", DateTime(timezone=True), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("told_until", Uuid),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )

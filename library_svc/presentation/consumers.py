@@ -3,12 +3,12 @@ remembers the event's id in its own transaction. What cannot be handled goes to 
 Contract section 6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from catalog.v1.events_pb2 import ProductUpdated
+from catalog.v1.events_pb2 import PriceUpdated, ProductUpdated
 from download.v1.downloads_pb2 import DownloadStatus as DownloadStatusMessage
 from download.v1.events_pb2 import (
     VERIFICATION_OUTCOME_SUCCESS,
@@ -24,25 +24,30 @@ from payment.v1.events_pb2 import PurchaseCompleted, RefundCompleted, Transactio
 from chassis.consumers import Subscription
 from chassis.errors import DomainError, Kind
 from chassis.events import CloudEvent
-from library_svc.application import entitlements, installations
+from library_svc.application import entitlements, installations, sales
 from library_svc.application.access import GameAccess
 from library_svc.application.ports import Begin, Products
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.ids import DeviceId, DownloadSessionId, ProductId, UserId, VersionId
+from library_svc.domain.ids import DeviceId, DownloadSessionId, ProductId, SaleId, UserId, VersionId
 from library_svc.domain.installations import NO_DEVICE, Download, DownloadStatus, Installation, Verification
 from library_svc.domain.items import RemovalReason
+from library_svc.domain.sales import Sale
 
 _STATUS_OF: Final = {DownloadStatusMessage.Value(f"DOWNLOAD_STATUS_{status.name}"): status for status in DownloadStatus}
+
+
+MAX_DISCOUNT_PERCENT: Final = 100
 
 
 class Consumers:
     """Hears Payment, Download and Catalog."""
 
-    def __init__(self, begin: Begin, products: Products, access: GameAccess) -> None:
+    def __init__(self, begin: Begin, products: Products, access: GameAccess, *, now: Callable[[], datetime]) -> None:
         self._begin = begin
         self._products = products
         self._access = access
+        self._now = now
 
     def subscriptions(self) -> Sequence[Subscription]:
         return (
@@ -54,6 +59,7 @@ class Consumers:
             Subscription(GameUninstalled, self.game_uninstalled),
             Subscription(FileVerificationCompleted, self.verification_completed),
             Subscription(ProductUpdated, self.product_updated),
+            Subscription(PriceUpdated, self.price_updated),
         )
 
     async def purchase_completed(self, message: PurchaseCompleted | TransactionCompleted, event: CloudEvent) -> None:
@@ -150,6 +156,22 @@ class Consumers:
             cover_image_url=message.new_cover_image_url or None,
         )
         await self._products.save([product])
+
+    async def price_updated(self, message: PriceUpdated, event: CloudEvent) -> None:
+        is_sale = message.discount_percent > 0
+        if not 0 <= message.discount_percent <= MAX_DISCOUNT_PERCENT:
+            raise _invalid("discountPercent is not a percentage")
+        if is_sale and not (message.sale_id and message.HasField("ends_at")):
+            raise _invalid("a sale has a saleId and an endsAt")
+        now = self._now()
+        news = Sale(
+            product_id=ProductId(_uuid(message.product_id, "productId")),
+            sale_id=SaleId(message.sale_id),
+            discount_percent=message.discount_percent,
+            ends_at=_time(message.ends_at, event),
+            heard_at=now,
+        )
+        await sales.hear(self._begin, event_id=event.id, news=news, now=now)
 
 
 def _order(order_id: str) -> Source:

@@ -4,6 +4,7 @@ test_step_kills, and on Kafka by tests/real. Arguments: the library's DSN, the s
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 
 from chassis.backend_settings import EventSettings
 from chassis.consumers import Consumer
@@ -34,9 +35,8 @@ async def main(library_dsn: str, step: str) -> None:
     async with open_database(library_dsn) as database, EventSettings().open_event_bus(NAME) as real:
         bus = Bus(real, death)
         library = PostgresLibrary(database, consumer=NAME)
-        consumers = Consumers(
-            library.begin, PostgresProducts(database), GameAccess(PostgresReader(database), MemoryKnownAccess())
-        )
+        access = GameAccess(PostgresReader(database), MemoryKnownAccess())
+        consumers = Consumers(library.begin, PostgresProducts(database), access, now=lambda: datetime.now(UTC))
         async with asyncio.TaskGroup() as group:
             group.create_task(OutboxRelay(database, bus, f"platform.{NAME}").run())
             group.create_task(Consumer(bus, NAME, consumers.subscriptions()).run())

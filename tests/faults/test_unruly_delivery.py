@@ -143,7 +143,8 @@ async def test_the_library_shows_the_same_however_its_events_come(
 
 async def hear(library: Database, log: PostgresEventLog) -> None:
     access = GameAccess(PostgresReader(library), MemoryKnownAccess())
-    consumers = Consumers(PostgresLibrary(library, consumer=GROUP).begin, PostgresProducts(library), access)
+    begin = PostgresLibrary(library, consumer=GROUP).begin
+    consumers = Consumers(begin, PostgresProducts(library), access, now=lambda: datetime.now(UTC))
     bus: EventBus = log
     async with background(Consumer(bus, GROUP, consumers.subscriptions()).run()):
         joined = "SELECT 1 FROM offsets LIMIT 1"

@@ -209,9 +209,15 @@ def statements() -> Iterator[list[str]]:
 
 @asynccontextmanager
 async def library_rig(
-    new_database: Callable[..., Awaitable[str]], redis_addr: str = NOBODY, **overrides: Any
+    new_database: Callable[..., Awaitable[str]],
+    redis_addr: str = NOBODY,
+    *,
+    beside: Rig | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[Rig]:
-    """The service; what it has of live state it can do without, so by default it has none."""
+    """The service; what it has of live state it can do without, so by default it has none. `beside` another one it works on the
+    same databases.
+    """
     async with AsyncExitStack() as stack:
         auth = await stack.enter_async_context(auth_server())
         catalog, catalog_server = SmallCatalog(), grpc.aio.server()
@@ -221,8 +227,8 @@ async def library_rig(
         stack.push_async_callback(catalog_server.stop, None)
         settings = LibrarySettings(
             library_service_grpc_port=0,
-            postgres_dsn=await new_database("library"),
-            events_postgres_dsn=await new_database("events"),
+            postgres_dsn=beside.postgres_dsn if beside else await new_database("library"),
+            events_postgres_dsn=beside.events_dsn if beside else await new_database("events"),
             catalog_service_grpc_addr=f"127.0.0.1:{catalog_port}",
             auth_jwks_url=auth.jwks_url,
             auth_issuer=ISSUER,

@@ -1,6 +1,7 @@
 """The library's schema: made and unmade by its migrations, known to the code, guarding its own rules."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -141,6 +142,18 @@ async def test_a_grant_that_cannot_be_is_refused_by_the_schema(dsn: str, broken:
 
     with pytest.raises(asyncpg.CheckViolationError):
         await insert(dsn, "entitlements", "granted_at", {**GRANT, **broken})
+
+
+@pytest.mark.parametrize(
+    "broken", [{"discount_percent": 0}, {"discount_percent": 101}, {"sale_id": ""}, {"status": "?"}]
+)
+async def test_a_sale_that_cannot_be_is_refused_by_the_schema(dsn: str, broken: dict[str, Any]):
+    now = datetime.now(UTC)
+    sale = {"product_id": uuid4(), "sale_id": "1", "discount_percent": 1, "ends_at": now, "status": "telling"}
+    await insert(dsn, "wishlist_sales", "heard_at", sale)
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await insert(dsn, "wishlist_sales", "heard_at", {**sale, "product_id": uuid4(), **broken})
 
 
 async def test_there_is_one_item_per_user_and_product_and_one_grant_per_source(dsn: str):

@@ -7,48 +7,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemQuery, ItemSort
+from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemSort
 from library_svc.domain.catalog import Language, Product
-from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.ids import ItemId, ProductId
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
+from tests.contract.library.shelf import Shelf
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-class Shelf:
-    """A user's library, filled by a test."""
-
-    def __init__(self, adapters) -> None:
-        self.adapters = adapters
-        self.user_id = UserId(uuid4())
-
-    async def put(self, ru: str | None = None, en: str | None = None, **attributes: object) -> Item:
-        """An item of a product with these titles; without titles the product is not known."""
-        item = Item(ItemId(uuid4()), self.user_id, ProductId(uuid4()), NOON, AcquisitionType.PURCHASE)
-        item = replace(item, **attributes)
-        async with self.adapters.begin() as tx:
-            await tx.items.add(item)
-            await tx.commit()
-        if ru or en:
-            await self.adapters.products.save(
-                [
-                    Product(
-                        item.product_id, NOON, is_complete=True, title_ru=ru, title_en=en, cover_image_url="https://c/1"
-                    )
-                ]
-            )
-        return item
-
-    async def page(self, language: Language = Language.RU, **query: object):
-        return await self.adapters.reader.list_items(ItemQuery(self.user_id, language, **query))
-
-    async def ids(self, **query: object) -> Sequence[ItemId]:
-        return [shown.item.id for shown in (await self.page(**query)).items]
-
-    async def titles(self, language: Language = Language.RU, **query: object) -> Sequence[str | None]:
-        page = await self.page(language, **query)
-        return [shown.product.title(language) if shown.product else None for shown in page.items]
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from chassis.errors import DomainError
 from chassis.events import CloudEvent, decode
 from chassis.memory_bus import MemoryEventBus
 from library_svc.application.access import GameAccess
-from library_svc.domain.ids import ProductId, UserId
+from library_svc.domain.ids import ProductId, SaleId, UserId
 from library_svc.domain.items import AcquisitionType, GameAdded, GameRemoved, InstallationStatus, RemovalReason
+from library_svc.domain.sales import Sale
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
@@ -59,6 +60,9 @@ INSTALLED = {
 }
 
 
+SALE = {"productId": str(GAME), "discountPercent": 25, "saleId": "spring", "endsAt": "2026-03-02T12:00:00Z"}
+
+
 class Bench:
     """The consumers over the library in memory."""
 
@@ -66,7 +70,7 @@ class Bench:
         self.products = MemoryProducts()
         self.library = MemoryLibrary(self.products)
         self.access = GameAccess(self.library, MemoryKnownAccess())
-        self.subscriptions = Consumers(self.library.begin, self.products, self.access).subscriptions()
+        self.subscriptions = Consumers(self.library.begin, self.products, self.access, now=lambda: NOON).subscriptions()
 
     async def hear(self, message_name: str, data: dict[str, Any], *, event_id: str | None = None) -> None:
         """Hears one event, decoded as the consumer loop does it."""
@@ -170,6 +174,18 @@ async def test_the_read_model_follows_catalog(bench: Bench):
     assert (known.title_ru, known.title_en, known.cover_image_url) == ("Самовар", "Samovar", "https://c/2")
 
 
+async def test_a_sale_is_noted_and_a_price_without_one_ends_it(bench: Bench):
+    await bench.hear("PriceUpdated", SALE)
+    noted = Sale(GAME, SaleId("spring"), 25, NOON + timedelta(days=1), heard_at=NOON)
+    async with bench.library.begin() as tx:
+        assert await tx.sales.of_product(GAME) == [noted]
+
+    await bench.hear("PriceUpdated", {"productId": str(GAME)})
+    async with bench.library.begin() as tx:
+        assert await tx.sales.of_product(GAME) == [noted.ended()]
+    assert bench.library.events == ()
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -182,6 +198,11 @@ async def test_the_read_model_follows_catalog(bench: Bench):
         ("DownloadSessionStatusChanged", {name: MOVED[name] for name in MOVED if name != "newStatus"}),
         ("GameInstalled", {**INSTALLED, "deviceId": "desktop"}),
         ("ProductUpdated", {}),
+        ("PriceUpdated", {**SALE, "productId": "?"}),
+        ("PriceUpdated", {**SALE, "saleId": ""}),
+        ("PriceUpdated", {**SALE, "discountPercent": 101}),
+        ("PriceUpdated", {**SALE, "discountPercent": -1}),
+        ("PriceUpdated", {name: SALE[name] for name in SALE if name != "endsAt"}),
     ],
 )
 async def test_an_event_that_says_nothing_usable_is_refused(bench: Bench, name: str, data: dict[str, Any]):

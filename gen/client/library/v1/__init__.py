@@ -1935,7 +1935,9 @@ class ListItemsRequest(betterproto2.Message):
 
     search: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    By title in either language, anywhere in it, blind to case.
+    By title in either language, blind to case, accents, ё and signs: every word, in any order, from its beginning, or
+    anywhere in a word when it has three letters or more. If nothing is found, words of four letters or more may have one
+    typing error each.
     """
 
     include_hidden: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)

@@ -1,0 +1,265 @@
+"""Sales of what users wish for: what is heard, who is told, and how often."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.background import background
+from chassis.errors import DomainError, Kind
+from library_svc.application import sales
+from library_svc.application.ports import Transaction
+from library_svc.application.sales import hear, tell_batch
+from library_svc.domain.ids import ProductId, SaleId, UserId, WishId
+from library_svc.domain.sales import Sale, SaleStatus, WishlistItemOnSale
+from library_svc.domain.wishlist import Wish
+from library_svc.infrastructure import rows
+from library_svc.infrastructure.events import outgoing
+from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+GAME, OTHER = ProductId(UUID(int=1)), ProductId(UUID(int=2))
+
+
+def sale(sale_id: str = "spring", *, percent: int = 25, product_id: ProductId = GAME, hours: float = 24) -> Sale:
+    return Sale(product_id, SaleId(sale_id), percent, NOON + hours * HOUR, heard_at=NOON)
+
+
+class Market:
+    """Users 1, 2, 3, … who wish for things, and what they are told."""
+
+    def __init__(self) -> None:
+        self.library = MemoryLibrary(MemoryProducts())
+        self.now = NOON
+
+    async def wish(self, *users: int, product_id: ProductId = GAME, at: datetime = NOON) -> None:
+        async with self.library.begin() as tx:
+            for number in users:
+                await tx.wishlist.add(Wish(WishId(uuid4()), UserId(UUID(int=number)), product_id, at))
+            await tx.commit()
+
+    async def forget(self, user: int) -> None:
+        async with self.library.begin() as tx:
+            wish = await tx.wishlist.of_product(UserId(UUID(int=user)), GAME)
+            assert wish is not None
+            await tx.wishlist.remove(wish)
+            await tx.commit()
+
+    async def hear(self, news: Sale, event_id: str | None = None) -> None:
+        await hear(self.library.begin, event_id=event_id or str(uuid4()), news=news, now=self.now)
+
+    async def tell(self, *, limit: int = 2) -> bool:
+        return await tell_batch(self.library.begin, now=self.now, limit=limit)
+
+    async def tell_all(self, *, limit: int = 2) -> None:
+        while await self.tell(limit=limit):
+            pass
+
+    def told(self) -> Sequence[tuple[int, str, int]]:
+        notices = [event for event in self.library.events if isinstance(event, WishlistItemOnSale)]
+        return [(notice.user_id.int, notice.sale_id, notice.discount_percent) for notice in notices]
+
+    async def sales(self) -> dict[str, SaleStatus]:
+        async with self.library.begin() as tx:
+            return {one.sale_id: one.status for one in await tx.sales.of_product(GAME)}
+
+
+@pytest.fixture
+def market() -> Market:
+    return Market()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_everybody_who_wishes_for_it_is_told_once_and_nobody_else(market: Market, limit: int):
+    await market.wish(3, 1, 5, 2, 4)
+    await market.wish(6, 1, product_id=OTHER)
+    await market.hear(sale())
+    await market.tell_all(limit=limit)
+
+    assert market.told() == [(user, "spring", 25) for user in (1, 2, 3, 4, 5)]
+    assert await market.sales() == {"spring": SaleStatus.TOLD}
+
+
+async def test_hearing_is_all_that_the_consumer_does(market: Market):
+    await market.wish(1)
+    await market.hear(sale())
+
+    assert market.told() == []
+
+
+@pytest.mark.parametrize("is_told_between", [False, True])
+async def test_a_sale_that_is_heard_again_is_told_once(market: Market, *, is_told_between: bool):
+    await market.wish(1, 2, 3)
+    await market.hear(sale(), "event")
+    if is_told_between:
+        await market.tell_all()
+    await market.hear(sale(), "event")
+    await market.hear(sale(), "the same in another event")
+    await market.tell_all()
+
+    assert market.told() == [(1, "spring", 25), (2, "spring", 25), (3, "spring", 25)]
+
+
+async def test_another_sale_is_told_again(market: Market):
+    await market.wish(1)
+    for name in ("spring", "summer"):
+        await market.hear(sale(name))
+        await market.tell_all()
+
+    assert market.told() == [(1, "spring", 25), (1, "summer", 25)]
+
+
+async def test_new_terms_of_a_sale_are_told_to_those_who_do_not_know_of_it(market: Market):
+    await market.wish(1, 2, 3)
+    await market.hear(sale())
+    await market.tell()
+    await market.hear(sale(percent=50))
+    await market.tell_all()
+
+    assert market.told() == [(1, "spring", 25), (2, "spring", 25), (3, "spring", 50)]
+
+
+@pytest.mark.parametrize("end", ["no discount", "time", "over when heard"])
+async def test_when_a_sale_is_over_nobody_more_is_told(market: Market, end: str):
+    await market.wish(1, 2, 3)
+    await market.hear(sale())
+    await market.tell()
+    if end == "no discount":
+        await market.hear(sale("a name of its own", percent=0))
+    elif end == "time":
+        market.now = NOON + 24 * HOUR
+    else:
+        await market.hear(sale("late", hours=0))
+    await market.tell_all()
+
+    assert market.told() == [(1, "spring", 25), (2, "spring", 25)]
+    assert await market.sales() == {"spring": SaleStatus.ENDED}
+
+
+async def test_a_sale_that_goes_on_after_all_is_told_to_the_rest(market: Market):
+    await market.wish(1, 2, 3)
+    await market.hear(sale())
+    await market.tell()
+    await market.hear(sale(percent=0))
+    await market.tell_all()
+    await market.hear(sale(percent=30))
+    await market.tell_all()
+
+    assert market.told() == [(1, "spring", 25), (2, "spring", 25), (3, "spring", 30)]
+
+
+async def test_a_sale_in_the_place_of_another_is_told_to_all_and_the_other_to_nobody_more(market: Market):
+    await market.wish(1, 2, 3)
+    await market.hear(sale())
+    await market.tell()
+    await market.hear(sale("flash", percent=80))
+    await market.tell_all()
+    await market.hear(sale(percent=25))
+    await market.tell_all()
+
+    flash = [(user, "flash", 80) for user in (1, 2, 3)]
+    assert market.told() == [(1, "spring", 25), (2, "spring", 25), *flash, (3, "spring", 25)]
+
+
+async def test_who_wishes_for_it_later_or_no_more_is_not_told(market: Market):
+    await market.wish(1, 2, 3, 4)
+    await market.hear(sale())
+    await market.tell()
+    await market.forget(3)
+    await market.wish(5, at=NOON + HOUR)
+    # Once told, nobody is told again for having wished anew.
+    await market.forget(1)
+    await market.wish(1, at=NOON + HOUR)
+    await market.tell_all()
+
+    assert [user for user, *_ in market.told()] == [1, 2, 4]
+
+
+async def test_sales_take_turns(market: Market):
+    await market.wish(1, 2, 3, 4)
+    await market.wish(5, product_id=OTHER)
+    await market.hear(sale())
+    await market.hear(sale(product_id=OTHER))
+    for _ in range(2):
+        await market.tell()
+
+    assert [user for user, *_ in market.told()] == [1, 2, 5]
+
+
+async def test_it_goes_on_by_itself_and_after_the_database_was_away(market: Market, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sales, "POLL_SECONDS", 0)
+    await market.wish(*range(1, 500))
+    failures = [DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")] * 3
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Transaction]:
+        if failures:
+            raise failures.pop()
+        async with market.library.begin() as tx:
+            yield tx
+
+    async with background(sales.keep_telling(begin, market.library, now=lambda: NOON)), asyncio.timeout(20):
+        await market.hear(sale())
+        while len(market.told()) < 499:
+            await asyncio.sleep(0)
+    assert len(set(market.told())) == len(market.told()) == 499
+
+
+async def test_a_defect_is_not_waited_out(market: Market):
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Transaction]:
+        raise DomainError(Kind.INTERNAL, "INTERNAL_ERROR")
+        yield
+
+    with pytest.raises(DomainError, match="INTERNAL_ERROR"):
+        await sales.keep_telling(begin, market.library, now=lambda: NOON)
+
+
+async def test_without_a_sale_there_is_nothing_to_do(market: Market):
+    await market.wish(1)
+    assert not await market.tell()
+    await market.hear(sale(percent=0))
+
+    assert not await market.tell()
+    assert await market.sales() == {}
+
+
+def test_the_notice_is_on_the_wire_as_the_contract_says():
+    user_id = UserId(uuid4())
+    event = outgoing(WishlistItemOnSale(user_id, GAME, 25, SaleId("spring"), NOON))
+
+    assert (event.type, event.topic, event.partition_key, event.subject) == (
+        "com.platform.library.wishlist.item.on_sale.v1",
+        "com.platform.library.events.v1",
+        str(user_id),
+        str(GAME),
+    )
+    assert event.data == {
+        "userId": str(user_id),
+        "productId": str(GAME),
+        "discountPercent": 25,
+        "saleId": "spring",
+        "endsAt": "2026-03-01T12:00:00Z",
+    }
+
+
+@given(
+    st.builds(
+        Sale,
+        product_id=st.uuids().map(ProductId),
+        sale_id=st.text(min_size=1).map(SaleId),
+        discount_percent=st.integers(1, 100),
+        ends_at=st.just(NOON),
+        heard_at=st.just(NOON),
+        status=st.sampled_from(SaleStatus),
+        told_until=st.none() | st.uuids().map(UserId),
+    )
+)
+def test_a_sale_comes_back_from_its_row(one: Sale):
+    assert rows.sale_of(rows.sale_row(one)) == one
