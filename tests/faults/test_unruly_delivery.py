@@ -168,7 +168,8 @@ async def shown(dsn: str, teller: Telling) -> Mapping[str, Any]:
         found[name] = Counter(json.dumps(row, default=str) for row in told)
     # Whoever listens to the Library knows at the end who owns what: its last word on each product.
     last: dict[int, str] = {}
-    words = "SELECT payload ->> 'productId', type FROM outbox WHERE partition_key = $1 ORDER BY position"
+    words = """SELECT payload ->> 'productId', type FROM outbox WHERE partition_key = $1 AND type LIKE '%.game.%'
+        ORDER BY position"""
     for product, kind in await fetch(dsn, words, teller.user_id):
         last[places[product]] = "owned" if "added" in kind else "not owned"
     owned = {places[row["product_id"]] for row in await fetch(dsn, statements["items"], user_id)}
