@@ -4,11 +4,11 @@ from download_svc.application.ports import LiveBoard, SessionReader
 from download_svc.domain.sessions import IN_QUEUE, SessionMoved
 
 
-async def announce_move(sessions: SessionReader, board: LiveBoard, moved: SessionMoved) -> None:
+async def announce_move(sessions: SessionReader, board: LiveBoard, moved: SessionMoved, *, event_id: str) -> None:
     """Tells the user's stream, and how the queue stands now if the move changed who is in it.
 
-    At least once: a repeated announcement says the same again. Raises: SERVICE_UNAVAILABLE.
+    An event that was announced before is not announced again. Raises: SERVICE_UNAVAILABLE.
     """
     was_in_queue = moved.previous in IN_QUEUE
     queue = await sessions.queue(moved.user_id) if was_in_queue != (moved.new in IN_QUEUE) else None
-    await board.announce(moved, queue)
+    await board.announce(moved, queue, event_id=event_id)

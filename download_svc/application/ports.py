@@ -406,15 +406,15 @@ class LiveBoard(Protocol):
     async def read(self, session_ids: Sequence[UUID]) -> Mapping[UUID, LiveProgress]:
         """What is known of them now, best effort."""
 
-    async def announce(self, moved: SessionMoved, queue: Sequence[UUID] | None) -> None:
-        """Tells the user's stream that a session moved, and the new order of the queue if it changed.
+    async def announce(self, moved: SessionMoved, queue: Sequence[UUID] | None, *, event_id: str) -> None:
+        """Tells the user's stream that a session moved, and the new order of the queue if it changed; once for each event.
 
         Raises:
             SERVICE_UNAVAILABLE: the hot state is away; the caller tries again.
         """
 
-    async def offer(self, offered: UpdateOffered) -> None:
-        """Tells the user's stream that there is a newer version. Raises: SERVICE_UNAVAILABLE, as announce."""
+    async def offer(self, offered: UpdateOffered, *, event_id: str) -> None:
+        """Tells the user's stream that there is a newer version; once for each event. Raises: SERVICE_UNAVAILABLE, as announce."""
 
     async def watch(self, user_id: UUID, after: str | None) -> AsyncIterator[FeedRecord]:
         """The user's stream after an event, or from now on: from the moment this returns nothing is missed. When events after it

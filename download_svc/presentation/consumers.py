@@ -89,9 +89,9 @@ def offer_subscriptions(
 def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Subscription]:
     """Our own events, on their way to the users' live streams."""
 
-    async def session_moved(message: download_events.DownloadSessionStatusChanged, _: CloudEvent) -> None:
+    async def session_moved(message: download_events.DownloadSessionStatusChanged, event: CloudEvent) -> None:
         moved = messages.session_moved(message)
-        await announce_move(sessions, board, moved)
+        await announce_move(sessions, board, moved, event_id=event.id)
         _moves.labels(moved.new.value).inc()
         if moved.previous is None or moved.new not in IN_QUEUE:
             _log.info(
@@ -104,8 +104,8 @@ def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Su
                 },
             )
 
-    async def update_available(message: download_events.DownloadUpdateAvailable, _: CloudEvent) -> None:
-        await board.offer(messages.update_offered(message))
+    async def update_available(message: download_events.DownloadUpdateAvailable, event: CloudEvent) -> None:
+        await board.offer(messages.update_offered(message), event_id=event.id)
 
     return [
         Subscription(download_events.DownloadSessionStatusChanged, session_moved),

@@ -60,7 +60,7 @@ async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes
         attributes = differing(before, item)
         await tx.items.save(item)
         if changes.category_ids is not UNCHANGED:
-            attributes |= await _put(tx, item, changes.category_ids)
+            attributes |= await _put(tx, item, changes.category_ids, await tx.categories.of_item(item))
         tell_changed(tx, item, attributes)
         await tx.commit()
     return item
@@ -77,10 +77,11 @@ async def add_to_categories(
     """
     async with begin() as tx:
         item = await _locked(tx, user_id, item_id)
-        wanted = category_ids | await tx.categories.of_item(item)
+        before = await tx.categories.of_item(item)
+        wanted = category_ids | before
         if len(wanted) > ITEM_CATEGORIES_LIMIT:
             raise TooManyCategories
-        tell_changed(tx, item, await _put(tx, item, frozenset(wanted)))
+        tell_changed(tx, item, await _put(tx, item, wanted, before))
         await tx.commit()
 
 
@@ -114,12 +115,14 @@ async def _locked(tx: Transaction, user_id: UserId, item_id: ItemId) -> Item:
     return item
 
 
-async def _put(tx: Transaction, item: Item, category_ids: frozenset[CategoryId]) -> AbstractSet[str]:
+async def _put(
+    tx: Transaction, item: Item, category_ids: frozenset[CategoryId], before: AbstractSet[CategoryId]
+) -> AbstractSet[str]:
     """Returns the attributes that it changed."""
     missing = category_ids - await tx.categories.existing(item.user_id, category_ids)
     if missing:
         raise CategoryNotFound(min(missing))
-    if category_ids == await tx.categories.of_item(item):
+    if category_ids == before:
         return frozenset()
     await tx.categories.put(item, category_ids)
     return frozenset({"category_ids"})

@@ -99,8 +99,8 @@ class Board(HotLiveBoard):
 
     death: Death
 
-    async def announce(self, moved: SessionMoved, queue: Any) -> None:
-        await super().announce(moved, queue)
+    async def announce(self, moved: SessionMoved, queue: Any, *, event_id: str) -> None:
+        await super().announce(moved, queue, event_id=event_id)
         self.death.at("announced")
 
 

@@ -14,6 +14,8 @@ import grpc
 import pytest
 import pytest_asyncio
 from catalog.v1 import product_pb2
+from download.v1 import downloads_pb2 as downloads
+from download.v1.events_pb2 import DownloadSessionStatusChanged, GameInstalled
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from library.v1 import achievements_pb2, categories_pb2, game_settings_pb2, playtime_pb2, wishlist_pb2
@@ -200,6 +202,27 @@ async def test_a_change_comes_with_the_values_and_a_change_of_nothing_is_none(ri
         await favour(rig, user_id, item.id, user_rating=None)
         second = await told.next()
         assert dict(second.item_updated.changes) == {"user_rating": None}
+
+
+async def test_an_installation_is_told_as_it_shows_on_the_item(rig: Rig):
+    user_id = uuid4()
+    item = await bought(rig, user_id)
+    about = {"user_id": str(user_id), "product_id": item.product_id, "version_id": str(uuid4())}
+    async with watching(rig.updates, user_id) as told:
+        began = DownloadSessionStatusChanged(
+            **about, download_session_id=str(uuid4()), new_status=downloads.DOWNLOAD_STATUS_DOWNLOADING
+        )
+        await rig.publish(began, copies=2)
+        first = await told.until("item_updated")
+        assert dict(first.item_updated.changes) == {"installation_status": "installing"}
+        began.new_status = downloads.DOWNLOAD_STATUS_COMPLETED
+        began.timestamp.GetCurrentTime()
+        there = GameInstalled(**about, device_id=str(uuid4()))
+        there.timestamp.GetCurrentTime()
+        await rig.publish(began, there)
+        second = await told.next()
+        assert dict(second.item_updated.changes)["installation_status"] == "installed"
+    assert {first.item_updated.library_item_id, second.item_updated.library_item_id} == {item.id}
 
 
 async def test_a_stream_is_resumed_after_the_last_event_seen(rig: Rig):

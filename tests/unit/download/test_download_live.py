@@ -64,7 +64,7 @@ async def test_a_report_of_many_files_shows_few_of_them_the_failed_first():
     await world.report(session_id, 1, reports)
     shown = [(await _next(feed))[1] for _ in range(1 + MAX_ITEM_EVENTS_PER_REPORT)]
     assert shown[1].item_progress.status == downloads.DOWNLOAD_ITEM_STATUS_ERROR
-    await world.board.announce(_moved(world, Status.DOWNLOADING, Status.ERROR), None)
+    await world.board.announce(_moved(world, Status.DOWNLOADING, Status.ERROR), None, event_id=str(uuid4()))
     assert (await _next(feed))[1].WhichOneof("payload") == "status_changed"
 
 
@@ -73,7 +73,9 @@ async def test_a_move_is_announced_with_its_error_and_the_queue_it_leaves():
     waiting = (await world.start()).session.id
     feed = await world.board.watch(world.user_id, None)
     failure = Failure("FILE_HASH_MISMATCH", "data/a.pak: FILE_HASH_MISMATCH")
-    await announce_move(world.sessions, world.board, _moved(world, Status.DOWNLOADING, Status.ERROR, failure))
+    await announce_move(
+        world.sessions, world.board, _moved(world, Status.DOWNLOADING, Status.ERROR, failure), event_id=str(uuid4())
+    )
     events = [(await _next(feed))[1] for _ in range(3)]
     assert [event.WhichOneof("payload") for event in events] == ["status_changed", "error", "queue_changed"]
     assert events[0].status_changed.previous_status == downloads.DOWNLOAD_STATUS_DOWNLOADING
@@ -81,11 +83,28 @@ async def test_a_move_is_announced_with_its_error_and_the_queue_it_leaves():
     assert events[2].queue_changed.download_session_ids == [str(waiting)]
 
 
+async def test_an_event_that_comes_again_is_announced_once():
+    world = World()
+    feed = await world.board.watch(world.user_id, None)
+    first, second = _moved(world, None, Status.QUEUED), _moved(world, Status.QUEUED, Status.PAUSED)
+    for moved, event_id in ((first, "1"), (first, "1"), (second, "2"), (first, "1")):
+        await world.board.announce(moved, None, event_id=event_id)
+    await world.board.announce(_moved(world, None, Status.ERROR), None, event_id="3")
+    statuses = [(await _next(feed))[1].status_changed.new_status for _ in range(3)]
+    assert statuses == [
+        downloads.DOWNLOAD_STATUS_QUEUED,
+        downloads.DOWNLOAD_STATUS_PAUSED,
+        downloads.DOWNLOAD_STATUS_ERROR,
+    ]
+
+
 async def test_a_move_inside_the_queue_leaves_its_order_unmentioned():
     world = World()
     feed = await world.board.watch(world.user_id, None)
-    await announce_move(world.sessions, world.board, _moved(world, Status.INITIALIZING, Status.DOWNLOADING))
-    await announce_move(world.sessions, world.board, _moved(world, None, Status.QUEUED))
+    await announce_move(
+        world.sessions, world.board, _moved(world, Status.INITIALIZING, Status.DOWNLOADING), event_id=str(uuid4())
+    )
+    await announce_move(world.sessions, world.board, _moved(world, None, Status.QUEUED), event_id=str(uuid4()))
     kinds = [(await _next(feed))[1].WhichOneof("payload") for _ in range(3)]
     assert kinds == ["status_changed", "status_changed", "queue_changed"]
 
@@ -94,7 +113,7 @@ async def test_a_reader_that_names_its_last_event_gets_what_came_after_it():
     world = World()
     feed = await world.board.watch(world.user_id, None)
     for status in (Status.QUEUED, Status.PAUSED, Status.CANCELLED):
-        await world.board.announce(_moved(world, None, status), None)
+        await world.board.announce(_moved(world, None, status), None, event_id=str(uuid4()))
     seen, _ = await _next(feed)
     resumed = await world.board.watch(world.user_id, seen)
     statuses = [(await _next(resumed))[1].status_changed.new_status for _ in range(2)]
@@ -106,7 +125,7 @@ async def test_a_reader_whose_place_is_lost_is_told_once_and_misses_nothing_from
     feed = await world.board.watch(world.user_id, "unknown-1-1")
     place, event = await _next(feed)
     assert event.resync_required.reason == "unknown_id"
-    await world.board.announce(_moved(world, None, Status.QUEUED), None)
+    await world.board.announce(_moved(world, None, Status.QUEUED), None, event_id=str(uuid4()))
     assert (await _next(feed))[1].WhichOneof("payload") == "status_changed"
     resumed = await world.board.watch(world.user_id, place)
     assert (await _next(resumed))[1].WhichOneof("payload") == "status_changed"
@@ -115,7 +134,7 @@ async def test_a_reader_whose_place_is_lost_is_told_once_and_misses_nothing_from
 async def test_streams_of_users_are_their_own():
     world = World()
     foreign, own = await world.board.watch(uuid4(), None), await world.board.watch(world.user_id, None)
-    await world.board.announce(_moved(world, None, Status.QUEUED), None)
+    await world.board.announce(_moved(world, None, Status.QUEUED), None, event_id=str(uuid4()))
     place, _ = await _next(own)
     stolen = await world.board.watch(uuid4(), place)
     assert (await _next(stolen))[1].resync_required.reason == "unknown_id"
