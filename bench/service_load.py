@@ -1,8 +1,5 @@
 """The services under a steady load, through the gateway: `POST /downloads`, `POST /links`, and progress reports that travel on to
-WebSockets. Used by bench.delivery.
-
-Requests go out at their times whether or not earlier ones were answered, and a request's time counts from the moment it was due: a
-server that stalls is not spared the requests that it held up. The load's own work shares the machine.
+WebSockets. Used by bench.delivery. The load's own work shares the machine.
 """
 
 import asyncio
@@ -10,7 +7,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +16,7 @@ from uuid import UUID, uuid4, uuid5
 import aiohttp
 from samovar.sandbox.v1 import sandbox_pb2
 
+from bench.open_loop import Times, at_rate
 from sandbox.client import read_platform, sandbox_stub
 from sandbox.demo import DemoFailed, Gateway, until
 from sandbox.platform import Running
@@ -41,26 +39,6 @@ class Load:
     rate: int
     seconds: float
     live_sessions: int
-
-
-@dataclass(slots=True)
-class Times:
-    """Of one kind of request, in seconds."""
-
-    seconds: list[float] = field(default_factory=list)
-    failed: int = 0
-    first_failure: str = ""
-
-    def fail(self, why: str, *, times: int = 1) -> None:
-        self.failed += times
-        self.first_failure = self.first_failure or why
-
-    def at(self, share: float) -> float:
-        """The nearest-rank quantile, in ms."""
-        if not self.seconds:
-            raise DemoFailed(f"no request of a load was answered: {self.first_failure}")
-        ordered = sorted(self.seconds)
-        return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000, 1)
 
 
 @dataclass(slots=True)
@@ -108,7 +86,7 @@ async def measure(up: Running, product_id: str, chunk_ids: Sequence[str], load: 
             user = next(turn)
             user.sessions.append(await start(http, gateway_url, user.token, product_id, str(uuid4())))
 
-        await _at_rate(load, start_one, downloads)
+        await at_rate(load.rate, load.seconds, start_one, downloads)
         fetching = itertools.cycle([(user, one) for user in users for one in user.sessions[:SLOTS]])
         body = {"data": {"type": "linkRequest", "attributes": {"ids": list(chunk_ids[:LINKS_IDS])}}}
 
@@ -116,7 +94,7 @@ async def measure(up: Running, product_id: str, chunk_ids: Sequence[str], load: 
             user, session_id = next(fetching)
             await call(http, f"{gateway_url}{DOWNLOADS}/{session_id}/links", user.token, body)
 
-        await _at_rate(load, sign_some, links)
+        await at_rate(load.rate, load.seconds, sign_some, links)
         delays = await _report_and_listen(http, gateway_url, users[: load.live_sessions], product_id, load)
     figures = {
         "load_rate": load.rate,
@@ -157,24 +135,6 @@ async def _all_own(http: aiohttp.ClientSession, gateway_url: str, users: Sequenc
             return product_id in await gateway.library()
 
         await until("a purchase is not in the library", owns)
-
-
-async def _at_rate(load: Load, request: Callable[[], Awaitable[None]], times: Times) -> None:
-    """Open loop: every request at its time."""
-    began = time.perf_counter()
-
-    async def one(due: float) -> None:
-        try:
-            await request()
-            times.seconds.append(time.perf_counter() - due)
-        except (DemoFailed, aiohttp.ClientError, TimeoutError) as error:
-            times.fail(str(error))
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(int(load.rate * load.seconds)):
-            due = began + number / load.rate
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            group.create_task(one(due))
 
 
 async def _report_and_listen(
