@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -30,7 +31,7 @@ import uvloop
 
 from bench import library_load, profiles
 from bench.gateway_sides import ToolMissing
-from bench.library_data import ITEMS_PER_USER
+from bench.library_data import ITEMS_PER_USER, MANY_EVERY
 from bench.library_load import Measured
 from bench.library_plans import explain, unused_indexes
 from bench.library_sides import Ground, Side, drop, fill, ground, side
@@ -169,11 +170,19 @@ def read_plan(words: Sequence[str] | None = None) -> Plan:
     given = parser.parse_args(words)
     if given.quick:
         return QUICK
-    return Plan(given.small_rows, given.large_rows, rounds=given.rounds, seconds=given.seconds)
+    with_many_items = given.small_rows // ITEMS_PER_USER // MANY_EVERY
+    return Plan(
+        given.small_rows,
+        given.large_rows,
+        players=min(usual.players, with_many_items),
+        rounds=given.rounds,
+        seconds=given.seconds,
+    )
 
 
 def main() -> int:
     plan = read_plan()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended so, it leaves nothing behind either
     work = Path(tempfile.mkdtemp(prefix="samovar-bench-"))
     try:
         free_bytes = shutil.disk_usage(work).free
