@@ -154,7 +154,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
     tokens.write_text("\n".join(issuer.issue_token(user, life=timedelta(hours=6)) for user in users))
     service_port, valkey_port = free_port(), free_port()
     async with AsyncExitStack() as stack:
-        auth = await stack.enter_async_context(_auth_server(issuer))
+        auth = await stack.enter_async_context(auth_server(issuer))
         words = (sys.executable, "-m", "bench.fixed_service", str(service_port))
         await stack.enter_async_context(program(words, service_port, folder / "service.log"))
         valkey = valkey_command(folder / "valkey", valkey_port, persistent=False)
@@ -170,7 +170,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
 
 
 @asynccontextmanager
-async def _auth_server(issuer: TokenIssuer) -> AsyncIterator[str]:
+async def auth_server(issuer: TokenIssuer) -> AsyncIterator[str]:
     async def jwks(_: web.Request) -> web.Response:
         return web.json_response(issuer.jwks())
 

@@ -1,9 +1,6 @@
 """The services under a steady load, through the gateway: `POST /downloads`, `POST /links`, and progress reports that travel on to
-WebSockets. Used by bench.delivery.
-
-Requests go out at their times whether or not earlier ones were answered, and a request's time counts from the moment it was due: a
-server that stalls is not spared the requests that it held up. Where more comes than is answered, times say only how long the queue
-grew: then half the rate is tried, and the figures name the rate that was held. The load's own work shares the machine.
+WebSockets. Used by bench.delivery. Where more comes than is answered, times say only how long the queue grew: then half the rate is
+tried, and the figures name the rate that was held. The load's own work shares the machine.
 """
 
 import asyncio
@@ -22,6 +19,7 @@ import aiohttp
 import psutil
 from samovar.sandbox.v1 import sandbox_pb2
 
+from bench.open_loop import Times, at_rate
 from chassis.event_log import open_event_log
 from sandbox.client import read_platform, sandbox_stub
 from sandbox.demo_scene import DemoFailed, Gateway, until
@@ -38,8 +36,6 @@ SETTLE_SECONDS = 20.0
 STARTS_PER_USER = 10
 TRIES = 5
 """Each at half the rate of the one before."""
-HELD_SHARE = 0.95
-"""Of the offered rate that must be answered for a rate to count as held."""
 WARM_UP_SECONDS = 2.0
 """At the beginning of each load, not counted."""
 GROUPS = ("library-service", "download-service", "download-service-live")
@@ -52,47 +48,6 @@ class Load:
     rate: int
     seconds: float
     live_sessions: int
-
-
-@dataclass(slots=True)
-class Times:
-    """Of one kind of request at one rate, in seconds."""
-
-    seconds: list[float] = field(default_factory=list)
-    failed: int = 0
-    first_failure: str = ""
-    offered_per_second: float = 0.0
-    achieved_per_second: float = 0.0
-    cpu_percent: float = 0.0
-    """Of all cores together, by everything that ran on the machine."""
-
-    def fail(self, why: str, *, times: int = 1) -> None:
-        self.failed += times
-        self.first_failure = self.first_failure or why
-
-    def at(self, share: float) -> float:
-        """The nearest-rank quantile, in ms."""
-        if not self.seconds:
-            raise DemoFailed(f"no request of a load was answered: {self.first_failure}")
-        ordered = sorted(self.seconds)
-        return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000, 1)
-
-    @property
-    def is_held(self) -> bool:
-        return self.achieved_per_second >= HELD_SHARE * self.offered_per_second
-
-    def figures(self) -> Mapping[str, Any]:
-        return {
-            "offered_per_second": round(self.offered_per_second, 1),
-            "achieved_per_second": round(self.achieved_per_second, 1),
-            "is_held": self.is_held,
-            "p50_ms": self.at(0.5),
-            "p95_ms": self.at(0.95),
-            "p99_ms": self.at(0.99),
-            "failed": self.failed,
-            "first_failure": self.first_failure,
-            "cpu_percent": self.cpu_percent,
-        }
 
 
 @dataclass(slots=True)
@@ -140,7 +95,7 @@ async def measure(up: Running, product_id: str, chunk_ids: Sequence[str], load: 
             user.sessions.append(await start(http, gateway_url, user.token, product_id, str(uuid4())))
 
         async def starts_at(rate: float) -> Times:
-            return await _at_rate(rate, load.seconds, start_one)
+            return await at_rate(rate, load.seconds, start_one, warm_up_seconds=WARM_UP_SECONDS)
 
         downloads = await _held(up, "POST /downloads", load.rate, starts_at)
         fetching = itertools.cycle([(user, one) for user in users for one in user.sessions[:SLOTS]])
@@ -151,7 +106,7 @@ async def measure(up: Running, product_id: str, chunk_ids: Sequence[str], load: 
             await call(http, f"{gateway_url}{DOWNLOADS}/{session_id}/links", user.token, body)
 
         async def links_at(rate: float) -> Times:
-            return await _at_rate(rate, load.seconds, sign_some)
+            return await at_rate(rate, load.seconds, sign_some, warm_up_seconds=WARM_UP_SECONDS)
 
         links = await _held(up, f"POST /links of {len(chunk_ids[:LINKS_IDS])}", load.rate, links_at)
         live = users[: load.live_sessions]
@@ -229,29 +184,6 @@ async def _all_own(http: aiohttp.ClientSession, gateway_url: str, users: Sequenc
             return product_id in await gateway.library()
 
         await until("a purchase is not in the library", owns)
-
-
-async def _at_rate(rate: float, seconds: float, request: Callable[[], Awaitable[None]]) -> Times:
-    """Open loop: every request at its time."""
-    times = Times(offered_per_second=rate)
-    began = time.perf_counter()
-    counts_from = began + WARM_UP_SECONDS
-
-    async def one(due: float) -> None:
-        try:
-            await request()
-            if due >= counts_from:
-                times.seconds.append(time.perf_counter() - due)
-        except (DemoFailed, aiohttp.ClientError, TimeoutError) as error:
-            times.fail(str(error))
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(math.ceil(rate * (WARM_UP_SECONDS + seconds))):
-            due = began + number / rate
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            group.create_task(one(due))
-    times.achieved_per_second = len(times.seconds) / max(seconds, time.perf_counter() - counts_from)
-    return times
 
 
 async def _report_and_listen(

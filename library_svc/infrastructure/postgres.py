@@ -4,8 +4,9 @@ nouns with a file of their own bring both.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
-from sqlalchemy import Select, case, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Select, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -63,6 +64,9 @@ class PostgresLibrary:
             yield PostgresTransaction(tx, self._consumer)
 
 
+_LOCK_USER: Final = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger())))
+
+
 class PostgresTransaction:
     """A database transaction; recorded events go into the outbox with it."""
 
@@ -85,7 +89,7 @@ class PostgresTransaction:
     async def lock_user(self, user_id: UserId) -> None:
         # The low half of a UUID is random in every version; two users on one key would only wait for each other.
         key = int.from_bytes(user_id.bytes[8:], signed=True)
-        await self._tx.connection.execute(select(func.pg_advisory_xact_lock(key)))
+        await self._tx.connection.execute(_LOCK_USER, {"key": key})
 
     async def audit(self, origin: Origin, *, action: str, resource: str, outcome: str) -> None:
         await audit.note(
@@ -142,6 +146,12 @@ class PostgresItems:
         return item_of(row) if row else None
 
 
+_GRANTS_OF_PRODUCT: Final = select(entitlements).where(
+    entitlements.c.user_id == bindparam("user_id"), entitlements.c.product_id == bindparam("product_id")
+)
+"""Made once, as all that is asked for often: putting a statement together takes longer than running it."""
+
+
 class PostgresEntitlements:
     """Rows of `entitlements`."""
 
@@ -149,9 +159,8 @@ class PostgresEntitlements:
         self._connection = connection
 
     async def of_product(self, user_id: UserId, product_id: ProductId) -> Sequence[Grant]:
-        table = entitlements
-        statement = select(table).where(table.c.user_id == user_id, table.c.product_id == product_id)
-        return [grant_of(row) for row in (await self._connection.execute(statement)).mappings()]
+        values = {"user_id": user_id, "product_id": product_id}
+        return [grant_of(row) for row in (await self._connection.execute(_GRANTS_OF_PRODUCT, values)).mappings()]
 
     async def save(self, grant: Grant) -> None:
         statement = upsert(entitlements).values(grant_row(grant))

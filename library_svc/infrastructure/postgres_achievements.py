@@ -5,7 +5,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, RowMapping, and_, delete, func, insert, literal, select, text
+from sqlalchemy import Column, RowMapping, Select, and_, bindparam, delete, func, insert, literal, select, text
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -50,6 +51,25 @@ SELECT count(*) FROM taken
 )
 
 
+def _save_statement() -> Insert:
+    statement = upsert(user_achievements).values({column.name: bindparam(column.name) for column in COLUMNS})
+    keys = ("user_id", "achievement_meta_id")
+    heard = {column.name: statement.excluded[column.name] for column in COLUMNS if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_={**heard, "updated_at": func.now()})
+
+
+_FIND: Final = (
+    select(*COLUMNS)
+    .where(
+        user_achievements.c.user_id == bindparam("user_id"),
+        user_achievements.c.achievement_meta_id == bindparam("achievement_id"),
+    )
+    .with_for_update()
+)
+_SAVE: Final = _save_statement()
+_NOTE: Final = insert(achievement_notes)
+
+
 class PostgresAchievements:
     """The Achievements of a transaction."""
 
@@ -57,24 +77,56 @@ class PostgresAchievements:
         self._connection = connection
 
     async def find(self, user_id: UserId, achievement_id: AchievementId) -> Achievement | None:
-        table = user_achievements
-        statement = select(*COLUMNS).where(table.c.user_id == user_id, table.c.achievement_meta_id == achievement_id)
-        row = (await self._connection.execute(statement.with_for_update())).mappings().one_or_none()
+        values = {"user_id": user_id, "achievement_id": achievement_id}
+        row = (await self._connection.execute(_FIND, values)).mappings().one_or_none()
         return Achievement(**row) if row else None
 
     async def save(self, achievement: Achievement) -> None:
-        row = {column.name: getattr(achievement, column.name) for column in COLUMNS}
-        keys = ("user_id", "achievement_meta_id")
-        values = {name: value for name, value in row.items() if name not in keys}
-        await self._connection.execute(
-            upsert(user_achievements)
-            .values(row)
-            .on_conflict_do_update(index_elements=keys, set_={**values, "updated_at": func.now()})
-        )
+        await self._connection.execute(_SAVE, {column.name: getattr(achievement, column.name) for column in COLUMNS})
 
     async def count_unlock(self, product_id: ProductId, achievement_id: AchievementId) -> None:
         note = {"product_id": product_id, "achievement_meta_id": achievement_id}
-        await self._connection.execute(insert(achievement_notes).values(note))
+        await self._connection.execute(_NOTE, note)
+
+
+def _list_statement(sort: AchievementSort) -> Select[*tuple[Any, ...]]:
+    lists, defined, own = catalog_achievement_lists.c, catalog_achievements.c, user_achievements.c
+    stats, players = achievement_stats.c, product_players.c
+    unlocked, played = func.coalesce(stats.unlocked_count, 0), func.coalesce(players.player_count, 0)
+    statement = (
+        select(
+            lists.as_of,
+            *catalog_achievements.c,
+            func.coalesce(own.is_unlocked, literal(value=False)).label("is_unlocked"),
+            own.unlocked_at,
+            func.coalesce(own.current_progress, 0).label("current_progress"),
+            unlocked.label("unlocked"),
+            played.label("players"),
+        )
+        .select_from(
+            catalog_achievement_lists.outerjoin(catalog_achievements, lists.product_id == defined.product_id)
+            .outerjoin(
+                user_achievements,
+                and_(own.user_id == bindparam("user_id"), own.achievement_meta_id == defined.achievement_meta_id),
+            )
+            .outerjoin(
+                achievement_stats,
+                and_(stats.product_id == defined.product_id, stats.achievement_meta_id == defined.achievement_meta_id),
+            )
+            .outerjoin(product_players, players.product_id == lists.product_id)
+        )
+        .where(lists.product_id == bindparam("product_id"))
+    )
+    match sort:
+        case AchievementSort.RARITY_ASC:
+            statement = statement.order_by(unlocked)
+        case AchievementSort.UNLOCKED_AT_DESC:
+            statement = statement.order_by(own.unlocked_at.desc().nulls_last())
+    return statement.order_by(defined.ordinal, defined.achievement_meta_id)
+
+
+_LISTS: Final = {sort: _list_statement(sort) for sort in AchievementSort}
+"""Putting one together takes longer than running it."""
 
 
 class PostgresAchievementReader:
@@ -84,43 +136,9 @@ class PostgresAchievementReader:
         self._database = database
 
     async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
-        lists, defined, own = catalog_achievement_lists.c, catalog_achievements.c, user_achievements.c
-        stats, players = achievement_stats.c, product_players.c
-        unlocked, played = func.coalesce(stats.unlocked_count, 0), func.coalesce(players.player_count, 0)
-        statement = (
-            select(
-                lists.as_of,
-                *catalog_achievements.c,
-                func.coalesce(own.is_unlocked, literal(value=False)).label("is_unlocked"),
-                own.unlocked_at,
-                func.coalesce(own.current_progress, 0).label("current_progress"),
-                unlocked.label("unlocked"),
-                played.label("players"),
-            )
-            .select_from(
-                catalog_achievement_lists.outerjoin(catalog_achievements, lists.product_id == defined.product_id)
-                .outerjoin(
-                    user_achievements,
-                    and_(own.user_id == user_id, own.achievement_meta_id == defined.achievement_meta_id),
-                )
-                .outerjoin(
-                    achievement_stats,
-                    and_(
-                        stats.product_id == defined.product_id, stats.achievement_meta_id == defined.achievement_meta_id
-                    ),
-                )
-                .outerjoin(product_players, players.product_id == lists.product_id)
-            )
-            .where(lists.product_id == product_id)
-        )
-        match sort:
-            case AchievementSort.RARITY_ASC:
-                statement = statement.order_by(unlocked)
-            case AchievementSort.UNLOCKED_AT_DESC:
-                statement = statement.order_by(own.unlocked_at.desc().nulls_last())
-        statement = statement.order_by(defined.ordinal, defined.achievement_meta_id)
+        values = {"user_id": user_id, "product_id": product_id}
         async with self._database.connect() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
+            rows = (await connection.execute(_LISTS[sort], values)).mappings().all()
         shown = [_shown(row) for row in rows if row["achievement_meta_id"] is not None]
         return AchievementList(shown, rows[0]["as_of"] if rows else None)
 

@@ -46,6 +46,12 @@ RETURNING session.id
     bindparam("times", type_=ARRAY(DateTime(timezone=True))),
 )
 
+HAS_BEGUN: Final = select(
+    exists().where(
+        playtime_sessions.c.user_id == bindparam("user_id"), playtime_sessions.c.product_id == bindparam("product_id")
+    )
+)
+
 STATISTICS: Final = text(
     """
 WITH played AS (
@@ -105,9 +111,8 @@ class PostgresPlaytime:
         )
 
     async def has_begun(self, user_id: UserId, product_id: ProductId) -> bool:
-        table = playtime_sessions
-        known = exists().where(table.c.user_id == user_id, table.c.product_id == product_id)
-        return bool((await self._connection.execute(select(known))).scalar_one())
+        values = {"user_id": user_id, "product_id": product_id}
+        return bool((await self._connection.execute(HAS_BEGUN, values)).scalar_one())
 
     async def count_player(self, product_id: ProductId) -> None:
         await self._connection.execute(insert(achievement_notes).values(product_id=product_id))

@@ -1,19 +1,23 @@
 """What the library shows, read from PostgreSQL: each read is one statement on one connection, outside of transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     FromClause,
+    Integer,
     RowMapping,
     Select,
     Text,
     Uuid,
     any_,
+    bindparam,
     func,
     literal,
     or_,
@@ -29,7 +33,7 @@ from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemPage, ItemQue
 from library_svc.domain.catalog import Language
 from library_svc.domain.categories import Category
 from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
-from library_svc.domain.items import Item
+from library_svc.domain.items import InstallationStatus, Item
 from library_svc.domain.search import misspelt_parts, part, title_search
 from library_svc.infrastructure.rows import ITEM_COLUMNS, item_of, product_of
 from library_svc.infrastructure.tables import (
@@ -50,22 +54,30 @@ PRODUCT_COLUMNS = tuple(
 Columns = ReadOnlyColumnCollection[str, Any]
 
 
+MAX_FORMS: Final = 1_000
+"""Forms of a page that are kept; there are a few hundred, of which a few are asked for."""
+
+_NOBODY: Final = UserId(UUID(int=0))
+_NO_CATEGORY: Final = CategoryId(UUID(int=0))
+
+
 class PostgresReader:
-    """The LibraryReader over PostgreSQL."""
+    """The LibraryReader over PostgreSQL. Putting a statement together takes longer than running it: it is done once for each form,
+    and values are given to it by name.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def list_items(self, query: ItemQuery) -> ItemPage:
-        rows = await self._rows(page_statement(query))
+        statement = page_statement(query) if query.search is not None else _known_page(_form(query))
+        rows = await self._rows(statement, _page_values(query))
         items = [_shown(row) for row in rows if row["id"] is not None]
         return ItemPage(items, total_items=rows[0]["total_items"], unknown_products=rows[0]["unknown_products"] or ())
 
     async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ShownItem | None:
-        items = user_library_items
-        categories = _categories if include_categories else _category_ids
-        statement = _shown_items(user_id).add_columns(categories(user_id, items)).where(items.c.id == item_id)
-        rows = await self._rows(statement)
+        statement = _ITEM_WITH_CATEGORIES if include_categories else _ITEM
+        rows = await self._rows(statement, {"user_id": user_id, "item_id": item_id})
         return _shown(rows[0]) if rows else None
 
     async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
@@ -76,32 +88,54 @@ class PostgresReader:
         return [item_of(row) for row in await self._rows(statement.order_by(table.c.added_at.desc(), table.c.id))]
 
     async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
-        table = entitlements
-        rows = await self._rows(
-            select(func.min(table.c.granted_at).label("since")).where(
-                table.c.user_id == user_id, table.c.product_id == product_id, table.c.revoked_at.is_(None)
-            )
-        )
+        rows = await self._rows(_ACCESS_SINCE, {"user_id": user_id, "product_id": product_id})
         since: datetime | None = rows[0]["since"]
         return since
 
-    async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[RowMapping]:
+    async def _rows(
+        self, statement: Select[*tuple[Any, ...]], values: Mapping[str, Any] | None = None
+    ) -> Sequence[RowMapping]:
         async with self._database.connect() as connection:
-            return (await connection.execute(statement)).mappings().all()
+            return (await connection.execute(statement, values)).mappings().all()
+
+
+def _form(query: ItemQuery) -> ItemQuery:
+    """The query without what is a value in its statement: equal for all that have the same statement."""
+    return replace(
+        query,
+        user_id=_NOBODY,
+        status=None if query.status is None else InstallationStatus.INSTALLED,
+        is_favorite=None if query.is_favorite is None else True,
+        category_id=None if query.category_id is None else _NO_CATEGORY,
+        page=1,
+        limit=1,
+    )
+
+
+def _page_values(query: ItemQuery) -> Mapping[str, Any]:
+    """The values of a page's statement by name; those that its form leaves out do no harm."""
+    return {
+        "user_id": query.user_id,
+        "status": query.status,
+        "is_favorite": query.is_favorite,
+        "category_id": query.category_id,
+        "limit": query.limit,
+        "offset": (query.page - 1) * query.limit,
+    }
 
 
 def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
-    """One statement for a page: its rows, and on every row `total_items` and `unknown_products`.
+    """One statement for a page: its rows, and on every row `total_items` and `unknown_products`. It takes `_page_values`.
 
     There is always a row: on a page beyond the last one its `id` is null.
     """
-    candidates = _shown_items(query.user_id).where(*_filters(query))
+    candidates = _shown_items().where(*_filters(query))
     found = candidates.cte("candidates") if query.search is None else _found(candidates, query.search)
     page = (
         select(found)
         .order_by(*_order(found.c, query))
-        .limit(query.limit)
-        .offset((query.page - 1) * query.limit)
+        .limit(bindparam("limit", type_=Integer()))
+        .offset(bindparam("offset", type_=Integer()))
         .cte("page")
     )
     total = select(func.count()).select_from(found).scalar_subquery()
@@ -116,44 +150,52 @@ def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
             total.label("total_items"),
             unknown_products.label("unknown_products"),
             page,
-            (_categories if query.include_categories else _category_ids)(query.user_id, page),
+            (_categories if query.include_categories else _category_ids)(page),
         )
         .select_from(always.outerjoin(page, true()))
         .order_by(*_order(page.c, query))
     )
 
 
-def _shown_items(user_id: UserId) -> Select[*tuple[Any, ...]]:
+@lru_cache(MAX_FORMS)
+def _known_page(form: ItemQuery) -> Select[*tuple[Any, ...]]:
+    return page_statement(form)
+
+
+_USER: Final = bindparam("user_id", type_=Uuid())
+
+
+def _shown_items() -> Select[*tuple[Any, ...]]:
     items, products = user_library_items, catalog_products
     return (
         select(*ITEM_COLUMNS, *PRODUCT_COLUMNS)
         .select_from(items.outerjoin(products, items.c.product_id == products.c.product_id))
-        .where(items.c.user_id == user_id)
+        .where(items.c.user_id == _USER)
     )
 
 
-def _category_ids(user_id: UserId, source: FromClause) -> ColumnElement[Any]:
+def _category_ids(source: FromClause) -> ColumnElement[Any]:
     """The column `category_ids` beside a row whose `id` is the item's: null when it is in none."""
     links = user_library_item_to_categories.c
     return (
         select(func.array_agg(aggregate_order_by(links.category_id, links.category_id)))
-        .where(links.user_id == user_id, links.library_item_id == source.c.id)
+        .where(links.user_id == _USER, links.library_item_id == source.c.id)
         .correlate(source)
         .scalar_subquery()
         .label("category_ids")
     )
 
 
-def _categories(user_id: UserId, source: FromClause) -> ColumnElement[Any]:
+def _categories(source: FromClause) -> ColumnElement[Any]:
     """The column `categories` in the place of `category_ids`: id, name and place of each, in the same order."""
     links, table = user_library_item_to_categories.c, user_game_categories.c
     each = func.jsonb_build_array(table.id, table.name, table.display_order)
     return (
         select(func.jsonb_agg(aggregate_order_by(each, table.id), type_=JSONB))
         .where(
-            links.user_id == user_id,
+            links.user_id == _USER,
             links.library_item_id == source.c.id,
-            table.user_id == user_id,
+            table.user_id == _USER,
             table.id == links.category_id,
         )
         .correlate(source)
@@ -166,14 +208,14 @@ def _filters(query: ItemQuery) -> Sequence[ColumnElement[bool]]:
     columns = user_library_items.c
     filters: list[ColumnElement[bool]] = []
     if query.status is not None:
-        filters.append(columns.installation_status == query.status)
+        filters.append(columns.installation_status == bindparam("status"))
     if not query.include_hidden:
         filters.append(columns.is_hidden.is_(False))
     if query.is_favorite is not None:
-        filters.append(columns.is_favorite.is_(query.is_favorite))
+        filters.append(columns.is_favorite == bindparam("is_favorite"))
     if query.category_id is not None:
         links = user_library_item_to_categories.c
-        is_in_it = (links.user_id == query.user_id) & (links.category_id == query.category_id)
+        is_in_it = (links.user_id == _USER) & (links.category_id == bindparam("category_id"))
         filters.append(columns.id.in_(select(links.library_item_id).where(is_in_it)))
     return filters
 
@@ -215,6 +257,16 @@ def _order(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[Any]]:
         case ItemSort.PLAYTIME_DESC:
             order = columns.total_playtime_seconds.desc()
     return order, columns.id.asc()
+
+
+_one_item: Final = _shown_items().where(user_library_items.c.id == bindparam("item_id"))
+_ITEM: Final = _one_item.add_columns(_category_ids(user_library_items))
+_ITEM_WITH_CATEGORIES: Final = _one_item.add_columns(_categories(user_library_items))
+_ACCESS_SINCE: Final = select(func.min(entitlements.c.granted_at).label("since")).where(
+    entitlements.c.user_id == _USER,
+    entitlements.c.product_id == bindparam("product_id"),
+    entitlements.c.revoked_at.is_(None),
+)
 
 
 def _shown(row: RowMapping) -> ShownItem:

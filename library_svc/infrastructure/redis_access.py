@@ -36,7 +36,8 @@ AWAY_SECONDS: Final = 1.0
 
 AWAY: Final = Counter("library_access_memory_away", "Looks at what is remembered of access that found it away")
 
-# KEYS: a right. ARGV: a new ticket, its milliseconds. Returns {answer, since}, {ticket} when given, {} while the right changes.
+# KEYS: a right. ARGV: a new ticket, its milliseconds.
+# Returns {answer, since}, or {ticket} when it is given, or {} while the right changes.
 _FIND: Final = """
 local found = redis.call('HGETALL', KEYS[1])
 for index = 1, #found, 2 do

@@ -11,8 +11,8 @@ import pytest
 
 from bench.delivery import read_options
 from bench.machine import Cost, ProgramFailed, run
+from bench.open_loop import Times
 from bench.origin import find_nginx
-from bench.service_load import Times
 
 REPOSITORY = Path(__file__).parents[3]
 LITTLE = (

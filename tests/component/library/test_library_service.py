@@ -11,6 +11,7 @@ from catalog.v1.product_pb2 import LocalizedText
 from download.v1.events_pb2 import DownloadSessionStatusChanged, GameInstalled, GameUninstalled
 from google.protobuf.field_mask_pb2 import FieldMask
 from library.v1 import items_pb2 as pb
+from library.v1.categories_pb2 import CreateCategoryRequest
 from library.v1.query_pb2 import CheckGameAccessRequest, GetLibraryItemsRequest
 
 from tests.component.library.library_rig import Rig, library_rig, own_items, purchase, refund, statements, until, user
@@ -82,6 +83,36 @@ async def test_a_page_is_one_statement(rig: Rig, user_id: UUID):
     with statements() as seen:
         await own_items(rig, user_id)
     assert len(seen) == 1
+
+
+async def test_a_page_is_one_statement_whatever_it_includes_and_however_it_is_filtered(rig: Rig, user_id: UUID):
+    products = [uuid4() for _ in range(3)]
+    rig.catalog.titles = dict.fromkeys(products, ("Игра", "Game"))
+    await rig.buy(user_id, *products)
+    item = (await own_items(rig, user_id))[0]
+    mine = user(user_id)
+    created = await rig.categories.CreateCategory(CreateCategoryRequest(name="Полка"), metadata=mine)
+    await rig.items.AddItemCategories(
+        pb.AddItemCategoriesRequest(library_item_id=item.id, category_ids=[created.category.id]), metadata=mine
+    )
+    change = pb.LibraryItemChanges(is_favorite=True)
+    mask = FieldMask(paths=["is_favorite"])
+    await rig.items.UpdateItem(
+        pb.UpdateItemRequest(library_item_id=item.id, item=change, update_mask=mask), metadata=mine
+    )
+    filters = {
+        3: [{}, {"include_hidden": True}, {"status": pb.INSTALLATION_STATUS_NOT_INSTALLED}, {"search": "игра"}],
+        1: [{"is_favorite": True}, {"category_id": created.category.id}],
+        0: [{"status": pb.INSTALLATION_STATUS_ERROR}],
+    }
+    for count, each in [(count, each) for count, some in filters.items() for each in some]:
+        for sort in pb.ItemSort.values():
+            request = pb.ListItemsRequest(sort_by=sort, include=["categories", "product"], **each)
+            with statements() as seen:
+                page = await rig.items.ListItems(request, metadata=mine)
+            assert len(seen) == 1, each
+            assert len(page.items) == len(page.included_products) == count
+            assert len(page.included_categories) == (1 if count else 0)
 
 
 async def test_a_page_that_misses_titles_asks_catalog_once_as_itself(rig: Rig, user_id: UUID):

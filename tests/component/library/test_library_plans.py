@@ -1,0 +1,31 @@
+"""No statement that the library sends often reads a table of users' rows from end to end, as PostgreSQL itself explains it."""
+
+import pytest
+
+from bench.library_data import load, players
+from bench.library_plans import explain
+from chassis.database import open_database
+from chassis.migrations import upgrade
+
+USERS = 1_000
+USERS_TABLES = {
+    "entitlements",
+    "playtime_sessions",
+    "user_achievements",
+    "user_game_categories",
+    "user_library_item_to_categories",
+    "user_library_items",
+}
+
+
+@pytest.mark.timeout(240)
+async def test_no_statement_that_counts_reads_a_table_of_users_from_end_to_end(new_database):
+    dsn = await new_database("library")
+    await upgrade(dsn, "library_svc")
+    chosen = players(USERS, 20)
+    await load(dsn, USERS, chosen, with_past=True)
+    async with open_database(dsn) as database:
+        plans = await explain(database, chosen[0])
+    assert len(plans) > 20
+    for plan in plans:
+        assert not USERS_TABLES & set(plan.scanned_tables), str(plan)
