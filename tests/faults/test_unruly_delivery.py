@@ -29,11 +29,12 @@ from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
 from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.presentation.consumers import Consumers
-from tests.e2e.clients import Shop, until
+from tests.e2e.clients import LIBRARY_UPDATES, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
 from tests.faults.conftest import Game, User
 from tests.faults.download_steps import fetch
+from tests.faults.follower import following
 from tests.faults.installs import installing
 from tests.faults.truth import assert_no_event_was_lost, database, events_settled, rows
 
@@ -186,12 +187,33 @@ async def test_everything_told_once_more_changes_nothing(
     platform: Platform, game: Game, shop: Shop, user: User, tmp_path: Any
 ) -> None:
     """The relays send every outbox again, and every group reads the whole log again from its beginning."""
-    await game.given_to(user, shop)
-    async with installing(user.samovar, game.product_id, tmp_path / "disk") as install:
-        await install.succeeds()
-    assert digests(tmp_path / "disk") == digests(game.source)
-    await assert_no_event_was_lost(platform)
-    before, log_before = await everything(platform), (await events_settled(platform)).logged
+    async with following(user.api, LIBRARY_UPDATES) as client:
+        await game.given_to(user, shop)
+        async with installing(user.samovar, game.product_id, tmp_path / "disk") as install:
+            await install.succeeds()
+        assert digests(tmp_path / "disk") == digests(game.source)
+        await assert_no_event_was_lost(platform)
+        before, log_before = await everything(platform), (await events_settled(platform)).logged
+        await tell_again(platform)
+        log_after = (await events_settled(platform)).logged
+        assert set(log_after) == set(log_before), "a repeated event has another id, or caused another"
+        assert log_after.total() > log_before.total()
+        assert await everything(platform) == before
+        await assert_no_event_was_lost(platform)
+        # Whatever the client was told again would have come before this.
+        made = await user.api.post("/api/v1/library/categories", "userCategory", name="last")
+        assert made.status == 201, made.document
+
+        async def is_told() -> bool:
+            return any(one["payload"].get("category_id") == made.data["id"] for one in client.envelopes)
+
+        await until(is_told, "the client is not told of the last change")
+    told = Counter((one["event_type"], one["timestamp"]) for one in client.envelopes)
+    assert set(told.values()) == {1}, "the client was told something twice"
+
+
+async def tell_again(platform: Platform) -> None:
+    """Everything, from the outboxes and from the log."""
     for service in ("library", "download", "sandbox"):
         async with database(platform, service) as connection:
             await connection.execute("UPDATE outbox SET published_at = NULL")
@@ -199,17 +221,20 @@ async def test_everything_told_once_more_changes_nothing(
     async with database(platform, "events") as connection:
         await connection.execute("UPDATE offsets SET id = 0")
         await connection.execute("NOTIFY event_log")
-    log_after = (await events_settled(platform)).logged
-    assert set(log_after) == set(log_before), "a repeated event has another id, or caused another"
-    assert log_after.total() > log_before.total()
-    assert await everything(platform) == before
-    await assert_no_event_was_lost(platform)
 
 
 async def everything(platform: Platform) -> Mapping[str, Any]:
     """All rows of the services but those about events."""
     tables = {
-        "library": ("user_library_items", "entitlements", "item_downloads", "item_installations"),
+        "library": (
+            "user_library_items",
+            "entitlements",
+            "item_downloads",
+            "item_installations",
+            "playtime_sessions",
+            "user_achievements",
+            "wishlist_items",
+        ),
         "download": ("download_sessions", "download_items", "installations", "product_versions"),
     }
     return {
