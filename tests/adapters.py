@@ -24,6 +24,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
     "test_s3_store.py": ("s3",),
     "test_live_values.py": ("memory", "valkey", "redis"),
     "test_live_streams.py": ("memory", "valkey", "redis"),
+    "test_library_machine.py": ("memory", "embedded", "postgres 15"),
 }
 ADDRESSES: Mapping[str, str] = {
     "kafka": "KAFKA_BROKERS",
