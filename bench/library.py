@@ -99,7 +99,7 @@ async def compare_pages(small: Side, large: Side, http: aiohttp.ClientSession, p
         await library_load.check_page(each, http)
         print(f"first pages of {each.rows:,} items, to begin with")
         warm = await library_load.steady(each, rate, plan.seconds, library_load.pages(each, http))
-        rate = min(rate, warm.offered)
+        rate = min(rate, warm.times.offered_per_second)
     for number in range(plan.rounds):
         # Who goes first changes, so that a drift of the machine favours nobody.
         for each in (small, large) if number % 2 else (large, small):
@@ -109,8 +109,8 @@ async def compare_pages(small: Side, large: Side, http: aiohttp.ClientSession, p
     of_both = [turn for pair in pairs for turn in pair]
     return {
         "pages_wanted": plan.pages_rate,
-        "pages_offered": min(turn.offered for turn in of_both),
-        "pages_achieved": round(median(turn.achieved for turn in of_both), 1),
+        "pages_offered": min(turn.times.offered_per_second for turn in of_both),
+        "pages_achieved": round(median(turn.times.achieved_per_second for turn in of_both), 1),
         "pages_small_p50_ms": median(one.times.at(0.5) for one, _ in pairs),
         "pages_small_p95_ms": median(one.times.at(0.95) for one, _ in pairs),
         "pages_large_p50_ms": median(other.times.at(0.5) for _, other in pairs),

@@ -60,9 +60,8 @@ async def steady(side: Side, rate: float, seconds: float, request: Callable[[], 
             raise DemoFailed(f"{times.failed} requests of a load failed: {times.first_failure}")
         spent = {name: (after[name] - before[name]) / len(times.seconds) * 1e6 for name in after}
         measured = Measured(times, spent)
-        print(
-            f"    offered {rate:.0f}/s, achieved {times.achieved_per_second:.0f}/s, p50 {times.at(0.5)} ms, p99 {times.at(0.99)} ms"
-        )
+        achieved = f"achieved {times.achieved_per_second:.0f}/s"
+        print(f"    offered {rate:.0f}/s, {achieved}, p50 {times.at(0.5)} ms, p99 {times.at(0.99)} ms")
         if times.is_held:
             break
         rate /= 2

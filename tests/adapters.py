@@ -25,6 +25,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
     "test_live_values.py": ("memory", "valkey", "redis"),
     "test_live_streams.py": ("memory", "valkey", "redis"),
     "test_library_access_port.py": ("memory", "valkey", "redis"),
+    "test_library_machine.py": ("memory", "embedded", "postgres 15"),
 }
 ADDRESSES: Mapping[str, str] = {
     "kafka": "KAFKA_BROKERS",

@@ -53,6 +53,7 @@ async def start_session(
     session = PlaytimeSession(
         PlaytimeSessionId(uuid4()), user_id, product_id, now, now, platform=platform, device_id=device_id
     )
+    replaced = []
     async with begin() as tx:
         await tx.lock_user(user_id)
         if foundation(await tx.entitlements.of_product(user_id, product_id)) is None:
@@ -61,10 +62,13 @@ async def start_session(
             if device_id is not None and live.device_id == device_id:
                 heard = live.with_pulse(await pulses.find(user_id, live.id))
                 await _save_ended(tx, heard.cut_off(SessionStatus.TERMINATED))
+                replaced.append((user_id, live.id))
         if not await tx.playtime.has_begun(user_id, product_id):
             await tx.playtime.count_player(product_id)
         await tx.playtime.add(session)
         await tx.commit()
+    if replaced:
+        await pulses.forget(replaced)  # so that their next heartbeat is refused
     await pulses.save(session.pulse)
     return session
 

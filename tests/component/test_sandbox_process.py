@@ -206,6 +206,16 @@ def test_tokens_are_printed_for_users_and_programs(samovar: Callable[..., Result
     assert (claims["sub"], claims["aud"]) == ("service:gateway", "library-service")
 
 
+def test_a_product_is_given_achievements_whose_ids_stay(samovar: Callable[..., Result], tree: Path) -> None:
+    samovar("publish", str(tree), "--product", "prizes", "--version", "1.0")
+    words = ("sandbox", "achievements", "prizes", "First", "Long=10", "--hidden", "Secret")
+    told = samovar(*words).stdout
+    assert [line.split("  ")[1] for line in told.splitlines()] == ["First", "Long", "Secret"]
+    assert samovar(*words).stdout == told
+    for wrong in ((), ("=5",), ("Long=0",), ("Long=ten",)):
+        assert "NAME" in samovar("sandbox", "achievements", "prizes", *wrong, exit_code=2).stderr.upper()
+
+
 def test_without_a_platform_the_command_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tree: Path
 ) -> None:

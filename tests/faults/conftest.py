@@ -47,7 +47,9 @@ def all_origins() -> Iterator[Origins]:
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory, all_origins: Origins) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("platform") / "home"
-    running = start_platform(home, "--raw-logs", "--set", f"download.CDN_PROVIDERS={all_origins.providers()}")
+    cdns = f"download.CDN_PROVIDERS={all_origins.providers()}"
+    often = "library.PLAYTIME_HEARTBEAT_INTERVAL_SECONDS=1"
+    running = start_platform(home, "--raw-logs", "--set", cdns, "--set", often)
     all_origins.upstream = running.private["sandbox_http_url"]
     yield running
     left = stop_platform(running)

@@ -198,6 +198,8 @@ async def test_a_new_session_on_the_same_device_cuts_the_old_one_off(player: Pla
     ended = await player.kept(old)
     assert (ended.status, ended.end_time) == (SessionStatus.TERMINATED, after(60))
     assert (await player.kept(elsewhere)).is_live
+    with pytest.raises(SessionOver):
+        await player.beat(old, 90, 2)
 
 
 async def test_heartbeats_are_written_down_together_and_not_before(player: Player):

@@ -1,0 +1,47 @@
+"""A game that is played goes on while the gateway and the Library Service are killed under it."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from tests.e2e.clients import Shop, until
+from tests.e2e.running import Platform
+from tests.faults.conftest import User
+from tests.faults.programs import BACK_SECONDS, signal_program, started_again
+from tests.faults.truth import rows
+
+HEARD = "SELECT last_heartbeat_at FROM playtime_sessions WHERE user_id = $1 AND last_heartbeat_at > start_time"
+KEPT = "SELECT status, duration_seconds FROM playtime_sessions WHERE user_id = $1"
+TOTAL = "SELECT total_playtime_seconds FROM user_library_items WHERE user_id = $1"
+
+
+async def test_a_game_outlives_its_platform_and_all_of_its_time_counts(
+    platform: Platform, user: User, shop: Shop
+) -> None:
+    product_id = await shop.new_product()
+    await shop.buy(user.id, product_id)
+    await user.api.owns(product_id)
+    game = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("samovar")), "play", product_id, "--json"),
+        env=user.samovar.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await until(lambda: rows(platform, "library", KEPT, user.id), "the game does not start", BACK_SECONDS)
+    for program in ("gateway", "library"):
+        await started_again(platform, program, signal_program(platform, program))
+    # Who is heard after all that is heard by the new programs: the old ones have written nothing down since the start.
+    await until(lambda: rows(platform, "library", HEARD, user.id), "no heartbeat came through again", BACK_SECONDS)
+    game.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(game.communicate(), BACK_SECONDS)
+
+    assert game.returncode == 0, err
+    played = json.loads(out)
+    assert (played["status"], played["sessions"]) == ("completed", 1)
+    assert played["heartbeats"] > 0
+    assert b"the game goes on" in err
+    (kept,), (item,) = await rows(platform, "library", KEPT, user.id), await rows(platform, "library", TOTAL, user.id)
+    assert (kept["status"], kept["duration_seconds"]) == ("completed", played["seconds"])
+    assert item["total_playtime_seconds"] == played["total_seconds"] == played["seconds"]
