@@ -195,6 +195,8 @@ def main() -> int:
             )
             return 2
         found = uvloop.run(measure(plan, work))
+    except KeyboardInterrupt:
+        return 130
     except (DemoFailed, EmbeddedServerError, ToolMissing, TimeoutError, BaseExceptionGroup) as error:
         logs = {log.stem: log.read_text(errors="replace")[-500:] for log in work.glob("*.log")}
         print(f"bench: {error!r}; {logs}", file=sys.stderr)
