@@ -97,6 +97,8 @@ async def compare_pages(small: Side, large: Side, http: aiohttp.ClientSession, p
     rate = plan.pages_rate
     for each in (small, large):
         await library_load.check_page(each, http)
+        if plan.is_quick:
+            continue
         print(f"first pages of {each.rows:,} items, to begin with")
         warm = await library_load.steady(each, rate, plan.seconds, library_load.pages(each, http))
         rate = min(rate, warm.times.offered_per_second)
@@ -193,6 +195,8 @@ def main() -> int:
             )
             return 2
         found = uvloop.run(measure(plan, work))
+    except KeyboardInterrupt:
+        return 130
     except (DemoFailed, EmbeddedServerError, ToolMissing, TimeoutError, BaseExceptionGroup) as error:
         logs = {log.stem: log.read_text(errors="replace")[-500:] for log in work.glob("*.log")}
         print(f"bench: {error!r}; {logs}", file=sys.stderr)

@@ -37,7 +37,8 @@ CATALOG_BATCH_LIMIT = 500
 
 ACCESS_KEPT_SECONDS = 30.0
 """How long an answer about access is remembered. Also how long one can be wrong at the worst: when who changed the right could not
-reach what others can. Half of what the contract lets a caller keep it (section 3).
+reach what others can, or the memory crashed and came back without its last second. Half of what the contract lets a caller keep
+it (section 3).
 """
 
 ACCESS_CHANGE_SECONDS = 60.0
