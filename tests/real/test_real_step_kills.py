@@ -15,7 +15,7 @@ from tests.faults.steps import NAME, STEPS
 from tests.faults.test_step_kills import dies_and_comes_back
 from tests.real.servers import Servers
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real_faults, pytest.mark.timeout(300)]
 
 PAYMENT_TOPIC = "com.platform.payment.events.v1"
 
