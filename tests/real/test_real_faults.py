@@ -29,7 +29,7 @@ from tests.e2e.trees import digests, make_tree
 from tests.real.load import Load, Town
 from tests.real.servers import servers_of_our_own
 
-pytestmark = [pytest.mark.real_faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real_faults, pytest.mark.timeout(1200)]
 
 USERS = 6
 AWAY_SECONDS = 30.0
