@@ -113,6 +113,7 @@ async def _check(
     assert set(selected.groups()) == {str(sum(1 for _ in operations(document)))}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 async def test_every_operation_does_what_its_document_says(
     platform: Platform, samovar: CommandLine, http: aiohttp.ClientSession, tmp_path: Path

@@ -47,7 +47,9 @@ async def test_an_install_does_not_mind_a_clock_that_is_an_hour_off(
     await assert_installed_once(platform, user.id, game.product_id)
 
 
-@pytest.mark.parametrize("folder", [pytest.param("kept", marks=pytest.mark.soak), "lost"])
+@pytest.mark.parametrize(
+    "folder", [pytest.param("kept", marks=pytest.mark.soak), pytest.param("lost", marks=pytest.mark.long)]
+)
 async def test_an_install_goes_on_after_the_clock_was_put_back_an_hour(
     folder: str, platform: Platform, game: Game, shop: Shop, user: User, town: Town, tmp_path: Path
 ) -> None:

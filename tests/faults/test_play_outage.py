@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.clients import Shop, until
 from tests.e2e.running import Platform
 from tests.faults.conftest import User
@@ -17,6 +19,7 @@ KEPT = "SELECT status, duration_seconds FROM playtime_sessions WHERE user_id = $
 TOTAL = "SELECT total_playtime_seconds FROM user_library_items WHERE user_id = $1"
 
 
+@pytest.mark.long
 async def test_a_game_outlives_its_platform_and_all_of_its_time_counts(
     platform: Platform, user: User, shop: Shop
 ) -> None:

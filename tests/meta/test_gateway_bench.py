@@ -11,6 +11,7 @@ from codegen.generate import ROOT
 FIGURES = {"ratio_naive", "cpu_ratio_naive"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_quick_bench_compares_the_gateways():
     done = subprocess.run(

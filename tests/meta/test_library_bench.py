@@ -15,6 +15,7 @@ RUN_SECONDS = 280
 SHARES = {"heartbeats": (50, 99), "rest_heartbeats": (50, 99), "unlock": (50, 99), "access": (50, 95, 99)}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(RUN_SECONDS + 20)
 def test_a_quick_bench_measures_all_that_it_promises(tmp_path: Path):
     done = subprocess.run(

@@ -87,9 +87,11 @@ async def favour(rig: Rig, user_id: UUID, item_id: str, **changes: Any) -> None:
 
 
 async def bought(rig: Rig, user_id: UUID) -> items.LibraryItem:
-    """A product of the user's."""
+    """A product of the user's, of which the stream was told already."""
     await rig.buy(user_id, uuid4())
-    return (await own_items(rig, user_id))[0]
+    [item] = await own_items(rig, user_id)
+    await until(lambda: caught_up(rig))
+    return item
 
 
 async def waiting(rig: Rig) -> int:
