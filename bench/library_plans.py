@@ -131,8 +131,9 @@ def _caught() -> Iterator[list[tuple[str, Any]]]:
     caught: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        is_plain_insert = statement.lstrip().startswith("INSERT") and "ON CONFLICT" not in statement  # reads nothing
-        if not is_plain_insert and "advisory" not in statement:
+        # A plain INSERT reads nothing; NOTIFY comes from the database's own task.
+        is_plain_insert = statement.lstrip().startswith("INSERT") and "ON CONFLICT" not in statement
+        if not is_plain_insert and "advisory" not in statement and not statement.startswith("NOTIFY"):
             caught.append((statement, parameters))
 
     event.listen(Engine, "before_cursor_execute", note)

@@ -66,6 +66,18 @@ async def new_user(platform: Platform, http: aiohttp.ClientSession) -> tuple[Api
 
 @pytest.fixture
 async def users(two: Platform, http: aiohttp.ClientSession) -> list[tuple[Api, Api]]:
+    """On a platform that has come back from what the test before did to it."""
+
+    async def serves() -> bool:
+        try:
+            for url in two.ready["gateway_urls"]:
+                async with http.get(f"{url}/readyz") as answer:
+                    answer.raise_for_status()
+        except aiohttp.ClientError:
+            return False
+        return await is_whole(two)
+
+    await until(serves, "a killed instance did not come back", BACK_SECONDS)
     return [await new_user(two, http) for _ in range(USERS)]
 
 
