@@ -30,6 +30,7 @@ def up(home: Path, *options: str) -> tuple[int, str]:
     return result.returncode, result.stderr.strip()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["library", "gateway", "valkey", "postgres"])
 async def test_what_is_killed_is_started_again_and_serves(platform: Platform, anna: Api, name: str) -> None:
     def program() -> psutil.Process | None:

@@ -176,6 +176,7 @@ async def test_a_verification_is_refused_in_words(bought: Bought, boris: Api) ->
     assert (full.status, full.codes) == (507, ["INSUFFICIENT_CLIENT_DISK_SPACE"])
 
 
+@pytest.mark.long
 async def test_the_command_line_verifies_repairs_and_goes_back(
     platform: Platform, samovar: CommandLine, bought: Bought, tmp_path: Path
 ) -> None:

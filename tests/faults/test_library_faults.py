@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from catalog.v1 import product_pb2
 from redis.asyncio import Redis
 
@@ -92,6 +93,7 @@ def told_notes(client: Follower) -> list[str]:
     return [change["notes"] for change in changes if "notes" in change]
 
 
+@pytest.mark.long
 async def test_a_library_in_use_survives_kills_and_the_loss_of_all_hot_state(
     platform: Platform, shop: Shop, user: User
 ) -> None:
