@@ -19,6 +19,13 @@ KEPT = "SELECT status, duration_seconds FROM playtime_sessions WHERE user_id = $
 TOTAL = "SELECT total_playtime_seconds FROM user_library_items WHERE user_id = $1"
 
 
+async def listen(game: asyncio.subprocess.Process, told: bytearray) -> None:
+    """What the game tells its player, as it comes."""
+    assert game.stderr is not None
+    while part := await game.stderr.read(1024):
+        told.extend(part)
+
+
 @pytest.mark.long
 async def test_a_game_outlives_its_platform_and_all_of_its_time_counts(
     platform: Platform, user: User, shop: Shop
@@ -33,14 +40,23 @@ async def test_a_game_outlives_its_platform_and_all_of_its_time_counts(
         stderr=asyncio.subprocess.PIPE,
     )
     await until(lambda: rows(platform, "library", KEPT, user.id), "the game does not start", BACK_SECONDS)
-    for program in ("gateway", "library"):
-        await started_again(platform, program, signal_program(platform, program))
+    await started_again(platform, "library", signal_program(platform, "library"))
+    told = bytearray()
+    listening = asyncio.create_task(listen(game, told))
+
+    async def outage_is_noticed() -> bool:
+        # One that ends between two heartbeats is none to the game.
+        await started_again(platform, "gateway", signal_program(platform, "gateway"))
+        return b"the game goes on" in told
+
+    await until(outage_is_noticed, "the game has noticed no outage", BACK_SECONDS)
     # Who is heard after all that is heard by the new programs: the old ones have written nothing down since the start.
     await until(lambda: rows(platform, "library", HEARD, user.id), "no heartbeat came through again", BACK_SECONDS)
     game.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(game.communicate(), BACK_SECONDS)
-
-    assert game.returncode == 0, err
+    assert game.stdout is not None
+    out = await asyncio.wait_for(game.stdout.read(), BACK_SECONDS)
+    await listening
+    assert await game.wait() == 0, told
     played = json.loads(out)
     assert (played["status"], played["sessions"]) == ("completed", 1)
     assert played["heartbeats"] > 0
