@@ -26,7 +26,7 @@ from chassis.logs import JsonFormatter
 from chassis.readiness import Readiness
 from chassis.rpc_server import serve
 from chassis.service_tokens import ServiceTokenSource
-from chassis.tokens import open_key_set, service_tokens, user_tokens
+from chassis.tokens import KeySet, open_key_set, service_tokens, user_tokens
 from gateway.app import AppParts, make_app, utc_now
 from gateway.backends import open_backends
 from gateway.documentation import read_documentation
@@ -276,6 +276,27 @@ def captured_logs() -> Any:
         root.setLevel(level)
 
 
+async def _start_service(
+    stack: AsyncExitStack, keys: KeySet, service: str, register: Callable[[grpc.aio.Server], None], port: int = 0
+) -> tuple[int, AsyncExitStack]:
+    """A service by its full name, until the stack ends; returns its port, and what ends it sooner."""
+    name = f"{service.partition('.')[0]}-service"
+    own = await stack.enter_async_context(AsyncExitStack())
+    server = await own.enter_async_context(
+        serve(
+            name=name,
+            bind=f"127.0.0.1:{port}",
+            register=register,
+            services=(service,),
+            verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE),
+            service_verifier=service_tokens(keys, issuer=ISSUER, service=name),
+            readiness=Readiness(),
+            drain_seconds=0.1,
+        )
+    )
+    return server.port, own
+
+
 @asynccontextmanager
 async def gateway_rig(
     *,
@@ -292,41 +313,17 @@ async def gateway_rig(
         auth = await stack.enter_async_context(auth_server())
         http = await stack.enter_async_context(aiohttp.ClientSession())
         keys = await stack.enter_async_context(open_key_set(auth.jwks_url))
-        verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
-
-        async def start(name: str, service: str, register: Any, port: int = 0) -> tuple[int, AsyncExitStack]:
-            own = await stack.enter_async_context(AsyncExitStack())
-            server = await own.enter_async_context(
-                serve(
-                    name=f"{name}-service",
-                    bind=f"127.0.0.1:{port}",
-                    register=register,
-                    services=(service,),
-                    verifier=verifier,
-                    service_verifier=service_tokens(keys, issuer=ISSUER, service=f"{name}-service"),
-                    readiness=Readiness(),
-                    drain_seconds=0.1,
-                )
-            )
-            return server.port, own
-
-        async def start_library(port: int = 0) -> tuple[int, AsyncExitStack]:
-            register = partial(items_pb2_grpc.add_LibraryServiceServicer_to_server, library)
-            return await start("library", "library.v1.LibraryService", register, port)
-
+        add_library = partial(items_pb2_grpc.add_LibraryServiceServicer_to_server, library)
+        add_download = partial(downloads_pb2_grpc.add_DownloadServiceServicer_to_server, download)
+        start_library = partial(_start_service, stack, keys, "library.v1.LibraryService", add_library)
         library_port, library_stack = await start_library()
-        download_port, _ = await start(
-            "download",
-            "download.v1.DownloadService",
-            lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(download, server),
-        )
+        download_port, _ = await _start_service(stack, keys, "download.v1.DownloadService", add_download)
+        tokens = ServiceTokenSource(auth.token_url, client_id="gateway", client_secret="gateway-secret", session=http)
         backends = await stack.enter_async_context(
             open_backends(
                 {"library": f"127.0.0.1:{library_port}", "download": f"127.0.0.1:{download_port}"},
                 [route.rpc for route in ROUTES] + [stream.rpc for stream in STREAMS],
-                service_tokens=ServiceTokenSource(
-                    auth.token_url, client_id="gateway", client_secret="gateway-secret", session=http
-                ),
+                service_tokens=tokens,
                 deadline_seconds=deadline_seconds,
                 start_deadline_seconds=start_deadline_seconds,
             )
@@ -339,7 +336,7 @@ async def gateway_rig(
                 routes=ROUTES,
                 streams=STREAMS,
                 backends=backends,
-                verifier=verifier,
+                verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE),
                 probes=probes,
                 documentation=await asyncio.to_thread(read_documentation, "rest"),
                 cors_origins=(ORIGIN,),

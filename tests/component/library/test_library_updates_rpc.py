@@ -116,6 +116,41 @@ async def caught_up(rig: Rig) -> bool:
     return unpublished == 0 and await waiting(rig) == 0
 
 
+async def wish_and_rank(rig: Rig, user_id: UUID, product_id: UUID) -> None:
+    """Two changes of the wishlist."""
+    wish = await rig.wishes.AddWishlistItem(
+        wishlist_pb2.AddWishlistItemRequest(product_id=str(product_id)), metadata=user(user_id)
+    )
+    await rig.wishes.UpdateWishlistItem(
+        wishlist_pb2.UpdateWishlistItemRequest(
+            wishlist_item_id=wish.item.id,
+            item=wishlist_pb2.WishlistItemChanges(priority=3),
+            update_mask=FieldMask(paths=["priority"]),
+        ),
+        metadata=user(user_id),
+    )
+
+
+async def play_and_unlock(rig: Rig, user_id: UUID, product_id: UUID, achievement_id: str) -> str:
+    """An achievement, then the end of the session, whose id this returns."""
+    session = await rig.playtime.StartPlaytimeSession(
+        playtime_pb2.StartPlaytimeSessionRequest(product_id=str(product_id)), metadata=user(user_id)
+    )
+    await rig.achievements.UpdateAchievementProgress(
+        achievements_pb2.UpdateAchievementProgressRequest(
+            product_id=str(product_id),
+            achievement_meta_id=achievement_id,
+            progress=achievements_pb2.AchievementProgress(increment=1),
+        ),
+        metadata=user(user_id),
+    )
+    await rig.playtime.EndPlaytimeSession(
+        playtime_pb2.EndPlaytimeSessionRequest(session_id=session.session.id), metadata=user(user_id)
+    )
+    session_id: str = session.session.id
+    return session_id
+
+
 async def test_everything_that_happens_is_told_in_its_order(rig: Rig):
     user_id, product_id = uuid4(), uuid4()
     me = user(user_id)
@@ -125,17 +160,7 @@ async def test_everything_that_happens_is_told_in_its_order(rig: Rig):
     rig.catalog.titles[product_id] = ("Игра", "Game")
     rig.catalog.achievements[product_id] = [achievement]
     async with watching(rig.updates, user_id, language="en") as told:
-        wish = await rig.wishes.AddWishlistItem(
-            wishlist_pb2.AddWishlistItemRequest(product_id=str(product_id)), metadata=me
-        )
-        await rig.wishes.UpdateWishlistItem(
-            wishlist_pb2.UpdateWishlistItemRequest(
-                wishlist_item_id=wish.item.id,
-                item=wishlist_pb2.WishlistItemChanges(priority=3),
-                update_mask=FieldMask(paths=["priority"]),
-            ),
-            metadata=me,
-        )
+        await wish_and_rank(rig, user_id, product_id)
         order_id = await rig.buy(user_id, product_id)
         [item] = await own_items(rig, user_id)
         made = await rig.categories.CreateCategory(categories_pb2.CreateCategoryRequest(name="Любимые"), metadata=me)
@@ -147,20 +172,7 @@ async def test_everything_that_happens_is_told_in_its_order(rig: Rig):
             ),
             metadata=me,
         )
-        session = await rig.playtime.StartPlaytimeSession(
-            playtime_pb2.StartPlaytimeSessionRequest(product_id=str(product_id)), metadata=me
-        )
-        await rig.achievements.UpdateAchievementProgress(
-            achievements_pb2.UpdateAchievementProgressRequest(
-                product_id=str(product_id),
-                achievement_meta_id=achievement.achievement_meta_id,
-                progress=achievements_pb2.AchievementProgress(increment=1),
-            ),
-            metadata=me,
-        )
-        await rig.playtime.EndPlaytimeSession(
-            playtime_pb2.EndPlaytimeSessionRequest(session_id=session.session.id), metadata=me
-        )
+        session_id = await play_and_unlock(rig, user_id, product_id, achievement.achievement_meta_id)
         await rig.categories.DeleteCategory(
             categories_pb2.DeleteCategoryRequest(category_id=made.category.id), metadata=me
         )
@@ -187,7 +199,7 @@ async def test_everything_that_happens_is_told_in_its_order(rig: Rig):
     assert seen[5].item_updated.library_item_id == item.id
     unlocked = seen[7].achievement_unlocked
     assert (unlocked.achievement_id, unlocked.achievement_name) == (achievement.achievement_meta_id, "Master")
-    assert seen[8].playtime_updated.session_id == session.session.id
+    assert seen[8].playtime_updated.session_id == session_id
     assert seen[10].item_removed.product_id == str(product_id)
     assert all(event.HasField("occurred_at") for event in seen)
     assert len({event.event_id for event in seen}) == len(seen)

@@ -12,8 +12,7 @@ from adapters import settings_of
 
 from chassis.redis_state import open_redis
 from library_svc.application import entitlements
-from library_svc.application.access import GameAccess
-from library_svc.application.ports import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, KnownAccess, Recalled
+from library_svc.application.access import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, GameAccess, KnownAccess, Recalled
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.items import RemovalReason
@@ -151,6 +150,7 @@ async def test_what_was_lost_in_the_middle_of_a_change_is_forgotten_at_its_end(m
 
 async def test_no_products_are_no_error(memory: Memory):
     await memory.one.resume(USER, [], await memory.one.suspend(USER, []))
+    assert (await memory.one.find(USER, GAME)).ticket is not None
 
 
 async def test_an_answer_vanishes_within_the_bound_and_so_does_a_change_that_never_ended(
