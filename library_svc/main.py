@@ -35,11 +35,11 @@ from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.settings import load_settings
 from chassis.tls import read_tls
-from library_svc.application.access import GameAccess
+from library_svc.application.access import GameAccess, KnownAccess
 from library_svc.application.achievements import DefinitionFiller, keep_counted
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.playtime import Heartbeats
-from library_svc.application.ports import AchievementTallies, KnownAccess
+from library_svc.application.ports import AchievementTallies
 from library_svc.application.sales import keep_telling
 from library_svc.application.updates import UpdateFeed
 from library_svc.infrastructure.catalog import GrpcCatalog

@@ -1,5 +1,5 @@
 """Whether a user may use a product: out of what all instances remember, or out of the database. Called by LibraryQueryService, and
-by all who change entitlements.
+by all who change entitlements. KnownAccess is the port of what is remembered.
 
 An answer that is remembered never outlives a change: who changes a right says so before the transaction begins, and from then on
 nothing is remembered of it until the transaction is over. What is remembered can be lost, and be away; the database decides then.
@@ -7,10 +7,57 @@ nothing is remembered of it until the transaction is over. What is remembered ca
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from library_svc.application.ports import KnownAccess, LibraryReader
+from library_svc.application.ports import LibraryReader
 from library_svc.domain.ids import ProductId, UserId
+
+ACCESS_KEPT_SECONDS = 30.0
+"""How long an answer about access is remembered. Also how long one can be wrong at the worst: when who changed the right could not
+reach what others can, or the memory crashed and came back without its last second. Half of what the contract lets a caller keep
+it (section 3).
+"""
+
+ACCESS_CHANGE_SECONDS = 60.0
+"""How long nothing is remembered of a right whose change began and was not heard to end; longer than a transaction may take."""
+
+ACCESS_READ_SECONDS = 10.0
+"""How long who was told to remember the database's answer has for reading it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What is remembered of a user's right to a product.
+
+    Attributes:
+        is_answer: `since` is known: since when they may use it; None: they may not.
+        ticket: with what the database's answer may be remembered; None: it must not be.
+    """
+
+    is_answer: bool = False
+    since: datetime | None = None
+    ticket: str | None = None
+
+
+class KnownAccess(Protocol):
+    """What the instances remember together of users' rights. It can be lost, and be away: then it is empty, and nothing fails."""
+
+    async def find(self, user_id: UserId, product_id: ProductId) -> Recalled: ...
+
+    async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
+        """For ACCESS_KEPT_SECONDS; nothing happens when the right was changed, or the ticket lost, since the ticket was given."""
+
+    async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:
+        """Forgets these, and gives no ticket for them until `resume`, or for ACCESS_CHANGE_SECONDS.
+
+        Returns:
+            The name of the change, for `resume`.
+        """
+
+    async def resume(self, user_id: UserId, product_ids: Collection[ProductId], change: str) -> None:
+        """Ends the change; others of the same rights may go on."""
 
 
 class GameAccess:

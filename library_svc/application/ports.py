@@ -2,7 +2,7 @@
 (tests/contract/library) runs over all of a port's adapters.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -34,18 +34,6 @@ from library_svc.domain.wishlist import Wish
 
 CATALOG_BATCH_LIMIT = 500
 """Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
-
-ACCESS_KEPT_SECONDS = 30.0
-"""How long an answer about access is remembered. Also how long one can be wrong at the worst: when who changed the right could not
-reach what others can, or the memory crashed and came back without its last second. Half of what the contract lets a caller keep
-it (section 3).
-"""
-
-ACCESS_CHANGE_SECONDS = 60.0
-"""How long nothing is remembered of a right whose change began and was not heard to end; longer than a transaction may take."""
-
-ACCESS_READ_SECONDS = 10.0
-"""How long who was told to remember the database's answer has for reading it."""
 
 
 class Items(Protocol):
@@ -343,39 +331,6 @@ class LibraryReader(Protocol):
 
     async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
         """Since when the user may use the product; None: they may not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """What is remembered of a user's right to a product.
-
-    Attributes:
-        is_answer: `since` is known: since when they may use it; None: they may not.
-        ticket: with what the database's answer may be remembered; None: it must not be.
-    """
-
-    is_answer: bool = False
-    since: datetime | None = None
-    ticket: str | None = None
-
-
-class KnownAccess(Protocol):
-    """What the instances remember together of users' rights. It can be lost, and be away: then it is empty, and nothing fails."""
-
-    async def find(self, user_id: UserId, product_id: ProductId) -> Recalled: ...
-
-    async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
-        """For ACCESS_KEPT_SECONDS; nothing happens when the right was changed, or the ticket lost, since the ticket was given."""
-
-    async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:
-        """Forgets these, and gives no ticket for them until `resume`, or for ACCESS_CHANGE_SECONDS.
-
-        Returns:
-            The name of the change, for `resume`.
-        """
-
-    async def resume(self, user_id: UserId, product_ids: Collection[ProductId], change: str) -> None:
-        """Ends the change; others of the same rights may go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from library_svc.application.ports import (
-    ACCESS_CHANGE_SECONDS,
-    ACCESS_KEPT_SECONDS,
-    ACCESS_READ_SECONDS,
-    Recalled,
-)
+from library_svc.application.access import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, Recalled
 from library_svc.domain.ids import ProductId, UserId
 
 

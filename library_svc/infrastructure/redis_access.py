@@ -18,12 +18,7 @@ from prometheus_client import Counter
 from redis.exceptions import RedisError
 
 from chassis.redis_state import open_redis
-from library_svc.application.ports import (
-    ACCESS_CHANGE_SECONDS,
-    ACCESS_KEPT_SECONDS,
-    ACCESS_READ_SECONDS,
-    Recalled,
-)
+from library_svc.application.access import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, Recalled
 from library_svc.domain.ids import ProductId, UserId
 
 if TYPE_CHECKING:
