@@ -1,5 +1,5 @@
 """Whether a user may use a product: out of what all instances remember, or out of the database. Called by LibraryQueryService, and
-by all who change entitlements. KnownAccess is the port of what is remembered.
+by the use cases that change entitlements. KnownAccess is the port of what is remembered.
 
 An answer that is remembered never outlives a change: who changes a right says so before the transaction begins, and from then on
 nothing is remembered of it until the transaction is over. What is remembered can be lost, and be away; the database decides then.
@@ -61,7 +61,7 @@ class KnownAccess(Protocol):
 
 
 class GameAccess:
-    """Answers, and forgets in time."""
+    """Answers, and remembers what it answered."""
 
     def __init__(self, reader: LibraryReader, known: KnownAccess) -> None:
         self._reader = reader
@@ -77,13 +77,14 @@ class GameAccess:
             await self._known.remember(user_id, product_id, known.ticket, since)
         return since
 
-    @asynccontextmanager
-    async def changing(self, user_id: UserId, product_ids: Collection[ProductId]) -> AsyncIterator[None]:
-        """Around a transaction that changes what the user may use of these products.
 
-        When the block fails it may not be known whether the transaction was committed: then nothing is remembered for a while
-        (ACCESS_CHANGE_SECONDS), instead of until the end of the block.
-        """
-        change = await self._known.suspend(user_id, product_ids)
-        yield
-        await self._known.resume(user_id, product_ids, change)
+@asynccontextmanager
+async def changing(known: KnownAccess, user_id: UserId, product_ids: Collection[ProductId]) -> AsyncIterator[None]:
+    """Around a transaction that changes what the user may use of these products.
+
+    When the block fails it may not be known whether the transaction was committed: then nothing is remembered for a while
+    (ACCESS_CHANGE_SECONDS), instead of until the end of the block.
+    """
+    change = await known.suspend(user_id, product_ids)
+    yield
+    await known.resume(user_id, product_ids, change)

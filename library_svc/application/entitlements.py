@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
+from library_svc.application.access import KnownAccess, changing
 from library_svc.application.items import tell_changed
 from library_svc.application.playtime import cut_off_sessions
 from library_svc.application.ports import Begin, Transaction
@@ -34,6 +35,7 @@ class Settled:
 
 async def grant(
     begin: Begin,
+    known_access: KnownAccess,
     *,
     event_id: str | None,
     user_id: UserId,
@@ -47,7 +49,7 @@ async def grant(
         The source's grant of each product; nothing for an event that was handled before.
     """
     settled = []
-    async with begin() as tx:
+    async with changing(known_access, user_id, product_ids), begin() as tx:
         if event_id is not None and not await tx.is_first(event_id):
             return ()
         await tx.lock_user(user_id)
@@ -68,6 +70,7 @@ async def grant(
 
 async def revoke(
     begin: Begin,
+    known_access: KnownAccess,
     *,
     event_id: str | None,
     user_id: UserId,
@@ -84,7 +87,7 @@ async def revoke(
         The source's grant of each product; nothing for an event that was handled before.
     """
     settled = []
-    async with begin() as tx:
+    async with changing(known_access, user_id, product_ids), begin() as tx:
         if event_id is not None and not await tx.is_first(event_id):
             return ()
         await tx.lock_user(user_id)

@@ -25,7 +25,7 @@ from chassis.consumers import Subscription
 from chassis.errors import DomainError, Kind
 from chassis.events import CloudEvent
 from library_svc.application import entitlements, installations, sales
-from library_svc.application.access import GameAccess
+from library_svc.application.access import KnownAccess
 from library_svc.application.ports import Begin, Products
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Source, SourceKind
@@ -43,10 +43,12 @@ MAX_DISCOUNT_PERCENT: Final = 100
 class Consumers:
     """Hears Payment, Download and Catalog."""
 
-    def __init__(self, begin: Begin, products: Products, access: GameAccess, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, begin: Begin, products: Products, known_access: KnownAccess, *, now: Callable[[], datetime]
+    ) -> None:
         self._begin = begin
         self._products = products
-        self._access = access
+        self._known_access = known_access
         self._now = now
 
     def subscriptions(self) -> Sequence[Subscription]:
@@ -63,33 +65,27 @@ class Consumers:
         )
 
     async def purchase_completed(self, message: PurchaseCompleted | TransactionCompleted, event: CloudEvent) -> None:
-        user_id = UserId(_uuid(message.user_id, "userId"))
-        product_ids = _order_products([item.product_id for item in message.items])
-        source = _order(message.order_id)
-        async with self._access.changing(user_id, product_ids):
-            await entitlements.grant(
-                self._begin,
-                event_id=event.id,
-                user_id=user_id,
-                product_ids=product_ids,
-                source=source,
-                at=_time(message.purchase_timestamp, event),
-            )
+        await entitlements.grant(
+            self._begin,
+            self._known_access,
+            event_id=event.id,
+            user_id=UserId(_uuid(message.user_id, "userId")),
+            product_ids=_order_products([item.product_id for item in message.items]),
+            source=_order(message.order_id),
+            at=_time(message.purchase_timestamp, event),
+        )
 
     async def refund_completed(self, message: RefundCompleted, event: CloudEvent) -> None:
-        user_id = UserId(_uuid(message.user_id, "userId"))
-        product_ids = _order_products([item.product_id for item in message.items])
-        source = _order(message.order_id)
-        async with self._access.changing(user_id, product_ids):
-            await entitlements.revoke(
-                self._begin,
-                event_id=event.id,
-                user_id=user_id,
-                product_ids=product_ids,
-                source=source,
-                reason=RemovalReason.REFUND,
-                at=_time(message.refunded_at, event),
-            )
+        await entitlements.revoke(
+            self._begin,
+            self._known_access,
+            event_id=event.id,
+            user_id=UserId(_uuid(message.user_id, "userId")),
+            product_ids=_order_products([item.product_id for item in message.items]),
+            source=_order(message.order_id),
+            reason=RemovalReason.REFUND,
+            at=_time(message.refunded_at, event),
+        )
 
     async def session_status_changed(self, message: DownloadSessionStatusChanged, event: CloudEvent) -> None:
         if message.new_status not in _STATUS_OF:

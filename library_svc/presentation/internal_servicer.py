@@ -11,7 +11,7 @@ from library.v1.events_pb2 import RemovalReason as RemovalReasonMessage
 from library.v1.internal_pb2_grpc import LibraryInternalServiceServicer
 
 from library_svc.application import entitlements
-from library_svc.application.access import GameAccess
+from library_svc.application.access import KnownAccess
 from library_svc.application.ports import Begin
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId
@@ -26,24 +26,23 @@ _REASON_OF: Final = {RemovalReasonMessage.Value(f"REMOVAL_REASON_{reason.name}")
 
 
 class LibraryInternalServicer(LibraryInternalServiceServicer):
-    def __init__(self, begin: Begin, access: GameAccess, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, begin: Begin, known_access: KnownAccess, *, now: Callable[[], datetime]) -> None:
         self._begin = begin
-        self._access = access
+        self._known_access = known_access
         self._now = now
 
     async def GrantEntitlement(
         self, request: pb.GrantEntitlementRequest, _context: Context
     ) -> pb.GrantEntitlementResponse:
-        user_id, product_ids = UserId(UUID(request.user_id)), [ProductId(UUID(request.product_id))]
-        async with self._access.changing(user_id, product_ids):
-            (settled,) = await entitlements.grant(
-                self._begin,
-                event_id=None,
-                user_id=user_id,
-                product_ids=product_ids,
-                source=Source(_KIND_OF[request.source], request.source_id),
-                at=self._now(),
-            )
+        (settled,) = await entitlements.grant(
+            self._begin,
+            self._known_access,
+            event_id=None,
+            user_id=UserId(UUID(request.user_id)),
+            product_ids=[ProductId(UUID(request.product_id))],
+            source=Source(_KIND_OF[request.source], request.source_id),
+            at=self._now(),
+        )
         return pb.GrantEntitlementResponse(
             is_new=not settled.was_known, is_active=settled.grant.stands, granted_at=settled.grant.granted_at
         )
@@ -51,15 +50,14 @@ class LibraryInternalServicer(LibraryInternalServiceServicer):
     async def RevokeEntitlement(
         self, request: pb.RevokeEntitlementRequest, _context: Context
     ) -> pb.RevokeEntitlementResponse:
-        user_id, product_ids = UserId(UUID(request.user_id)), [ProductId(UUID(request.product_id))]
-        async with self._access.changing(user_id, product_ids):
-            (settled,) = await entitlements.revoke(
-                self._begin,
-                event_id=None,
-                user_id=user_id,
-                product_ids=product_ids,
-                source=Source(_KIND_OF[request.source], request.source_id),
-                reason=_REASON_OF[request.reason],
-                at=self._now(),
-            )
+        (settled,) = await entitlements.revoke(
+            self._begin,
+            self._known_access,
+            event_id=None,
+            user_id=UserId(UUID(request.user_id)),
+            product_ids=[ProductId(UUID(request.product_id))],
+            source=Source(_KIND_OF[request.source], request.source_id),
+            reason=_REASON_OF[request.reason],
+            at=self._now(),
+        )
         return pb.RevokeEntitlementResponse(was_active=settled.stood, revoked_at=settled.grant.revoked_at)

@@ -10,10 +10,8 @@ from chassis.backend_settings import EventSettings
 from chassis.consumers import Consumer
 from chassis.database import open_database
 from chassis.outbox import OutboxRelay
-from library_svc.application.access import GameAccess
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
-from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.presentation.consumers import Consumers
 from tests.faults.death import Bus, Death
 
@@ -35,8 +33,9 @@ async def main(library_dsn: str, step: str) -> None:
     async with open_database(library_dsn) as database, EventSettings().open_event_bus(NAME) as real:
         bus = Bus(real, death)
         library = PostgresLibrary(database, consumer=NAME)
-        access = GameAccess(PostgresReader(database), MemoryKnownAccess())
-        consumers = Consumers(library.begin, PostgresProducts(database), access, now=lambda: datetime.now(UTC))
+        consumers = Consumers(
+            library.begin, PostgresProducts(database), MemoryKnownAccess(), now=lambda: datetime.now(UTC)
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(OutboxRelay(database, bus, f"platform.{NAME}").run())
             group.create_task(Consumer(bus, NAME, consumers.subscriptions()).run())

@@ -23,6 +23,7 @@ from chassis.migrations import upgrade
 from library_svc.application import entitlements
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary
 from sandbox import embedded
 from tests.conftest import postgres_answers, served
@@ -126,7 +127,13 @@ async def test_a_database_without_room_is_unavailable_and_keeps_what_it_acknowle
                 product_id, source = ProductId(uuid.uuid4()), Source(SourceKind.ORDER, str(uuid.uuid4()))
                 now = datetime.now(UTC)
                 await entitlements.grant(
-                    begin, event_id=None, user_id=user_id, product_ids=[product_id], source=source, at=now
+                    begin,
+                    MemoryKnownAccess(),
+                    event_id=None,
+                    user_id=user_id,
+                    product_ids=[product_id],
+                    source=source,
+                    at=now,
                 )
                 return product_id
 

@@ -24,10 +24,8 @@ from chassis.event_bus import EventBus
 from chassis.event_log import PostgresEventLog, open_event_log
 from chassis.events import CloudEvent, new_event
 from chassis.migrations import upgrade
-from library_svc.application.access import GameAccess
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
-from library_svc.infrastructure.postgres_reader import PostgresReader
 from library_svc.presentation.consumers import Consumers
 from tests.e2e.clients import LIBRARY_UPDATES, Shop, until
 from tests.e2e.running import Platform
@@ -143,9 +141,8 @@ async def test_the_library_shows_the_same_however_its_events_come(
 
 
 async def hear(library: Database, log: PostgresEventLog) -> None:
-    access = GameAccess(PostgresReader(library), MemoryKnownAccess())
     begin = PostgresLibrary(library, consumer=GROUP).begin
-    consumers = Consumers(begin, PostgresProducts(library), access, now=lambda: datetime.now(UTC))
+    consumers = Consumers(begin, PostgresProducts(library), MemoryKnownAccess(), now=lambda: datetime.now(UTC))
     bus: EventBus = log
     async with background(Consumer(bus, GROUP, consumers.subscriptions()).run()):
         joined = "SELECT 1 FROM offsets LIMIT 1"

@@ -12,7 +12,14 @@ from adapters import settings_of
 
 from chassis.redis_state import open_redis
 from library_svc.application import entitlements
-from library_svc.application.access import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, GameAccess, KnownAccess, Recalled
+from library_svc.application.access import (
+    ACCESS_CHANGE_SECONDS,
+    ACCESS_KEPT_SECONDS,
+    GameAccess,
+    KnownAccess,
+    Recalled,
+    changing,
+)
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.items import RemovalReason
@@ -65,6 +72,7 @@ class Shop:
 
     def __init__(self, *instances: KnownAccess) -> None:
         self.library = MemoryLibrary(MemoryProducts())
+        self.instances = instances
         self.access = [GameAccess(self, known) for known in instances]
         self.reads = 0
 
@@ -75,27 +83,27 @@ class Shop:
         return since
 
     async def grant(self, source_id: str = "1", *, by: int = 0) -> None:
-        async with self.access[by].changing(USER, [GAME]):
-            await entitlements.grant(
-                self.library.begin,
-                event_id=None,
-                user_id=USER,
-                product_ids=[GAME],
-                source=Source(SourceKind.ORDER, source_id),
-                at=NOON,
-            )
+        await entitlements.grant(
+            self.library.begin,
+            self.instances[by],
+            event_id=None,
+            user_id=USER,
+            product_ids=[GAME],
+            source=Source(SourceKind.ORDER, source_id),
+            at=NOON,
+        )
 
     async def refund(self, source_id: str = "1", *, by: int = 0) -> None:
-        async with self.access[by].changing(USER, [GAME]):
-            await entitlements.revoke(
-                self.library.begin,
-                event_id=None,
-                user_id=USER,
-                product_ids=[GAME],
-                source=Source(SourceKind.ORDER, source_id),
-                reason=RemovalReason.REFUND,
-                at=NOON + timedelta(days=1),
-            )
+        await entitlements.revoke(
+            self.library.begin,
+            self.instances[by],
+            event_id=None,
+            user_id=USER,
+            product_ids=[GAME],
+            source=Source(SourceKind.ORDER, source_id),
+            reason=RemovalReason.REFUND,
+            at=NOON + timedelta(days=1),
+        )
 
     async def since(self, *, by: int = 0) -> datetime | None:
         return await self.access[by].since(USER, GAME)
@@ -249,7 +257,7 @@ async def test_a_change_that_failed_leaves_the_database_to_answer(memory: Memory
     shop = Shop(memory.one, memory.other)
     await shop.grant()
     with pytest.raises(ConnectionError):
-        async with shop.access[0].changing(USER, [GAME]):
+        async with changing(shop.instances[0], USER, [GAME]):
             raise ConnectionError
     reads = shop.reads
     assert [await shop.since(), await shop.since(by=1)] == [NOON, NOON]

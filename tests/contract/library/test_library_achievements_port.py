@@ -31,6 +31,7 @@ from library_svc.domain.ids import AchievementId, PlaytimeSessionId, ProductId, 
 from library_svc.domain.items import RemovalReason
 from library_svc.domain.playtime import PlaytimeSession
 from library_svc.infrastructure.memory import MemoryCatalog
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE_STEP = SetTo(1)
@@ -57,6 +58,7 @@ class Game:
         user_id = UserId(uuid4())
         await grant(
             self.adapters.begin,
+            MemoryKnownAccess(),
             event_id=None,
             user_id=user_id,
             product_ids=[self.product_id],
@@ -182,6 +184,7 @@ async def test_achievements_stay_for_a_return(game: Game):
     await game.advance(player, game.first)
     await revoke(
         game.adapters.begin,
+        MemoryKnownAccess(),
         event_id=None,
         user_id=player,
         product_ids=[game.product_id],

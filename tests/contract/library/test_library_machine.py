@@ -68,6 +68,7 @@ from library_svc.domain.playtime import PlaytimeSession, PlaytimeSessionNotFound
 from library_svc.domain.wishlist import Wish
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.memory import MemoryCatalog, MemoryLibrary, MemoryProducts
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary
 from library_svc.infrastructure.postgres_achievements import (
     PostgresAchievementReader,
@@ -272,8 +273,8 @@ class LibraryMachine(RuleBasedStateMachine):
             "at": self.clock(),
         }
         if what == "grant":
-            return tuple(await grant(self.rig.begin, **about))
-        return tuple(await revoke(self.rig.begin, reason=RemovalReason.REFUND, **about))
+            return tuple(await grant(self.rig.begin, MemoryKnownAccess(), **about))
+        return tuple(await revoke(self.rig.begin, MemoryKnownAccess(), reason=RemovalReason.REFUND, **about))
 
     # Playtime
 

@@ -16,6 +16,7 @@ from library_svc.domain.entitlements import ProductAccessDenied, Source, SourceK
 from library_svc.domain.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.items import RemovalReason
 from library_svc.domain.playtime import PlaytimeSession, PlaytimeSessionNotFound, SessionOver, SessionStatus
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.pulses import LivePulses
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -70,6 +71,7 @@ class Player:
     async def buy(self, product_id: ProductId | None = None, source: Source | None = None) -> None:
         await grant(
             self.adapters.begin,
+            MemoryKnownAccess(),
             event_id=None,
             user_id=self.user_id,
             product_ids=[product_id or self.product_id],
@@ -326,6 +328,7 @@ async def test_playing_ends_with_the_right_to_the_product_and_its_time_is_there_
     await player.heartbeats.flush()
     await revoke(
         player.adapters.begin,
+        MemoryKnownAccess(),
         event_id=None,
         user_id=player.user_id,
         product_ids=[player.product_id],

@@ -18,6 +18,7 @@ from library_svc.domain.game_settings import (
     encoded,
 )
 from library_svc.domain.ids import ProductId, UserId
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 PAYLOAD = {
@@ -105,5 +106,13 @@ async def test_of_twenty_changes_of_one_version_one_succeeds(adapters, user_id):
 async def owned(adapters, user_id: UserId) -> ProductId:
     product_id = ProductId(uuid4())
     source = Source(SourceKind.ORDER, "1")
-    await grant(adapters.begin, event_id=None, user_id=user_id, product_ids=[product_id], source=source, at=NOON)
+    await grant(
+        adapters.begin,
+        MemoryKnownAccess(),
+        event_id=None,
+        user_id=user_id,
+        product_ids=[product_id],
+        source=source,
+        at=NOON,
+    )
     return product_id

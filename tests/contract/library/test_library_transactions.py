@@ -22,6 +22,7 @@ from library_svc.domain.items import (
     ItemChanges,
     RemovalReason,
 )
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -192,7 +193,13 @@ class TestConcurrency:
         async def deliver() -> None:
             source = Source(SourceKind.ORDER, "1")
             await grant(
-                adapters.begin, event_id=event_id, user_id=user_id, product_ids=[product_id], source=source, at=NOON
+                adapters.begin,
+                MemoryKnownAccess(),
+                event_id=event_id,
+                user_id=user_id,
+                product_ids=[product_id],
+                source=source,
+                at=NOON,
             )
 
         await asyncio.gather(*(deliver() for _ in range(20)))
@@ -206,6 +213,7 @@ class TestConcurrency:
         async def order(number: int) -> None:
             await grant(
                 adapters.begin,
+                MemoryKnownAccess(),
                 event_id=str(uuid4()),
                 user_id=user_id,
                 product_ids=[product_id],
@@ -226,6 +234,7 @@ class TestConcurrency:
             source = Source(SourceKind.ORDER, str(number))
             await grant(
                 adapters.begin,
+                MemoryKnownAccess(),
                 event_id=str(uuid4()),
                 user_id=user_id,
                 product_ids=[product_id],
@@ -234,6 +243,7 @@ class TestConcurrency:
             )
             await revoke(
                 adapters.begin,
+                MemoryKnownAccess(),
                 event_id=str(uuid4()),
                 user_id=user_id,
                 product_ids=[product_id],

@@ -15,6 +15,7 @@ from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId, WishId
 from library_svc.domain.wishlist import WISHES_LIMIT, Wish, WishAlreadyExists, WishlistFull, WishlistItemAdded
 from library_svc.infrastructure.memory import MemoryCatalog
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -143,6 +144,7 @@ class TestConcurrency:
             *(
                 grant(
                     adapters.begin,
+                    MemoryKnownAccess(),
                     event_id=str(uuid4()),
                     user_id=user_id,
                     product_ids=[wish.product_id],

@@ -69,8 +69,11 @@ class Bench:
     def __init__(self) -> None:
         self.products = MemoryProducts()
         self.library = MemoryLibrary(self.products)
-        self.access = GameAccess(self.library, MemoryKnownAccess())
-        self.subscriptions = Consumers(self.library.begin, self.products, self.access, now=lambda: NOON).subscriptions()
+        self.known_access = MemoryKnownAccess()
+        self.access = GameAccess(self.library, self.known_access)
+        self.subscriptions = Consumers(
+            self.library.begin, self.products, self.known_access, now=lambda: NOON
+        ).subscriptions()
 
     async def hear(self, message_name: str, data: dict[str, Any], *, event_id: str | None = None) -> None:
         """Hears one event, decoded as the consumer loop does it."""

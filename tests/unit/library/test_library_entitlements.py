@@ -20,6 +20,7 @@ from library_svc.domain.items import (
     RemovalReason,
 )
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER = UserId(uuid4())
@@ -39,6 +40,7 @@ class Shop:
     ) -> None:
         await grant(
             self.library.begin,
+            MemoryKnownAccess(),
             event_id=event_id or str(uuid4()),
             user_id=USER,
             product_ids=products,
@@ -49,6 +51,7 @@ class Shop:
     async def refunds(self, *products: ProductId, source: Source = ORDER, at: datetime = NOON) -> None:
         await revoke(
             self.library.begin,
+            MemoryKnownAccess(),
             event_id=str(uuid4()),
             user_id=USER,
             product_ids=products,
@@ -180,13 +183,20 @@ def test_how_a_product_was_acquired_follows_from_the_source(kind: SourceKind, ac
 class TestAskedForDirectly:
     async def grants(self, shop: Shop, source: Source, at: datetime = NOON) -> Settled:
         (settled,) = await grant(
-            shop.library.begin, event_id=None, user_id=USER, product_ids=[GAME], source=source, at=at
+            shop.library.begin,
+            MemoryKnownAccess(),
+            event_id=None,
+            user_id=USER,
+            product_ids=[GAME],
+            source=source,
+            at=at,
         )
         return settled
 
     async def revokes(self, shop: Shop, source: Source, at: datetime = NOON) -> Settled:
         (settled,) = await revoke(
             shop.library.begin,
+            MemoryKnownAccess(),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],

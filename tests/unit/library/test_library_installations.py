@@ -23,6 +23,7 @@ from library_svc.domain.installations import (
 )
 from library_svc.domain.items import InstallationStatus
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 V1, V2 = VersionId(UUID(int=1)), VersionId(UUID(int=2))
@@ -150,7 +151,13 @@ class TestFollowing:
     async def _buy(self, library: MemoryLibrary) -> None:
         source = Source(SourceKind.ORDER, "1")
         await grant(
-            library.begin, event_id="bought", user_id=self.USER, product_ids=[self.GAME], source=source, at=NOON
+            library.begin,
+            MemoryKnownAccess(),
+            event_id="bought",
+            user_id=self.USER,
+            product_ids=[self.GAME],
+            source=source,
+            at=NOON,
         )
 
     async def test_the_item_shows_it(self):

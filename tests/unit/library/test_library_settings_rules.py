@@ -28,6 +28,7 @@ from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.items import RemovalReason
 from library_svc.infrastructure import rows
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.presentation.game_settings import payload_of, settings_message
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -52,11 +53,20 @@ class Console:
         self.library = MemoryLibrary(MemoryProducts())
 
     async def buys(self) -> None:
-        await grant(self.library.begin, event_id=None, user_id=USER, product_ids=[GAME], source=ORDER, at=NOON)
+        await grant(
+            self.library.begin,
+            MemoryKnownAccess(),
+            event_id=None,
+            user_id=USER,
+            product_ids=[GAME],
+            source=ORDER,
+            at=NOON,
+        )
 
     async def refunds(self) -> None:
         await revoke(
             self.library.begin,
+            MemoryKnownAccess(),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],

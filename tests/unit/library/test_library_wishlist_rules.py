@@ -27,6 +27,7 @@ from library_svc.domain.wishlist import (
 )
 from library_svc.infrastructure import rows
 from library_svc.infrastructure.memory import MemoryCatalog, MemoryLibrary, MemoryProducts
+from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.presentation.wishlist import wish_message
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -121,6 +122,7 @@ async def test_what_the_user_comes_by_leaves_the_wishlist(window: Window, kind: 
     for _ in range(2):
         await grant(
             window.library.begin,
+            MemoryKnownAccess(),
             event_id=None,
             user_id=USER,
             product_ids=[wish.product_id],
