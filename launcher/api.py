@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from launcher.backoff import FIRST_DELAY_SECONDS
 from launcher.failures import ExitCode, LauncherError
 from launcher.resources import (
     CdnReport,
@@ -21,7 +22,7 @@ from launcher.resources import (
     session_of,
     verification_entry_of,
 )
-from launcher.rest import FIRST_DELAY_SECONDS, MAX_TRIES, Rest, document_of, new_key, open_rest, read_answer
+from launcher.rest import MAX_TRIES, Rest, document_of, new_key, open_rest, read_answer
 from launcher.settings import Account
 
 DOWNLOADS = "/api/v1/download-client/downloads"

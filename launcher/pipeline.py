@@ -5,7 +5,6 @@ At any moment at most `parallel` chunks are on their way: that is all that a kil
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from depot.errors import ChunkCorrupt
+from launcher.backoff import FIRST_DELAY_SECONDS, delay_seconds
 from launcher.cdn import SLOW_BYTES, STALL_SECONDS, Cdn, DeliveryError, LinkRefusedError, Providers, WrongLengthError
 from launcher.failures import ExitCode, LauncherError
 from launcher.ledger import Ledger
@@ -27,8 +27,6 @@ from launcher.survey import Found
 from launcher.writer import Writer
 
 MAX_TRIES = 8
-FIRST_DELAY_SECONDS = 0.25
-MAX_DELAY_SECONDS = 8.0
 QUICK_STALL_SECONDS = 1.8
 """A CDN may be silent for so long while another can be asked: clients leave a dead one within 2 s."""
 MAX_LOOKS = 100
@@ -156,7 +154,7 @@ class Pipeline:
             candidate = self._providers.choose(candidates, failed)
             if candidate.provider in failed:
                 # All have failed for this chunk by now: no point in hurrying.
-                await asyncio.sleep(self._delay_seconds(attempt))
+                await asyncio.sleep(delay_seconds(attempt + 1, first_delay_seconds=self._patience.first_delay_seconds))
             # While there is another candidate a silent or trickling one is not waited for.
             is_last_hope = len(failed) >= len(candidates) - 1
             started = time.monotonic()
@@ -205,10 +203,6 @@ class Pipeline:
         self._providers.worked(provider)
         for file in self._ledger.chunk_stored(chunk, provider):
             self._whole.put_nowait(file)
-
-    def _delay_seconds(self, attempt: int) -> float:
-        full: float = min(self._patience.first_delay_seconds * 2**attempt, MAX_DELAY_SECONDS)
-        return full * random.uniform(0.5, 1.0)
 
     async def _deliver(self, chunk: PlannedChunk, stored: bytearray) -> ChunkCorrupt | None:
         delivery = _Delivery(chunk, stored, asyncio.get_running_loop().create_future())

@@ -3,7 +3,6 @@ is harmless and every refusal in words. Used by launcher.api and launcher.librar
 """
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,13 +15,12 @@ from uuid import uuid4
 import aiohttp
 import orjson
 
+from launcher.backoff import FIRST_DELAY_SECONDS, delay_seconds
 from launcher.failures import ExitCode, LauncherError
 from launcher.settings import Account
 
 MEDIA_TYPE = "application/vnd.api+json"
 MAX_TRIES = 6
-FIRST_DELAY_SECONDS = 0.25
-MAX_DELAY_SECONDS = 8.0
 MAX_RETRY_AFTER_SECONDS = 30.0
 OUTAGE_SECONDS = 120.0
 """How long a gateway that has answered before is waited for, where the caller has that much time."""
@@ -133,7 +131,7 @@ class Rest:
         gives_up_at = self._clock() + self._outage_seconds
         for attempt in count(1):
             is_outage = True
-            wait_seconds = self._delay_seconds(attempt)
+            wait_seconds = delay_seconds(attempt, first_delay_seconds=self._first_delay_seconds)
             try:
                 async with self._session.request(
                     method, url, params=query, data=body, headers=headers, allow_redirects=False
@@ -160,11 +158,6 @@ class Rest:
                 raise failure
             await asyncio.sleep(wait_seconds)
         raise AssertionError("unreachable")
-
-    def _delay_seconds(self, attempt: int) -> float:
-        """Doubles with each try; spread by half so that many clients do not come back at once."""
-        full: float = min(self._first_delay_seconds * 2 ** min(attempt - 1, MAX_TRIES), MAX_DELAY_SECONDS)
-        return full * random.uniform(0.5, 1.0)
 
 
 @asynccontextmanager

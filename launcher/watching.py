@@ -3,7 +3,6 @@ by launcher.commands.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from typing import Any
 import aiohttp
 import orjson
 
+from launcher.backoff import FIRST_DELAY_SECONDS, delay_seconds
 from launcher.failures import ExitCode, LauncherError
-from launcher.rest import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, MAX_TRIES
+from launcher.rest import MAX_TRIES
 from launcher.settings import Account
 
 LIBRARY_UPDATES = "/api/v1/ws/library-updates"
@@ -66,8 +66,7 @@ async def follow(
                     text = f"the gateway {account.gateway_url} cannot be reached: {str(error) or type(error).__name__}"
                     raise LauncherError("SERVICE_UNAVAILABLE", text, ExitCode.NETWORK) from None
             failures += 1
-            delay_seconds = min(first_delay_seconds * 2 ** min(failures - 1, MAX_TRIES), MAX_DELAY_SECONDS)
-            await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))
+            await asyncio.sleep(delay_seconds(failures, first_delay_seconds=first_delay_seconds))
 
 
 async def _listen(http: aiohttp.ClientSession, url: str, last_event_id: str) -> AsyncGenerator[Event | None]:
