@@ -138,17 +138,22 @@ async def _until_it_listens(started: asyncio.subprocess.Process, port: int, log:
             return
 
 
-@asynccontextmanager
-async def ground(folder: Path) -> AsyncIterator[Ground]:
-    """The service, the auth server with tokens of USERS users, and Valkey."""
+def token_issuer(*clients: str) -> TokenIssuer:
+    """With a key of its own; programs of these names may have service tokens."""
     key = generate_private_key(public_exponent=65537, key_size=2048)
-    issuer = TokenIssuer(
+    return TokenIssuer(
         lambda: (key,),
         issuer=ISSUER,
         audience=AUDIENCE,
-        client_secrets={"gateway": CLIENT_SECRET},
+        client_secrets=dict.fromkeys(clients, CLIENT_SECRET),
         now=lambda: datetime.now(UTC),
     )
+
+
+@asynccontextmanager
+async def ground(folder: Path) -> AsyncIterator[Ground]:
+    """The service, the auth server with tokens of USERS users, and Valkey."""
+    issuer = token_issuer("gateway")
     users = [uuid5(NAMESPACE_OID, str(number)) for number in range(USERS)]
     tokens = folder / "tokens"
     tokens.write_text("\n".join(issuer.issue_token(user, life=timedelta(hours=6)) for user in users))

@@ -6,15 +6,14 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import psutil
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from bench.gateway_sides import AUDIENCE, CLIENT_SECRET, ISSUER, auth_server, free_port, program
+from bench.gateway_sides import AUDIENCE, CLIENT_SECRET, ISSUER, auth_server, free_port, program, token_issuer
 from bench.library_data import Player, load, players
 from chassis.migrations import ensure_database, upgrade
 from sandbox.auth import TokenIssuer
@@ -77,14 +76,7 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 @asynccontextmanager
 async def ground(folder: Path) -> AsyncIterator[Ground]:
-    key = generate_private_key(public_exponent=65537, key_size=2048)
-    issuer = TokenIssuer(
-        lambda: (key,),
-        issuer=ISSUER,
-        audience=AUDIENCE,
-        client_secrets={"gateway": CLIENT_SECRET, "library-service": CLIENT_SECRET},
-        now=lambda: datetime.now(UTC),
-    )
+    issuer = token_issuer("gateway", "library-service")
     postgres_port, valkey_port = free_port(), free_port()
     cluster = folder / "postgres"
     prepare_postgres(cluster)
