@@ -6,6 +6,7 @@ share Valkey, so they use keys of their own.
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -198,3 +199,8 @@ def _answers_ping(port: int) -> bool:
             return connection.recv(16).startswith(b"+PONG")
     except OSError:
         return False
+
+
+def pytest_collection_finish() -> None:
+    """What the imports of all tests left behind stays: no garbage collection looks at it again, for a tenth of the unit tests' time."""
+    gc.freeze()
