@@ -36,6 +36,7 @@ from depot.chunks import chunk_key, manifest_key
 from sandbox import packing, platform
 from sandbox.demo_scene import CommandLine, DemoFailed, Gateway, digests, until
 from sandbox.embedded import EmbeddedServerError
+from sandbox.free_port import free_port
 from sandbox.platform_config import PlatformError, Ports
 from sandbox.tree import scan
 
@@ -269,7 +270,7 @@ async def many_files_start_seconds(scene: Scene, version: Published) -> Sequence
 
 
 async def measure(options: argparse.Namespace, work: Path, nginx: str | None, aria2c: str | None) -> Mapping[str, Any]:
-    port = origin.free_port()
+    port = free_port()
     providers = json.dumps(
         [{"name": "nginx", "base_url": f"http://127.0.0.1:{port}/cdn", "region": "local", "weight": 1}]
     )

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import os
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +26,7 @@ from library.v1 import categories_pb2, items_pb2
 from bench.gateway_cases import CASES
 from sandbox.auth import TokenIssuer
 from sandbox.embedded import valkey_command
+from sandbox.free_port import free_port
 
 ROOT = Path(__file__).parent.parent
 ISSUER = "https://auth.samovar.local"
@@ -87,12 +87,6 @@ class Ground:
     jwks: str
     valkey: str
     tokens: Path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

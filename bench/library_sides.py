@@ -13,11 +13,12 @@ from uuid import UUID
 import asyncpg
 import psutil
 
-from bench.gateway_sides import AUDIENCE, CLIENT_SECRET, ISSUER, auth_server, free_port, program, token_issuer
+from bench.gateway_sides import AUDIENCE, CLIENT_SECRET, ISSUER, auth_server, program, token_issuer
 from bench.library_data import Player, load, players
 from chassis.migrations import ensure_database, upgrade
 from sandbox.auth import TokenIssuer
 from sandbox.embedded import postgres_command, postgres_dsn, prepare_postgres, valkey_command
+from sandbox.free_port import free_port
 
 POSTGRES_OPTIONS = {
     # Filling an empty table is then not logged; and nothing is cleaned up while it is measured.

@@ -22,7 +22,8 @@ import psutil  # type: ignore[import-untyped]
 import typer
 
 from sandbox.backend_servers import BACKENDS, PORTS, Backend, BackendUnavailable, Site
-from sandbox.platform_config import HOST, PlatformError, bindable, samovar_home, write_private
+from sandbox.free_port import free_port
+from sandbox.platform_config import HOST, PlatformError, samovar_home, usable, write_private
 
 START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 30.0
@@ -292,10 +293,9 @@ def _ports(home: BackendsHome, running: Mapping[str, Started], *, free: bool) ->
     kept = home.ports()
     if running and kept is not None:
         return kept
-    chosen: dict[str, int] = {}
-    for name, port in PORTS.items():
-        chosen[name] = bindable(name, 0 if free else port, taken=set(chosen.values()), hint="take --free-ports")
-    return chosen
+    if free:
+        return {name: free_port() for name in PORTS}
+    return {name: usable(name, port, hint="take --free-ports") for name, port in PORTS.items()}
 
 
 def _tail(site: Site) -> str:

@@ -5,13 +5,15 @@
 import json
 import os
 import secrets
-import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from sandbox.free_port import free_port, is_free
+
 HOST = "127.0.0.1"
+
 SERVICES = ("gateway", "library-service", "download-service", "sandbox")
 COMMAND_LINE_CLIENT = "sandbox-cli"
 PROGRAMS = ("gateway", "library", "download", "sandbox")
@@ -70,14 +72,14 @@ class Ports:
             if name in without:
                 chosen[name] = 0
                 continue
-            port = wanted.get(name) or (0 if free else default)
-            hint = f"choose another with --{name.replace('_', '-')}-port"
-            chosen[name] = bindable(name, port, taken=set(chosen.values()), hint=hint)
+            port = wanted.get(name) or (free_port() if free else default)
+            if port in chosen.values():
+                raise PlatformError(f"port {port} is wanted twice")
+            chosen[name] = usable(name, port, hint=f"choose another with --{name.replace('_', '-')}-port")
         others: dict[str, int] = {}
         for number in range(2, instances + 1):
             for name in SCALED_PROGRAMS:
-                taken = {*chosen.values(), *others.values()}
-                others[f"{name}-{number}"] = bindable(name, 0, taken=taken, hint="")
+                others[f"{name}-{number}"] = free_port()
         return cls(**chosen, others=others)
 
     def all_of(self, program: str) -> Sequence[int]:
@@ -91,24 +93,15 @@ def program_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-def bindable(name: str, port: int, *, taken: set[int], hint: str) -> int:
-    """The port, if a program could listen on it now; any free one for 0.
+def usable(name: str, port: int, *, hint: str) -> int:
+    """The port, if a program could listen on it now.
 
     Raises:
         PlatformError: it is in use; `hint` says what one can do.
     """
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError as error:
-                raise PlatformError(f"port {port} ({name}) is in use: {hint}") from error
-            found: int = probe.getsockname()[1]
-        if found not in taken:
-            return found
-        if port:
-            raise PlatformError(f"port {port} is wanted twice")
+    if not is_free(port):
+        raise PlatformError(f"port {port} ({name}) is in use: {hint}")
+    return port
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ import asyncpg
 import pytest
 
 from sandbox import embedded
+from sandbox.free_port import free_port
 
 pytest_plugins = ["adapters", "order"]
 
@@ -121,12 +122,6 @@ def valkey_server(port: int | None = None, folder: Path | None = None) -> Iterat
             yield f"redis://127.0.0.1:{port}/0"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def server_folder(prefix: str, folder: Path | None = None) -> Iterator[Path]:
     """A temporary folder that a server's account can be given, or the one that is there already."""
@@ -202,5 +197,5 @@ def _answers_ping(port: int) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """What the imports of all tests left behind stays: no garbage collection looks at it again, for a tenth of the unit tests' time."""
+    """What the imports of all tests left stays: no garbage collection looks at it again, for a tenth of the unit tests' time."""
     gc.freeze()

@@ -12,8 +12,8 @@ from chassis.database import Database, open_database, shared_tables
 from chassis.errors import DomainError
 from chassis.events import MAX_EVENT_BYTES, NewEvent
 from chassis.inbox import first_time
+from sandbox.free_port import free_port
 from tests.component.data_rig import count, game_added, insert_order, kill_backends, proxied, record, sample_database
-from tests.conftest import free_port
 
 NewDatabase = Callable[[str], Awaitable[str]]
 

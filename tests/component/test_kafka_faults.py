@@ -22,7 +22,7 @@ from chassis.kafka_bus import KafkaEventBus, open_kafka_bus
 from chassis.kafka_topics import make_topics
 from sandbox import backends
 from sandbox.backend_servers import BACKENDS, PORTS, Site
-from sandbox.platform_config import bindable
+from sandbox.free_port import free_port
 
 pytestmark = [pytest.mark.real_faults, pytest.mark.timeout(300)]
 
@@ -40,9 +40,7 @@ class Broker:
     """A Kafka of the test's own, on free ports."""
 
     def __init__(self, folder: Path) -> None:
-        ports: dict[str, int] = {}
-        for name in PORTS:
-            ports[name] = bindable(name, 0, taken=set(ports.values()), hint="")
+        ports = {name: free_port() for name in PORTS}
         self._backend = BACKENDS[0]
         self._site = Site(folder / "kafka", Path(__file__).parents[2] / ".cache", ports, "", "")
         self.address = f"127.0.0.1:{ports['kafka']}"

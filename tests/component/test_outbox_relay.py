@@ -13,6 +13,7 @@ from chassis.event_log import PostgresEventLog, open_event_log
 from chassis.events import CloudEvent, from_wire
 from chassis.memory_bus import MemoryEventBus
 from chassis.outbox import INBOX_KEPT, OUTBOX_KEPT, OutboxRelay
+from sandbox.free_port import free_port
 from tests.component.data_rig import (
     TOPIC,
     count,
@@ -24,7 +25,7 @@ from tests.component.data_rig import (
     sample_database,
     until,
 )
-from tests.conftest import free_port, postgres_server, server_folder
+from tests.conftest import postgres_server, server_folder
 
 NewDatabase = Callable[[str], Awaitable[str]]
 SOURCE = "platform.sample-service"

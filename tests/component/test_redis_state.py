@@ -13,8 +13,9 @@ from redis.exceptions import AuthenticationError
 from chassis.errors import DomainError
 from chassis.live_state import StreamGap
 from chassis.redis_state import open_redis, open_redis_state
+from sandbox.free_port import free_port
 from tests.component.data_rig import proxied, until
-from tests.conftest import free_port, valkey_server
+from tests.conftest import valkey_server
 
 TURNS_OF_THE_LOOP = 30
 """More than a connection and a command take."""

@@ -1,7 +1,6 @@
 """Errors over a real server and client: what a servicer raises is what the caller reads, and nothing else gets out."""
 
 import asyncio
-import socket
 
 import grpc
 import pytest
@@ -10,6 +9,7 @@ from library.v1 import items_pb2, items_pb2_grpc, query_pb2
 from chassis.error_wire import OMITTED, from_rpc_error
 from chassis.errors import DomainError, FieldViolation, Kind
 from chassis.rpc_client import open_channel
+from sandbox.free_port import free_port
 from tests.component.rpc_rig import ITEM, SERVICE, SERVICES, USER, as_service, as_user, rig
 
 REASONS = {
@@ -151,9 +151,9 @@ async def test_more_violations_than_trailers_hold_are_counted_not_lost_with_the_
     assert len(got.violations) + int(got.details[OMITTED]) == 500
 
 
-async def test_a_service_that_is_away_reads_as_unavailable(unused_port):
+async def test_a_service_that_is_away_reads_as_unavailable():
     async with open_channel(
-        f"127.0.0.1:{unused_port}", audience=SERVICE, service_tokens=None, services=SERVICES
+        f"127.0.0.1:{free_port()}", audience=SERVICE, service_tokens=None, services=SERVICES
     ) as channel:
         stub = items_pb2_grpc.LibraryServiceStub(channel)
         got = await failure_of(stub.GetItem(items_pb2.GetItemRequest(library_item_id=ITEM)))
@@ -198,10 +198,3 @@ async def test_an_unknown_method_is_unimplemented():
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(b"", metadata=as_user())
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

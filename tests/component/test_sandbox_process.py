@@ -21,8 +21,8 @@ from typer.testing import CliRunner, Result
 
 from depot import manifest, signing
 from sandbox import cli, keys
+from sandbox.free_port import free_port
 from sandbox.ids import product_id_of, version_id_of
-from tests.conftest import free_port
 
 NewDatabase = Callable[..., Awaitable[str]]
 

@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -136,12 +135,6 @@ class Reviews:
         status, document, _ = await self.call("POST", REVIEWS, attributes, token=user_token(sub=str(uuid4())))
         assert status == 201, document
         return document["data"]
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import psutil
 
 from sandbox import backends
 from sandbox.backend_servers import BACKENDS, PORTS, Site
-from sandbox.platform_config import bindable
+from sandbox.free_port import free_port
 
 CACHE = Path(__file__).parents[2] / ".cache"
 STOP_SECONDS = 60.0
@@ -23,9 +23,7 @@ class Servers:
     """All four, each in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        ports: dict[str, int] = {}
-        for name in PORTS:
-            ports[name] = bindable(name, 0, taken=set(ports.values()), hint="")
+        ports = {name: free_port() for name in PORTS}
         self._backends = {one.name: one for one in BACKENDS}
         self._sites = {
             name: Site(folder / name, CACHE, ports, "test-access", "test-secret-key") for name in self._backends

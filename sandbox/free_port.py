@@ -1,0 +1,56 @@
+"""Ports for programs that are started a moment later: `--free-ports`, the benches, the tests. Nobody is given one that the system
+may give away meanwhile, nor one that another process asked for just now.
+"""
+
+import fcntl
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import Final
+
+FIRST_PORT: Final = 18_000
+LAST_PORT: Final = 28_999
+"""Below the range from which systems take ports for connections (Linux: 32768 and up), beside the usual ports of the platform."""
+COUNTER_DIGITS: Final = 16
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 on which nobody listens. All processes of a user are given them in turn, so that none is given twice
+    before all others were.
+
+    Raises:
+        OSError: every one of them is in use.
+    """
+    for _ in range(FIRST_PORT, LAST_PORT + 1):
+        port = _next_in_turn()
+        if is_free(port):
+            return port
+    raise OSError(f"no TCP port is free from {FIRST_PORT} to {LAST_PORT}")
+
+
+def is_free(port: int) -> bool:
+    """Whether a program could listen on it now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _next_in_turn() -> int:
+    path = Path(tempfile.gettempdir()) / f"samovar-ports-{os.getuid()}"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        told = os.pread(file, COUNTER_DIGITS, 0)
+        port = int(told) + 1 if told.isdigit() else FIRST_PORT
+        if not FIRST_PORT <= port <= LAST_PORT:
+            port = FIRST_PORT
+        os.ftruncate(file, 0)
+        os.pwrite(file, str(port).encode(), 0)
+        return port
+    finally:
+        os.close(file)
