@@ -7,13 +7,10 @@ needs no env.py: the one in chassis/alembic_env serves all.
 
 import asyncio
 import importlib.resources
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -32,6 +29,8 @@ ENVIRONMENT = Path(__file__).parent / "alembic_env"
 
 AUDIT_MONTHS_AHEAD = 12
 
+Action = Literal["upgrade", "downgrade"]
+
 
 async def upgrade(dsn: str, package: str, revision: str = "head") -> None:
     """Brings the database to the revision. Programs that start at once take turns.
@@ -39,12 +38,12 @@ async def upgrade(dsn: str, package: str, revision: str = "head") -> None:
     Raises:
         OSError, asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: it did not work; every finished migration stays.
     """
-    await _run(dsn, package, lambda config: command.upgrade(config, revision))
+    await _run(dsn, package, "upgrade", revision)
 
 
 async def downgrade(dsn: str, package: str, revision: str = "base") -> None:
     """Takes the database back to the revision."""
-    await _run(dsn, package, lambda config: command.downgrade(config, revision))
+    await _run(dsn, package, "downgrade", revision)
 
 
 async def ensure_database(dsn: str) -> None:
@@ -76,7 +75,7 @@ def _scripts_of(package: str) -> Path:
     return scripts
 
 
-async def _run(dsn: str, package: str, action: Callable[[Config], None]) -> None:
+async def _run(dsn: str, package: str, action: Action, revision: str) -> None:
     scripts = _scripts_of(package)
     settings = {"lock_timeout": LOCK_TIMEOUT, "application_name": f"{package} migrate"}
     engine = create_async_engine(
@@ -92,18 +91,22 @@ async def _run(dsn: str, package: str, action: Callable[[Config], None]) -> None
                 await connection.commit()
                 await asyncio.sleep(LOCK_POLL_SECONDS)
             await connection.commit()
-            await connection.run_sync(_run_scripts, scripts, action)
+            await connection.run_sync(_run_scripts, scripts, action, revision)
     finally:
         await engine.dispose()
 
 
-def _run_scripts(connection: Connection, scripts: Path, action: Callable[[Config], None]) -> None:
+def _run_scripts(connection: Connection, scripts: Path, action: Action, revision: str) -> None:
+    # Imported here: it takes long, and who only serves has this module too.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("path_separator", "newline")
     config.set_main_option("script_location", str(ENVIRONMENT).replace("%", "%%"))
     config.set_main_option("version_locations", str(scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
-    action(config)
+    {"upgrade": command.upgrade, "downgrade": command.downgrade}[action](config, revision)
     connection.commit()
 
 

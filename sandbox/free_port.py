@@ -4,6 +4,7 @@ may give away meanwhile, nor one that another process asked for just now.
 
 import fcntl
 import os
+import random
 import socket
 import tempfile
 from pathlib import Path
@@ -16,8 +17,8 @@ COUNTER_DIGITS: Final = 16
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 on which nobody listens. All processes of a user are given them in turn, so that none is given twice
-    before all others were.
+    """A TCP port on 127.0.0.1 on which nobody listens. A user's processes with one folder for temporary files are given them in
+    turn, so that none is given twice before all others were.
 
     Raises:
         OSError: every one of them is in use.
@@ -46,7 +47,7 @@ def _next_in_turn() -> int:
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         told = os.pread(file, COUNTER_DIGITS, 0)
-        port = int(told) + 1 if told.isdigit() else FIRST_PORT
+        port = int(told) + 1 if told.isdigit() else random.randint(FIRST_PORT, LAST_PORT)
         if not FIRST_PORT <= port <= LAST_PORT:
             port = FIRST_PORT
         os.ftruncate(file, 0)

@@ -18,6 +18,7 @@ from chassis import program
 from chassis.background import background
 from chassis.database import open_database
 from chassis.directory_store import DirectoryStore
+from chassis.migrations import ensure_database, upgrade
 from chassis.object_http import add_object_routes
 from chassis.object_store import ObjectStore
 from chassis.outbox import OutboxRelay
@@ -139,11 +140,9 @@ def main() -> None:
 
 async def migrate(settings: SandboxSettings) -> None:
     """Creates the database if need be and brings it to the newest revision."""
-    from chassis import migrations  # noqa: PLC0415  Alembic takes long to import, and serving does not need it
-
     dsn = settings.postgres_dsn.get_secret_value()
-    await migrations.ensure_database(dsn)
-    await migrations.upgrade(dsn, "sandbox")
+    await ensure_database(dsn)
+    await upgrade(dsn, "sandbox")
 
 
 def _token_issuer(settings: SandboxSettings, now: Callable[[], datetime]) -> TokenIssuer:

@@ -38,7 +38,7 @@ from sandbox.platform_config import (
     program_of,
     write_private,
 )
-from sandbox.supervisor import LogSink, Program, Supervisor
+from sandbox.supervisor import LogSink, Program, Supervisor, Tier
 
 DEMO_TOKEN_LIFE = timedelta(hours=24)
 DEMO_USERS: Mapping[str, str] = {
@@ -137,6 +137,7 @@ async def _start_servers(supervisor: Supervisor, home: Home, ports: Ports) -> No
                 embedded.postgres_command(home.postgres, ports.postgres),
                 f"{HOST}:{ports.postgres}",
                 lambda: _postgres_answers(ports.postgres),
+                Tier.SERVER,
                 stop_signal=signal.SIGINT,  # fast shutdown: open sessions are ended
             ),
             Program(
@@ -144,6 +145,7 @@ async def _start_servers(supervisor: Supervisor, home: Home, ports: Ports) -> No
                 embedded.valkey_command(home.valkey, ports.valkey),
                 f"{HOST}:{ports.valkey}",
                 lambda: _valkey_answers(ports.valkey),
+                Tier.SERVER,
             ),
         ]
     )
@@ -163,14 +165,15 @@ async def _start_programs(
         (name, modules[of], port) for name, port in ports.others.items() if (of := program_of(name)) in modules
     ]
     programs = [
-        Program(name, _python(module, environment[name]), f"{HOST}:{port}", _grpc_answers(port))
+        Program(name, _python(module, environment[name]), f"{HOST}:{port}", _grpc_answers(port), Tier.SERVICE)
         for name, module, port in services
     ]
     gateways = {"gateway": ports.gateway}
     gateways |= {name: port for name, port in ports.others.items() if program_of(name) == "gateway"}
     for name, port in gateways.items():
         url = f"http://{HOST}:{port}"
-        programs.append(Program(name, _python("gateway", environment[name]), url, _http_answers(f"{url}/readyz")))
+        command = _python("gateway", environment[name])
+        programs.append(Program(name, command, url, _http_answers(f"{url}/readyz"), Tier.GATEWAY))
     await supervisor.start(programs)
 
 

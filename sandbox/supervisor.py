@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from sandbox.embedded import Command
 from sandbox.platform_config import PlatformError
@@ -25,6 +26,14 @@ LogSink = Callable[[str, str], None]
 """Takes a program's name and one line of its output."""
 
 
+class Tier(IntEnum):
+    """Who calls whom: a program calls those of lower tiers, so higher ones stop first."""
+
+    SERVER = 0
+    SERVICE = 1
+    GATEWAY = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A program to keep running. `is_ready` returns when the program answers and raises anything until then."""
@@ -33,6 +42,7 @@ class Program:
     command: Command
     address: str
     is_ready: Callable[[], Awaitable[None]]
+    tier: Tier
     stop_signal: signal.Signals = signal.SIGTERM
 
 
@@ -64,7 +74,7 @@ async def spawn(command: Command) -> asyncio.subprocess.Process:
 
 
 class Supervisor:
-    """Starts programs in order, restarts them while it runs, and stops them in reverse order."""
+    """Starts programs in order, restarts them while it runs, and stops them tier by tier."""
 
     def __init__(self, log: LogSink, on_change: Callable[[Mapping[str, int]], None]) -> None:
         self._log = log
@@ -96,12 +106,12 @@ class Supervisor:
                 group.create_task(self._until_ready(self._running[program.name]))
 
     async def stop(self) -> None:
-        """Stops the programs, last started first; what does not end in time is killed."""
+        """Stops the programs, those of a tier side by side, callers before whom they call; what does not end in time is killed."""
         for keeper in self._keepers.values():
             keeper.cancel()
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
-        for supervised in reversed(self.programs):
-            await self._end(supervised)
+        for tier in reversed(Tier):
+            await asyncio.gather(*(self._end(one) for one in self.programs if one.program.tier is tier))
 
     async def _until_ready(self, supervised: Supervised) -> None:
         name = supervised.program.name

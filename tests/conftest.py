@@ -25,7 +25,7 @@ import pytest
 from sandbox import embedded
 from sandbox.free_port import free_port
 
-pytest_plugins = ["adapters", "order"]
+pytest_plugins = ["adapters", "memory_folder", "order"]
 
 NewDatabase = Callable[..., Awaitable[str]]
 
