@@ -18,7 +18,8 @@ from chassis.database import Database
 from chassis.memory_state import MemoryLiveValues
 from library_svc.application.achievements import DefinitionFiller, update_progress
 from library_svc.application.playtime import end_session, start_session
-from library_svc.application.ports import AchievementSort, ItemQuery, ItemSort, Origin
+from library_svc.application.ports import Origin
+from library_svc.application.readers import AchievementSort, ItemQuery, ItemSort
 from library_svc.domain.achievements import SetTo
 from library_svc.domain.catalog import Language
 from library_svc.domain.ids import AchievementId, CategoryId, PlaytimeSessionId, ProductId, UserId

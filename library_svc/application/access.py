@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from library_svc.application.ports import LibraryReader
+from library_svc.application.readers import LibraryReader
 from library_svc.domain.ids import ProductId, UserId
 
 ACCESS_KEPT_SECONDS = 30.0

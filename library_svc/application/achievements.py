@@ -11,17 +11,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
-from library_svc.application.ports import (
-    AchievementReader,
-    AchievementSort,
-    AchievementTallies,
-    Begin,
-    Catalog,
-    Definitions,
-    Origin,
-    ShownAchievement,
-    Transaction,
-)
+from library_svc.application.ports import AchievementTallies, Begin, Catalog, Definitions, Origin, Transaction
+from library_svc.application.readers import AchievementReader, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import (
     Achievement,
     AchievementNotFound,

@@ -3,7 +3,8 @@
 from collections.abc import Set as AbstractSet
 
 from library_svc.application.catalog import ProductFiller
-from library_svc.application.ports import Begin, ItemPage, ItemQuery, LibraryReader, ShownItem, Transaction
+from library_svc.application.ports import Begin, Transaction
+from library_svc.application.readers import ItemPage, ItemQuery, LibraryReader, ShownItem
 from library_svc.domain.categories import ITEM_CATEGORIES_LIMIT, CategoryNotFound, TooManyCategories
 from library_svc.domain.changes import UNCHANGED, differing
 from library_svc.domain.ids import CategoryId, ItemId, UserId

@@ -13,7 +13,8 @@ from itertools import islice
 from uuid import uuid4
 
 from chassis.errors import RETRYABLE_KINDS, DomainError
-from library_svc.application.ports import Begin, PlaytimeReader, Pulses, Transaction
+from library_svc.application.ports import Begin, Pulses, Transaction
+from library_svc.application.readers import PlaytimeReader
 from library_svc.domain.entitlements import ProductAccessDenied, foundation
 from library_svc.domain.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.playtime import (

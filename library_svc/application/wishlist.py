@@ -4,7 +4,8 @@ from datetime import datetime
 from uuid import uuid4
 
 from library_svc.application.catalog import ProductFiller
-from library_svc.application.ports import Begin, ShownWish, WishlistReader, WishPage
+from library_svc.application.ports import Begin
+from library_svc.application.readers import ShownWish, WishlistReader, WishPage
 from library_svc.domain.catalog import ProductNotFound
 from library_svc.domain.ids import ProductId, UserId, WishId
 from library_svc.domain.wishlist import (

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chassis.errors import DomainError, Kind
-from library_svc.application.ports import (
-    CATALOG_BATCH_LIMIT,
+from library_svc.application.ports import CATALOG_BATCH_LIMIT, Origin
+from library_svc.application.readers import (
     AchievementList,
     AchievementSort,
     CategoryPage,
     ItemPage,
     ItemQuery,
     ItemSort,
-    Origin,
     PlaytimeStatistics,
     ShownItem,
     ShownWish,

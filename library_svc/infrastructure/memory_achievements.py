@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from library_svc.application.ports import AchievementList, AchievementSort, ShownAchievement
+from library_svc.application.readers import AchievementList, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import Achievement, Definition, rarity_percentage
 from library_svc.domain.ids import AchievementId, ProductId, UserId
 

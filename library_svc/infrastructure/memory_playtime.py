@@ -5,7 +5,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from library_svc.application.ports import DailyPlaytime, Played, PlaytimeStatistics, ProductPlaytime
+from library_svc.application.ports import Played
+from library_svc.application.readers import DailyPlaytime, PlaytimeStatistics, ProductPlaytime
 from library_svc.domain.ids import PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.playtime import (
     RECENT,

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
-from library_svc.application.ports import AchievementList, AchievementSort, ShownAchievement
+from library_svc.application.readers import AchievementList, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import Achievement, Definition, rarity_percentage
 from library_svc.domain.ids import AchievementId, ProductId, UserId
 from library_svc.infrastructure.tables import (

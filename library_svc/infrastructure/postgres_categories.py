@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
-from library_svc.application.ports import CategoryPage
+from library_svc.application.readers import CategoryPage
 from library_svc.domain.categories import Category
 from library_svc.domain.ids import CategoryId, UserId
 from library_svc.domain.items import Item

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, Uuid
 
 from chassis.database import Database
-from library_svc.application.ports import DailyPlaytime, Played, PlaytimeStatistics, ProductPlaytime
+from library_svc.application.ports import Played
+from library_svc.application.readers import DailyPlaytime, PlaytimeStatistics, ProductPlaytime
 from library_svc.domain.ids import PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.playtime import RECENT, PlaytimeSession, Pulse, recent_days
 from library_svc.infrastructure.rows import SESSION_COLUMNS, session_of, session_row

@@ -29,7 +29,8 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from chassis.database import Database
-from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.application.ports import CATALOG_BATCH_LIMIT
+from library_svc.application.readers import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language
 from library_svc.domain.categories import Category
 from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId

@@ -7,7 +7,7 @@ from sqlalchemy import ARRAY, ColumnElement, RowMapping, Select, Uuid, delete, f
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
-from library_svc.application.ports import ShownWish, WishPage
+from library_svc.application.readers import ShownWish, WishPage
 from library_svc.domain.ids import ProductId, SaleId, UserId, WishId
 from library_svc.domain.sales import Sale
 from library_svc.domain.wishlist import Wish

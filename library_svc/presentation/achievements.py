@@ -12,7 +12,8 @@ from library.v1.achievements_pb2_grpc import AchievementServiceServicer
 from chassis.access import current_caller
 from library_svc.application import achievements
 from library_svc.application.achievements import DefinitionFiller
-from library_svc.application.ports import AchievementReader, AchievementSort, Begin, Origin, ShownAchievement
+from library_svc.application.ports import Begin, Origin
+from library_svc.application.readers import AchievementReader, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import Increment, SetTo
 from library_svc.domain.catalog import Language
 from library_svc.domain.ids import AchievementId, ProductId, UserId

@@ -9,7 +9,8 @@ from library.v1.categories_pb2_grpc import CategoryServiceServicer
 from samovar.types.v1.page_pb2 import PageInfo
 
 from library_svc.application import categories
-from library_svc.application.ports import Begin, CategoryReader
+from library_svc.application.ports import Begin
+from library_svc.application.readers import CategoryReader
 from library_svc.domain.categories import CategoryChanges, CategoryNotFound
 from library_svc.domain.ids import CategoryId
 from library_svc.presentation.callers import current_user

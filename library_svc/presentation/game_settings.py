@@ -11,7 +11,8 @@ from library.v1 import game_settings_pb2 as pb
 from library.v1.game_settings_pb2_grpc import GameSettingsSyncServiceServicer
 
 from library_svc.application import game_settings
-from library_svc.application.ports import Begin, GameSettingsReader
+from library_svc.application.ports import Begin
+from library_svc.application.readers import GameSettingsReader
 from library_svc.domain.game_settings import GameSettings, GameSettingsNotFound, JsonValue, Payload, normalised
 from library_svc.domain.ids import ProductId
 from library_svc.presentation.callers import current_user

@@ -9,7 +9,7 @@ from library.v1.categories_pb2 import Category as CategoryMessage
 from library.v1.query_pb2 import OwnedItem
 from samovar.types.v1.page_pb2 import PageInfo
 
-from library_svc.application.ports import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.application.readers import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.categories import Category
 from library_svc.domain.ids import CategoryId, UserId

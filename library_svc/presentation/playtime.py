@@ -12,7 +12,8 @@ from library.v1.playtime_pb2_grpc import PlaytimeTrackerServiceServicer
 
 from library_svc.application import playtime
 from library_svc.application.playtime import Heartbeats
-from library_svc.application.ports import Begin, PlaytimeReader, PlaytimeStatistics, Pulses
+from library_svc.application.ports import Begin, Pulses
+from library_svc.application.readers import PlaytimeReader, PlaytimeStatistics
 from library_svc.domain.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.playtime import PlaytimeSession
 from library_svc.presentation.callers import current_user

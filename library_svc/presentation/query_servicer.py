@@ -13,7 +13,7 @@ from library.v1.query_pb2_grpc import LibraryQueryServiceServicer
 from library_svc.application import achievements
 from library_svc.application.access import GameAccess
 from library_svc.application.achievements import DefinitionFiller
-from library_svc.application.ports import AchievementReader, LibraryReader, PlaytimeReader
+from library_svc.application.readers import AchievementReader, LibraryReader, PlaytimeReader
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.presentation import messages
 from library_svc.presentation.achievements import achievement_message

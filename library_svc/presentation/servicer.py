@@ -9,7 +9,8 @@ from library.v1.items_pb2_grpc import LibraryServiceServicer
 
 from library_svc.application import items
 from library_svc.application.catalog import ProductFiller
-from library_svc.application.ports import Begin, LibraryReader
+from library_svc.application.ports import Begin
+from library_svc.application.readers import LibraryReader
 from library_svc.domain.ids import ItemId
 from library_svc.domain.items import ItemChanges
 from library_svc.presentation import messages

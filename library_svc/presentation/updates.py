@@ -22,7 +22,7 @@ from samovar.options.v1 import options_pb2
 
 from chassis.consumers import Subscription
 from chassis.events import CloudEvent
-from library_svc.application.ports import AchievementReader, AchievementSort, LibraryReader, ShownItem
+from library_svc.application.readers import AchievementReader, AchievementSort, LibraryReader, ShownItem
 from library_svc.application.updates import FeedBreak, FeedRecord, UpdateFeed
 from library_svc.domain.catalog import Language
 from library_svc.domain.ids import AchievementId, ItemId, ProductId, UserId

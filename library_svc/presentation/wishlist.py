@@ -12,7 +12,8 @@ from samovar.types.v1.page_pb2 import PageInfo
 
 from library_svc.application import wishlist
 from library_svc.application.catalog import ProductFiller
-from library_svc.application.ports import Begin, ShownWish, WishlistReader
+from library_svc.application.ports import Begin
+from library_svc.application.readers import ShownWish, WishlistReader
 from library_svc.domain.catalog import Language
 from library_svc.domain.ids import ProductId, UserId, WishId
 from library_svc.domain.wishlist import WishChanges

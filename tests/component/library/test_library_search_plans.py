@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 
 from chassis.database import open_database
 from chassis.migrations import upgrade
-from library_svc.application.ports import ItemQuery, ItemSort
+from library_svc.application.readers import ItemQuery, ItemSort
 from library_svc.domain.catalog import Language, folded
 from library_svc.domain.ids import UserId
 from library_svc.domain.search import LEFT_OUT, STAND_INS, title_key

@@ -11,16 +11,13 @@ from sqlalchemy import select
 
 from chassis.database import open_database
 from chassis.migrations import upgrade
-from library_svc.application.ports import (
+from library_svc.application.ports import AchievementTallies, Begin, Definitions, Products
+from library_svc.application.readers import (
     AchievementReader,
-    AchievementTallies,
-    Begin,
     CategoryReader,
-    Definitions,
     GameSettingsReader,
     LibraryReader,
     PlaytimeReader,
-    Products,
     WishlistReader,
 )
 from library_svc.domain.events import LibraryEvent

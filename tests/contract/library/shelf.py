@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from library_svc.application.ports import ItemQuery
+from library_svc.application.readers import ItemQuery
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.ids import ItemId, ProductId, UserId
 from library_svc.domain.items import AcquisitionType, Item

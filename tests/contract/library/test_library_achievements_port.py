@@ -16,7 +16,8 @@ from library_svc.application.achievements import (
     update_progress,
 )
 from library_svc.application.entitlements import grant, revoke
-from library_svc.application.ports import AchievementSort, Origin, ShownAchievement
+from library_svc.application.ports import Origin
+from library_svc.application.readers import AchievementSort, ShownAchievement
 from library_svc.domain.achievements import (
     AchievementNotFound,
     AlreadyUnlocked,

@@ -8,7 +8,7 @@ import pytest
 
 from library_svc.application.categories import create_category, delete_category
 from library_svc.application.items import update_item
-from library_svc.application.ports import ItemQuery
+from library_svc.application.readers import ItemQuery
 from library_svc.domain.catalog import Language
 from library_svc.domain.categories import Category, CategoryAlreadyExists, CategoryNotFound
 from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId

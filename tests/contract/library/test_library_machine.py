@@ -43,16 +43,8 @@ from library_svc.application.playtime import (
     end_silent_sessions,
     start_session,
 )
-from library_svc.application.ports import (
-    AchievementReader,
-    AchievementSort,
-    AchievementTallies,
-    Begin,
-    Definitions,
-    LibraryReader,
-    Origin,
-    PlaytimeReader,
-)
+from library_svc.application.ports import AchievementTallies, Begin, Definitions, Origin
+from library_svc.application.readers import AchievementReader, AchievementSort, LibraryReader, PlaytimeReader
 from library_svc.domain.achievements import (
     AlreadyUnlocked,
     Definition,

@@ -11,7 +11,8 @@ from chassis.errors import DomainError, Kind
 from chassis.memory_state import MemoryLiveValues
 from library_svc.application.entitlements import grant, revoke
 from library_svc.application.playtime import Heartbeats, end_session, end_silent_sessions, start_session
-from library_svc.application.ports import DailyPlaytime, Played
+from library_svc.application.ports import Played
+from library_svc.application.readers import DailyPlaytime
 from library_svc.domain.entitlements import ProductAccessDenied, Source, SourceKind
 from library_svc.domain.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.items import RemovalReason

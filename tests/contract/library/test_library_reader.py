@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from library_svc.application.ports import CATALOG_BATCH_LIMIT, ItemSort
+from library_svc.application.ports import CATALOG_BATCH_LIMIT
+from library_svc.application.readers import ItemSort
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.ids import ItemId, ProductId
 from library_svc.domain.items import AcquisitionType, InstallationStatus, Item

@@ -2,7 +2,7 @@
 
 import pytest
 
-from library_svc.application.ports import ItemSort
+from library_svc.application.readers import ItemSort
 from library_svc.domain.catalog import Language
 from tests.contract.library.shelf import Shelf
 

@@ -8,7 +8,7 @@ import pytest
 
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.items import get_item, list_items, update_item
-from library_svc.application.ports import ItemQuery, ItemSort
+from library_svc.application.readers import ItemQuery, ItemSort
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.ids import ItemId, ProductId, UserId
 from library_svc.domain.items import AcquisitionType, Item, ItemChanges, ItemNotFound

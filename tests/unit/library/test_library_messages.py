@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from library.v1 import items_pb2 as pb
 
 from chassis.errors import DomainError, Kind
-from library_svc.application.ports import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.application.readers import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.categories import Category
 from library_svc.domain.changes import UNCHANGED

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.entitlements import grant
-from library_svc.application.ports import ShownWish
+from library_svc.application.readers import ShownWish
 from library_svc.application.wishlist import add_wish, get_wish, list_wishes, remove_wish, update_wish
 from library_svc.domain.catalog import Language, Product, ProductNotFound
 from library_svc.domain.entitlements import Source, SourceKind
