@@ -9,13 +9,8 @@ from uuid import UUID
 from chassis.errors import DomainError
 from download_svc.application.outcomes import update_id
 from download_svc.application.plans import Plans, PlanSummary
-from download_svc.application.ports import (
-    AnnouncementReader,
-    Begin,
-    InstallationReader,
-    PendingAnnouncement,
-    VersionReader,
-)
+from download_svc.application.ports import Begin
+from download_svc.application.readers import AnnouncementReader, InstallationReader, PendingAnnouncement, VersionReader
 from download_svc.domain.installations import KeptInstallation
 from download_svc.domain.updates import Update, UpdateOffered, UpdateStatus
 from download_svc.domain.versions import STABLE_CHANNEL, Version, VersionState

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from chassis.errors import DomainError, Kind
 from download_svc.application.access import CachedAccess, end_access, product_access_denied
-from download_svc.application.ports import Begin, Link, LinkSigner, ManifestLinks, SessionReader, VersionReader
+from download_svc.application.ports import Begin, Link, LinkSigner, ManifestLinks
+from download_svc.application.readers import SessionReader, VersionReader
 from download_svc.application.sessions import Policy
 from download_svc.domain.manifests import Chunk, StoredManifest
 from download_svc.domain.sessions import Session, download_not_found, file_not_found, invalid_transition

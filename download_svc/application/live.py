@@ -1,6 +1,7 @@
 """Session moves on their way to the users' live streams."""
 
-from download_svc.application.ports import LiveBoard, SessionReader
+from download_svc.application.ports import LiveBoard
+from download_svc.application.readers import SessionReader
 from download_svc.domain.sessions import IN_QUEUE, SessionMoved
 
 

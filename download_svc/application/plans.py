@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.errors import DomainError, Kind
-from download_svc.application.ports import ManifestReader, SessionReader, VerificationReader, VersionReader
+from download_svc.application.ports import ManifestReader
+from download_svc.application.readers import SessionReader, VerificationReader, VersionReader
 from download_svc.domain.plans import VersionPlan, plan_repair, plan_versions
 from download_svc.domain.sessions import Session, UpdateType, download_not_found
 from download_svc.domain.versions import Version, version_not_found

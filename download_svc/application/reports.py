@@ -5,7 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from download_svc.application.outcomes import follow
-from download_svc.application.ports import Begin, LiveBoard, SessionReader, SessionView, UnitOfWork
+from download_svc.application.ports import Begin, LiveBoard, UnitOfWork
+from download_svc.application.readers import SessionReader, SessionView
 from download_svc.application.sessions import Policy
 from download_svc.domain.queue import Queue
 from download_svc.domain.sessions import Item, ItemReport, Session, Status, download_not_found

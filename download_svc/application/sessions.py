@@ -8,7 +8,8 @@ from uuid import UUID
 
 from download_svc.application.access import CachedAccess
 from download_svc.application.outcomes import follow, note_update
-from download_svc.application.ports import Begin, SessionView, UnitOfWork, VersionReader
+from download_svc.application.ports import Begin, UnitOfWork
+from download_svc.application.readers import SessionView, VersionReader
 from download_svc.domain.manifests import FileReference, Platform, derived_ids
 from download_svc.domain.queue import Queue
 from download_svc.domain.sessions import Scope, Session, Target, UpdateFrom, download_not_found

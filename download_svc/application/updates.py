@@ -8,7 +8,8 @@ from uuid import UUID
 from chassis.errors import DomainError, Kind
 from download_svc.application.access import CachedAccess
 from download_svc.application.plans import Plans, PlanSummary, require_space
-from download_svc.application.ports import Begin, InstallationReader, SessionView, UpdateReader, VersionReader
+from download_svc.application.ports import Begin
+from download_svc.application.readers import InstallationReader, SessionView, UpdateReader, VersionReader
 from download_svc.application.sessions import Policy, StartRequest, start_download
 from download_svc.domain.installations import nothing_installed
 from download_svc.domain.plans import VersionPlan

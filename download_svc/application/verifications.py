@@ -7,14 +7,8 @@ from uuid import UUID
 
 from download_svc.application.access import CachedAccess
 from download_svc.application.plans import require_space
-from download_svc.application.ports import (
-    Begin,
-    ManifestReader,
-    SessionView,
-    UnitOfWork,
-    VerificationReader,
-    VersionReader,
-)
+from download_svc.application.ports import Begin, ManifestReader, UnitOfWork
+from download_svc.application.readers import SessionView, VerificationReader, VersionReader
 from download_svc.application.sessions import Policy, StartRequest, start_download
 from download_svc.domain.manifests import Chunk, Entry, EntryType, FileReference, derived_ids
 from download_svc.domain.plans import VersionPlan, plan_repair

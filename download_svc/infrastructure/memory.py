@@ -11,7 +11,8 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from chassis.errors import DomainError, Kind
-from download_svc.application.ports import Page, PageRequest, SessionView, UnitOfWork
+from download_svc.application.ports import UnitOfWork
+from download_svc.application.readers import Page, PageRequest, SessionView
 from download_svc.domain.events import Event
 from download_svc.domain.installations import Installation, KeptInstallation
 from download_svc.domain.manifests import Chunk, Entry, EntryType, FileReference, Manifest, derived_ids

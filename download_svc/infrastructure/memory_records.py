@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from download_svc.application.ports import (
+from download_svc.application.readers import (
     MAX_HISTORY_LOOKED_AT,
     MAX_PENDING_ANNOUNCEMENTS,
     Page,

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select, tuple_, update
 
 from chassis.database import Database, Transaction
-from download_svc.application.ports import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
+from download_svc.application.readers import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
 from download_svc.domain.versions import Version
 from download_svc.infrastructure.tables import version_announcements
 

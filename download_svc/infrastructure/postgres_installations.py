@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Database, Transaction
-from download_svc.application.ports import Page, PageRequest
+from download_svc.application.readers import Page, PageRequest
 from download_svc.domain.installations import Installation, KeptInstallation
 from download_svc.domain.manifests import Platform
 from download_svc.domain.versions import Version

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import Executable
 
 from chassis.database import Database, Transaction
-from download_svc.application.ports import Page, PageRequest, SessionView
+from download_svc.application.readers import Page, PageRequest, SessionView
 from download_svc.domain.manifests import FileReference
 from download_svc.domain.queue import MAX_LIVE_SESSIONS_PER_USER, already_active
 from download_svc.domain.sessions import IN_QUEUE, LIVE, Item, ItemStatus, Session, Status

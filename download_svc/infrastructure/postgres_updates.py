@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Database, Transaction
-from download_svc.application.ports import MAX_HISTORY_LOOKED_AT, Page, PageRequest
+from download_svc.application.readers import MAX_HISTORY_LOOKED_AT, Page, PageRequest
 from download_svc.domain.sessions import UpdateType
 from download_svc.domain.updates import HistoryEntry, Update, UpdateOutcome, UpdateStatus
 from download_svc.infrastructure.tables import product_versions, updates, updates_history

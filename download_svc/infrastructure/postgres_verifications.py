@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database, Transaction
-from download_svc.application.ports import Page, PageRequest
+from download_svc.application.readers import Page, PageRequest
 from download_svc.domain.verifications import Issue, IssueKind, Verification, VerificationStatus
 from download_svc.infrastructure.tables import verification_issues, verification_results
 

@@ -17,14 +17,8 @@ from download_svc.application.access import CachedAccess, follow_removal
 from download_svc.application.announcements import offer_newer
 from download_svc.application.live import announce_move
 from download_svc.application.plans import Plans
-from download_svc.application.ports import (
-    Begin,
-    InstallationReader,
-    LiveBoard,
-    ManifestSource,
-    SessionReader,
-    VersionReader,
-)
+from download_svc.application.ports import Begin, LiveBoard, ManifestSource
+from download_svc.application.readers import InstallationReader, SessionReader, VersionReader
 from download_svc.application.sessions import Policy
 from download_svc.application.versions import publish_version
 from download_svc.domain.sessions import IN_QUEUE

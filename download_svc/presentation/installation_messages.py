@@ -6,7 +6,7 @@ from content.v1 import manifest_pb2 as content
 from download.v1 import installations_pb2 as pb
 
 from chassis.errors import DomainError, FieldViolation, Kind
-from download_svc.application.ports import PageRequest
+from download_svc.application.readers import PageRequest
 from download_svc.domain.installations import InstallationChanges, KeptInstallation
 from download_svc.domain.manifests import Platform
 from download_svc.domain.versions import Version

@@ -12,7 +12,8 @@ from download.v1 import installations_pb2_grpc
 
 from chassis.access import current_caller
 from download_svc.application.installations import change_installation, report_uninstalled
-from download_svc.application.ports import Begin, InstallationReader, VersionReader
+from download_svc.application.ports import Begin
+from download_svc.application.readers import InstallationReader, VersionReader
 from download_svc.domain.installations import installation_not_found
 from download_svc.domain.versions import channels_of, installable, product_not_found
 from download_svc.presentation import installation_messages as messages

@@ -14,7 +14,8 @@ from samovar.types.v1 import page_pb2
 from chassis.errors import DomainError, Kind
 from chassis.reasons import REASONS, texts
 from download_svc.application.links import ChunkLinks, ManifestLink
-from download_svc.application.ports import Announcement, PageRequest, SessionView
+from download_svc.application.ports import Announcement
+from download_svc.application.readers import PageRequest, SessionView
 from download_svc.application.sessions import StartRequest
 from download_svc.domain.manifests import Platform
 from download_svc.domain.progress import LiveProgress, seconds_left

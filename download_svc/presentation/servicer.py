@@ -14,15 +14,8 @@ from chassis.access import current_caller
 from chassis.events import uuid7
 from download_svc.application import links, reports, sessions
 from download_svc.application.access import CachedAccess
-from download_svc.application.ports import (
-    Begin,
-    LinkSigner,
-    LiveBoard,
-    ManifestLinks,
-    SessionReader,
-    SessionView,
-    VersionReader,
-)
+from download_svc.application.ports import Begin, LinkSigner, LiveBoard, ManifestLinks
+from download_svc.application.readers import SessionReader, SessionView, VersionReader
 from download_svc.application.sessions import Policy
 from download_svc.domain.sessions import download_not_found
 from download_svc.presentation import messages

@@ -6,7 +6,7 @@ from uuid import UUID
 from download.v1 import downloads_pb2 as downloads
 from download.v1 import updates_pb2 as pb
 
-from download_svc.application.ports import PageRequest
+from download_svc.application.readers import PageRequest
 from download_svc.application.sessions import StartRequest
 from download_svc.application.updates import Availability, InstalledProduct
 from download_svc.domain.plans import FileAction, FilePlan, VersionPlan

@@ -14,8 +14,8 @@ from chassis.access import current_caller
 from chassis.events import uuid7
 from download_svc.application.access import CachedAccess
 from download_svc.application.plans import Plans, session_plan
-from download_svc.application.ports import (
-    Begin,
+from download_svc.application.ports import Begin
+from download_svc.application.readers import (
     InstallationReader,
     SessionReader,
     UpdateReader,

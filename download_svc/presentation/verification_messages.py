@@ -6,7 +6,7 @@ from uuid import UUID
 from content.v1 import manifest_pb2 as content
 from download.v1 import verifications_pb2 as pb
 
-from download_svc.application.ports import PageRequest
+from download_svc.application.readers import PageRequest
 from download_svc.domain.manifests import EntryType, derived_ids
 from download_svc.domain.verifications import Issue, IssueKind, LocalEntry, Verification, VerificationStatus
 from download_svc.presentation.messages import PAGE_NUMBER, PAGE_SIZE

@@ -13,7 +13,8 @@ from download.v1 import verifications_pb2_grpc
 from chassis.access import current_caller
 from chassis.events import uuid7
 from download_svc.application.access import CachedAccess
-from download_svc.application.ports import Begin, ManifestReader, VerificationReader, VersionReader
+from download_svc.application.ports import Begin, ManifestReader
+from download_svc.application.readers import VerificationReader, VersionReader
 from download_svc.application.sessions import Policy
 from download_svc.application.verifications import create_verification, repair_verification, submit_hashes
 from download_svc.domain.verifications import Verification, verification_not_found

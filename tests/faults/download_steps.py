@@ -32,7 +32,8 @@ from depot import manifest as manifests
 from depot import signing
 from download_svc.application import installations, reports, sessions
 from download_svc.application.access import CachedAccess
-from download_svc.application.ports import Begin, SessionMoved, SessionReader
+from download_svc.application.ports import Begin, SessionMoved
+from download_svc.application.readers import SessionReader
 from download_svc.application.sessions import Policy, StartRequest
 from download_svc.domain.installations import InstallationChanges
 from download_svc.domain.manifests import derived_ids

@@ -8,9 +8,9 @@ import pytest
 
 from chassis.database import Database, open_database
 from chassis.migrations import upgrade
-from download_svc.application.ports import (
+from download_svc.application.ports import Begin
+from download_svc.application.readers import (
     AnnouncementReader,
-    Begin,
     InstallationReader,
     SessionReader,
     UpdateReader,

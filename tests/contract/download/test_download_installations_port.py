@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from download_svc.application.ports import PageRequest
+from download_svc.application.readers import PageRequest
 from download_svc.domain.installations import Installation, InstallationChanges, KeptInstallation
 from download_svc.domain.manifests import Platform
 from tests.contract.download.conftest import Ports

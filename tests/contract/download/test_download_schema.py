@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 
 from chassis.database import open_database
 from chassis.migrations import downgrade, upgrade
-from download_svc.application.ports import PageRequest
+from download_svc.application.readers import PageRequest
 from download_svc.domain.sessions import ItemStatus
 from download_svc.infrastructure import tables
 from download_svc.infrastructure.postgres import units_of_work

@@ -8,7 +8,7 @@ from uuid import uuid4, uuid5
 import pytest
 
 from chassis.errors import DomainError
-from download_svc.application.ports import PageRequest
+from download_svc.application.readers import PageRequest
 from download_svc.domain.manifests import Entry, EntryType, Platform
 from download_svc.domain.sessions import Failure, ItemStatus, Status
 from tests.contract.download.conftest import Ports

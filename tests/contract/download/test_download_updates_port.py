@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from download_svc.application.ports import PageRequest, PendingAnnouncement
+from download_svc.application.readers import PageRequest, PendingAnnouncement
 from download_svc.domain.installations import Installation
 from download_svc.domain.manifests import Platform
 from download_svc.domain.sessions import UpdateType

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from download_svc.application.ports import PageRequest
+from download_svc.application.readers import PageRequest
 from download_svc.domain.manifests import Entry, EntryType
 from download_svc.domain.verifications import Issue, IssueKind, Verification, VerificationStatus
 from download_svc.domain.versions import Version

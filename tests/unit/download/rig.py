@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 from chassis.memory_state import MemoryLiveStreams, MemoryLiveValues
 from download_svc.application import access, links, reports, sessions
 from download_svc.application.plans import Plans
-from download_svc.application.ports import Announcement, SessionView
+from download_svc.application.ports import Announcement
+from download_svc.application.readers import SessionView
 from download_svc.domain.events import Event
 from download_svc.domain.manifests import (
     Chunk,

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from chassis.errors import DomainError
 from chassis.events import decode, new_event
-from download_svc.application.ports import SessionView
+from download_svc.application.readers import SessionView
 from download_svc.domain.installations import GameInstalled
 from download_svc.domain.manifests import EntryType, Platform
 from download_svc.domain.progress import LiveProgress

@@ -13,7 +13,7 @@ from download_svc.application.access import end_access
 from download_svc.application.announcements import announce_pending, offer_newer
 from download_svc.application.installations import change_installation, report_uninstalled
 from download_svc.application.plans import MAX_CACHED_PLANS, Plans, session_plan
-from download_svc.application.ports import PageRequest, SessionView
+from download_svc.application.readers import PageRequest, SessionView
 from download_svc.application.sessions import StartRequest
 from download_svc.application.updates import InstalledProduct, apply_update, check_updates, rollback_update
 from download_svc.domain.installations import Installation, InstallationChanges, KeptInstallation

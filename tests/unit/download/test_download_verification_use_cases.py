@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chassis.errors import DomainError
 from download_svc.application import sessions
 from download_svc.application.plans import session_plan
-from download_svc.application.ports import PageRequest, SessionView
+from download_svc.application.readers import PageRequest, SessionView
 from download_svc.application.verifications import (
     MAX_KEPT_PER_INSTALLATION,
     create_verification,
