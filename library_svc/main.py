@@ -211,13 +211,15 @@ def _wire(
         add_AchievementServiceServicer_to_server(AchievementServicer(begin, achieved, definitions, now=now), server)
         query = LibraryQueryServicer(reader, access, sessions, achieved, definitions, now=now)
         add_LibraryQueryServiceServicer_to_server(query, server)
-        add_LibraryInternalServiceServicer_to_server(LibraryInternalServicer(begin, known_access, now=now), server)
+        add_LibraryInternalServiceServicer_to_server(
+            LibraryInternalServicer(begin, known_access, pulses, now=now), server
+        )
         update_servicer = LibraryUpdateServicer(feed, UpdateView(reader, achieved), now=now)
         add_LibraryUpdateServiceServicer_to_server(update_servicer, server)
 
     return Parts(
         register=register,
-        consumers=Consumers(begin, products, known_access, now=now),
+        consumers=Consumers(begin, products, known_access, pulses, now=now),
         heartbeats=heartbeats,
         tallies=PostgresAchievementTallies(database),
         keep_telling_of_sales=partial(keep_telling, begin, PostgresOutgoing(database), now=now),

@@ -14,9 +14,9 @@ from uuid import uuid4
 from library_svc.application.access import KnownAccess, changing
 from library_svc.application.items import tell_changed
 from library_svc.application.playtime import cut_off_sessions
-from library_svc.application.ports import Begin, Transaction
+from library_svc.application.ports import Begin, Pulses, Transaction
 from library_svc.domain.entitlements import Grant, Source, foundation
-from library_svc.domain.ids import ItemId, ProductId, UserId
+from library_svc.domain.ids import ItemId, PlaytimeSessionId, ProductId, UserId
 from library_svc.domain.installations import shown
 from library_svc.domain.items import GameAdded, GameRemoved, Item, RemovalReason
 from library_svc.domain.wishlist import WishlistItemRemoved
@@ -71,6 +71,7 @@ async def grant(
 async def revoke(
     begin: Begin,
     known_access: KnownAccess,
+    pulses: Pulses,
     *,
     event_id: str | None,
     user_id: UserId,
@@ -79,14 +80,15 @@ async def revoke(
     reason: RemovalReason,
     at: datetime,
 ) -> Sequence[Settled]:
-    """Ends the source's grants of the products, in one transaction; items that rest on nothing else go.
+    """Ends the source's grants of the products, in one transaction; items that rest on nothing else go, and whoever plays them is
+    cut off.
 
     A grant that was not heard of yet is recorded as ended, so that it changes nothing when it comes late.
 
     Returns:
         The source's grant of each product; nothing for an event that was handled before.
     """
-    settled = []
+    settled, cut_off = [], list[tuple[UserId, PlaytimeSessionId]]()
     async with changing(known_access, user_id, product_ids), begin() as tx:
         if event_id is not None and not await tx.is_first(event_id):
             return ()
@@ -100,8 +102,10 @@ async def revoke(
             if base := foundation({**grants, source: ended}.values()):
                 await _keep_item(tx, base)
             else:
-                await _remove_item(tx, user_id, product_id, reason, at)
+                cut_off += await _remove_item(tx, pulses, user_id, product_id, reason, at)
         await tx.commit()
+    if cut_off:
+        await pulses.forget(cut_off)
     logger.info("revoked", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
     return settled
 
@@ -135,9 +139,10 @@ async def _fulfil_wish(tx: Transaction, new: Grant) -> None:
 
 
 async def _remove_item(
-    tx: Transaction, user_id: UserId, product_id: ProductId, reason: RemovalReason, at: datetime
-) -> None:
+    tx: Transaction, pulses: Pulses, user_id: UserId, product_id: ProductId, reason: RemovalReason, at: datetime
+) -> Sequence[tuple[UserId, PlaytimeSessionId]]:
+    cut_off = await cut_off_sessions(tx, pulses, await tx.playtime.live(user_id, product_id))
     if item := await tx.items.of_product(user_id, product_id):
-        await cut_off_sessions(tx, user_id, product_id)
         await tx.items.remove(item)
         tx.record(GameRemoved(user_id, product_id, reason, removed_at=at))
+    return cut_off

@@ -7,7 +7,7 @@ live state has.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from uuid import uuid4
@@ -54,22 +54,18 @@ async def start_session(
     session = PlaytimeSession(
         PlaytimeSessionId(uuid4()), user_id, product_id, now, now, platform=platform, device_id=device_id
     )
-    replaced = []
     async with begin() as tx:
         await tx.lock_user(user_id)
         if foundation(await tx.entitlements.of_product(user_id, product_id)) is None:
             raise ProductAccessDenied(product_id)
-        for live in await tx.playtime.live(user_id, product_id):
-            if device_id is not None and live.device_id == device_id:
-                heard = live.with_pulse(await pulses.find(user_id, live.id))
-                await _save_ended(tx, heard.cut_off(SessionStatus.TERMINATED))
-                replaced.append((user_id, live.id))
+        live = await tx.playtime.live(user_id, product_id) if device_id is not None else ()
+        replaced = await cut_off_sessions(tx, pulses, [each for each in live if each.device_id == device_id])
         if not await tx.playtime.has_begun(user_id, product_id):
             await tx.playtime.count_player(product_id)
         await tx.playtime.add(session)
         await tx.commit()
     if replaced:
-        await pulses.forget(replaced)  # so that their next heartbeat is refused
+        await pulses.forget(replaced)
     await pulses.save(session.pulse)
     return session
 
@@ -128,10 +124,19 @@ async def end_silent_sessions(
     return ended
 
 
-async def cut_off_sessions(tx: Transaction, user_id: UserId, product_id: ProductId) -> None:
-    """Ends what lives of a product, because the right to it ended. Part of another use case."""
-    for session in await tx.playtime.live(user_id, product_id):
-        await _save_ended(tx, session.cut_off(SessionStatus.TERMINATED))
+async def cut_off_sessions(
+    tx: Transaction, pulses: Pulses, sessions: Sequence[PlaytimeSession]
+) -> Sequence[tuple[UserId, PlaytimeSessionId]]:
+    """Ends live sessions behind their clients' backs, each with its last heartbeat. Part of another use case.
+
+    Returns:
+        Those of which the pulses must be forgotten once it is committed, so that their next heartbeat is refused.
+    """
+    ended = [(session.user_id, session.id) for session in sessions]
+    heard = await pulses.find_many(ended) if ended else {}
+    for session in sessions:
+        await _save_ended(tx, session.with_pulse(heard.get(session.id)).cut_off(SessionStatus.TERMINATED))
+    return ended
 
 
 async def _save_ended(tx: Transaction, session: PlaytimeSession) -> None:

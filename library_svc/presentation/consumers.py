@@ -26,7 +26,7 @@ from chassis.errors import DomainError, Kind
 from chassis.events import CloudEvent
 from library_svc.application import entitlements, installations, sales
 from library_svc.application.access import KnownAccess
-from library_svc.application.ports import Begin, Products
+from library_svc.application.ports import Begin, Products, Pulses
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import DeviceId, DownloadSessionId, ProductId, SaleId, UserId, VersionId
@@ -44,11 +44,18 @@ class Consumers:
     """Hears Payment, Download and Catalog."""
 
     def __init__(
-        self, begin: Begin, products: Products, known_access: KnownAccess, *, now: Callable[[], datetime]
+        self,
+        begin: Begin,
+        products: Products,
+        known_access: KnownAccess,
+        pulses: Pulses,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._begin = begin
         self._products = products
         self._known_access = known_access
+        self._pulses = pulses
         self._now = now
 
     def subscriptions(self) -> Sequence[Subscription]:
@@ -79,6 +86,7 @@ class Consumers:
         await entitlements.revoke(
             self._begin,
             self._known_access,
+            self._pulses,
             event_id=event.id,
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_ids=_order_products([item.product_id for item in message.items]),

@@ -12,7 +12,7 @@ from library.v1.internal_pb2_grpc import LibraryInternalServiceServicer
 
 from library_svc.application import entitlements
 from library_svc.application.access import KnownAccess
-from library_svc.application.ports import Begin
+from library_svc.application.ports import Begin, Pulses
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.items import RemovalReason
@@ -26,9 +26,10 @@ _REASON_OF: Final = {RemovalReasonMessage.Value(f"REMOVAL_REASON_{reason.name}")
 
 
 class LibraryInternalServicer(LibraryInternalServiceServicer):
-    def __init__(self, begin: Begin, known_access: KnownAccess, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, begin: Begin, known_access: KnownAccess, pulses: Pulses, *, now: Callable[[], datetime]) -> None:
         self._begin = begin
         self._known_access = known_access
+        self._pulses = pulses
         self._now = now
 
     async def GrantEntitlement(
@@ -53,6 +54,7 @@ class LibraryInternalServicer(LibraryInternalServiceServicer):
         (settled,) = await entitlements.revoke(
             self._begin,
             self._known_access,
+            self._pulses,
             event_id=None,
             user_id=UserId(UUID(request.user_id)),
             product_ids=[ProductId(UUID(request.product_id))],

@@ -15,7 +15,7 @@ from library_svc.application.playtime import Heartbeats
 from library_svc.application.ports import Begin, Pulses
 from library_svc.application.readers import PlaytimeReader, PlaytimeStatistics
 from library_svc.domain.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
-from library_svc.domain.playtime import PlaytimeSession
+from library_svc.domain.playtime import PlaytimeSession, PlaytimeSessionNotFound
 from library_svc.presentation.callers import current_user
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["PlaytimeTrackerService"].full_name
@@ -62,6 +62,15 @@ class PlaytimeServicer(PlaytimeTrackerServiceServicer):
             now=self._now(),
         )
         return pb.StartPlaytimeSessionResponse(session=session_message(session, self._pace))
+
+    async def GetPlaytimeSession(
+        self, request: pb.GetPlaytimeSessionRequest, _context: Context
+    ) -> pb.GetPlaytimeSessionResponse:
+        session_id = PlaytimeSessionId(UUID(request.session_id))
+        session = await self._reader.get_session(current_user(), session_id)
+        if session is None:
+            raise PlaytimeSessionNotFound(session_id)
+        return pb.GetPlaytimeSessionResponse(session=session_message(session, self._pace))
 
     async def RecordPlaytimeHeartbeat(
         self, request: pb.RecordPlaytimeHeartbeatRequest, _context: Context

@@ -4,10 +4,13 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from samovar.sandbox.v1 import sandbox_pb2
 
+from sandbox.client import sandbox_stub
 from tests.e2e.clients import Api, CommandLine, Shop
 from tests.e2e.running import Platform, start_platform, stop_platform
 
@@ -44,12 +47,24 @@ def samovar(platform: Platform, tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture
-def new_user(platform: Platform, http: aiohttp.ClientSession, samovar: CommandLine) -> Callable[[], Awaitable[Api]]:
+def sign_in(platform: Platform) -> Callable[..., Awaitable[str]]:
+    """Gives tokens of users, with `roles`, `permissions` and `ttl_seconds` as IssueToken takes them."""
+
+    async def token(user_id: str, **claims: Any) -> str:
+        async with sandbox_stub(platform.private) as stub:
+            return (await stub.IssueToken(sandbox_pb2.IssueTokenRequest(user_id=user_id, **claims))).token
+
+    return token
+
+
+@pytest.fixture
+def new_user(
+    platform: Platform, http: aiohttp.ClientSession, sign_in: Callable[..., Awaitable[str]]
+) -> Callable[[], Awaitable[Api]]:
     """Makes users of a test's own, for tests that write much: budgets and lists are each user's."""
 
     async def make() -> Api:
-        out = await samovar.ok("sandbox", "token", "--user", str(uuid.uuid4()))
-        return Api(platform.ready["gateway_url"], out.strip().splitlines()[-1], http)
+        return Api(platform.ready["gateway_url"], await sign_in(str(uuid.uuid4())), http)
 
     return make
 

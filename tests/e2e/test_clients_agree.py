@@ -4,7 +4,7 @@ nothing that is there, and with nothing in the request.
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,9 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from rest.routes import ROUTES
-from samovar.sandbox.v1 import sandbox_pb2
 
 from chassis.reasons import REASONS
 from gateway.contract import Route
-from sandbox.client import sandbox_stub
 from tests.e2e.clients import Api, CommandLine, Shop, until
 from tests.e2e.conftest import Platform
 from tests.e2e.three_ways import Outcome, ThreeWays
@@ -96,7 +94,8 @@ ONCE = frozenset(
         *("LibraryService/AddItemCategories", "LibraryService/RemoveItemCategories"),
         *("LibraryService/ReplaceItemCategories", "LibraryService/GetItemCategoryLinkage"),
         *("PlaytimeTrackerService/StartPlaytimeSession", "PlaytimeTrackerService/RecordPlaytimeHeartbeat"),
-        *("PlaytimeTrackerService/EndPlaytimeSession", "AchievementService/UpdateAchievementProgress"),
+        *("PlaytimeTrackerService/GetPlaytimeSession", "PlaytimeTrackerService/EndPlaytimeSession"),
+        "AchievementService/UpdateAchievementProgress",
         *("VerificationService/CreateVerification", "VerificationService/GetVerification"),
         *("VerificationService/ListVerificationIssues", "VerificationService/RepairVerification"),
         *("VerificationService/SubmitHashes", "UpdateService/RollbackUpdate"),
@@ -123,13 +122,6 @@ class World:
     ids: Mapping[str, str]
 
 
-async def _new_user(platform: Platform, http: aiohttp.ClientSession) -> Api:
-    user_id = str(uuid.uuid4())
-    async with sandbox_stub(platform.private) as stub:
-        token = (await stub.IssueToken(sandbox_pb2.IssueTokenRequest(user_id=user_id))).token
-    return Api(platform.ready["gateway_url"], token, http)
-
-
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
     """What the first test makes and all others use: HTTP sessions belong to one test's loop, users do not."""
@@ -142,11 +134,12 @@ async def world(
     samovar: CommandLine,
     shop: Shop,
     http: aiohttp.ClientSession,
+    new_user: Callable[[], Awaitable[Api]],
     tmp_path: Path,
     made: dict[str, Any],
 ) -> AsyncIterator[World]:
     if not made:
-        owner, stranger = await _new_user(platform, http), await _new_user(platform, http)
+        owner, stranger = await new_user(), await new_user()
         ids = await _one_of_everything(owner, samovar, shop, tmp_path)
         made.update(owner=owner.token, stranger=stranger.token, ids=ids)
     url = platform.ready["gateway_url"]

@@ -84,6 +84,24 @@ async def test_twenty_at_once_unlock_once(shop: Shop, anna: Api) -> None:
     assert sorted(answer.status for answer in answers) == [200] + [409] * 19
 
 
+async def test_of_twenty_steps_at_once_each_counts_once(shop: Shop, anna: Api) -> None:
+    one = defined(100)
+    product_id = await owned(anna, shop, one)
+    await play(anna, product_id)
+
+    answers = await asyncio.gather(
+        *(advance(anna, product_id, one.achievement_meta_id, increment=2) for _ in range(20))
+    )
+
+    told = [answer.data["attributes"]["current_progress"]["current"] for answer in answers]
+    assert sorted(told) == list(range(2, 42, 2))
+    (shown,) = (await anna.get(f"{ACHIEVEMENTS}/status/{product_id}")).data
+    assert (shown["attributes"]["current_progress"], shown["attributes"]["is_unlocked"]) == (
+        {"current": 40, "total": 100},
+        False,
+    )
+
+
 async def test_what_cannot_have_happened_is_refused(shop: Shop, anna: Api, boris: Api) -> None:
     one = defined()
     product_id = await owned(anna, shop, one)

@@ -117,6 +117,30 @@ async def test_of_twenty_that_make_one_name_at_once_one_succeeds(anna: Api) -> N
     assert sorted(answer.status for answer in answers) == [201] + [409] * 19
 
 
+async def test_of_twenty_who_write_at_once_nothing_is_lost_and_one_gets_the_name(anna: Api) -> None:
+    made = await asyncio.gather(*(make(anna) for _ in range(20)))
+    paths = [f"{CATEGORIES}/{each['id']}" for each in made]
+    assert {each["id"] for each in (await anna.get(f"{CATEGORIES}?limit=100")).data} == {each["id"] for each in made}
+
+    name = uuid.uuid4().hex
+    renamed = await asyncio.gather(*(patch(anna, path, "userCategory", name=name) for path in paths))
+    assert sorted(answer.status for answer in renamed) == [200] + [409] * 19
+    listed = (await anna.get(f"{CATEGORIES}?limit=100")).data
+    assert [each["attributes"]["name"] for each in listed].count(name) == 1
+
+    # Ten write the one attribute of one category, ten the other.
+    changes: list[dict[str, Any]] = [{"display_order": number} for number in range(1, 11)]
+    changes += [{"name": f"{name} {number}"} for number in range(10)]
+    changed = await asyncio.gather(*(patch(anna, paths[0], "userCategory", **change) for change in changes))
+    assert {answer.status for answer in changed} == {200}
+    kept = (await anna.get(paths[0])).data["attributes"]
+    assert (kept["display_order"] in range(1, 11), kept["name"].startswith(f"{name} ")) == (True, True)
+
+    removed = await asyncio.gather(*(anna.call("DELETE", path) for path in [paths[0]] * 20))
+    assert sorted(answer.status for answer in removed) == [204] + [404] * 19
+    assert (await anna.get(CATEGORIES)).document["meta"]["total_items"] == 19
+
+
 async def test_another_users_category_is_404_and_is_not_listed(anna: Api, boris: Api) -> None:
     category = await make(anna)
     path = f"{CATEGORIES}/{category['id']}"
@@ -186,6 +210,19 @@ async def test_twenty_that_add_to_an_items_categories_at_once_lose_nothing(anna:
 
     assert [answer.status for answer in answers] == [204] * 20
     assert (await anna.get(f"{ITEMS}/{item['id']}")).data["attributes"]["category_ids"] == sorted(made)
+
+
+async def test_ten_that_add_and_ten_that_remove_at_once_have_each_their_way(anna: Api, item: dict[str, Any]) -> None:
+    made = [each["id"] for each in await asyncio.gather(*(make(anna) for _ in range(20)))]
+    assert (await link(anna, "PATCH", item["id"], *made[:10])).status == 204
+
+    answers = await asyncio.gather(
+        *(link(anna, "DELETE", item["id"], each) for each in made[:10]),
+        *(link(anna, "POST", item["id"], each) for each in made[10:]),
+    )
+
+    assert [answer.status for answer in answers] == [204] * 20
+    assert (await anna.get(f"{ITEMS}/{item['id']}")).data["attributes"]["category_ids"] == sorted(made[10:])
 
 
 async def test_linkage_that_cannot_be_is_refused_and_changes_nothing(

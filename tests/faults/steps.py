@@ -4,14 +4,16 @@ test_step_kills, and on Kafka by tests/real. Arguments: the library's DSN, the s
 
 import asyncio
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from chassis.backend_settings import EventSettings
 from chassis.consumers import Consumer
 from chassis.database import open_database
+from chassis.memory_state import MemoryLiveValues
 from chassis.outbox import OutboxRelay
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.pulses import LivePulses
 from library_svc.presentation.consumers import Consumers
 from tests.faults.death import Bus, Death
 
@@ -34,7 +36,11 @@ async def main(library_dsn: str, step: str) -> None:
         bus = Bus(real, death)
         library = PostgresLibrary(database, consumer=NAME)
         consumers = Consumers(
-            library.begin, PostgresProducts(database), MemoryKnownAccess(), now=lambda: datetime.now(UTC)
+            library.begin,
+            PostgresProducts(database),
+            MemoryKnownAccess(),
+            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            now=lambda: datetime.now(UTC),
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(OutboxRelay(database, bus, f"platform.{NAME}").run())

@@ -23,9 +23,11 @@ from chassis.database import Database, open_database
 from chassis.event_bus import EventBus
 from chassis.event_log import PostgresEventLog, open_event_log
 from chassis.events import CloudEvent, new_event
+from chassis.memory_state import MemoryLiveValues
 from chassis.migrations import upgrade
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
 from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
+from library_svc.infrastructure.pulses import LivePulses
 from library_svc.presentation.consumers import Consumers
 from tests.e2e.clients import LIBRARY_UPDATES, Shop, until
 from tests.e2e.running import Platform
@@ -142,7 +144,13 @@ async def test_the_library_shows_the_same_however_its_events_come(
 
 async def hear(library: Database, log: PostgresEventLog) -> None:
     begin = PostgresLibrary(library, consumer=GROUP).begin
-    consumers = Consumers(begin, PostgresProducts(library), MemoryKnownAccess(), now=lambda: datetime.now(UTC))
+    consumers = Consumers(
+        begin,
+        PostgresProducts(library),
+        MemoryKnownAccess(),
+        LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+        now=lambda: datetime.now(UTC),
+    )
     bus: EventBus = log
     async with background(Consumer(bus, GROUP, consumers.subscriptions()).run()):
         joined = "SELECT 1 FROM offsets LIMIT 1"

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19library/v1/playtime.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"\xfd\x03\n\x0fPlaytimeSession\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x39\n\x06status\x18\x04 \x01(\x0e\x32!.library.v1.PlaytimeSessionStatusR\x06status\x12<\n\x1aheartbeat_interval_seconds\x18\x05 \x01(\x05R\x18heartbeatIntervalSeconds\x12\x35\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12.\n\x10\x64uration_seconds\x18\x07 \x01(\x03H\x00R\x0f\x64urationSeconds\x88\x01\x01\x12\x1f\n\x08platform\x18\x08 \x01(\tH\x01R\x08platform\x88\x01\x01\x12 \n\tdevice_id\x18\t \x01(\tH\x02R\x08\x64\x65viceId\x88\x01\x01:\x15\x9a\xf4\x18\x11\n\x0fplaytimeSessionB\x13\n\x11_duration_secondsB\x0b\n\t_platformB\x0c\n\n_device_id\"\xfb\x02\n\x12PlaytimeStatistics\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x34\n\x16total_playtime_seconds\x18\x02 \x01(\x03R\x14totalPlaytimeSeconds\x12/\n\x14last_2_weeks_seconds\x18\x03 \x01(\x03R\x11last2WeeksSeconds\x12@\n\x0elast_played_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0clastPlayedAt\x12\x37\n\x08products\x18\x05 \x03(\x0b\x32\x1b.library.v1.ProductPlaytimeR\x08products\x12-\n\x04\x64\x61ys\x18\x06 \x03(\x0b\x32\x19.library.v1.DailyPlaytimeR\x04\x64\x61ys:;\x9a\xf4\x18\x37\n\x12playtimeStatistics\x12\x07user_id\x1a\x18/api/v1/library/playtime\"\xd9\x01\n\x0fProductPlaytime\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x34\n\x16total_playtime_seconds\x18\x02 \x01(\x03R\x14totalPlaytimeSeconds\x12/\n\x14last_2_weeks_seconds\x18\x03 \x01(\x03R\x11last2WeeksSeconds\x12@\n\x0elast_played_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0clastPlayedAt\"N\n\rDailyPlaytime\x12\x12\n\x04\x64\x61te\x18\x01 \x01(\tR\x04\x64\x61te\x12)\n\x10playtime_seconds\x18\x02 \x01(\x03R\x0fplaytimeSeconds\"\xc5\x01\n\x1bStartPlaytimeSessionRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x36\n\x08platform\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18 2\n^[^\\x00]*$H\x00R\x08platform\x88\x01\x01\x12*\n\tdevice_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x01R\x08\x64\x65viceId\x88\x01\x01\x42\x0b\n\t_platformB\x0c\n\n_device_id\"U\n\x1cStartPlaytimeSessionResponse\x12\x35\n\x07session\x18\x01 \x01(\x0b\x32\x1b.library.v1.PlaytimeSessionR\x07session\"\x87\x01\n\x11PlaytimeHeartbeat\x12(\n\x08sequence\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\x08sequence\x88\x01\x01\x12;\n\x0b\x63lient_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nclientTimeB\x0b\n\t_sequence\"\x86\x01\n\x1eRecordPlaytimeHeartbeatRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tsessionId\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.library.v1.PlaytimeHeartbeatR\theartbeat\"!\n\x1fRecordPlaytimeHeartbeatResponse\"D\n\x19\x45ndPlaytimeSessionRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tsessionId\"S\n\x1a\x45ndPlaytimeSessionResponse\x12\x35\n\x07session\x18\x01 \x01(\x0b\x32\x1b.library.v1.PlaytimeSessionR\x07session\"\x84\x01\n\x12GetPlaytimeRequest\x12\x30\n\x0bproduct_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x32\"\x05r\x03\xb0\x01\x01R\nproductIds\x12<\n\x06period\x18\x02 \x01(\x0e\x32\x1a.library.v1.PlaytimePeriodB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06period\"U\n\x13GetPlaytimeResponse\x12>\n\nstatistics\x18\x01 \x01(\x0b\x32\x1e.library.v1.PlaytimeStatisticsR\nstatistics*\xda\x01\n\x15PlaytimeSessionStatus\x12\'\n#PLAYTIME_SESSION_STATUS_UNSPECIFIED\x10\x00\x12\"\n\x1ePLAYTIME_SESSION_STATUS_ACTIVE\x10\x01\x12%\n!PLAYTIME_SESSION_STATUS_COMPLETED\x10\x02\x12%\n!PLAYTIME_SESSION_STATUS_TIMED_OUT\x10\x03\x12&\n\"PLAYTIME_SESSION_STATUS_TERMINATED\x10\x04*q\n\x0ePlaytimePeriod\x12\x1f\n\x1bPLAYTIME_PERIOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18PLAYTIME_PERIOD_ALL_TIME\x10\x01\x12 \n\x1cPLAYTIME_PERIOD_LAST_2_WEEKS\x10\x02\x32\xf0\x06\n\x16PlaytimeTrackerService\x12\xdf\x01\n\x14StartPlaytimeSession\x12\'.library.v1.StartPlaytimeSessionRequest\x1a(.library.v1.StartPlaytimeSessionResponse\"t\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x19\n\x14playtimeSessionStart\x10\xc9\x01\xe2\xf3\x18\x17\n\x15PRODUCT_ACCESS_DENIED\x82\xd3\xe4\x93\x02,\"\'/api/v1/library/playtime/sessions/start:\x01*\x12\xa5\x02\n\x17RecordPlaytimeHeartbeat\x12*.library.v1.RecordPlaytimeHeartbeatRequest\x1a+.library.v1.RecordPlaytimeHeartbeatResponse\"\xb0\x01\x90\x02\x02\xca\xf3\x18\x08\x12\x04user \x03\xd2\xf3\x18\x18\n\x11playtimeHeartbeat\x10\xcc\x01\x18\x01\xe2\xf3\x18\x36\n\x1aPLAYTIME_SESSION_NOT_FOUND\n\x18INVALID_STATE_TRANSITION\x82\xd3\xe4\x93\x02\x45\"8/api/v1/library/playtime/sessions/{session_id}/heartbeat:\theartbeat\x12\xcc\x01\n\x12\x45ndPlaytimeSession\x12%.library.v1.EndPlaytimeSessionRequest\x1a&.library.v1.EndPlaytimeSessionResponse\"g\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x1c\n\x1aPLAYTIME_SESSION_NOT_FOUND\x82\xd3\xe4\x93\x02\x34\"2/api/v1/library/playtime/sessions/{session_id}/end\x12}\n\x0bGetPlaytime\x12\x1e.library.v1.GetPlaytimeRequest\x1a\x1f.library.v1.GetPlaytimeResponse\"-\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/v1/library/playtimeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19library/v1/playtime.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"\xa5\x04\n\x0fPlaytimeSession\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x35\n\nproduct_id\x18\x02 \x01(\tB\x16\xea\xf4\x18\x12\n\x07product\x12\x07productR\tproductId\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x39\n\x06status\x18\x04 \x01(\x0e\x32!.library.v1.PlaytimeSessionStatusR\x06status\x12<\n\x1aheartbeat_interval_seconds\x18\x05 \x01(\x05R\x18heartbeatIntervalSeconds\x12\x35\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12.\n\x10\x64uration_seconds\x18\x07 \x01(\x03H\x00R\x0f\x64urationSeconds\x88\x01\x01\x12\x1f\n\x08platform\x18\x08 \x01(\tH\x01R\x08platform\x88\x01\x01\x12 \n\tdevice_id\x18\t \x01(\tH\x02R\x08\x64\x65viceId\x88\x01\x01:=\x9a\xf4\x18\x39\n\x0fplaytimeSession\x1a&/api/v1/library/playtime/sessions/{id}B\x13\n\x11_duration_secondsB\x0b\n\t_platformB\x0c\n\n_device_id\"\xfb\x02\n\x12PlaytimeStatistics\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x34\n\x16total_playtime_seconds\x18\x02 \x01(\x03R\x14totalPlaytimeSeconds\x12/\n\x14last_2_weeks_seconds\x18\x03 \x01(\x03R\x11last2WeeksSeconds\x12@\n\x0elast_played_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0clastPlayedAt\x12\x37\n\x08products\x18\x05 \x03(\x0b\x32\x1b.library.v1.ProductPlaytimeR\x08products\x12-\n\x04\x64\x61ys\x18\x06 \x03(\x0b\x32\x19.library.v1.DailyPlaytimeR\x04\x64\x61ys:;\x9a\xf4\x18\x37\n\x12playtimeStatistics\x12\x07user_id\x1a\x18/api/v1/library/playtime\"\xd9\x01\n\x0fProductPlaytime\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x34\n\x16total_playtime_seconds\x18\x02 \x01(\x03R\x14totalPlaytimeSeconds\x12/\n\x14last_2_weeks_seconds\x18\x03 \x01(\x03R\x11last2WeeksSeconds\x12@\n\x0elast_played_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0clastPlayedAt\"N\n\rDailyPlaytime\x12\x12\n\x04\x64\x61te\x18\x01 \x01(\tR\x04\x64\x61te\x12)\n\x10playtime_seconds\x18\x02 \x01(\x03R\x0fplaytimeSeconds\"\xc5\x01\n\x1bStartPlaytimeSessionRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x36\n\x08platform\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18 2\n^[^\\x00]*$H\x00R\x08platform\x88\x01\x01\x12*\n\tdevice_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x01R\x08\x64\x65viceId\x88\x01\x01\x42\x0b\n\t_platformB\x0c\n\n_device_id\"U\n\x1cStartPlaytimeSessionResponse\x12\x35\n\x07session\x18\x01 \x01(\x0b\x32\x1b.library.v1.PlaytimeSessionR\x07session\"D\n\x19GetPlaytimeSessionRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tsessionId\"S\n\x1aGetPlaytimeSessionResponse\x12\x35\n\x07session\x18\x01 \x01(\x0b\x32\x1b.library.v1.PlaytimeSessionR\x07session\"\x87\x01\n\x11PlaytimeHeartbeat\x12(\n\x08sequence\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\x08sequence\x88\x01\x01\x12;\n\x0b\x63lient_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nclientTimeB\x0b\n\t_sequence\"\x86\x01\n\x1eRecordPlaytimeHeartbeatRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tsessionId\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.library.v1.PlaytimeHeartbeatR\theartbeat\"!\n\x1fRecordPlaytimeHeartbeatResponse\"D\n\x19\x45ndPlaytimeSessionRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tsessionId\"S\n\x1a\x45ndPlaytimeSessionResponse\x12\x35\n\x07session\x18\x01 \x01(\x0b\x32\x1b.library.v1.PlaytimeSessionR\x07session\"\x84\x01\n\x12GetPlaytimeRequest\x12\x30\n\x0bproduct_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x32\"\x05r\x03\xb0\x01\x01R\nproductIds\x12<\n\x06period\x18\x02 \x01(\x0e\x32\x1a.library.v1.PlaytimePeriodB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06period\"U\n\x13GetPlaytimeResponse\x12>\n\nstatistics\x18\x01 \x01(\x0b\x32\x1e.library.v1.PlaytimeStatisticsR\nstatistics*\xda\x01\n\x15PlaytimeSessionStatus\x12\'\n#PLAYTIME_SESSION_STATUS_UNSPECIFIED\x10\x00\x12\"\n\x1ePLAYTIME_SESSION_STATUS_ACTIVE\x10\x01\x12%\n!PLAYTIME_SESSION_STATUS_COMPLETED\x10\x02\x12%\n!PLAYTIME_SESSION_STATUS_TIMED_OUT\x10\x03\x12&\n\"PLAYTIME_SESSION_STATUS_TERMINATED\x10\x04*q\n\x0ePlaytimePeriod\x12\x1f\n\x1bPLAYTIME_PERIOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18PLAYTIME_PERIOD_ALL_TIME\x10\x01\x12 \n\x1cPLAYTIME_PERIOD_LAST_2_WEEKS\x10\x02\x32\xbd\x08\n\x16PlaytimeTrackerService\x12\xe1\x01\n\x14StartPlaytimeSession\x12\'.library.v1.StartPlaytimeSessionRequest\x1a(.library.v1.StartPlaytimeSessionResponse\"v\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x1b\n\x14playtimeSessionStart\x10\xc9\x01\x30\x01\xe2\xf3\x18\x17\n\x15PRODUCT_ACCESS_DENIED\x82\xd3\xe4\x93\x02,\"\'/api/v1/library/playtime/sessions/start:\x01*\x12\xc8\x01\n\x12GetPlaytimeSession\x12%.library.v1.GetPlaytimeSessionRequest\x1a&.library.v1.GetPlaytimeSessionResponse\"c\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x1c\n\x1aPLAYTIME_SESSION_NOT_FOUND\x82\xd3\xe4\x93\x02\x30\x12./api/v1/library/playtime/sessions/{session_id}\x12\xa5\x02\n\x17RecordPlaytimeHeartbeat\x12*.library.v1.RecordPlaytimeHeartbeatRequest\x1a+.library.v1.RecordPlaytimeHeartbeatResponse\"\xb0\x01\x90\x02\x02\xca\xf3\x18\x08\x12\x04user \x03\xd2\xf3\x18\x18\n\x11playtimeHeartbeat\x10\xcc\x01\x18\x01\xe2\xf3\x18\x36\n\x1aPLAYTIME_SESSION_NOT_FOUND\n\x18INVALID_STATE_TRANSITION\x82\xd3\xe4\x93\x02\x45\"8/api/v1/library/playtime/sessions/{session_id}/heartbeat:\theartbeat\x12\xcc\x01\n\x12\x45ndPlaytimeSession\x12%.library.v1.EndPlaytimeSessionRequest\x1a&.library.v1.EndPlaytimeSessionResponse\"g\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x1c\n\x1aPLAYTIME_SESSION_NOT_FOUND\x82\xd3\xe4\x93\x02\x34\"2/api/v1/library/playtime/sessions/{session_id}/end\x12}\n\x0bGetPlaytime\x12\x1e.library.v1.GetPlaytimeRequest\x1a\x1f.library.v1.GetPlaytimeResponse\"-\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/v1/library/playtimeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAYTIMESESSION'].fields_by_name['product_id']._loaded_options = None
   _globals['_PLAYTIMESESSION'].fields_by_name['product_id']._serialized_options = b'\352\364\030\022\n\007product\022\007product'
   _globals['_PLAYTIMESESSION']._loaded_options = None
-  _globals['_PLAYTIMESESSION']._serialized_options = b'\232\364\030\021\n\017playtimeSession'
+  _globals['_PLAYTIMESESSION']._serialized_options = b'\232\364\0309\n\017playtimeSession\032&/api/v1/library/playtime/sessions/{id}'
   _globals['_PLAYTIMESTATISTICS']._loaded_options = None
   _globals['_PLAYTIMESTATISTICS']._serialized_options = b'\232\364\0307\n\022playtimeStatistics\022\007user_id\032\030/api/v1/library/playtime'
   _globals['_STARTPLAYTIMESESSIONREQUEST'].fields_by_name['product_id']._loaded_options = None
@@ -47,6 +47,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTPLAYTIMESESSIONREQUEST'].fields_by_name['platform']._serialized_options = b'\272H\022r\020\020\001\030 2\n^[^\\x00]*$'
   _globals['_STARTPLAYTIMESESSIONREQUEST'].fields_by_name['device_id']._loaded_options = None
   _globals['_STARTPLAYTIMESESSIONREQUEST'].fields_by_name['device_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETPLAYTIMESESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
+  _globals['_GETPLAYTIMESESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_PLAYTIMEHEARTBEAT'].fields_by_name['sequence']._loaded_options = None
   _globals['_PLAYTIMEHEARTBEAT'].fields_by_name['sequence']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_RECORDPLAYTIMEHEARTBEATREQUEST'].fields_by_name['session_id']._loaded_options = None
@@ -58,43 +60,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPLAYTIMEREQUEST'].fields_by_name['period']._loaded_options = None
   _globals['_GETPLAYTIMEREQUEST'].fields_by_name['period']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['StartPlaytimeSession']._loaded_options = None
-  _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['StartPlaytimeSession']._serialized_options = b'\312\363\030\006\022\004user\322\363\030\031\n\024playtimeSessionStart\020\311\001\342\363\030\027\n\025PRODUCT_ACCESS_DENIED\202\323\344\223\002,\"\'/api/v1/library/playtime/sessions/start:\001*'
+  _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['StartPlaytimeSession']._serialized_options = b'\312\363\030\006\022\004user\322\363\030\033\n\024playtimeSessionStart\020\311\0010\001\342\363\030\027\n\025PRODUCT_ACCESS_DENIED\202\323\344\223\002,\"\'/api/v1/library/playtime/sessions/start:\001*'
+  _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['GetPlaytimeSession']._loaded_options = None
+  _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['GetPlaytimeSession']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\342\363\030\034\n\032PLAYTIME_SESSION_NOT_FOUND\202\323\344\223\0020\022./api/v1/library/playtime/sessions/{session_id}'
   _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['RecordPlaytimeHeartbeat']._loaded_options = None
   _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['RecordPlaytimeHeartbeat']._serialized_options = b'\220\002\002\312\363\030\010\022\004user \003\322\363\030\030\n\021playtimeHeartbeat\020\314\001\030\001\342\363\0306\n\032PLAYTIME_SESSION_NOT_FOUND\n\030INVALID_STATE_TRANSITION\202\323\344\223\002E\"8/api/v1/library/playtime/sessions/{session_id}/heartbeat:\theartbeat'
   _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['EndPlaytimeSession']._loaded_options = None
   _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['EndPlaytimeSession']._serialized_options = b'\220\002\002\312\363\030\006\022\004user\342\363\030\034\n\032PLAYTIME_SESSION_NOT_FOUND\202\323\344\223\0024\"2/api/v1/library/playtime/sessions/{session_id}/end'
   _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['GetPlaytime']._loaded_options = None
   _globals['_PLAYTIMETRACKERSERVICE'].methods_by_name['GetPlaytime']._serialized_options = b'\220\002\001\312\363\030\006\022\004user\202\323\344\223\002\032\022\030/api/v1/library/playtime'
-  _globals['_PLAYTIMESESSIONSTATUS']._serialized_start=2336
-  _globals['_PLAYTIMESESSIONSTATUS']._serialized_end=2554
-  _globals['_PLAYTIMEPERIOD']._serialized_start=2556
-  _globals['_PLAYTIMEPERIOD']._serialized_end=2669
+  _globals['_PLAYTIMESESSIONSTATUS']._serialized_start=2531
+  _globals['_PLAYTIMESESSIONSTATUS']._serialized_end=2749
+  _globals['_PLAYTIMEPERIOD']._serialized_start=2751
+  _globals['_PLAYTIMEPERIOD']._serialized_end=2864
   _globals['_PLAYTIMESESSION']._serialized_start=168
-  _globals['_PLAYTIMESESSION']._serialized_end=677
-  _globals['_PLAYTIMESTATISTICS']._serialized_start=680
-  _globals['_PLAYTIMESTATISTICS']._serialized_end=1059
-  _globals['_PRODUCTPLAYTIME']._serialized_start=1062
-  _globals['_PRODUCTPLAYTIME']._serialized_end=1279
-  _globals['_DAILYPLAYTIME']._serialized_start=1281
-  _globals['_DAILYPLAYTIME']._serialized_end=1359
-  _globals['_STARTPLAYTIMESESSIONREQUEST']._serialized_start=1362
-  _globals['_STARTPLAYTIMESESSIONREQUEST']._serialized_end=1559
-  _globals['_STARTPLAYTIMESESSIONRESPONSE']._serialized_start=1561
-  _globals['_STARTPLAYTIMESESSIONRESPONSE']._serialized_end=1646
-  _globals['_PLAYTIMEHEARTBEAT']._serialized_start=1649
-  _globals['_PLAYTIMEHEARTBEAT']._serialized_end=1784
-  _globals['_RECORDPLAYTIMEHEARTBEATREQUEST']._serialized_start=1787
-  _globals['_RECORDPLAYTIMEHEARTBEATREQUEST']._serialized_end=1921
-  _globals['_RECORDPLAYTIMEHEARTBEATRESPONSE']._serialized_start=1923
-  _globals['_RECORDPLAYTIMEHEARTBEATRESPONSE']._serialized_end=1956
-  _globals['_ENDPLAYTIMESESSIONREQUEST']._serialized_start=1958
-  _globals['_ENDPLAYTIMESESSIONREQUEST']._serialized_end=2026
-  _globals['_ENDPLAYTIMESESSIONRESPONSE']._serialized_start=2028
-  _globals['_ENDPLAYTIMESESSIONRESPONSE']._serialized_end=2111
-  _globals['_GETPLAYTIMEREQUEST']._serialized_start=2114
-  _globals['_GETPLAYTIMEREQUEST']._serialized_end=2246
-  _globals['_GETPLAYTIMERESPONSE']._serialized_start=2248
-  _globals['_GETPLAYTIMERESPONSE']._serialized_end=2333
-  _globals['_PLAYTIMETRACKERSERVICE']._serialized_start=2672
-  _globals['_PLAYTIMETRACKERSERVICE']._serialized_end=3552
+  _globals['_PLAYTIMESESSION']._serialized_end=717
+  _globals['_PLAYTIMESTATISTICS']._serialized_start=720
+  _globals['_PLAYTIMESTATISTICS']._serialized_end=1099
+  _globals['_PRODUCTPLAYTIME']._serialized_start=1102
+  _globals['_PRODUCTPLAYTIME']._serialized_end=1319
+  _globals['_DAILYPLAYTIME']._serialized_start=1321
+  _globals['_DAILYPLAYTIME']._serialized_end=1399
+  _globals['_STARTPLAYTIMESESSIONREQUEST']._serialized_start=1402
+  _globals['_STARTPLAYTIMESESSIONREQUEST']._serialized_end=1599
+  _globals['_STARTPLAYTIMESESSIONRESPONSE']._serialized_start=1601
+  _globals['_STARTPLAYTIMESESSIONRESPONSE']._serialized_end=1686
+  _globals['_GETPLAYTIMESESSIONREQUEST']._serialized_start=1688
+  _globals['_GETPLAYTIMESESSIONREQUEST']._serialized_end=1756
+  _globals['_GETPLAYTIMESESSIONRESPONSE']._serialized_start=1758
+  _globals['_GETPLAYTIMESESSIONRESPONSE']._serialized_end=1841
+  _globals['_PLAYTIMEHEARTBEAT']._serialized_start=1844
+  _globals['_PLAYTIMEHEARTBEAT']._serialized_end=1979
+  _globals['_RECORDPLAYTIMEHEARTBEATREQUEST']._serialized_start=1982
+  _globals['_RECORDPLAYTIMEHEARTBEATREQUEST']._serialized_end=2116
+  _globals['_RECORDPLAYTIMEHEARTBEATRESPONSE']._serialized_start=2118
+  _globals['_RECORDPLAYTIMEHEARTBEATRESPONSE']._serialized_end=2151
+  _globals['_ENDPLAYTIMESESSIONREQUEST']._serialized_start=2153
+  _globals['_ENDPLAYTIMESESSIONREQUEST']._serialized_end=2221
+  _globals['_ENDPLAYTIMESESSIONRESPONSE']._serialized_start=2223
+  _globals['_ENDPLAYTIMESESSIONRESPONSE']._serialized_end=2306
+  _globals['_GETPLAYTIMEREQUEST']._serialized_start=2309
+  _globals['_GETPLAYTIMEREQUEST']._serialized_end=2441
+  _globals['_GETPLAYTIMERESPONSE']._serialized_start=2443
+  _globals['_GETPLAYTIMERESPONSE']._serialized_end=2528
+  _globals['_PLAYTIMETRACKERSERVICE']._serialized_start=2867
+  _globals['_PLAYTIMETRACKERSERVICE']._serialized_end=3952
 # @@protoc_insertion_point(module_scope)

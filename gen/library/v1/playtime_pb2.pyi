@@ -109,6 +109,18 @@ class StartPlaytimeSessionResponse(_message.Message):
     session: PlaytimeSession
     def __init__(self, session: _Optional[_Union[PlaytimeSession, _Mapping]] = ...) -> None: ...
 
+class GetPlaytimeSessionRequest(_message.Message):
+    __slots__ = ("session_id",)
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+
+class GetPlaytimeSessionResponse(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: PlaytimeSession
+    def __init__(self, session: _Optional[_Union[PlaytimeSession, _Mapping]] = ...) -> None: ...
+
 class PlaytimeHeartbeat(_message.Message):
     __slots__ = ("sequence", "client_time")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]

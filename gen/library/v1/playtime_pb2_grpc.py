@@ -41,6 +41,11 @@ class PlaytimeTrackerServiceStub:
                 request_serializer=library_dot_v1_dot_playtime__pb2.StartPlaytimeSessionRequest.SerializeToString,
                 response_deserializer=library_dot_v1_dot_playtime__pb2.StartPlaytimeSessionResponse.FromString,
                 _registered_method=True)
+        self.GetPlaytimeSession = channel.unary_unary(
+                '/library.v1.PlaytimeTrackerService/GetPlaytimeSession',
+                request_serializer=library_dot_v1_dot_playtime__pb2.GetPlaytimeSessionRequest.SerializeToString,
+                response_deserializer=library_dot_v1_dot_playtime__pb2.GetPlaytimeSessionResponse.FromString,
+                _registered_method=True)
         self.RecordPlaytimeHeartbeat = channel.unary_unary(
                 '/library.v1.PlaytimeTrackerService/RecordPlaytimeHeartbeat',
                 request_serializer=library_dot_v1_dot_playtime__pb2.RecordPlaytimeHeartbeatRequest.SerializeToString,
@@ -65,6 +70,13 @@ class PlaytimeTrackerServiceServicer:
 
     def StartPlaytimeSession(self, request, context):
         """The caller starts to play. A live session of the same product on the same device ends first: its game did not say so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlaytimeSession(self, request, context):
+        """One session of the caller's, live or ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +110,11 @@ def add_PlaytimeTrackerServiceServicer_to_server(servicer, server):
                     servicer.StartPlaytimeSession,
                     request_deserializer=library_dot_v1_dot_playtime__pb2.StartPlaytimeSessionRequest.FromString,
                     response_serializer=library_dot_v1_dot_playtime__pb2.StartPlaytimeSessionResponse.SerializeToString,
+            ),
+            'GetPlaytimeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlaytimeSession,
+                    request_deserializer=library_dot_v1_dot_playtime__pb2.GetPlaytimeSessionRequest.FromString,
+                    response_serializer=library_dot_v1_dot_playtime__pb2.GetPlaytimeSessionResponse.SerializeToString,
             ),
             'RecordPlaytimeHeartbeat': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordPlaytimeHeartbeat,
@@ -144,6 +161,33 @@ class PlaytimeTrackerService:
             '/library.v1.PlaytimeTrackerService/StartPlaytimeSession',
             library_dot_v1_dot_playtime__pb2.StartPlaytimeSessionRequest.SerializeToString,
             library_dot_v1_dot_playtime__pb2.StartPlaytimeSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlaytimeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/library.v1.PlaytimeTrackerService/GetPlaytimeSession',
+            library_dot_v1_dot_playtime__pb2.GetPlaytimeSessionRequest.SerializeToString,
+            library_dot_v1_dot_playtime__pb2.GetPlaytimeSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -20,6 +20,8 @@ class PlaytimeTrackerServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartPlaytimeSession: _aio.UnaryUnaryMultiCallable[_playtime_pb2.StartPlaytimeSessionRequest, _playtime_pb2.StartPlaytimeSessionResponse]
     """The caller starts to play. A live session of the same product on the same device ends first: its game did not say so."""
+    GetPlaytimeSession: _aio.UnaryUnaryMultiCallable[_playtime_pb2.GetPlaytimeSessionRequest, _playtime_pb2.GetPlaytimeSessionResponse]
+    """One session of the caller's, live or ended."""
     RecordPlaytimeHeartbeat: _aio.UnaryUnaryMultiCallable[_playtime_pb2.RecordPlaytimeHeartbeatRequest, _playtime_pb2.RecordPlaytimeHeartbeatResponse]
     """The game still runs. One that was heard before, or that comes after a later one, changes nothing."""
     EndPlaytimeSession: _aio.UnaryUnaryMultiCallable[_playtime_pb2.EndPlaytimeSessionRequest, _playtime_pb2.EndPlaytimeSessionResponse]
@@ -39,6 +41,14 @@ class PlaytimeTrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_playtime_pb2.StartPlaytimeSessionRequest, _abc.Awaitable[_playtime_pb2.StartPlaytimeSessionResponse]],
     ) -> _abc.Awaitable[_playtime_pb2.StartPlaytimeSessionResponse]:
         """The caller starts to play. A live session of the same product on the same device ends first: its game did not say so."""
+
+    @_abc_1.abstractmethod
+    def GetPlaytimeSession(
+        self,
+        request: _playtime_pb2.GetPlaytimeSessionRequest,
+        context: _aio.ServicerContext[_playtime_pb2.GetPlaytimeSessionRequest, _abc.Awaitable[_playtime_pb2.GetPlaytimeSessionResponse]],
+    ) -> _abc.Awaitable[_playtime_pb2.GetPlaytimeSessionResponse]:
+        """One session of the caller's, live or ended."""
 
     @_abc_1.abstractmethod
     def RecordPlaytimeHeartbeat(

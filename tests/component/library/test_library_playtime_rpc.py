@@ -63,6 +63,13 @@ async def test_a_session_from_start_to_end_is_told_and_shown(rig: Rig):
     assert ended.duration_seconds == played
     assert (await rig.playtime.EndPlaytimeSession(end, metadata=me)).session == ended
 
+    one = pb.GetPlaytimeSessionRequest(session_id=began.id)
+    with statements() as seen:
+        assert (await rig.playtime.GetPlaytimeSession(one, metadata=me)).session == ended
+    assert len(seen) == 1
+    not_theirs = await refusal(rig.playtime.GetPlaytimeSession(one, metadata=user(uuid4())))
+    assert not_theirs.reason == "PLAYTIME_SESSION_NOT_FOUND"
+
     with statements() as seen:
         mine = (await rig.playtime.GetPlaytime(pb.GetPlaytimeRequest(), metadata=me)).statistics
     assert len(seen) == 1

@@ -39,8 +39,6 @@ class Play:
     end: int | None = None
     sequence: int | None = None
     is_sequence_sure: bool = True
-    lingers: bool = False
-    """It ended behind the back of the live state, which may take heartbeats until the next write."""
     notes: dict[int, int] = field(default_factory=dict)
     """What each instance of the service has heard and not written down."""
 
@@ -64,13 +62,12 @@ class Play:
     def write(self, instance: int) -> None:
         """The instance writes down what it heard."""
         if instance in self.notes:
-            self.lingers = False
             self.written = max(self.written, self.notes.pop(instance))
             self.early = max(self.early, self.written)
 
     def lose(self) -> None:
         """The live state is gone."""
-        self.early, self.is_sequence_sure, self.lingers = self.written, False, False
+        self.early, self.is_sequence_sure = self.written, False
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 from adapters import adapters as adapters_of
 from adapters import settings_of
 
+from chassis.memory_state import MemoryLiveValues
 from chassis.redis_state import open_redis
 from library_svc.application import entitlements
 from library_svc.application.access import (
@@ -25,6 +26,7 @@ from library_svc.domain.ids import ProductId, UserId
 from library_svc.domain.items import RemovalReason
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.infrastructure.pulses import LivePulses
 from library_svc.infrastructure.redis_access import AWAY_SECONDS, RedisKnownAccess, open_known_access
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,6 +99,7 @@ class Shop:
         await entitlements.revoke(
             self.library.begin,
             self.instances[by],
+            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],

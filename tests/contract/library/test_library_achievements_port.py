@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from chassis.errors import DomainError
+from chassis.memory_state import MemoryLiveValues
 from library_svc.application.achievements import (
     DEFINITIONS_KEPT,
     DEFINITIONS_KEPT_FOR_UNKNOWN,
@@ -33,6 +34,7 @@ from library_svc.domain.items import RemovalReason
 from library_svc.domain.playtime import PlaytimeSession
 from library_svc.infrastructure.memory import MemoryCatalog
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.infrastructure.pulses import LivePulses
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE_STEP = SetTo(1)
@@ -186,6 +188,7 @@ async def test_achievements_stay_for_a_return(game: Game):
     await revoke(
         game.adapters.begin,
         MemoryKnownAccess(),
+        LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
         event_id=None,
         user_id=player,
         product_ids=[game.product_id],

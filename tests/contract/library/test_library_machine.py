@@ -237,8 +237,6 @@ class LibraryMachine(RuleBasedStateMachine):
         was_known, stood, cut_off = self.model.revoke(user, product, source)
         assert (settled.was_known, settled.stood) == (was_known, stood)
         for play in cut_off:
-            # The live state is not asked then: what is written down counts, and heartbeats may be taken until the next write.
-            play.early, play.lingers = play.written, True
             self.ends(play, {"terminated"})
         self.deliveries.append(("revoke", user, product, source, event_id))
 
@@ -266,7 +264,8 @@ class LibraryMachine(RuleBasedStateMachine):
         }
         if what == "grant":
             return tuple(await grant(self.rig.begin, MemoryKnownAccess(), **about))
-        return tuple(await revoke(self.rig.begin, MemoryKnownAccess(), reason=RemovalReason.REFUND, **about))
+        reason = RemovalReason.REFUND
+        return tuple(await revoke(self.rig.begin, MemoryKnownAccess(), self.pulses, reason=reason, **about))
 
     # Playtime
 
@@ -312,7 +311,7 @@ class LibraryMachine(RuleBasedStateMachine):
         play = self.model.plays[number]
         silent = play.silent(self.model.now)
         may_refuse = play.end is not None or silent in {True, None}
-        must_refuse = (play.end is not None and not play.lingers) or (play.end is None and silent is True)
+        must_refuse = play.end is not None or silent is True
         try:
             self.run(self.heartbeats[instance].record(self.users[play.user], self.session_ids[number], sequence))
         except SessionOver:
@@ -342,7 +341,6 @@ class LibraryMachine(RuleBasedStateMachine):
                 assert silent is not False
             self.ends(play, {"completed", "timed_out"})
         assert answered == self.kept(number)
-        play.lingers = False
 
     @rule(pause=st.sampled_from((0, 0, 240, SILENCE, SILENCE + 1)))
     def silent_sessions_are_ended(self, pause: int) -> None:

@@ -326,10 +326,10 @@ async def test_playing_ends_with_the_right_to_the_product_and_its_time_is_there_
     ended, live = await player.start(0), await player.start(10)
     await player.end(ended, 100)
     await player.beat(live, 120)
-    await player.heartbeats.flush()
     await revoke(
         player.adapters.begin,
         MemoryKnownAccess(),
+        player.pulses,
         event_id=None,
         user_id=player.user_id,
         product_ids=[player.product_id],
@@ -338,6 +338,9 @@ async def test_playing_ends_with_the_right_to_the_product_and_its_time_is_there_
         at=after(130),
     )
     assert (await player.kept(live)).status is SessionStatus.TERMINATED
+    with pytest.raises(SessionOver):
+        await player.beat(live, 131)
+    await player.heartbeats.flush()
     await player.buy(source=Source(SourceKind.KEY, str(uuid4())))
     assert await player.total() == (120, after(120))
 

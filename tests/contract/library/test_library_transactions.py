@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.memory_state import MemoryLiveValues
 from library_svc.application.entitlements import grant, revoke
 from library_svc.application.installations import follow
 from library_svc.application.items import update_item
@@ -23,6 +24,7 @@ from library_svc.domain.items import (
     RemovalReason,
 )
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.infrastructure.pulses import LivePulses
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -244,6 +246,7 @@ class TestConcurrency:
             await revoke(
                 adapters.begin,
                 MemoryKnownAccess(),
+                LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
                 event_id=str(uuid4()),
                 user_id=user_id,
                 product_ids=[product_id],

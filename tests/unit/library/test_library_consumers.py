@@ -14,6 +14,7 @@ from chassis.consumers import Consumer
 from chassis.errors import DomainError
 from chassis.events import CloudEvent, decode
 from chassis.memory_bus import MemoryEventBus
+from chassis.memory_state import MemoryLiveValues
 from library_svc.application.access import GameAccess
 from library_svc.domain.ids import ProductId, SaleId, UserId
 from library_svc.domain.items import AcquisitionType, GameAdded, GameRemoved, InstallationStatus, RemovalReason
@@ -21,6 +22,7 @@ from library_svc.domain.sales import Sale
 from library_svc.infrastructure.events import outgoing
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.infrastructure.pulses import LivePulses
 from library_svc.presentation.consumers import Consumers
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,7 +74,11 @@ class Bench:
         self.known_access = MemoryKnownAccess()
         self.access = GameAccess(self.library, self.known_access)
         self.subscriptions = Consumers(
-            self.library.begin, self.products, self.known_access, now=lambda: NOON
+            self.library.begin,
+            self.products,
+            self.known_access,
+            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            now=lambda: NOON,
         ).subscriptions()
 
     async def hear(self, message_name: str, data: dict[str, Any], *, event_id: str | None = None) -> None:

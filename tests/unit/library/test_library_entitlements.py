@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.memory_state import MemoryLiveValues
 from library_svc.application.entitlements import Settled, grant, revoke
 from library_svc.application.installations import follow
 from library_svc.domain.entitlements import Grant, Source, SourceKind, foundation
@@ -21,6 +22,7 @@ from library_svc.domain.items import (
 )
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.infrastructure.pulses import LivePulses
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER = UserId(uuid4())
@@ -52,6 +54,7 @@ class Shop:
         await revoke(
             self.library.begin,
             MemoryKnownAccess(),
+            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=str(uuid4()),
             user_id=USER,
             product_ids=products,
@@ -197,6 +200,7 @@ class TestAskedForDirectly:
         (settled,) = await revoke(
             shop.library.begin,
             MemoryKnownAccess(),
+            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],

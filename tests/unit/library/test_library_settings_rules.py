@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import DomainError, Kind
+from chassis.memory_state import MemoryLiveValues
 from library_svc.application.entitlements import grant, revoke
 from library_svc.application.game_settings import patch_settings, put_settings
 from library_svc.domain.entitlements import ProductAccessDenied, Source, SourceKind
@@ -29,6 +30,7 @@ from library_svc.domain.items import RemovalReason
 from library_svc.infrastructure import rows
 from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
 from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.infrastructure.pulses import LivePulses
 from library_svc.presentation.game_settings import payload_of, settings_message
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,6 +69,7 @@ class Console:
         await revoke(
             self.library.begin,
             MemoryKnownAccess(),
+            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],

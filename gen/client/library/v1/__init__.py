@@ -49,6 +49,8 @@ __all__ = (
     "GetLibraryItemsResponse",
     "GetPlaytimeRequest",
     "GetPlaytimeResponse",
+    "GetPlaytimeSessionRequest",
+    "GetPlaytimeSessionResponse",
     "GetPlaytimeStatsRequest",
     "GetPlaytimeStatsResponse",
     "GetUserAchievementsRequest",
@@ -1416,6 +1418,36 @@ class GetPlaytimeResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("library.v1", "GetPlaytimeResponse", GetPlaytimeResponse)
+
+
+@dataclass(eq=False, repr=False)
+class GetPlaytimeSessionRequest(betterproto2.Message):
+    """
+    Names one session.
+    """
+
+    session_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the session.
+    """
+
+
+default_message_pool.register_message("library.v1", "GetPlaytimeSessionRequest", GetPlaytimeSessionRequest)
+
+
+@dataclass(eq=False, repr=False)
+class GetPlaytimeSessionResponse(betterproto2.Message):
+    """
+    The session.
+    """
+
+    session: "PlaytimeSession | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    As it is now.
+    """
+
+
+default_message_pool.register_message("library.v1", "GetPlaytimeSessionResponse", GetPlaytimeSessionResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -3802,6 +3834,27 @@ class PlaytimeTrackerServiceStub(betterproto2_grpclib.ServiceStub):
             "/library.v1.PlaytimeTrackerService/StartPlaytimeSession",
             message,
             StartPlaytimeSessionResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def get_playtime_session(
+        self,
+        message: "GetPlaytimeSessionRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "GetPlaytimeSessionResponse":
+        """
+        One session of the caller's, live or ended.
+        """
+
+        return await self._unary_unary(
+            "/library.v1.PlaytimeTrackerService/GetPlaytimeSession",
+            message,
+            GetPlaytimeSessionResponse,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,

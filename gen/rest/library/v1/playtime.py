@@ -37,10 +37,11 @@ PLAYTIME_SESSION_FIELDS = frozenset({
 def playtime_session_resource(message: pb.PlaytimeSession) -> JsonValue:
     """A resource object of type playtimeSession."""
     has = message.HasField
+    its_id = message.id
     its_product_id = message.product_id
     return {
         "type": "playtimeSession",
-        "id": message.id,
+        "id": its_id,
         "attributes": {
             "product_id": its_product_id,
             "start_time": timestamp_text(message.start_time) if has("start_time") else None,
@@ -54,6 +55,7 @@ def playtime_session_resource(message: pb.PlaytimeSession) -> JsonValue:
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
         },
+        "links": {"self": f"/api/v1/library/playtime/sessions/{its_id}"},
     }
 
 
@@ -136,6 +138,24 @@ def decode_start_playtime_session(
 
 
 def encode_start_playtime_session(message: pb.StartPlaytimeSessionResponse) -> Encoded:
+    return Encoded(playtime_session_resource(message.session) if message.HasField("session") else None)
+
+
+def decode_get_playtime_session(
+    path: Mapping[str, str],
+    query: Query,
+    _attributes: Mapping[str, JsonValue] | None,
+    problems: list[Problem],
+) -> pb.GetPlaytimeSessionRequest:
+    """GET /api/v1/library/playtime/sessions/{session_id}"""
+    message = pb.GetPlaytimeSessionRequest()
+    message.session_id = path_string(path, "session_id", problems)
+    if query:
+        Parameters(query, problems)
+    return message
+
+
+def encode_get_playtime_session(message: pb.GetPlaytimeSessionResponse) -> Encoded:
     return Encoded(playtime_session_resource(message.session) if message.HasField("session") else None)
 
 
