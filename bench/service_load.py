@@ -160,7 +160,7 @@ async def _settled(up: Running) -> None:
     async with open_event_log(read_platform(up.home.root)["dsns"]["events"]) as log:
 
         async def is_heard() -> bool:
-            return sum([await log.lag(group) for group in GROUPS]) == 0
+            return all([await log.lag(group) == 0 for group in GROUPS])
 
         await until("the events of a load are not heard", is_heard)
 

@@ -7,6 +7,7 @@ other failure makes the record a dead letter. Handlers must be idempotent (chass
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from logging import getLogger
@@ -129,7 +130,11 @@ class Consumer:
 
     async def _report_lag(self) -> None:
         while True:
-            _lag.labels(self._group).set(await self._bus.lag(self._group))
+            # No reader ends over a figure: while the bus does not say, the last that it said stands.
+            with suppress(DomainError, OSError):
+                lag = await self._bus.lag(self._group, self._topics)
+                if lag is not None:
+                    _lag.labels(self._group).set(lag)
             await asyncio.sleep(LAG_INTERVAL_SECONDS)
 
     async def _deal_with(self, record: BusRecord) -> None:

@@ -87,8 +87,13 @@ class EventBus(Protocol):
         """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why."""
         ...
 
-    async def lag(self, group: str) -> int:
-        """Records that the group has not dealt with yet, of all its topics."""
+    async def lag(self, group: str, topics: Collection[str] = ()) -> int | None:
+        """Records that the group has not dealt with yet, of the topics and of all that it ever joined; of a topic that it is new
+        to, all there are. None: nobody ever joined as this group, so that its topics are not known, and none is named.
+
+        Raises:
+            OSError, DomainError: the bus cannot be reached.
+        """
         ...
 
     async def resend(self, letter: BusRecord) -> None:

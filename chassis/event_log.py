@@ -120,7 +120,18 @@ DELETE FROM log WHERE (topic, partition, id) IN (
 """
 
 _LAG = """
-SELECT count(*) FROM offsets o JOIN log l ON l.topic = o.topic AND l.partition = o.partition AND l.id > o.id WHERE o."group" = $1
+WITH positions AS (
+    SELECT topic, partition, max(id) AS id
+    FROM (
+        SELECT topic, partition, id FROM offsets WHERE "group" = $1
+        UNION ALL
+        SELECT topic, partition, 0 FROM unnest($2::text[]) AS topic, generate_series(0, $3::integer - 1) AS partition
+    ) known
+    GROUP BY topic, partition
+)
+SELECT count(l.id)
+FROM positions p LEFT JOIN log l ON l.topic = p.topic AND l.partition = p.partition AND l.id > p.id
+HAVING count(*) > 0
 """
 
 
@@ -184,11 +195,11 @@ class PostgresEventLog:
         with _translated():
             await pool.execute("SELECT 1")
 
-    async def lag(self, group: str) -> int:
-        """Records that the group has not dealt with yet."""
+    async def lag(self, group: str, topics: Collection[str] = ()) -> int | None:
         pool = await self._ready()
         with _translated():
-            return int(await pool.fetchval(_LAG, group))
+            found: int | None = await pool.fetchval(_LAG, group, list(topics), PARTITIONS)
+            return found
 
     async def resend(self, letter: BusRecord) -> None:
         topic, headers = origin_of(letter)

@@ -7,22 +7,26 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from logging import getLogger
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from chassis.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS
+from chassis.kafka_driver import heed_refusals, stop_quietly
 
 RETENTION = timedelta(days=7)
 DEAD_LETTER_RETENTION = timedelta(days=30)
 REQUEST_TIMEOUT_SECONDS = 30.0
 VISIBLE_INTERVAL_SECONDS = 0.05
-CLOSE_TIMEOUT_SECONDS = 5.0
-
-_log = getLogger(__name__)
+COORDINATOR_INTERVAL_SECONDS = 0.1
 
 
 class TopicsNotMade(Exception):
@@ -106,19 +110,16 @@ class KafkaObserver:
         self._admin: Any = None
         self._turn = asyncio.Lock()
 
-    async def lag(self, group: str, topics: Collection[str] = ()) -> int:
-        """Records that the group has not dealt with, of the topics and of all others that it ever committed.
+    async def lag(self, group: str, topics: Collection[str] = ()) -> int | None:
+        """Records that the group has not dealt with, of the topics and of all others that it ever committed; None if there are
+        neither.
 
         Raises:
             KafkaError: no broker answers.
         """
-        return sum((await self.lags(group, topics)).values())
-
-    async def lags(self, group: str, topics: Collection[str] = ()) -> Mapping[str, int]:
-        """The same by topic."""
         async with self._turn:
             try:
-                return await self._lags(group, topics)
+                return await self._measure(group, topics)
             except BaseException:
                 await self._disconnect()
                 raise
@@ -128,31 +129,35 @@ class KafkaObserver:
         async with self._turn:
             await self._disconnect()
 
-    async def _lags(self, group: str, topics: Collection[str]) -> Mapping[str, int]:
+    async def _measure(self, group: str, topics: Collection[str]) -> int | None:
         consumer, admin = await self._connected()
-        committed = await admin.list_consumer_group_offsets(group)
+        committed = await _committed(admin, group)
         names = {partition.topic for partition in committed} | set(topics)
+        if not names:
+            return None
         cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001  the public way knows only subscribed topics
+        missing = set(topics) - cluster.topics()
+        if missing:
+            raise UnknownTopicOrPartitionError(", ".join(sorted(missing)))
         partitions = [
             TopicPartition(name, number) for name in names for number in cluster.partitions_for_topic(name) or ()
         ]
-        if not partitions:
-            return {}
         # The driver looks for leaders in its own metadata, which holds the topics that it was told of.
         for name in names:
             consumer._client.add_topic(name)  # noqa: SLF001
         first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        lags = dict.fromkeys(names, 0)
+        lag = 0
         for partition in partitions:
             known = committed.get(partition)
             begun = known.offset if known is not None and known.offset >= 0 else first[partition]
-            lags[partition.topic] += max(end[partition] - max(begun, first[partition]), 0)
-        return lags
+            lag += max(end[partition] - max(begun, first[partition]), 0)
+        return lag
 
     async def _connected(self) -> tuple[Any, Any]:
         if self._consumer is None:
             self._consumer = AIOKafkaConsumer(bootstrap_servers=self._brokers, enable_auto_commit=False)
             self._admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers)
+            heed_refusals(self._admin._client)  # noqa: SLF001  no public way either
             await self._consumer.start()
             await self._admin.start()
         return self._consumer, self._admin
@@ -165,13 +170,17 @@ class KafkaObserver:
             await admin.close()
 
 
-async def stop_quietly(client: Any) -> None:
-    """Ends a producer or consumer whose brokers may be away."""
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-            await client.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
-        _log.info("kafka client closed without goodbye", extra={"error": repr(error)})
+async def _committed(admin: Any, group: str) -> Mapping[Any, Any]:
+    """Where the group is. Asked again while its coordinator is on its way: on a new cluster the first question of all makes it."""
+    while True:
+        try:
+            found: Mapping[Any, Any] = await admin.list_consumer_group_offsets(group)
+        except BrokerResponseError as error:
+            if not error.retriable:
+                raise
+        else:
+            return found
+        await asyncio.sleep(COORDINATOR_INTERVAL_SECONDS)
 
 
 def _have_leaders(described: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,6 +27,14 @@ COLLECT_SECONDS = 0.05
 """Lines of so long are written at once. A writer that wakes for every line would take the interpreter from the event loop each
 time, which costs more than the line.
 """
+
+REPEAT_SECONDS = 10.0
+"""So often at most the same message of a library that repeats itself."""
+
+REPEATS_REMEMBERED = 1_000
+
+_REPETITIVE = ("aiokafka",)
+"""Libraries that say so with each of many attempts a second while their server is away."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "grpc": logging.WARNING}
@@ -91,6 +99,34 @@ def _context() -> Mapping[str, str]:
         if caller.user_id is not None:
             found["user"] = hash_user(caller.user_id)
     return found
+
+
+class Repeats(logging.Filter):
+    """Lets the same message of a library that repeats itself through once in REPEAT_SECONDS; the next one that passes says in
+    `repeats` how many did not. Used by threads as they come: a line too many does no harm.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._since: dict[tuple[str, str], float] = {}
+        self._held_back: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_REPETITIVE):
+            return True
+        key, now = (record.name, record.getMessage()), self._clock()
+        if now - self._since.get(key, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            self._held_back[key] += 1
+            return False
+        if len(self._since) >= REPEATS_REMEMBERED:
+            self._since.clear()
+            self._held_back.clear()
+        self._since[key] = now
+        held_back = self._held_back.pop(key, 0)
+        if held_back:
+            record.repeats = held_back
+        return True
 
 
 class _Writer:
@@ -183,6 +219,7 @@ def configure(name: str, level: str, *, stream: IO[str] | None = None) -> Callab
     """Sends every log of the process to `stream` (stdout) as JSON; the returned function writes what is left and stops."""
     writer = _Writer(stream or sys.stdout)
     handler = _LineHandler(writer, name)
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     before, level_before = list(root.handlers), root.level
     root.handlers[:] = [handler]

@@ -47,9 +47,12 @@ class MemoryEventBus:
         headers = dead_letter_headers(record, group=group, reason=reason, description=description)
         self._append(record.topic + DEAD_LETTER_SUFFIX, record.key, record.value, headers)
 
-    async def lag(self, group: str) -> int:
-        joined = {source for name, source in self._offsets if name == group}
-        return sum(len(self._records[source]) - self._offsets[(group, source)] for source in joined)
+    async def lag(self, group: str, topics: Collection[str] = ()) -> int | None:
+        wanted = {source for name, source in self._offsets if name == group}
+        wanted |= {Partition(topic, number) for topic in topics for number in range(PARTITIONS)}
+        if not wanted:
+            return None
+        return sum(len(self._records[source]) - self._offsets.get((group, source), 0) for source in wanted)
 
     async def resend(self, letter: BusRecord) -> None:
         topic, headers = origin_of(letter)

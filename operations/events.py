@@ -22,6 +22,7 @@ from operations.registry import topics as platform_topics
 NAME = "samovar-events"
 LIST_LIMIT = 100
 EXIT_FAILED = 1
+NEVER_JOINED = "nobody ever read as this group; --topic says how much there is for it"
 
 T = TypeVar("T")
 
@@ -80,15 +81,22 @@ def make(
 
 
 @app.command("lag")
-def lag(groups: Annotated[list[str], typer.Argument(help="Consumer groups, such as library-service.")]) -> None:
-    """Say how many events each group has not dealt with yet."""
+def lag(
+    groups: Annotated[list[str], typer.Argument(help="Consumer groups, such as library-service.")],
+    topic: Annotated[
+        list[str] | None, typer.Option(help="Of this topic too, though the group may be new to it.")
+    ] = None,
+) -> None:
+    """Say how many events each group has not dealt with yet, of all topics that it ever joined."""
+    unknown = set(topic or ()) - set(platform_topics())
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: no topic of the platform")
 
-    async def measure(bus: EventBus) -> list[int]:
-        await bus.ping()
-        return [await bus.lag(group) for group in groups]
+    async def measure(bus: EventBus) -> list[int | None]:
+        return [await bus.lag(group, topic or ()) for group in groups]
 
     for group, records in zip(groups, _with_bus(measure), strict=True):
-        typer.echo(f"{group}  {records}")
+        typer.echo(f"{group}  {NEVER_JOINED if records is None else records}")
 
 
 @letters.command("list")

@@ -5,7 +5,7 @@ transaction in one service to the effect in another.
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from chassis.consumers import Consumer, RetryPolicy, Subscription
-from chassis.database import Database, open_database
+from chassis.database import Database, open_database, unavailable
 from chassis.errors import DomainError, Kind
 from chassis.event_bus import BusRecord, EventBus
 from chassis.event_log import PostgresEventLog, open_event_log
@@ -417,6 +417,18 @@ async def test_the_lag_of_the_group_is_a_metric(bus: EventBus, monkeypatch: pyte
         await until(lambda: lag() == 0)
 
 
+async def test_a_reader_goes_on_while_nobody_can_tell_its_lag():
+    class Mute(MemoryEventBus):
+        async def lag(self, group: str, topics: Collection[str] = ()) -> int | None:
+            raise unavailable()
+
+    bus, seen = Mute(), Seen()
+    await bus.publish([cloud_event(number) for number in range(3)])
+    async with running(consumer(bus, seen).run):
+        await until(lambda: len(seen.numbers) == 3)
+    assert sorted(seen.numbers) == [0, 1, 2]
+
+
 async def test_two_processes_of_one_group_share_the_events(new_database: NewDatabase):
     dsn, one, two = await new_database("events"), Seen(), Seen()
     async with (
@@ -457,10 +469,11 @@ async def test_old_records_are_deleted_and_young_ones_stay(new_database: NewData
     try:
         await log.publish([cloud_event(1), cloud_event(2)])
         assert await log.delete_old() == 0
-        assert await log.lag(GROUP) == 0
+        assert await log.lag(GROUP, [TOPIC]) == 2
         hasty = PostgresEventLog(dsn, retention=timedelta(seconds=-60))
         try:
             assert await hasty.delete_old() == 2
+            assert await log.lag(GROUP, [TOPIC]) == 0
         finally:
             await hasty.close()
     finally:

@@ -133,10 +133,19 @@ def test_topics_are_made_where_they_must_be(environment: Mapping[str, str], monk
 
 
 def test_the_lag_of_groups_is_told(environment: Mapping[str, str]):
-    assert run("lag", "download-service") == (0, "download-service  0\n")
+    assert run("lag", "download-service") == (0, f"download-service  {events.NEVER_JOINED}\n")
+    assert run("lag", "download-service", "--topic", TOPIC) == (0, "download-service  0\n")
     on_the_bus(deal_with_one)
     told = run("lag", "download-service", "library-service")
-    assert told == (0, "download-service  2\nlibrary-service  0\n")
+    assert told == (0, f"download-service  2\nlibrary-service  {events.NEVER_JOINED}\n")
+    told = run("lag", "download-service", "library-service", "--topic", TOPIC)
+    assert told == (0, "download-service  2\nlibrary-service  3\n")
+
+
+def test_a_topic_that_is_none_of_the_platforms_is_refused(environment: Mapping[str, str]):
+    code, said = run("lag", "library-service", "--topic", "com.platform.typo.events.v1")
+    assert code == 2
+    assert "com.platform.typo.events.v1" in said
 
 
 def test_a_bus_that_is_away_is_said_to_be(monkeypatch: pytest.MonkeyPatch):

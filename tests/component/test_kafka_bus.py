@@ -157,13 +157,18 @@ async def test_a_topic_that_nobody_made_is_an_outage_and_not_a_new_topic(brokers
 async def test_brokers_that_are_away_are_unavailable(brokers: str):
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(open_kafka_bus("127.0.0.1:1"))
-        for call in (bus.ping(), bus.publish([event(1)])):
+        for call in (bus.ping(), bus.publish([event(1)]), bus.lag("group", [TOPIC])):
             with pytest.raises(DomainError) as caught:
                 await call
             assert caught.value.reason == "SERVICE_UNAVAILABLE"
         with pytest.raises(DomainError):
             await stack.enter_async_context(bus.subscribe("group", [TOPIC]))
-        assert await bus.lag("group") == 0
+
+
+async def test_the_lag_behind_a_topic_that_is_missing_is_unavailable(brokers: str):
+    async with open_kafka_bus(brokers, prefix=f"none-{uuid.uuid4().hex[:8]}.") as bus:
+        with pytest.raises(DomainError, match="SERVICE_UNAVAILABLE"):
+            await bus.lag("group", [TOPIC])
 
 
 async def test_topics_are_made_once_with_their_dead_letters(brokers: str):

@@ -17,7 +17,7 @@ import psutil
 
 SAMOVAR = str(Path(sys.executable).with_name("samovar"))
 START_SECONDS = 180
-STOP_SECONDS = 90
+STOP_SECONDS = 180
 
 
 @dataclass(frozen=True)

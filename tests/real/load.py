@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,10 @@ from tests.real.servers import Servers
 BUY_PAUSE_SECONDS = 0.1
 READ_PAUSE_SECONDS = 0.05
 WRITE_PAUSE_SECONDS = 0.2
+COUNT_PAUSE_SECONDS = 1.0
+STALL_SECONDS = 120.0
+"""Nothing moves for so long: it will not move any more."""
+
 TOLD_TO_COME_AGAIN = {503: ["SERVICE_UNAVAILABLE"], 504: ["DEADLINE_EXCEEDED"]}
 """What the contract has for a server behind the platform that is away, by status."""
 
@@ -149,13 +153,26 @@ class Load:
         """What was acknowledged so far, by user."""
         return {user: list(products) for user, products in self.acknowledged.items()}
 
-    async def have(self, bought: Mapping[str, Sequence[str]]) -> bool:
-        """Whether these purchases are in their libraries."""
+    async def until_there(self, bought: Mapping[str, Sequence[str]]) -> None:
+        """Waits until these purchases are in their libraries."""
+        await until_none_is_left(lambda: self._missing(bought), "acknowledged purchases are missing")
+
+    async def _missing(self, bought: Mapping[str, Sequence[str]]) -> int:
         try:
             owned = await self.owned()
         except (OSError, asyncpg.PostgresError):
-            return False
-        return all(set(products) <= set(owned[user]) for user, products in bought.items())
+            return sum(map(len, bought.values()))
+        return sum(len(set(products) - set(owned[user])) for user, products in bought.items())
+
+
+async def until_none_is_left(left: Callable[[], Awaitable[int]], what: str) -> None:
+    """Waits as long as they become fewer: how fast that goes is the machine's affair."""
+    fewest, since = None, time.monotonic()
+    while found := await left():
+        if fewest is None or found < fewest:
+            fewest, since = found, time.monotonic()
+        assert time.monotonic() - since < STALL_SECONDS, f"{found} of them for {STALL_SECONDS:.0f} s: {what}"
+        await asyncio.sleep(COUNT_PAUSE_SECONDS)
 
 
 async def _sell(town: Town, user_id: str, product_id: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chassis.kafka_bus import open_kafka_bus
-from chassis.kafka_topics import KafkaObserver, make_topics
+from chassis.kafka_topics import make_topics
 from operations.registry import topics
 from tests.faults.steps import NAME, STEPS
 from tests.faults.test_step_kills import dies_and_comes_back
@@ -36,14 +36,12 @@ async def test_on_kafka_a_purchase_has_its_whole_effect_once_when_the_library_di
     prefix = f"{uuid.uuid4().hex[:8]}."
     await make_topics(brokers, [prefix + topic for topic in topics()])
     environment = {"EVENTS_BACKEND": "kafka", "KAFKA_BROKERS": brokers, "KAFKA_PREFIX": prefix}
-    observer = KafkaObserver(brokers)
-
-    async def unread() -> int:
-        # Named, because the dead member may have committed nothing, and the group then has no topics.
-        return await observer.lag(prefix + NAME, {prefix + PAYMENT_TOPIC})
 
     async with open_kafka_bus(brokers, prefix=prefix) as bus:
+
+        async def unread() -> int:
+            return await bus.lag(NAME, [PAYMENT_TOPIC]) or 0
+
         seconds = await dies_and_comes_back(step, await new_database("library"), bus, environment, unread)
-    await observer.close()
     with capsys.disabled():
         print(f"\nkilled -9 at `{step}`: 0 lost, 0 doubled in effect, all done {seconds:.1f} s after the next start")

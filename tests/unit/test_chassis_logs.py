@@ -125,3 +125,30 @@ class Noticing(io.StringIO):
     def flush(self) -> None:
         super().flush()
         self.flushed.set()
+
+
+def test_a_library_that_repeats_itself_is_heard_once_in_a_while_and_its_repeats_are_counted(written):
+    now = 100.0
+    handler = logging.getLogger().handlers[0]
+    handler.filters[:] = [logs.Repeats(lambda: now)]
+    for _ in range(500):
+        logging.getLogger("aiokafka.client").error("Unable connect to node with id %s", 1)
+        logging.getLogger("chassis.x").error("one of ours")
+    logging.getLogger("aiokafka.client").error("Unable connect to node with id %s", 2)
+    now += logs.REPEAT_SECONDS
+    logging.getLogger("aiokafka.client").error("Unable connect to node with id %s", 1)
+    lines = [(line["message"], line.get("repeats")) for line in written() if line["logger"] == "aiokafka.client"]
+    assert lines == [
+        ("Unable connect to node with id 1", None),
+        ("Unable connect to node with id 2", None),
+        ("Unable connect to node with id 1", 499),
+    ]
+    assert sum(line["message"] == "one of ours" for line in written()) == 500
+
+
+def test_the_messages_that_are_watched_for_repeats_have_a_limit(monkeypatch):
+    monkeypatch.setattr("chassis.logs.REPEATS_REMEMBERED", 3)
+    repeats = logs.Repeats(lambda: 1.0)
+    for number in range(10):
+        assert repeats.filter(logging.makeLogRecord({"name": "aiokafka", "msg": f"message {number}"}))
+    assert len(repeats._since) <= 3
