@@ -57,6 +57,7 @@ class LinkBook:
         self._linked_to = 0
         self._batches = 0
         self._refused_batches = 0
+        self._oldest_opened: int | None = None
         self._lock = asyncio.Lock()
         self._running_low = asyncio.Event()
 
@@ -76,14 +77,23 @@ class LinkBook:
         return kept.candidates
 
     def refused(self, chunk: PlannedChunk) -> None:
-        """The link did not open the door: the next call fetches a new one, and for all that came with it or before."""
+        """The link did not open the door: the next call fetches a new one, and for all that came with it or before. Unless one of
+        those has opened since the last refusal: then it was not their time that was over, and the others are kept.
+        """
         kept = self._kept.get(chunk.id)
-        if kept is not None:
+        if kept is None:
+            return
+        if self._oldest_opened is not None and self._oldest_opened <= kept.batch:
+            del self._kept[chunk.id]
+        else:
             self._refused_batches = max(self._refused_batches, kept.batch)
+        self._oldest_opened = None
 
     def done(self, chunk: PlannedChunk) -> None:
         """The chunk is there."""
-        self._kept.pop(chunk.id, None)
+        kept = self._kept.pop(chunk.id, None)
+        if kept is not None:
+            self._oldest_opened = min(kept.batch, self._oldest_opened or kept.batch)
 
     async def keep_ahead(self) -> None:
         """Fetches links before they are waited for, until there are no more to fetch."""

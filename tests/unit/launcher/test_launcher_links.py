@@ -95,6 +95,35 @@ async def test_a_refused_link_takes_those_that_came_with_it_along() -> None:
     assert len(server.batches) == 2
 
 
+async def test_a_refused_link_is_renewed_alone_where_others_open() -> None:
+    """A CDN that refuses one chunk must not cost a thousand links each time."""
+    server, chunks = Server(), some_chunks(50)
+    book = server.book(chunks)
+    await book.candidates(chunks[0])
+    book.done(chunks[0])
+    book.refused(chunks[1])
+    await book.candidates(chunks[1])
+    book.done(chunks[2])
+    book.refused(chunks[1])
+    for chunk in chunks[3:]:
+        assert (await book.candidates(chunk))[0].url.startswith("1/")
+    assert (await book.candidates(chunks[1]))[0].url.startswith("3/")
+    assert server.batches[1:] == [[chunks[1].id]] * 2
+
+
+async def test_links_that_are_refused_one_after_the_other_are_all_renewed() -> None:
+    """As when the computer slept, and the time of all of them was over."""
+    server, chunks = Server(), some_chunks(50)
+    book = server.book(chunks)
+    await book.candidates(chunks[0])
+    book.done(chunks[0])
+    for chunk in chunks[1:3]:
+        book.refused(chunk)
+    for chunk in chunks[1:]:
+        assert not (await book.candidates(chunk))[0].url.startswith("1/")
+    assert len(server.batches) == 2
+
+
 @pytest.mark.parametrize("ahead_seconds", [-3600, 3600])
 async def test_a_wrong_clock_does_not_renew_without_end(ahead_seconds: float) -> None:
     server, chunks = Server(server_ahead_seconds=ahead_seconds), some_chunks(3)
