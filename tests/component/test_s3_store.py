@@ -58,6 +58,23 @@ async def test_a_bucket_is_made_once_and_keeps_old_versions(store: S3Store, loca
     assert await asyncio.to_thread(versions) == [b"first", b"second"]
 
 
+async def test_a_bucket_lets_old_versions_and_unfinished_uploads_expire(location: S3Location):
+    def rules() -> dict[str, int]:
+        with s3_client(location) as client:
+            found = client.get_bucket_lifecycle(bucket_name=location.bucket)
+        assert found is not None
+        expiring: dict[str, int] = {}
+        for rule in found.rules:
+            assert rule.status == "Enabled"
+            if rule.noncurrent_version_expiration is not None:
+                expiring["old versions"] = int(rule.noncurrent_version_expiration.noncurrent_days or 0)
+            if rule.abort_incomplete_multipart_upload is not None:
+                expiring["unfinished uploads"] = int(rule.abort_incomplete_multipart_upload.days_after_initiation or 0)
+        return expiring
+
+    assert await asyncio.to_thread(rules) == {"old versions": 30, "unfinished uploads": 1}
+
+
 async def test_a_large_file_goes_up_in_parts_and_comes_back_whole(store: S3Store, tmp_path: Path):
     source = tmp_path / "large"
     source.write_bytes(bytes(range(256)) * (PART_BYTES * 5 // 2 // 256))
