@@ -175,7 +175,7 @@ async def publish(scene: Scene, source: Path, name: str) -> Published:
         total_bytes,
         sum(chunks.values()),
         [sha256.hex() for sha256 in chunks],
-        round(total_bytes / took / MEGABYTE, 1),
+        round(total_bytes / took / MEGABYTE, 3),
     )
 
 

@@ -224,10 +224,11 @@ def _relationship(one: Field) -> Json:
 
 
 def _exactly_one(fields: Sequence[Field]) -> Json:
-    """That of each oneof which must be set one member, and only one, is there."""
+    """That of each oneof which must be set one member, and only one, is there; one that is null is not."""
     choices: dict[str, list[Json]] = {}
     for one in fields:
         if one.oneof_is_required:
-            choices.setdefault(one.oneof, []).append({"required": [one.name]})
+            there = {"required": [one.name], "properties": {one.name: {"not": {"type": "null"}}}}
+            choices.setdefault(one.oneof, []).append(there)
     every = [{"oneOf": names} for names in choices.values()]
     return {"allOf": every} if len(every) > 1 else every[0] if every else {}

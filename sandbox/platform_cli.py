@@ -175,8 +175,13 @@ class LogPrinter:
         self.is_ready = False
 
     def __call__(self, name: str, line: str) -> None:
-        colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
         text = line if self._raw else _readable(line)
+        if not self._console.is_terminal:
+            # Looking for colours that nobody sees takes longer than what most requests do.
+            self._console.file.write(f"{name:>10} {text}\n")
+            self._console.file.flush()
+            return
+        colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
         self._console.print(f"[{colour}]{escape(name):>10}[/] {escape(text)}", highlight=False)
 
 

@@ -6,13 +6,28 @@ import pytest
 
 TASKS = {"long": "./taskw test:long", "soak": "./taskw test:soak", "real_faults": "./taskw test:real-faults"}
 """By mark."""
+SOAKS = (
+    "tests/e2e/test_schemathesis.py",
+    "tests/e2e/test_fuzzing.py",
+    "tests/contract/library/test_library_machine.py",
+    "tests/faults/test_download_step_kills.py",
+    "tests/unit/sandbox/test_sandbox_publisher.py",
+)
+"""Files whose tests marked soak take longest, the longest first: what is left for the end should be short."""
 LONG = ("tests/e2e/", "tests/faults/", "tests/component/bench/", "tests/meta/test_gateway_bench.py")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After the shuffle, whose order is kept among the long ones and among the others."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """Of its file: the longest soaks in their order, the other long ones, the others."""
+    if item.get_closest_marker("soak"):
+        return next((place for place, file in enumerate(SOAKS) if item.nodeid.startswith(file)), len(SOAKS))
+    return len(SOAKS) + (not item.nodeid.startswith(LONG))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,11 +14,18 @@ from sandbox.client import sandbox_stub
 from tests.e2e.clients import Api, CommandLine, Shop
 from tests.e2e.running import Platform, start_platform, stop_platform
 
+LARGE_PIECES_GO_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+"""To the kernel when they are freed. Else the C library keeps a hundred MiB of them, more and less by turns, and no test could see
+whether a program's memory grows.
+"""
+
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     # What takes long on a busy machine is no fault; that calls end in time has tests of its own (tests/component/gateway).
-    running = start_platform(tmp_path_factory.mktemp("platform") / "home", "--set", "gateway.GRPC_DEADLINE_SECONDS=20")
+    patience = "gateway.GRPC_DEADLINE_SECONDS=20"
+    home = tmp_path_factory.mktemp("platform") / "home"
+    running = start_platform(home, "--raw-logs", "--set", patience, environment=LARGE_PIECES_GO_BACK)
     yield running
     left = stop_platform(running)
     assert left == [], "the platform left processes behind"

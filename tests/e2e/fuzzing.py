@@ -3,6 +3,7 @@ from the run's seed and its own number alone, so a run, or one request of it, ca
 """
 
 import copy
+import functools
 import json
 import random
 import re
@@ -142,6 +143,9 @@ ELSEWHERE = (
     "/api",
     "*",
 )
+TOO_MUCH = (b"[" * 20_000, b" " * 3_000_000)
+BODIES = (b"", b"{", b"[]", b"null", b'{"data":', b"\xff\xfe\x00", *TOO_MUCH)
+"""Instead of a whole one."""
 MOST_CHANGES = 4
 MOST_LEVELS = 200
 """Of one change to a body: all of them together stay within what Python's own JSON can write and read."""
@@ -306,14 +310,9 @@ class _Request:
     def _change_body(self) -> None:
         chance = self._chance
         if self._body is None or chance.random() < 0.1:
-            self._body = chance.choice(
-                (b"", b"{", b"[]", b"null", b'{"data":', b"\xff\xfe\x00", b"[" * 20_000, b" " * 3_000_000)
-            )
+            self._body = chance.choice(BODIES)
             return
-        try:
-            document = json.loads(self._body)
-        except (ValueError, RecursionError):
-            document = None
+        document = None if self._body in TOO_MUCH else _read(self._body)
         if document is None or chance.random() < 0.15:
             self._body = _damaged(self._body, chance)
             return
@@ -390,6 +389,13 @@ def _members(value: Any) -> Any:
             waiting.append(one[name])
 
 
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _deep(levels: int) -> Any:
     made: Any = {}
     for _ in range(levels):
@@ -403,9 +409,15 @@ def _encoded(text: str, chance: random.Random) -> str:
         case 0:
             return re.sub(r"[\x00-\x20\x7f#]", "", text)
         case 1:
-            return quote(text, errors="surrogatepass") + chance.choice(("%", "%zz", "%ff", "%00", "+"))
+            return _quoted(text, "/") + chance.choice(("%", "%zz", "%ff", "%00", "+"))
         case _:
-            return quote(text, safe="[]", errors="surrogatepass")
+            return _quoted(text, "[]")
+
+
+@functools.cache
+def _quoted(text: str, safe: str) -> str:
+    """The same words again and again."""
+    return quote(text, safe=safe, errors="surrogatepass")
 
 
 def _damaged(raw: bytes, chance: random.Random) -> bytes:

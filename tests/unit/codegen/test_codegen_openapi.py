@@ -54,6 +54,22 @@ def test_every_route_is_an_operation_and_nothing_else_is(real: Any) -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize(
+    ("given", "is_taken"),
+    [
+        ({"increment": 1}, True),
+        ({"increment": 1, "current_progress": None}, True),
+        ({"increment": 1, "current_progress": 2}, False),
+        ({"increment": None}, False),
+        ({}, False),
+    ],
+)
+def test_of_a_oneof_that_is_required_one_member_is_there(real: Any, given: Any, *, is_taken: bool) -> None:
+    """As the services see it: null is not there."""
+    schema = real["components"]["schemas"]["library.v1.AchievementProgress.input"]
+    assert validator(real, schema).is_valid(given) is is_taken
+
+
 def test_every_operation_says_who_may_call_it(real: Any) -> None:
     rules = {(route.method, route.path): route.access for route in ROUTES}
     for verb, path, operation in operations(real):

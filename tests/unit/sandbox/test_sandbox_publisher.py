@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import random
+import shutil
 import socket
 import time
 import tracemalloc
@@ -460,6 +461,8 @@ async def test_a_hundred_thousand_different_files_come_through(tree: Path, store
         (tree / f"{number % 100}" / f"file {number}").write_bytes(b"%d" % number)
     published = await publish(tree, store)
     assert (published.files, published.new_chunks) == (100_000, 100_000)
+    # Left to pytest, so many files would be removed in the middle of some later run.
+    shutil.rmtree(tree.parent)
 
 
 @pytest.mark.soak
