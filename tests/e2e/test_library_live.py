@@ -12,6 +12,7 @@ import pytest
 from catalog.v1 import product_pb2
 
 from tests.e2e.clients import ITEMS, LIBRARY_UPDATES, Api, CommandLine, Heard, Shop, until
+from tests.e2e.conftest import IssueToken
 
 LIBRARY = "/api/v1/library"
 CATEGORIES = f"{LIBRARY}/categories"
@@ -167,10 +168,6 @@ async def test_the_same_events_come_as_server_sent_events(anna: Api) -> None:
     assert json.loads(told["data"])["payload"] == {"user_id": anna.user_id, "category_id": made, "change": "created"}
 
 
-async def token(samovar: CommandLine, user_id: str, *words: str) -> str:
-    return (await samovar.ok("sandbox", "token", "--user", user_id, *words)).strip().splitlines()[-1]
-
-
 async def farewell(api: Api, bearer: str) -> tuple[list[str], int | None]:
     """The codes that a client is told at the end, and the close code."""
     async with api.with_token(bearer).watching(LIBRARY_UPDATES) as heard:
@@ -182,12 +179,12 @@ async def farewell(api: Api, bearer: str) -> tuple[list[str], int | None]:
     return [one["payload"]["code"] for one in heard.envelopes if one["event_type"] == "stream.error"], heard.close_code
 
 
-async def test_who_may_not_listen_is_told_why_and_closed(samovar: CommandLine, anna: Api) -> None:
+async def test_who_may_not_listen_is_told_why_and_closed(issue_token: IssueToken, anna: Api) -> None:
     assert await farewell(anna, "rubbish") == (["UNAUTHENTICATED"], 4401)
-    assert await farewell(anna, await token(samovar, anna.user_id, "--ttl-seconds=-5")) == (["TOKEN_EXPIRED"], 4401)
-    soon_over = await token(samovar, anna.user_id, "--ttl-seconds", str(TOKEN_SECONDS))
+    assert await farewell(anna, await issue_token(user_id=anna.user_id, ttl_seconds=-5)) == (["TOKEN_EXPIRED"], 4401)
+    soon_over = await issue_token(user_id=anna.user_id, ttl_seconds=TOKEN_SECONDS)
     assert await farewell(anna, soon_over) == (["TOKEN_EXPIRED"], 4401)
-    guest = await token(samovar, anna.user_id, "--roles", "guest")
+    guest = await issue_token(user_id=anna.user_id, roles=["guest"])
     assert await farewell(anna, guest) == (["PERMISSION_DENIED"], 4403)
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await anna.http.ws_connect(

@@ -2,6 +2,7 @@
 stranger, does it meet each error that its method names, what does it say to bad input. An endpoint without its row fails here.
 """
 
+import asyncio
 import inspect
 import json
 import re
@@ -21,6 +22,7 @@ from chassis.reasons import REASONS, reason_name
 from gateway.contract import Route
 from tests.e2e import test_library_wishlist
 from tests.e2e.clients import Answer, Api, Shop, assert_error, until
+from tests.e2e.conftest import IssueToken
 from tests.e2e.running import Platform
 
 LIBRARY = "/api/v1/library"
@@ -401,6 +403,38 @@ def _values(route: Route) -> Iterator[tuple[str, str]]:
                     yield one.name, reason_name(one.enum_type.name, value.name).lower()
 
 
+async def test_what_comes_again_with_its_key_is_done_once(world: World) -> None:
+    posts = [name for name, route in BY_NAME.items() if route.method == "POST"]
+    assert len(posts) >= 7
+    for name in posts:
+        request = (await world.request(BY_NAME[name], ROWS[name].good)).with_header(Idempotency_Key=uuid.uuid4().hex)
+        first, again = await request.by(world.anna), await request.by(world.anna)
+        assert first.status == request.route.success_status, (name, first.document)
+        assert (again.status, again.document) == (first.status, first.document), name
+        assert again.headers["Idempotency-Replayed"] == "true", name
+        if request.route.has_body:
+            other = await replace(request, body={"data": None}).by(world.anna)
+            assert_error(other, 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_of_twenty_that_come_at_once_with_one_key_one_is_done(world: World) -> None:
+    route = BY_NAME["AchievementService/UpdateAchievementProgress"]
+    request = await world.request(route, ROWS["AchievementService/UpdateAchievementProgress"].good)
+    before = (await request.by(world.anna)).data["attributes"]["current_progress"]["current"]
+    request = request.with_header(Idempotency_Key=uuid.uuid4().hex)
+
+    answers = await asyncio.gather(*(request.by(world.anna) for _ in range(20)))
+
+    told = [answer.data for answer in answers if answer.status == 200]
+    assert told[0]["attributes"]["current_progress"]["current"] == before + 1
+    assert all(each == told[0] for each in told)
+    for answer in answers:
+        assert answer.status == 200 or answer.codes == ["IDEMPOTENCY_KEY_IN_USE"]
+    listed = (await world.anna.get(f"{LIBRARY}/achievements/status/{world.ids['game']}")).data
+    long = next(each for each in listed if each["id"] == world.ids["long"])
+    assert long["attributes"]["current_progress"]["current"] == before + 1
+
+
 async def test_each_error_of_a_method_is_met_and_changes_nothing(world: World) -> None:
     asked = [
         (code, await world.request(BY_NAME[name], ask))
@@ -427,11 +461,9 @@ async def test_a_stranger_sees_and_changes_nothing_of_anybodys(world: World) -> 
     assert await world.shown() == before
 
 
-async def test_bad_input_is_told_where_it_is_and_changes_nothing(
-    world: World, sign_in: Callable[..., Awaitable[str]]
-) -> None:
-    expired = world.anna.with_token(await sign_in(world.anna.user_id, ttl_seconds=-3600))
-    guest = world.anna.with_token(await sign_in(world.anna.user_id, roles=["guest"]))
+async def test_bad_input_is_told_where_it_is_and_changes_nothing(world: World, issue_token: IssueToken) -> None:
+    expired = world.anna.with_token(await issue_token(user_id=world.anna.user_id, ttl_seconds=-3600))
+    guest = world.anna.with_token(await issue_token(user_id=world.anna.user_id, roles=["guest"]))
     requests = [await world.request(BY_NAME[name], row.good) for name, row in ROWS.items()]
     before = await world.shown()
     for request in requests:
