@@ -132,6 +132,22 @@ async def test_what_happens_in_a_library_is_told_to_its_user_in_order_and_to_nob
     assert [one["event_type"] for one in other.envelopes] == ["category.updated"]
 
 
+async def test_a_sale_is_told_to_who_wishes_for_the_game_and_to_nobody_else(shop: Shop, anna: Api, boris: Api) -> None:
+    product_id = await shop.new_product()
+    wish = await anna.post(f"{LIBRARY}/wishlist/items", "wishlistItemCreation", product_id=product_id)
+    assert wish.status == 201, wish.document
+    async with listening(boris) as other, listening(anna) as heard:
+        sale_id = await shop.discount(product_id, 30)
+        told = await first(heard, lambda one: one["event_type"] == "wishlist.sale")
+        await first(other, is_of(await make_category(boris)))
+
+    payload = told["payload"]
+    assert (payload["product_id"], payload["sale_id"], payload["discount_percent"]) == (product_id, sale_id, 30)
+    assert payload["ends_at"].endswith("Z")
+    assert [one["event_type"] for one in heard.envelopes] == ["wishlist.sale"]
+    assert [one["event_type"] for one in other.envelopes] == ["category.updated"]
+
+
 async def test_who_comes_back_with_the_last_event_gets_what_was_missed_and_no_more(anna: Api, boris: Api) -> None:
     async with listening(anna) as heard:
         seen = await first(heard, is_of(await make_category(anna)))
