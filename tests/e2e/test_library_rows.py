@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -251,11 +251,12 @@ class World:
         if isinstance(value, list):
             return [await self._named(one) for one in value]
         for name in re.findall(r"\{([\w ]+)\}", value) if isinstance(value, str) else ():
-            found = self.ids[name] if name in self.ids else await self._new(name)
+            found = self.ids[name] if name in self.ids else await self.new(name)
             value = value.replace(f"{{{name}}}", found)
         return value
 
-    async def _new(self, name: str) -> str:
+    async def new(self, name: str) -> str:
+        """Makes what can be used once; returns its id."""
         match name:
             case "new name":
                 return uuid.uuid4().hex
@@ -264,7 +265,7 @@ class World:
             case "new category":
                 return await self.make("categories", "userCategory", name=uuid.uuid4().hex)
             case "new wish":
-                return await self.make("wishlist/items", "wishlistItem", product_id=await self._new("new product"))
+                return await self.make("wishlist/items", "wishlistItem", product_id=await self.new("new product"))
             case "new session":
                 return await self.make("playtime/sessions/start", "playtimeSession", product_id=self.ids["game"])
             case _:
@@ -289,12 +290,11 @@ class World:
         for product_id in (ids["game"], ids["unplayed"]):
             await self.shop.buy(anna.user_id, product_id)
         ids["category"] = await self.make("categories", "userCategory", name=ids["name"])
-        ids["wished"] = await self._new("new product")
+        ids["wished"] = await self.new("new product")
         ids["wish"] = await self.make("wishlist/items", "wishlistItem", product_id=ids["wished"])
         await anna.owns(ids["unplayed"])
         ids["item"] = (await anna.owns(ids["game"]))["id"]
-        for name in ("session", "ended session"):
-            ids[name] = await self._new("new session")
+        ids["ended session"] = await self.new("new session")
         for path, kind, attributes in (
             (f"playtime/sessions/{ids['ended session']}/end", "playtimeSession", {}),
             (f"achievements/{ids['game']}/{ids['unlocked']}/progress", "achievementProgress", STEP),
@@ -335,15 +335,15 @@ async def world(
     shop: Shop,
     new_user: Callable[[], Awaitable[Api]],
     made: dict[str, Any],
-) -> AsyncIterator[World]:
-    if made:
-        url = platform.ready["gateway_url"]
-        yield World(Api(url, made["anna"], http), Api(url, made["boris"], http), shop, made["ids"])
-        return
-    world = World(await new_user(), await new_user(), shop, {})
-    await world.has_one_of_everything()
-    made.update(anna=world.anna.token, boris=world.boris.token, ids=world.ids)
-    yield world
+) -> World:
+    if not made:
+        world = World(await new_user(), await new_user(), shop, {})
+        await world.has_one_of_everything()
+        made.update(anna=world.anna.token, boris=world.boris.token, ids=world.ids)
+    url = platform.ready["gateway_url"]
+    world = World(Api(url, made["anna"], http), Api(url, made["boris"], http), shop, made["ids"])
+    world.ids["session"] = await world.new("new session")  # one that was not heard for long would end
+    return world
 
 
 def _errors(route: Route) -> set[str]:
