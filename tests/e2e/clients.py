@@ -195,6 +195,12 @@ class Shop:
         async with sandbox_stub(self.private) as stub:
             return (await stub.Buy(sandbox_pb2.BuyRequest(user_id=user_id, product_ids=[product_id]))).order_id
 
+    async def discount(self, product_id: str, percent: int) -> str:
+        """Puts a product on sale for a day, or ends its sale with 0; returns the sale's id."""
+        request = sandbox_pb2.SetPriceRequest(product_id=product_id, discount_percent=percent, duration_seconds=86_400)
+        async with sandbox_stub(self.private) as stub:
+            return (await stub.SetPrice(request)).sale_id
+
     async def refund(self, order_id: str) -> None:
         async with sandbox_stub(self.private) as stub:
             await stub.Refund(sandbox_pb2.RefundRequest(order_id=order_id))

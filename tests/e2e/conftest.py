@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import pytest
@@ -53,25 +53,27 @@ def samovar(platform: Platform, tmp_path: Path) -> CommandLine:
     return CommandLine(platform.home, tmp_path / "config")
 
 
-@pytest.fixture
-def sign_in(platform: Platform) -> Callable[..., Awaitable[str]]:
-    """Gives tokens of users, with `roles`, `permissions` and `ttl_seconds` as IssueToken takes them."""
+class IssueToken(Protocol):
+    """Has the Auth stand-in issue a token: the fields of its request."""
 
-    async def token(user_id: str, **claims: Any) -> str:
+    async def __call__(self, **fields: Any) -> str: ...
+
+
+@pytest.fixture
+def issue_token(platform: Platform) -> IssueToken:
+    async def issue(**fields: Any) -> str:
         async with sandbox_stub(platform.private) as stub:
-            return (await stub.IssueToken(sandbox_pb2.IssueTokenRequest(user_id=user_id, **claims))).token
+            return (await stub.IssueToken(sandbox_pb2.IssueTokenRequest(**fields))).token
 
-    return token
+    return issue
 
 
 @pytest.fixture
-def new_user(
-    platform: Platform, http: aiohttp.ClientSession, sign_in: Callable[..., Awaitable[str]]
-) -> Callable[[], Awaitable[Api]]:
+def new_user(platform: Platform, http: aiohttp.ClientSession, issue_token: IssueToken) -> Callable[[], Awaitable[Api]]:
     """Makes users of a test's own, for tests that write much: budgets and lists are each user's."""
 
     async def make() -> Api:
-        return Api(platform.ready["gateway_url"], await sign_in(str(uuid.uuid4())), http)
+        return Api(platform.ready["gateway_url"], await issue_token(user_id=str(uuid.uuid4())), http)
 
     return make
 

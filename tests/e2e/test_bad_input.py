@@ -21,6 +21,7 @@ from depot.chunks import manifest_key, signature_key
 from sandbox import keys
 from sandbox.client import sandbox_stub
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, assert_error, until
+from tests.e2e.conftest import IssueToken
 from tests.e2e.running import Platform
 from tests.e2e.trees import make_tree
 
@@ -43,9 +44,9 @@ async def test_no_token_and_a_wrong_one_are_401(anna: Api) -> None:
         assert_error(await anna.with_token(token).get(ITEMS), 401, "UNAUTHENTICATED")
 
 
-async def test_an_expired_token_is_401_token_expired(platform: Platform, samovar: CommandLine, anna: Api) -> None:
-    out = await samovar.ok("sandbox", "token", "--user", platform.user("anna")["user_id"], "--ttl-seconds", "-3600")
-    assert_error(await anna.with_token(out.strip().splitlines()[-1]).get(ITEMS), 401, "TOKEN_EXPIRED")
+async def test_an_expired_token_is_401_token_expired(issue_token: IssueToken, anna: Api) -> None:
+    expired = await issue_token(user_id=anna.user_id, ttl_seconds=-3600)
+    assert_error(await anna.with_token(expired).get(ITEMS), 401, "TOKEN_EXPIRED")
 
 
 async def test_a_token_by_another_key_is_401(anna: Api) -> None:
@@ -57,13 +58,11 @@ async def test_a_token_by_another_key_is_401(anna: Api) -> None:
 
 
 async def test_a_token_without_the_role_is_403_and_a_services_token_is_no_users(
-    platform: Platform, samovar: CommandLine, anna: Api
+    issue_token: IssueToken, anna: Api
 ) -> None:
-    user = platform.user("anna")["user_id"]
-    other = (await samovar.ok("sandbox", "token", "--user", user, "--roles", "guest")).strip().splitlines()[-1]
+    other = await issue_token(user_id=anna.user_id, roles=["guest"])
     assert_error(await anna.with_token(other).get(ITEMS), 403, "PERMISSION_DENIED")
-    words = ("sandbox", "token", "--service", "gateway", "--audience", "library-service")
-    service = (await samovar.ok(*words)).strip().splitlines()[-1]
+    service = await issue_token(service="gateway", audience="library-service")
     assert_error(await anna.with_token(service).get(ITEMS), 401, "UNAUTHENTICATED")
 
 

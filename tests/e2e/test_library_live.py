@@ -12,6 +12,7 @@ import pytest
 from catalog.v1 import product_pb2
 
 from tests.e2e.clients import ITEMS, LIBRARY_UPDATES, Api, CommandLine, Heard, Shop, until
+from tests.e2e.conftest import IssueToken
 
 LIBRARY = "/api/v1/library"
 CATEGORIES = f"{LIBRARY}/categories"
@@ -131,6 +132,22 @@ async def test_what_happens_in_a_library_is_told_to_its_user_in_order_and_to_nob
     assert [one["event_type"] for one in other.envelopes] == ["category.updated"]
 
 
+async def test_a_sale_is_told_to_who_wishes_for_the_game_and_to_nobody_else(shop: Shop, anna: Api, boris: Api) -> None:
+    product_id = await shop.new_product()
+    wish = await anna.post(f"{LIBRARY}/wishlist/items", "wishlistItemCreation", product_id=product_id)
+    assert wish.status == 201, wish.document
+    async with listening(boris) as other, listening(anna) as heard:
+        sale_id = await shop.discount(product_id, 30)
+        told = await first(heard, lambda one: one["event_type"] == "wishlist.sale")
+        await first(other, is_of(await make_category(boris)))
+
+    payload = told["payload"]
+    assert (payload["product_id"], payload["sale_id"], payload["discount_percent"]) == (product_id, sale_id, 30)
+    assert payload["ends_at"].endswith("Z")
+    assert [one["event_type"] for one in heard.envelopes] == ["wishlist.sale"]
+    assert [one["event_type"] for one in other.envelopes] == ["category.updated"]
+
+
 async def test_who_comes_back_with_the_last_event_gets_what_was_missed_and_no_more(anna: Api, boris: Api) -> None:
     async with listening(anna) as heard:
         seen = await first(heard, is_of(await make_category(anna)))
@@ -167,10 +184,6 @@ async def test_the_same_events_come_as_server_sent_events(anna: Api) -> None:
     assert json.loads(told["data"])["payload"] == {"user_id": anna.user_id, "category_id": made, "change": "created"}
 
 
-async def token(samovar: CommandLine, user_id: str, *words: str) -> str:
-    return (await samovar.ok("sandbox", "token", "--user", user_id, *words)).strip().splitlines()[-1]
-
-
 async def farewell(api: Api, bearer: str) -> tuple[list[str], int | None]:
     """The codes that a client is told at the end, and the close code."""
     async with api.with_token(bearer).watching(LIBRARY_UPDATES) as heard:
@@ -182,12 +195,12 @@ async def farewell(api: Api, bearer: str) -> tuple[list[str], int | None]:
     return [one["payload"]["code"] for one in heard.envelopes if one["event_type"] == "stream.error"], heard.close_code
 
 
-async def test_who_may_not_listen_is_told_why_and_closed(samovar: CommandLine, anna: Api) -> None:
+async def test_who_may_not_listen_is_told_why_and_closed(issue_token: IssueToken, anna: Api) -> None:
     assert await farewell(anna, "rubbish") == (["UNAUTHENTICATED"], 4401)
-    assert await farewell(anna, await token(samovar, anna.user_id, "--ttl-seconds=-5")) == (["TOKEN_EXPIRED"], 4401)
-    soon_over = await token(samovar, anna.user_id, "--ttl-seconds", str(TOKEN_SECONDS))
+    assert await farewell(anna, await issue_token(user_id=anna.user_id, ttl_seconds=-5)) == (["TOKEN_EXPIRED"], 4401)
+    soon_over = await issue_token(user_id=anna.user_id, ttl_seconds=TOKEN_SECONDS)
     assert await farewell(anna, soon_over) == (["TOKEN_EXPIRED"], 4401)
-    guest = await token(samovar, anna.user_id, "--roles", "guest")
+    guest = await issue_token(user_id=anna.user_id, roles=["guest"])
     assert await farewell(anna, guest) == (["PERMISSION_DENIED"], 4403)
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await anna.http.ws_connect(

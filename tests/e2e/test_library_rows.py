@@ -2,11 +2,12 @@
 stranger, does it meet each error that its method names, what does it say to bad input. An endpoint without its row fails here.
 """
 
+import asyncio
 import inspect
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from chassis.reasons import REASONS, reason_name
 from gateway.contract import Route
 from tests.e2e import test_library_wishlist
 from tests.e2e.clients import Answer, Api, Shop, assert_error, until
+from tests.e2e.conftest import IssueToken
 from tests.e2e.running import Platform
 
 LIBRARY = "/api/v1/library"
@@ -249,11 +251,12 @@ class World:
         if isinstance(value, list):
             return [await self._named(one) for one in value]
         for name in re.findall(r"\{([\w ]+)\}", value) if isinstance(value, str) else ():
-            found = self.ids[name] if name in self.ids else await self._new(name)
+            found = self.ids[name] if name in self.ids else await self.new(name)
             value = value.replace(f"{{{name}}}", found)
         return value
 
-    async def _new(self, name: str) -> str:
+    async def new(self, name: str) -> str:
+        """Makes what can be used once; returns its id."""
         match name:
             case "new name":
                 return uuid.uuid4().hex
@@ -262,7 +265,7 @@ class World:
             case "new category":
                 return await self.make("categories", "userCategory", name=uuid.uuid4().hex)
             case "new wish":
-                return await self.make("wishlist/items", "wishlistItem", product_id=await self._new("new product"))
+                return await self.make("wishlist/items", "wishlistItem", product_id=await self.new("new product"))
             case "new session":
                 return await self.make("playtime/sessions/start", "playtimeSession", product_id=self.ids["game"])
             case _:
@@ -287,12 +290,11 @@ class World:
         for product_id in (ids["game"], ids["unplayed"]):
             await self.shop.buy(anna.user_id, product_id)
         ids["category"] = await self.make("categories", "userCategory", name=ids["name"])
-        ids["wished"] = await self._new("new product")
+        ids["wished"] = await self.new("new product")
         ids["wish"] = await self.make("wishlist/items", "wishlistItem", product_id=ids["wished"])
         await anna.owns(ids["unplayed"])
         ids["item"] = (await anna.owns(ids["game"]))["id"]
-        for name in ("session", "ended session"):
-            ids[name] = await self._new("new session")
+        ids["ended session"] = await self.new("new session")
         for path, kind, attributes in (
             (f"playtime/sessions/{ids['ended session']}/end", "playtimeSession", {}),
             (f"achievements/{ids['game']}/{ids['unlocked']}/progress", "achievementProgress", STEP),
@@ -333,15 +335,15 @@ async def world(
     shop: Shop,
     new_user: Callable[[], Awaitable[Api]],
     made: dict[str, Any],
-) -> AsyncIterator[World]:
-    if made:
-        url = platform.ready["gateway_url"]
-        yield World(Api(url, made["anna"], http), Api(url, made["boris"], http), shop, made["ids"])
-        return
-    world = World(await new_user(), await new_user(), shop, {})
-    await world.has_one_of_everything()
-    made.update(anna=world.anna.token, boris=world.boris.token, ids=world.ids)
-    yield world
+) -> World:
+    if not made:
+        world = World(await new_user(), await new_user(), shop, {})
+        await world.has_one_of_everything()
+        made.update(anna=world.anna.token, boris=world.boris.token, ids=world.ids)
+    url = platform.ready["gateway_url"]
+    world = World(Api(url, made["anna"], http), Api(url, made["boris"], http), shop, made["ids"])
+    world.ids["session"] = await world.new("new session")  # one that was not heard for long would end
+    return world
 
 
 def _errors(route: Route) -> set[str]:
@@ -401,6 +403,38 @@ def _values(route: Route) -> Iterator[tuple[str, str]]:
                     yield one.name, reason_name(one.enum_type.name, value.name).lower()
 
 
+async def test_what_comes_again_with_its_key_is_done_once(world: World) -> None:
+    posts = [name for name, route in BY_NAME.items() if route.method == "POST"]
+    assert len(posts) >= 7
+    for name in posts:
+        request = (await world.request(BY_NAME[name], ROWS[name].good)).with_header(Idempotency_Key=uuid.uuid4().hex)
+        first, again = await request.by(world.anna), await request.by(world.anna)
+        assert first.status == request.route.success_status, (name, first.document)
+        assert (again.status, again.document) == (first.status, first.document), name
+        assert again.headers["Idempotency-Replayed"] == "true", name
+        if request.route.has_body:
+            other = await replace(request, body={"data": None}).by(world.anna)
+            assert_error(other, 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_of_twenty_that_come_at_once_with_one_key_one_is_done(world: World) -> None:
+    route = BY_NAME["AchievementService/UpdateAchievementProgress"]
+    request = await world.request(route, ROWS["AchievementService/UpdateAchievementProgress"].good)
+    before = (await request.by(world.anna)).data["attributes"]["current_progress"]["current"]
+    request = request.with_header(Idempotency_Key=uuid.uuid4().hex)
+
+    answers = await asyncio.gather(*(request.by(world.anna) for _ in range(20)))
+
+    told = [answer.data for answer in answers if answer.status == 200]
+    assert told[0]["attributes"]["current_progress"]["current"] == before + 1
+    assert all(each == told[0] for each in told)
+    for answer in answers:
+        assert answer.status == 200 or answer.codes == ["IDEMPOTENCY_KEY_IN_USE"]
+    listed = (await world.anna.get(f"{LIBRARY}/achievements/status/{world.ids['game']}")).data
+    long = next(each for each in listed if each["id"] == world.ids["long"])
+    assert long["attributes"]["current_progress"]["current"] == before + 1
+
+
 async def test_each_error_of_a_method_is_met_and_changes_nothing(world: World) -> None:
     asked = [
         (code, await world.request(BY_NAME[name], ask))
@@ -427,11 +461,9 @@ async def test_a_stranger_sees_and_changes_nothing_of_anybodys(world: World) -> 
     assert await world.shown() == before
 
 
-async def test_bad_input_is_told_where_it_is_and_changes_nothing(
-    world: World, sign_in: Callable[..., Awaitable[str]]
-) -> None:
-    expired = world.anna.with_token(await sign_in(world.anna.user_id, ttl_seconds=-3600))
-    guest = world.anna.with_token(await sign_in(world.anna.user_id, roles=["guest"]))
+async def test_bad_input_is_told_where_it_is_and_changes_nothing(world: World, issue_token: IssueToken) -> None:
+    expired = world.anna.with_token(await issue_token(user_id=world.anna.user_id, ttl_seconds=-3600))
+    guest = world.anna.with_token(await issue_token(user_id=world.anna.user_id, roles=["guest"]))
     requests = [await world.request(BY_NAME[name], row.good) for name, row in ROWS.items()]
     before = await world.shown()
     for request in requests:

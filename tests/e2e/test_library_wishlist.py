@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.e2e.clients import Answer, Api, CommandLine, Shop, assert_error, until
+from tests.e2e.clients import Answer, Api, Shop, assert_error, until
 from tests.e2e.running import Platform
 
 WISHES = "/api/v1/library/wishlist/items"
@@ -153,7 +153,7 @@ async def test_of_twenty_who_write_at_once_nothing_is_lost(shop: Shop, anna: Api
 
 
 async def test_a_sale_is_one_notice_to_those_who_wish_for_it_and_none_to_others(
-    platform: Platform, samovar: CommandLine, shop: Shop, new_user: Callable[[], Awaitable[Api]]
+    platform: Platform, shop: Shop, new_user: Callable[[], Awaitable[Api]]
 ) -> None:
     game, other = await shop.new_product("Самовар"), await shop.new_product("Чайник")
     wisher, changed_mind, owner, stranger = [await new_user() for _ in range(4)]
@@ -187,18 +187,15 @@ async def test_a_sale_is_one_notice_to_those_who_wish_for_it_and_none_to_others(
         assert told == expected[: len(told)]
         return len(told) == len(expected)
 
-    async def sale(product_id: str, percent: int) -> str:
-        return (await samovar.ok("sandbox", "price", product_id, "--discount", str(percent))).strip().splitlines()[-1]
-
-    first = await sale(game, 40)
+    first = await shop.discount(game, 40)
     expected = [(wisher.user_id, first, 40)]
     await until(lambda: is_told(expected), "the sale is not told")
     # Who wishes for it now knows the price; and with no discount there is nothing to tell.
     await add(changed_mind, game)
-    await sale(game, 0)
-    expected.append((stranger.user_id, await sale(other, 15), 15))
+    await shop.discount(game, 0)
+    expected.append((stranger.user_id, await shop.discount(other, 15), 15))
     await until(lambda: is_told(expected), "the other sale is not told")
-    second = await sale(game, 60)
+    second = await shop.discount(game, 60)
     expected += sorted((user.user_id, second, 60) for user in (wisher, changed_mind))
     await until(lambda: is_told(expected), "the second sale is not told")
 
