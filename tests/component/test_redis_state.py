@@ -40,6 +40,24 @@ async def test_a_server_that_is_not_there_is_unavailable(stream: str):
             assert caught.value.reason == "SERVICE_UNAVAILABLE"
 
 
+async def test_a_server_that_hangs_is_unavailable(stream: str):
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    hanging = await asyncio.start_server(never_answer, "127.0.0.1", free_port())
+    async with hanging, open_redis_state(f"127.0.0.1:{hanging.sockets[0].getsockname()[1]}") as state:
+        calls = (
+            state.values.get("a"),
+            state.values.put("a", {"b": "c"}, ttl_seconds=1),
+            state.streams.append(stream, [b"1"]),
+            state.ping(),
+        )
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [getattr(outcome, "reason", outcome) for outcome in outcomes] == ["SERVICE_UNAVAILABLE"] * len(calls)
+
+
 async def test_a_wrong_password_is_unavailable_and_the_cause_says_why(valkey_url: str):
     async with open_redis_state(valkey_url, password="wrong") as state:
         with pytest.raises(DomainError) as caught:

@@ -28,6 +28,7 @@ BUY_PAUSE_SECONDS = 0.1
 READ_PAUSE_SECONDS = 0.05
 WRITE_PAUSE_SECONDS = 0.2
 COUNT_PAUSE_SECONDS = 1.0
+MAX_WAITING_PURCHASES = 300
 STALL_SECONDS = 120.0
 """Nothing moves for so long: it will not move any more."""
 
@@ -107,9 +108,12 @@ class Load:
     tried: Counter[tuple[str, str]] = field(default_factory=Counter)
     reads: Told = field(default_factory=Told)
     writes: Told = field(default_factory=Told)
+    arrived: int = 0
+    """Of the acknowledged purchases, how many were in their libraries when that was last looked at."""
 
     async def buy(self) -> None:
         while True:
+            await self._room()
             for api in self.users:
                 product_id = str(uuid.uuid4())
                 self.tried[api.user_id, product_id] += 1
@@ -137,6 +141,15 @@ class Load:
             if started.status == 202:
                 self.writes.note(await self.player.call("DELETE", f"{DOWNLOADS}/{started.data['id']}"))
             await asyncio.sleep(WRITE_PAUSE_SECONDS)
+
+    async def _room(self) -> None:
+        """Waits while too many purchases are on their way: how many an outage leaves behind must not depend on how long this
+        machine takes to start a server.
+        """
+        while self.sold - self.arrived >= MAX_WAITING_PURCHASES:
+            sold = self.sold
+            self.arrived = sold - await self._missing(self.bought())
+            await asyncio.sleep(COUNT_PAUSE_SECONDS)
 
     @property
     def sold(self) -> int:
