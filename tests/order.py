@@ -7,11 +7,14 @@ import pytest
 TASKS = {"long": "./taskw test:long", "soak": "./taskw test:soak", "real_faults": "./taskw test:real-faults"}
 """By mark."""
 SOAKS = (
-    "tests/e2e/test_schemathesis.py",
     "tests/e2e/test_fuzzing.py",
     "tests/contract/library/test_library_machine.py",
+    "tests/e2e/test_schemathesis.py",
     "tests/faults/test_download_step_kills.py",
     "tests/unit/sandbox/test_sandbox_publisher.py",
+    "tests/faults/test_origin_faults.py",
+    "tests/component/library/test_library_rarity.py",
+    "tests/component/library/test_library_sale_telling.py",
 )
 """Files whose tests marked soak take longest, the longest first: what is left for the end should be short."""
 LONG = ("tests/e2e/", "tests/faults/", "tests/component/bench/", "tests/meta/test_gateway_bench.py")

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from typing import Any
 
 from chassis.errors import DomainError, Kind
 from library_svc.application.ports import CATALOG_BATCH_LIMIT, Origin
@@ -60,6 +60,20 @@ class _Rows:
     handled: set[str] = field(default_factory=set)
 
 
+def _copied(rows: Any) -> Any:
+    """What holds values, with the values that it held: those are frozen, so they need no copies of their own."""
+    if isinstance(rows, dict):
+        return {key: _copied(one) for key, one in rows.items()}
+    if isinstance(rows, list):
+        return [_copied(one) for one in rows]
+    if isinstance(rows, set):
+        return set(rows)
+    kind = getattr(rows, "__dataclass_params__", None)
+    if kind is None or kind.frozen:
+        return rows
+    return replace(rows, **{one.name: _copied(getattr(rows, one.name)) for one in fields(rows)})
+
+
 class MemoryLibrary:
     """The library's rows, its transactions and its reader. `events` are those of the committed transactions, in order."""
 
@@ -81,7 +95,7 @@ class MemoryLibrary:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator["MemoryTransaction"]:
         async with self._turn:
-            tx = MemoryTransaction(deepcopy(self._rows))
+            tx = MemoryTransaction(_copied(self._rows))
             try:
                 yield tx
             finally:

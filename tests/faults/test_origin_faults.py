@@ -89,7 +89,7 @@ async def test_hundreds_of_faults_of_the_origin_leave_every_byte_right(
 async def test_ten_thousand_faults_of_the_origin_leave_every_byte_right(
     platform: Platform, origins: Origins, publisher: Publisher, shop: Shop, user: User, seed: int, tmp_path: Path
 ) -> None:
-    game = await publisher.publish(many_small_files(tmp_path / "source", 1000, seed))
+    game = await publisher.publish(many_small_files(tmp_path / "source", 1050, seed))
     await game.given_to(user, shop)
     faults = rounds = 0
     while faults < 10_000:
