@@ -85,7 +85,7 @@ def test_a_fact_that_json_does_not_know_is_written_as_text(written):
 
 def test_a_line_written_straight_reads_like_one_that_was_logged(written):
     facts = {"trace_id": "t", "request_id": "r1", "size_bytes": 3}
-    logs.write_line(logging.getLogger("x.y"), "request", facts)
+    logs.write_line(logging.getLogger("x.y"), "request", lambda: facts)
     logging.getLogger("x.y").info("request", extra=facts)
     straight, logged = ({**line, "time": ""} for line in written())
     assert straight == logged
