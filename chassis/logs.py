@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -129,20 +129,49 @@ class Repeats(logging.Filter):
         return True
 
 
+class _Line(NamedTuple):
+    """A line of `write_line`, until it is written."""
+
+    created: float
+    service: str
+    logger: str
+    message: str
+    facts: Callable[[], Mapping[str, Any]]
+
+    def render(self) -> str:
+        line = {
+            "time": _time_text(self.created),
+            "level": "INFO",
+            "service": self.service,
+            "logger": self.logger,
+            "message": self.message,
+            **self.facts(),
+        }
+        return _dump(line)
+
+
+def _rendered(line: Callable[[], str]) -> str:
+    """The line; of one that cannot be made, that it could not: the others must be written all the same."""
+    try:
+        return line()
+    except (TypeError, ValueError) as error:
+        return _dump({"time": _time_text(time.time()), "level": "ERROR", "logger": __name__, "message": repr(error)})
+
+
 class _Writer:
     """Writes lines from a thread of its own, a collection at a time: a slow pipe must not stop the event loop."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
-        self._lines: deque[str] = deque()
+        self._lines: deque[str | Callable[[], str]] = deque()
         self._filled = threading.Event()
         self._urgent = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="log writer", daemon=True)
         self._thread.start()
 
-    def put(self, line: str, *, urgent: bool) -> None:
-        """Adds a line, from any thread. An urgent one is not held back: the process may be about to end."""
+    def put(self, line: str | Callable[[], str], *, urgent: bool) -> None:
+        """Adds a line, or what makes one, from any thread. An urgent one is not held back: the process may be about to end."""
         self._lines.append(line)
         if urgent:
             self._urgent.set()
@@ -167,9 +196,10 @@ class _Writer:
         self._write()
 
     def _write(self) -> None:
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        if not lines:
+        waiting = [self._lines.popleft() for _ in range(len(self._lines))]
+        if not waiting:
             return
+        lines = [line if isinstance(line, str) else _rendered(line) for line in waiting]
         # When nobody reads any more there is nowhere left to say so.
         with suppress(OSError, ValueError):
             self._stream.write("\n".join((*lines, "")))
@@ -194,25 +224,18 @@ class _LineHandler(logging.Handler):
         self.writer.put(line, urgent=record.levelno >= logging.ERROR)
 
 
-def write_line(logger: logging.Logger, message: str, facts: Mapping[str, Any]) -> None:
-    """The same as `logger.info(message, extra=facts)` at a third of its cost, for the one line of every request. `facts` must have
-    what ties the line to its call (trace_id, span_id, request_id, user), for the context is not asked; texts and numbers only.
+def write_line(logger: logging.Logger, message: str, facts: Callable[[], Mapping[str, Any]]) -> None:
+    """The same as `logger.info(message, extra=facts())` at a fifth of its cost to the caller, for the one line of every request:
+    the writer's thread asks for the facts and renders them, many lines after each other. They must have what ties the line to its
+    call (trace_id, span_id, request_id, user), for the context is not asked; texts and numbers only.
     """
     if not logger.isEnabledFor(logging.INFO):
         return
     handlers = logging.getLogger().handlers
     if len(handlers) != 1 or not isinstance(handlers[0], _LineHandler) or logger.handlers:
-        logger.info(message, extra=dict(facts))
+        logger.info(message, extra=dict(facts()))
         return
-    line = {
-        "time": _time_text(time.time()),
-        "level": "INFO",
-        "service": handlers[0].service,
-        "logger": logger.name,
-        "message": message,
-        **facts,
-    }
-    handlers[0].writer.put(orjson.dumps(line).decode(), urgent=False)
+    handlers[0].writer.put(_Line(time.time(), handlers[0].service, logger.name, message, facts).render, urgent=False)
 
 
 def configure(name: str, level: str, *, stream: IO[str] | None = None) -> Callable[[], None]:

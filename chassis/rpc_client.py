@@ -7,7 +7,7 @@ which chassis.error_wire.from_rpc_error reads.
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from logging import getLogger
 from typing import Any, Self, cast
 
@@ -33,6 +33,8 @@ KEEPALIVE_TIMEOUT_SECONDS = 10
 RECONNECT_MIN_SECONDS = 0.1
 RECONNECT_MAX_SECONDS = 2.0
 
+# Looking a member up in its class, and hashing it, are calls of Python's; every call would make some of them.
+_OK, _CANCELLED = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED
 _RETRIABLE = frozenset({MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT})
 
 _log = getLogger(__name__)
@@ -132,12 +134,33 @@ class ServiceChannel:
         self._timeout_seconds = timeout_seconds
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
+        """Its calls are coroutines: begun when they are awaited, cancelled with who awaits them."""
         start = self._raw.unary_unary(method, *args, **options)
         instruments = rpc_instruments(method, SpanKind.CLIENT)
 
-        def call(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None, **rest: Any) -> Any:
-            seconds = self._timeout_seconds if timeout is None else timeout
-            return _Unary(self._tokens, self._audience, start, instruments, request, seconds, metadata, rest)
+        async def call(
+            request: Any,
+            *,
+            timeout: float | None = None,  # noqa: ASYNC109  grpcio's signature
+            metadata: Metadata | None = None,
+            **rest: Any,
+        ) -> Any:
+            token = None
+            if self._tokens is not None:
+                token = self._tokens.cached(self._audience) or await self._tokens.token(self._audience)
+            seconds = _deadline(self._timeout_seconds if timeout is None else timeout)
+            span, trace_pairs = instruments.start_outgoing()
+            started = time.perf_counter()
+            code = _CANCELLED
+            try:
+                answer = await start(request, timeout=seconds, metadata=_carried(trace_pairs, metadata, token), **rest)
+                code = _OK
+            except grpc.aio.AioRpcError as failure:
+                code = failure.code()
+                raise
+            finally:
+                _ended(code, instruments, span, started)
+            return answer
 
         return call
 
@@ -239,7 +262,7 @@ def _carried(trace_pairs: list[tuple[str, str]], metadata: Metadata | None, toke
 
 def _ended(code: grpc.StatusCode, instruments: RpcInstruments, span: Span, started: float) -> None:
     instruments.end(span, code, time.perf_counter() - started)
-    if code in telemetry.SERVER_FAULTS:
+    if code is not _OK and code in telemetry.SERVER_FAULTS:
         _log.warning(
             "call failed",
             extra={
@@ -260,73 +283,6 @@ def _code_of(call: Any) -> grpc.StatusCode:
     finally:
         coroutine.close()
     return grpc.StatusCode.UNKNOWN
-
-
-class _Unary:
-    """A unary call: begun when it is awaited, which is when the outcome is measured, too."""
-
-    __slots__ = (
-        "_audience",
-        "_call",
-        "_cancelled",
-        "_instruments",
-        "_metadata",
-        "_request",
-        "_rest",
-        "_start",
-        "_timeout",
-        "_tokens",
-    )
-
-    def __init__(
-        self,
-        tokens: ServiceTokenSource | None,
-        audience: str,
-        start: Any,
-        instruments: RpcInstruments,
-        request: Any,
-        timeout: float | None,
-        metadata: Metadata | None,
-        rest: dict[str, Any],
-    ) -> None:
-        self._tokens = tokens
-        self._audience = audience
-        self._start = start
-        self._instruments = instruments
-        self._request = request
-        self._timeout = timeout
-        self._metadata = metadata
-        self._rest = rest
-        self._call: Any = None
-        self._cancelled = False
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._run().__await__()
-
-    async def _run(self) -> Any:
-        token = None
-        if self._tokens is not None:
-            token = self._tokens.cached(self._audience) or await self._tokens.token(self._audience)
-        span, trace_pairs = self._instruments.start_outgoing()
-        started = time.perf_counter()
-        code = grpc.StatusCode.CANCELLED
-        carried = _carried(trace_pairs, self._metadata, token)
-        self._call = self._start(self._request, timeout=_deadline(self._timeout), metadata=carried, **self._rest)
-        if self._cancelled:
-            self._call.cancel()
-        try:
-            answer = await self._call
-            code = grpc.StatusCode.OK
-        except grpc.aio.AioRpcError as failure:
-            code = failure.code()
-            raise
-        finally:
-            _ended(code, self._instruments, span, started)
-        return answer
-
-    def cancel(self) -> bool:
-        self._cancelled = True
-        return bool(self._call.cancel()) if self._call is not None else True
 
 
 class _DeferredStream:

@@ -1,4 +1,4 @@
-"""The aiohttp application: every generated route and stream at its address, probes beside them, middlewares around them.
+"""The aiohttp application: every generated route and stream at its address, probes beside them, the middleware around them.
 
 An address that an RPC brings with it is served without a change here.
 """
@@ -16,10 +16,9 @@ from gateway.cors import make_prepare_hook
 from gateway.documentation import Published, add_documentation
 from gateway.idempotency import Idempotency
 from gateway.limits import Limits
-from gateway.middleware import answering_errors, observing
+from gateway.middleware import serving
 from gateway.ops import HEALTH_PATH, READY_PATH, Probes
 from gateway.rate_limits import RateLimiter
-from gateway.representations import representing
 from gateway.rest import RestEndpoint, RestServices
 from gateway.settings import Network
 from gateway.sockets import Sockets
@@ -53,7 +52,7 @@ def make_app(parts: AppParts) -> web.Application:
     limits = parts.limits
     app = web.Application(
         client_max_size=limits.body_bytes,
-        middlewares=(observing(limits, parts.trusted_proxies), representing(), answering_errors(limits)),
+        middlewares=(serving(limits, parts.trusted_proxies),),
     )
     sockets = Sockets(limits)
     _add_routes(app, parts)

@@ -22,19 +22,13 @@ _DESCRIPTION = "must be a number of seconds greater than 0"
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """`at` on the event loop's clock. `asked`: the client wants less time than it would get."""
+    """When the time is over that a client gave its request, `at` on the event loop's clock."""
 
     at: float
-    asked: bool
 
     def remaining_seconds(self) -> float:
-        """What is left; 0 when it is over."""
+        """What is left, for a call to a service; 0 when it is over."""
         return max(0.0, self.at - asyncio.get_running_loop().time())
-
-    @property
-    def call_seconds(self) -> float | None:
-        """What a call to a service is given; None = as much as any call."""
-        return self.remaining_seconds() if self.asked else None
 
     @asynccontextmanager
     async def enforced(self) -> AsyncIterator[None]:
@@ -50,17 +44,17 @@ class Deadline:
             raise DomainError(Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED") from None
 
 
-def read_deadline(given: Sequence[str], *, cap_seconds: float) -> Deadline:
-    """The deadline of a request that begins now and carries these X-Request-Timeout headers.
+def read_deadline(given: Sequence[str], *, cap_seconds: float) -> Deadline | None:
+    """The deadline of a request that begins now and carries these X-Request-Timeout headers; None unless that is less time than
+    any request has: calls to services end by themselves, and the body's coming is the server's to watch.
 
     Raises:
         Refused: INVALID_ARGUMENT for what is no number of seconds.
     """
-    now = asyncio.get_running_loop().time()
     if not given:
-        return Deadline(now + cap_seconds, asked=False)
+        return None
     seconds = float(given[0]) if len(given) == 1 and _SECONDS.fullmatch(given[0]) else 0.0
     if seconds <= 0.0:
         problem = Problem("INVALID_ARGUMENT", header=TIMEOUT_HEADER, details={"description": _DESCRIPTION})
         raise Refused(problem)
-    return Deadline(now + min(seconds, cap_seconds), asked=seconds < cap_seconds)
+    return Deadline(asyncio.get_running_loop().time() + seconds) if seconds < cap_seconds else None

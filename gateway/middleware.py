@@ -1,5 +1,5 @@
-"""What every request passes through, whatever its address: trace, request id, log line and metrics outside; then limits, CORS
-preflights and the one place where errors become answers. No stack trace leaves the process here.
+"""What every request passes through, whatever its address: trace, request id, log line and metrics outside; then how the answer is
+represented; then limits, CORS preflights and the one place where errors become answers. No stack trace leaves the process here.
 """
 
 import time
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from itertools import chain
 from logging import getLogger
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
@@ -29,6 +30,7 @@ from gateway.handshakes import TOKEN_PARAMETER
 from gateway.limits import Limits
 from gateway.ops import HEALTH_PATH, READY_PATH
 from gateway.pages import ascii_url
+from gateway.representations import represent
 from gateway.settings import Network
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,16 +62,16 @@ _access_log = getLogger("gateway.access")
 _log = getLogger(__name__)
 
 
-def observing(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
-    """The outermost middleware: makes the request's context, and records how it ended."""
+def serving(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
+    """The one middleware: makes the request's context, has it answered whatever goes wrong, and records how it ended."""
 
     @web.middleware
-    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        route = _route_of(request)
+        method, route = request.method, _route_of(request)
         parent = _parent_of(request)
-        attributes = {"http.request.method": request.method, "http.route": route}
-        span = start_span(f"{request.method} {route}", parent, SpanKind.SERVER, attributes)
+        attributes = {"http.request.method": method, "http.route": route}
+        span = start_span(f"{method} {route}", parent, SpanKind.SERVER, attributes)
         ids = span.get_span_context()
         context = make_context(
             request,
@@ -83,36 +85,36 @@ def observing(limits: Limits, trusted_proxies: Collection[Network]) -> Middlewar
         token = tracing.attach(trace.set_span_in_context(span, parent))
         try:
             with caller_scope(caller):
-                response = await handler(request)
+                response = await represent(request, await _answer(request, handler, limits))
             status, size_bytes = response.status, response.content_length or 0
         finally:
             tracing.detach(token)
             seconds = time.perf_counter() - started
-            _count(request.method, route, status, seconds)
-            _log_request(request, context, route, status, size_bytes, seconds, f"{ids.span_id:016x}")
+            REQUESTS.of(_known_method(method), route).record(str(status), seconds)
+            url = request.rel_url
+            if url.raw_path not in UNLOGGED_PATHS:
+                line = _AccessLine(
+                    method, url.raw_path, url.raw_query_string, route, status, size_bytes, seconds, ids.span_id, context
+                )
+                write_line(_access_log, "request", line.facts)
             span.set_attribute("http.response.status_code", status)
             span.end()
         return response
 
-    return observe
+    return serve
 
 
-def answering_errors(limits: Limits) -> Middleware:
+async def _answer(request: web.Request, handler: Handler, limits: Limits) -> web.StreamResponse:
     """Turns whatever is raised further inside into an answer. A lost connection needs none."""
-
-    @web.middleware
-    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            _check_size(request, limits)
-            if is_preflight(request):
-                return preflight_response(request)
-            return await handler(request)
-        except ConnectionError:
-            raise
-        except Exception as raised:  # noqa: BLE001  the outermost frame of a request
-            return _answer_to(raised, request[CONTEXT])
-
-    return answer_errors
+    try:
+        _check_size(request, limits)
+        if is_preflight(request):
+            return preflight_response(request)
+        return await handler(request)
+    except ConnectionError:
+        raise
+    except Exception as raised:  # noqa: BLE001  the outermost frame of a request
+        return _answer_to(raised, request[CONTEXT])
 
 
 def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
@@ -162,9 +164,8 @@ def _parent_of(request: web.Request) -> Context:
     return extract({name: headers[name] for name in ("traceparent", "tracestate") if name in headers})
 
 
-def redacted_query(request: web.Request) -> str:
-    """The query for the log: secrets go by their names only."""
-    query = request.rel_url.raw_query_string
+def redacted_query(query: str) -> str:
+    """A query as received for the log: secrets go by their names only."""
     return "&".join(_redact(part) for part in ascii_url(query).split("&")) if query else ""
 
 
@@ -179,35 +180,34 @@ def _known_method(method: str) -> str:
     return method if method in _METHODS else "OTHER"
 
 
-def _count(method: str, route: str, status: int, seconds: float) -> None:
-    REQUESTS.of(_known_method(method), route).record(str(status), seconds)
+class _AccessLine(NamedTuple):
+    """What the log says of one request; put into words where the line is written."""
 
+    method: str
+    path: str
+    query: str
+    route: str
+    status: int
+    size_bytes: int
+    seconds: float
+    span_id: int
+    context: RequestContext
 
-def _log_request(
-    request: web.Request,
-    context: RequestContext,
-    route: str,
-    status: int,
-    size_bytes: int,
-    seconds: float,
-    span_id: str,
-) -> None:
-    path = request.rel_url.raw_path
-    if path in UNLOGGED_PATHS:
-        return
-    facts = {
-        "method": _known_method(request.method),
-        "path": ascii_url(path),
-        "query": redacted_query(request),
-        "route": route,
-        "status": status,
-        "response_bytes": size_bytes,
-        "duration_ms": round(seconds * 1000, 3),
-        "client_ip": context.client_ip,
-        "request_id": context.request_id,
-        "trace_id": context.trace_id,
-        "span_id": span_id,
-    }
-    if context.user_id is not None:
-        facts["user"] = hash_user(context.user_id)
-    write_line(_access_log, "request", facts)
+    def facts(self) -> Mapping[str, Any]:
+        context = self.context
+        facts = {
+            "method": _known_method(self.method),
+            "path": ascii_url(self.path),
+            "query": redacted_query(self.query),
+            "route": self.route,
+            "status": self.status,
+            "response_bytes": self.size_bytes,
+            "duration_ms": round(self.seconds * 1000, 3),
+            "client_ip": context.client_ip,
+            "request_id": context.request_id,
+            "trace_id": context.trace_id,
+            "span_id": f"{self.span_id:016x}",
+        }
+        if context.user_id is not None:
+            facts["user"] = hash_user(context.user_id)
+        return facts

@@ -3,7 +3,6 @@ caller's own spelling (`page` or `page[number]`). Contract: section 1; JSON:API 
 """
 
 import re
-from collections.abc import Iterator
 from urllib.parse import parse_qsl, quote, unquote_plus
 
 from gateway.contract import Cursors, JsonValue, Page, Problem, Query
@@ -64,9 +63,12 @@ def page_links(path: str, raw_query: str, page: Page | Cursors) -> JsonValue:
         return _cursor_links(path, raw_query, page)
     last = max(total_pages(page), 1)
     current = page.current_page
+    parts, places, spelled = _page_places(raw_query)
 
     def link(number: int) -> str:
-        return f"{path}?{_with_page(raw_query, number)}"
+        for place in places:
+            parts[place] = f"{spelled}={number}"
+        return f"{path}?{'&'.join(parts)}"
 
     return {
         "self": f"{path}?{raw_query}" if raw_query else path,
@@ -98,20 +100,16 @@ def _cursor_links(path: str, raw_query: str, cursors: Cursors) -> JsonValue:
     }
 
 
-def _with_page(raw_query: str, number: int) -> str:
+def _page_places(raw_query: str) -> tuple[list[str], list[int], str]:
+    """The query's parts, which of them say the page's number (one more, when none does), and how that is spelled."""
     parts = [part for part in raw_query.split("&") if part]
-    names = {_name(part) for part in parts}
-    wanted = BRACKET_NUMBER if names & BRACKET_NAMES else PLAIN_NUMBER
-    if wanted in names:
-        return "&".join(_replace(parts, wanted, number))
-    spelled = quote(wanted, safe="[]" if "[" in raw_query else "")
-    return "&".join([*parts, f"{spelled}={number}"])
+    names = [_name(part) for part in parts]
+    wanted = PLAIN_NUMBER if BRACKET_NAMES.isdisjoint(names) else BRACKET_NUMBER
+    places = [place for place, name in enumerate(names) if name == wanted]
+    if places:
+        return parts, places, parts[places[0]].partition("=")[0]
+    return [*parts, ""], [len(parts)], quote(wanted, safe="[]" if "[" in raw_query else "")
 
 
 def _name(part: str) -> str:
     return unquote_plus(part.partition("=")[0])
-
-
-def _replace(parts: list[str], name: str, number: int) -> Iterator[str]:
-    for part in parts:
-        yield f"{part.partition('=')[0]}={number}" if _name(part) == name else part

@@ -1,5 +1,5 @@
 """How an answer's body is sent: with a strong entity tag, not at all when the client has it already, compressed where that is
-worth it and safe. A middleware, so that it holds for whatever is served. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
+worth it and safe. Called by gateway.middleware for whatever is served. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
 
 Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must tell nothing. They are
 bearer secrets beside members that the request chose, which is what guessing by compressed length (BREACH) needs. Nothing else
@@ -14,7 +14,6 @@ from hashlib import sha256
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from gateway.compression import CODINGS, choose_coding
 
@@ -36,34 +35,28 @@ _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _COMPRESSIBLE = re.compile(r"text/.+|application/(?:.+\+)?(?:json|javascript|xml)|image/svg\+xml")
 
 
-def representing() -> Middleware:
-    """The middleware; it wraps the one that turns errors into answers."""
-
-    @web.middleware
-    async def represent(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await handler(request)
-        if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
-            return response
-        body = response.body
-        coding = _coding_of(request, response, body)
-        kept = response.get(KEPT)
-        known = kept.get(coding) if kept is not None else None
-        if _is_tagged(request, response):
-            tag = response.headers.get(hdrs.ETAG)  # the service's own (option `etag_field`)
-            if tag is None:
-                tag = known[0] if known is not None else await _tag_of(response, body, coding)
-                response.headers[hdrs.ETAG] = tag
-            if hdrs.IF_NONE_MATCH in request.headers and is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH)):
-                return _not_modified(response)
-        if coding is not None:
-            body = known[1] if known is not None else await _compressed(coding, body)
-            response.body = body
-            response.headers[hdrs.CONTENT_ENCODING] = coding
-        if kept is not None and hdrs.ETAG in response.headers:
-            kept[coding] = (response.headers[hdrs.ETAG], body)
+async def represent(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """The answer as it is sent: `response`, changed, or one that says that the client has it already."""
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
         return response
-
-    return represent
+    body = response.body
+    coding = _coding_of(request, response, body)
+    kept = response.get(KEPT)
+    known = kept.get(coding) if kept is not None else None
+    if _is_tagged(request, response):
+        tag = response.headers.get(hdrs.ETAG)  # the service's own (option `etag_field`)
+        if tag is None:
+            tag = known[0] if known is not None else await _tag_of(response, body, coding)
+            response.headers[hdrs.ETAG] = tag
+        if hdrs.IF_NONE_MATCH in request.headers and is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH)):
+            return _not_modified(response)
+    if coding is not None:
+        body = known[1] if known is not None else await _compressed(coding, body)
+        response.body = body
+        response.headers[hdrs.CONTENT_ENCODING] = coding
+    if kept is not None and hdrs.ETAG in response.headers:
+        kept[coding] = (response.headers[hdrs.ETAG], body)
+    return response
 
 
 def _coding_of(request: web.Request, response: web.Response, body: bytes) -> str | None:

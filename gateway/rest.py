@@ -80,21 +80,24 @@ class RestEndpoint:
             raise Refused(Problem("NOT_ACCEPTABLE", header=hdrs.ACCEPT))
         timeouts = request.headers.getall(TIMEOUT_HEADER, ())
         deadline = read_deadline(timeouts, cap_seconds=self._cap_seconds)
-        if not deadline.asked:
-            # Calls to services end by themselves; the body's coming is the server's to watch.
-            return await self._answer(request, context, deadline)
+        if deadline is None:
+            return await self._answer(request, context, None)
         async with deadline.enforced():
             return await self._answer(request, context, deadline)
 
-    async def _answer(self, request: web.Request, context: RequestContext, deadline: Deadline) -> web.Response:
-        token = await self._authenticate(request, context)
+    async def _answer(self, request: web.Request, context: RequestContext, deadline: Deadline | None) -> web.Response:
+        access = self._route.access
+        token = None
+        if not access.public:
+            # Passed on: the service checks it again.
+            token = bearer_token(request)
+            await authenticate(self._verifier, token, access, context)
         if self._rate_limiter is not None:
-            await self._rate_limiter.count(context, self._route.access.rate_class)
+            await self._rate_limiter.count(context, access.rate_class)
         key = read_key(request.headers.getall(KEY_HEADER, ())) if self._idempotency is not None else None
-        body = await self._read_body(request)
-        perform = partial(self._perform, request, context, deadline, token, body)
+        body = await self._read_body(request) if self._route.has_body else b""
         if self._idempotency is None or key is None or context.user_id is None:
-            return await perform()
+            return await self._perform(request, context, deadline, token, body)
         claim = make_claim(
             user_id=context.user_id,
             route=self._route.path,
@@ -102,11 +105,12 @@ class RestEndpoint:
             target=ascii_url(str(request.rel_url)),
             body=body,
         )
-        running_seconds = self._cap_seconds if deadline.call_seconds is None else deadline.call_seconds
+        perform = partial(self._perform, request, context, deadline, token, body)
+        running_seconds = self._cap_seconds if deadline is None else deadline.remaining_seconds()
         return await self._idempotency.once(claim, perform, context, running_seconds=running_seconds)
 
     async def _perform(
-        self, request: web.Request, context: RequestContext, deadline: Deadline, token: str | None, body: bytes
+        self, request: web.Request, context: RequestContext, deadline: Deadline | None, token: str | None, body: bytes
     ) -> web.Response:
         """Asks the service and answers with what it says."""
         route = self._route
@@ -128,9 +132,10 @@ class RestEndpoint:
             getattr(message, route.if_match_field).extend(tags)
         if problems:
             raise Refused(*with_broken_rules(problems, message, places(route, query, document), document))
-        seconds = deadline.call_seconds
-        if seconds is None and self._starts:
-            seconds = self._cap_seconds
+        # None: as much as any call.
+        seconds = self._cap_seconds if self._starts else None
+        if deadline is not None:
+            seconds = deadline.remaining_seconds()
         call = partial(self._backends.call, metadata=call_metadata(context, token), timeout_seconds=seconds)
         try:
             response = await call(route.rpc, message)
@@ -177,18 +182,8 @@ class RestEndpoint:
             keep_fields([*primary, *(related or ())], view.fieldsets)
         return related
 
-    async def _authenticate(self, request: web.Request, context: RequestContext) -> str | None:
-        """The user's token, to be passed on; None where nobody has to be known."""
-        if self._route.access.public:
-            return None
-        token = bearer_token(request)
-        await authenticate(self._verifier, token, self._route.access, context)
-        return token
-
     async def _read_body(self, request: web.Request) -> bytes:
-        """The request's body; nothing for a method that takes none, whatever was sent."""
-        if not self._route.has_body:
-            return b""
+        """The request's body. Raises: Refused."""
         if (request.content_length or 0) > self._limits.body_bytes:
             raise Refused(Problem("PAYLOAD_TOO_LARGE"))
         raw = await request.read()

@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -83,12 +85,38 @@ def test_a_fact_that_json_does_not_know_is_written_as_text(written):
     assert line["things"]["1"].startswith("<class")
 
 
-def test_a_line_written_straight_reads_like_one_that_was_logged(written):
+@pytest.fixture
+def write(monkeypatch):
+    """`write_line` where ours is the only handler, as in a program; pytest adds its own when a test begins."""
+
+    def straight(message: str, facts: Callable[[], Mapping[str, Any]]) -> None:
+        root = logging.getLogger()
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                root, "handlers", [one for one in root.handlers if isinstance(one.formatter, logs.JsonFormatter)]
+            )
+            logs.write_line(logging.getLogger("x.y"), message, facts)
+
+    return straight
+
+
+def test_a_line_written_straight_reads_like_one_that_was_logged(written, write):
     facts = {"trace_id": "t", "request_id": "r1", "size_bytes": 3}
-    logs.write_line(logging.getLogger("x.y"), "request", facts)
+    write("request", lambda: facts)
+    logs.write_line(logging.getLogger("x.y"), "request", lambda: facts)
     logging.getLogger("x.y").info("request", extra=facts)
-    straight, logged = ({**line, "time": ""} for line in written())
-    assert straight == logged
+    straight, beside_other_handlers, logged = ({**line, "time": ""} for line in written())
+    assert straight == beside_other_handlers == logged
+
+
+def test_a_line_that_cannot_be_made_keeps_no_other_from_being_written(written, write):
+    write("odd", lambda: {"size_bytes": 1j})
+    write("broken", lambda: {"size_bytes": int("three")})
+    write("good", lambda: {"size_bytes": 3})
+    odd, broken, good = written()
+    assert odd["size_bytes"] == "1j"
+    assert (broken["level"], "three" in broken["message"]) == ("ERROR", True)
+    assert good["size_bytes"] == 3
 
 
 def test_lines_of_many_threads_are_all_written_in_their_order(written):
