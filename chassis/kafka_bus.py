@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from chassis.event_bus import DEAD_LETTER_SUFFIX, BusRecord, dead_letter_headers, origin_of
 from chassis.event_json import format_time
 from chassis.events import MAX_EVENT_BYTES, CloudEvent, to_wire
-from chassis.kafka_driver import heed_refusals, stop_quietly, translated
+from chassis.kafka_driver import end_quietly, heed_refusals, translated
 from chassis.kafka_reader import KafkaReader, bus_record
 from chassis.kafka_topics import KafkaObserver
 
@@ -105,7 +105,7 @@ class KafkaEventBus:
                     await reader.joined()
             yield reader
         finally:
-            await stop_quietly(consumer)
+            await end_quietly(consumer.stop())
 
     async def dead_letter(self, record: BusRecord, *, group: str, reason: str, description: str) -> None:
         headers = dead_letter_headers(record, group=group, reason=reason, description=description)
@@ -135,7 +135,7 @@ class KafkaEventBus:
                     async for record in records:
                         yield bus_record(record, self._prefix)
         finally:
-            await stop_quietly(consumer)
+            await end_quietly(consumer.stop())
 
     async def lag(self, group: str, topics: Collection[str] = ()) -> int | None:
         with translated():
@@ -152,7 +152,7 @@ class KafkaEventBus:
         """Closes the producer; readers close their own connections."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await stop_quietly(producer)
+            await end_quietly(producer.stop())
         await self._observer.close()
 
     async def _send(self, records: Sequence[tuple[str, str, bytes, Mapping[str, str]]]) -> None:
@@ -183,7 +183,7 @@ class KafkaEventBus:
                 await producer._sender.close()  # noqa: SLF001  the library's own stop() would send the rest first
         producer._message_accumulator.fail_all(KafkaError("given up"))  # noqa: SLF001
         await asyncio.gather(*answers, return_exceptions=True)
-        await stop_quietly(producer)
+        await end_quietly(producer.stop())
 
     async def _ready(self) -> Any:
         async with self._opening:
@@ -203,7 +203,7 @@ class KafkaEventBus:
                 try:
                     await producer.start()
                 except BaseException:
-                    await stop_quietly(producer)
+                    await end_quietly(producer.stop())
                     raise
                 self._producer = producer
             return self._producer

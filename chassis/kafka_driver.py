@@ -4,7 +4,7 @@ by the other modules of Kafka.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from logging import getLogger
 from typing import Any
 
@@ -16,6 +16,9 @@ from chassis.database import unavailable
 CLOSE_TIMEOUT_SECONDS = 5.0
 
 _log = getLogger(__name__)
+
+_endings: set["asyncio.Task[object]"] = set()
+"""Clients on their way out: the event loop holds its tasks only weakly."""
 
 
 @contextlib.contextmanager
@@ -47,10 +50,23 @@ def heed_refusals(client: Any) -> None:
     client.send = heeding
 
 
-async def stop_quietly(client: Any) -> None:
-    """Ends a producer or consumer whose brokers may be away."""
+async def end_quietly(goodbye: Coroutine[Any, Any, object]) -> None:
+    """Ends a client whose brokers may be away: its `stop()` or `close()`, in a task of its own, which is left behind if it does not
+    end in time. The driver swallows cancellations, and whoever waited for it could wait for ever.
+    """
+    ending = asyncio.create_task(goodbye)
+    _endings.add(ending)
+    ending.add_done_callback(_ended)
     try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-            await client.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
+        await asyncio.wait({ending}, timeout=CLOSE_TIMEOUT_SECONDS)
+    finally:
+        if not ending.done():
+            ending.cancel()
+            _log.info("kafka client is left to end by itself")
+
+
+def _ended(ending: "asyncio.Task[object]") -> None:
+    _endings.discard(ending)
+    error = None if ending.cancelled() else ending.exception()
+    if error is not None:
         _log.info("kafka client closed without goodbye", extra={"error": repr(error)})

@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from chassis.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS
-from chassis.kafka_driver import heed_refusals, stop_quietly
+from chassis.kafka_driver import end_quietly, heed_refusals
 
 RETENTION = timedelta(days=7)
 DEAD_LETTER_RETENTION = timedelta(days=30)
@@ -165,9 +165,9 @@ class KafkaObserver:
     async def _disconnect(self) -> None:
         consumer, admin, self._consumer, self._admin = self._consumer, self._admin, None, None
         if consumer is not None:
-            await stop_quietly(consumer)
+            await end_quietly(consumer.stop())
         if admin is not None:
-            await admin.close()
+            await end_quietly(admin.close())
 
 
 async def _committed(admin: Any, group: str) -> Mapping[Any, Any]:
@@ -212,7 +212,7 @@ async def _until_leaders_answer(brokers: str, topics: Sequence[str]) -> None:
     except KafkaError as error:
         raise TopicsNotMade(f"their leaders do not answer: {error!r}") from error
     finally:
-        await stop_quietly(consumer)
+        await end_quietly(consumer.stop())
 
 
 def _new_topic(name: str, plan: TopicPlan) -> Any:

@@ -1,5 +1,8 @@
-"""chassis.kafka_driver: a coordinator that is still loading is not taken for one that knows of no commits."""
+"""chassis.kafka_driver: a coordinator that is still loading is not taken for one that knows of no commits, and nobody waits for
+clients that do not end.
+"""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,7 +10,7 @@ from aiokafka.errors import GroupLoadInProgressError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v1
 
-from chassis.kafka_driver import heed_refusals
+from chassis.kafka_driver import end_quietly, heed_refusals
 
 LOADING = 14
 
@@ -43,3 +46,29 @@ async def test_other_refusals_are_left_to_the_driver():
     client = Client(answer)
     heed_refusals(client)
     assert await client.send(1, HeartbeatRequest("group", 1, "member")) is answer
+
+
+async def test_a_client_that_swallows_its_cancellation_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chassis.kafka_driver.CLOSE_TIMEOUT_SECONDS", 0.01)
+    may_end, ended = asyncio.Event(), asyncio.Event()
+
+    async def stop() -> None:
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                continue
+        ended.set()
+
+    async with asyncio.timeout(20):
+        await end_quietly(stop())
+        assert not ended.is_set()
+        may_end.set()
+        await ended.wait()
+
+
+async def test_a_client_that_cannot_say_goodbye_is_no_error():
+    async def stop() -> None:
+        raise GroupLoadInProgressError
+
+    assert await end_quietly(stop()) is None
