@@ -168,8 +168,10 @@ async def _together(calls: Sequence[Awaitable[_T]]) -> list[_T]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(result(one)) for one in calls]
-    except* DomainError as failures:
-        raise _first(failures) from None
+    except ExceptionGroup as group:
+        # Not `except*`: before Python 3.11.4 what is raised in one comes out in a group.
+        failures, others = group.split(DomainError)
+        raise group if failures is None or others else _first(failures) from None
     return [task.result() for task in tasks]
 
 

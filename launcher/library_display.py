@@ -20,11 +20,11 @@ UNKNOWN = "—"
 
 
 def show_items(entries: Sequence[LibraryEntry], categories: Mapping[UUID, str], *, empty: str) -> None:
-    """A row per game; `categories` are the names of the user's, by id."""
+    """A row per game; `categories` are the names of the user's, by id, in the user's order."""
     table = Table("Title", _id_column("Product"), "Status", "Got by", "Played", "Rating", "Categories")
     for entry in entries:
         marks = f"{'★ ' if entry.is_favorite else ''}{entry.title or UNKNOWN}{' (hidden)' if entry.is_hidden else ''}"
-        names = [categories[category_id] for category_id in entry.category_ids if category_id in categories]
+        names = [name for category_id, name in categories.items() if category_id in entry.category_ids]
         rating = f"{entry.user_rating} of 5" if entry.user_rating else ""
         _add_row(
             table,

@@ -83,6 +83,7 @@ def up(
         "valkey": valkey_port,
     }
     console = Console(stderr=True, soft_wrap=True)
+    failure: BaseException | None = None
     try:
         on_real_backends = backends is BackendsName.REAL
         ports = Ports.choose(
@@ -100,8 +101,11 @@ def up(
         )
         asyncio.run(_up(console, starting, ready_file, raw_logs=raw_logs))
     except* (PlatformError, EmbeddedServerError) as group:
-        console.print(f"samovar up: {_first_leaf(group)}", style="red", markup=False)
-        raise typer.Exit(EXIT_CANNOT_START) from None
+        # Not raised here: before Python 3.11.4 it would come out in a group.
+        failure = _first_leaf(group)
+    if failure is not None:
+        console.print(f"samovar up: {failure}", style="red", markup=False)
+        raise typer.Exit(EXIT_CANNOT_START)
 
 
 def reset() -> None:

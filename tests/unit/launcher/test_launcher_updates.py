@@ -183,7 +183,8 @@ def test_any_version_damaged_or_not_becomes_any_other(first: Tree, second: Tree,
         assert on_disk(folder) == second
         assert checked(folder, new) == {}
         if not faults:
-            assert brought.fetched == set(new.chunks) - set(old.chunks), "only what the old version lacks is fetched"
+            # Not always all of it: the bytes of a new chunk may lie in the right place of an old file, cut otherwise.
+            assert brought.fetched <= set(new.chunks) - set(old.chunks), "only what the old version lacks is fetched"
         spoil(folder, second, faults)
         bring(folder, new)
         assert on_disk(folder) == second
@@ -207,7 +208,7 @@ def test_of_a_damaged_file_only_the_damaged_chunk_is_fetched(tmp_path: Path) -> 
     data = os.urandom(CHUNK_BYTES * 20)
     version = publish({"pak": data})
     bring(tmp_path, version)
-    (tmp_path / "pak").write_bytes(data[:40] + b"!" + data[41:])
+    (tmp_path / "pak").write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
     assert checked(tmp_path, version) == {"pak": IssueKind.CORRUPTED}
     assert len(bring(tmp_path, version).fetched) == 1
     assert on_disk(tmp_path) == {"pak": data}
