@@ -3,12 +3,15 @@
 An address that an RPC brings with it is served without a change here.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
+from gateway.addresses import add_address
 from gateway.auth import Verifier
 from gateway.backends import Backends
 from gateway.contract import Route, StreamRoute
@@ -57,8 +60,8 @@ def make_app(parts: AppParts) -> web.Application:
     sockets = Sockets(limits)
     _add_routes(app, parts)
     _add_streams(app, parts, sockets)
-    app.router.add_get(HEALTH_PATH, parts.probes.health)
-    app.router.add_get(READY_PATH, parts.probes.ready)
+    add_address(app, HEALTH_PATH, {hdrs.METH_GET: parts.probes.health})
+    add_address(app, READY_PATH, {hdrs.METH_GET: parts.probes.ready})
     app.on_response_prepare.append(make_prepare_hook(frozenset(parts.cors_origins)))
     add_documentation(app, parts.documentation)
 
@@ -69,22 +72,14 @@ def make_app(parts: AppParts) -> web.Application:
     return app
 
 
-async def send_continue(request: web.Request) -> None:
-    """RFC 9110, section 10.1.1; expectations that nobody knows are passed over."""
-    if request.version == HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # Not part of the answer, which has not begun.
-        request.writer.output_size = 0
-
-
 def _add_routes(app: web.Application, parts: AppParts) -> None:
     services = RestServices(parts.backends, parts.verifier, parts.limits, parts.rate_limiter, parts.idempotency)
-    # Where two templates fit an address, the one with fewer placeholders is meant.
-    for route in sorted(parts.routes, key=lambda each: each.path.count("{")):
-        endpoint = RestEndpoint(route, services)
-        app.router.add_route(route.method, route.path, endpoint.handle, expect_handler=send_continue)
-        if route.method == hdrs.METH_GET:
-            app.router.add_route(hdrs.METH_HEAD, route.path, endpoint.handle)
+    addresses = defaultdict[str, dict[str, Handler]](dict)
+    for route in parts.routes:
+        addresses[route.path][route.method] = RestEndpoint(route, services).handle
+    # The router takes the first template that fits.
+    for path in sorted(addresses, key=lambda each: each.count("{")):
+        add_address(app, path, addresses[path])
 
 
 def _add_streams(app: web.Application, parts: AppParts, sockets: Sockets) -> None:
@@ -98,4 +93,4 @@ def _add_streams(app: web.Application, parts: AppParts, sockets: Sockets) -> Non
         now=parts.now,
     )
     for stream in parts.streams:
-        app.router.add_route(hdrs.METH_GET, stream.path, StreamEndpoint(stream, services).handle)
+        add_address(app, stream.path, {hdrs.METH_GET: StreamEndpoint(stream, services).handle})

@@ -39,16 +39,12 @@ PrepareHook = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 def is_preflight(request: web.Request) -> bool:
     """True for OPTIONS on an address that exists: every such address answers it, whatever its methods."""
-    return request.method == hdrs.METH_OPTIONS and isinstance(
-        request.match_info.http_exception, web.HTTPMethodNotAllowed
-    )
+    return request.method == hdrs.METH_OPTIONS and request.match_info.http_exception is None
 
 
-def preflight_response(request: web.Request) -> web.Response:
+def preflight_response(request: web.Request, allowed: Collection[str]) -> web.Response:
     """What may be done here. Who may do it from a web page is added by the hook, like to every answer."""
-    refused = request.match_info.http_exception
-    allowed = refused.allowed_methods if isinstance(refused, web.HTTPMethodNotAllowed) else set()
-    headers = {hdrs.ALLOW: ", ".join(sorted({*allowed, hdrs.METH_OPTIONS}))}
+    headers = {hdrs.ALLOW: ", ".join(sorted(allowed))}
     if hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers:
         headers[hdrs.VARY] = "Access-Control-Request-Method, Access-Control-Request-Headers"
     return web.Response(status=204, headers=headers)

@@ -3,7 +3,7 @@ represented; then limits, CORS preflights and the one place where errors become 
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from itertools import chain
 from logging import getLogger
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 from opentelemetry import context as tracing
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -24,7 +24,6 @@ from chassis.logs import hash_user, write_line
 from chassis.telemetry import extract, start_span
 from gateway.context import CONTEXT, RequestContext, make_context
 from gateway.contract import Problem
-from gateway.cors import is_preflight, preflight_response
 from gateway.errors import Refused, ServiceRefused, refusal_response
 from gateway.handshakes import TOKEN_PARAMETER
 from gateway.limits import Limits
@@ -32,8 +31,6 @@ from gateway.ops import HEALTH_PATH, READY_PATH
 from gateway.pages import ascii_url
 from gateway.representations import represent
 from gateway.settings import Network
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUESTS = CallMetrics(
     ("gateway_http_requests", "gateway_http_request_duration_seconds"),
@@ -108,8 +105,6 @@ async def _answer(request: web.Request, handler: Handler, limits: Limits) -> web
     """Turns whatever is raised further inside into an answer. A lost connection needs none."""
     try:
         _check_size(request, limits)
-        if is_preflight(request):
-            return preflight_response(request)
         return await handler(request)
     except ConnectionError:
         raise
@@ -146,7 +141,7 @@ def _problem_of_http(raised: web.HTTPException) -> Problem:
 
 def _kept_headers(raised: web.HTTPException) -> Mapping[str, str]:
     if isinstance(raised, web.HTTPMethodNotAllowed):
-        return {hdrs.ALLOW: ", ".join(sorted({*raised.allowed_methods, hdrs.METH_OPTIONS}))}
+        return {hdrs.ALLOW: ", ".join(sorted(raised.allowed_methods))}
     return {}
 
 

@@ -6,19 +6,19 @@ import fcntl
 import os
 import random
 import socket
-import tempfile
 from pathlib import Path
 from typing import Final
 
 FIRST_PORT: Final = 18_000
 LAST_PORT: Final = 28_999
 """Below the range from which systems take ports for connections (Linux: 32768 and up), beside the usual ports of the platform."""
+COUNTERS: Final = Path("/tmp")  # noqa: S108  where all look, whatever their TMPDIR; opened so that nobody's link is followed
 COUNTER_DIGITS: Final = 16
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 on which nobody listens. A user's processes with one folder for temporary files are given them in
-    turn, so that none is given twice before all others were.
+    """A TCP port on 127.0.0.1 on which nobody listens. All processes of a user are given them in turn, so that none is given
+    twice before all others were.
 
     Raises:
         OSError: every one of them is in use.
@@ -42,7 +42,7 @@ def is_free(port: int) -> bool:
 
 
 def _next_in_turn() -> int:
-    path = Path(tempfile.gettempdir()) / f"samovar-ports-{os.getuid()}"
+    path = COUNTERS / f"samovar-ports-{os.getuid()}"
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -437,17 +437,23 @@ async def test_a_client_may_wait_for_leave_to_send_its_body(rig: GatewayRig):
 
 
 @pytest.mark.parametrize("expected", [b"something-else", b"\xed\xa0\x80"], ids=["text", "no text"])
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/v1/nothing"), ("PUT", ITEMS_PATH)])
-async def test_an_expectation_where_there_is_nothing_is_refused_in_our_words(
-    rig: GatewayRig, method: str, path: str, expected: bytes
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/v1/nothing", b"400 Bad Request", "INVALID_ARGUMENT"),
+        ("PUT", ITEMS_PATH, b"405 Method Not Allowed", "METHOD_NOT_ALLOWED"),
+    ],
+)
+async def test_an_expectation_where_nothing_serves_it_is_refused_in_our_words(
+    rig: GatewayRig, method: str, path: str, status: bytes, code: str, expected: bytes
 ):
     head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n".encode()
     answer = await raw_exchange(rig, head + b"Expect: " + expected + b"\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    assert head.startswith(b"HTTP/1.1 " + status)
     assert b"X-Content-Type-Options: nosniff" in head
     assert expected not in body
-    assert json.loads(body)["errors"][0]["code"] == "INVALID_ARGUMENT"
+    assert json.loads(body)["errors"][0]["code"] == code
 
 
 async def test_every_answer_carries_security_headers_and_a_request_id(rig: GatewayRig):
