@@ -18,8 +18,10 @@ ROOM_BYTES: Final = 8 << 30
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Before anything asks for a temporary folder; workers and programs that are started have it by TMPDIR."""
-    if "TMPDIR" in os.environ or hasattr(config, "workerinput") or not _has_room():
+    """Before anything asks for a temporary folder; workers and programs that are started have it by TMPDIR. Soak tests write more
+    than memory holds.
+    """
+    if "TMPDIR" in os.environ or hasattr(config, "workerinput") or config.option.markexpr == "soak" or not _has_room():
         return
     for folder in MEMORY.glob(f"{PREFIX}*"):
         if not Path(f"/proc/{folder.name.removeprefix(PREFIX)}").exists():
