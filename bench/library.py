@@ -31,7 +31,7 @@ import uvloop
 
 from bench import library_load, profiles
 from bench.gateway_sides import ToolMissing
-from bench.library_data import ITEMS_PER_USER, MANY_EVERY
+from bench.library_data import ITEMS_PER_USER, MANY_EVERY, begin_playing
 from bench.library_load import Measured
 from bench.library_plans import explain, unused_indexes
 from bench.library_sides import Ground, Side, drop, fill, ground, side
@@ -83,6 +83,7 @@ async def measure(plan: Plan, work: Path) -> Mapping[str, Any]:
                 found |= await compare_pages(small, large, http, plan)
             await drop(base, "large")
             found |= await profile_pages(small, http, plan, work)
+            await begin_playing(small.dsn, small.players)
             found |= await library_load.heartbeats(small, plan.heartbeats_rate, plan.seconds)
             found |= await library_load.rest_heartbeats(small, http, plan.heartbeats_rate, plan.seconds)
             found |= await library_load.unlocks(small, http, plan.unlocks_rate, plan.seconds)

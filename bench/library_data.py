@@ -127,7 +127,7 @@ _PAUSE_INDEXES = "UPDATE pg_index SET indisready = false, indisvalid = false WHE
 
 async def load(dsn: str, users: int, chosen: Sequence[Player], *, with_past: bool) -> None:
     """Fills a migrated database: the items of all users, the catalog, the chosen users' categories. `with_past`: for each item a
-    grant, a session that ended and an achievement too, and live sessions of the chosen users.
+    grant, a session that ended and an achievement too.
     """
     connection = await asyncpg.connect(dsn)
     try:
@@ -146,10 +146,19 @@ async def load(dsn: str, users: int, chosen: Sequence[Player], *, with_past: boo
         for statement in (_PRODUCTS, _LISTS, _DEFINITIONS):
             await connection.execute(statement.format(**_NAMES))
         numbers = [player.number for player in chosen]
-        for statement in (_CATEGORIES, _LINKS, *([_LIVE] if with_past else [])):
+        for statement in (_CATEGORIES, _LINKS):
             await connection.execute(statement.format(**_NAMES), numbers)
         await connection.execute("VACUUM (ANALYZE)")
         await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
+async def begin_playing(dsn: str, chosen: Sequence[Player]) -> None:
+    """Live sessions of the chosen users, SESSIONS of each. They are silent: within five minutes the service ends them."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(_LIVE.format(**_NAMES), [player.number for player in chosen])
     finally:
         await connection.close()
 
