@@ -14,19 +14,21 @@ from gateway.cors import preflight_response
 
 
 def add_address(app: web.Application, path: str, handlers: Mapping[str, Handler]) -> None:
-    """Serves the address by its methods' handlers; HEAD comes with GET, OPTIONS with every address (RFC 9110, section 9.3)."""
-    served = dict(handlers)
-    if get := served.get(hdrs.METH_GET):
-        served.setdefault(hdrs.METH_HEAD, get)
-    allowed = frozenset({*served, hdrs.METH_OPTIONS})
+    """Serves the address by its methods' handlers; OPTIONS comes with every address (RFC 9110, section 9.3.7)."""
+    allowed = frozenset({*handlers, hdrs.METH_OPTIONS})
 
     async def answer_others(request: web.Request) -> web.StreamResponse:
         if request.method == hdrs.METH_OPTIONS:
             return preflight_response(request, allowed)
         raise web.HTTPMethodNotAllowed(request.method, allowed)
 
-    for method, handler in {**served, hdrs.METH_ANY: answer_others}.items():
+    for method, handler in {**handlers, hdrs.METH_ANY: answer_others}.items():
         app.router.add_route(method, path, handler, expect_handler=_send_continue)
+
+
+def reading(handler: Handler) -> Mapping[str, Handler]:
+    """GET, and HEAD with it. Not for streams: HEAD would open one that nobody reads."""
+    return {hdrs.METH_GET: handler, hdrs.METH_HEAD: handler}
 
 
 async def _send_continue(request: web.Request) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from gateway.addresses import add_address
+from gateway.addresses import add_address, reading
 from gateway.auth import Verifier
 from gateway.backends import Backends
 from gateway.contract import Route, StreamRoute
@@ -60,8 +60,8 @@ def make_app(parts: AppParts) -> web.Application:
     sockets = Sockets(limits)
     _add_routes(app, parts)
     _add_streams(app, parts, sockets)
-    add_address(app, HEALTH_PATH, {hdrs.METH_GET: parts.probes.health})
-    add_address(app, READY_PATH, {hdrs.METH_GET: parts.probes.ready})
+    add_address(app, HEALTH_PATH, reading(parts.probes.health))
+    add_address(app, READY_PATH, reading(parts.probes.ready))
     app.on_response_prepare.append(make_prepare_hook(frozenset(parts.cors_origins)))
     add_documentation(app, parts.documentation)
 
@@ -76,7 +76,8 @@ def _add_routes(app: web.Application, parts: AppParts) -> None:
     services = RestServices(parts.backends, parts.verifier, parts.limits, parts.rate_limiter, parts.idempotency)
     addresses = defaultdict[str, dict[str, Handler]](dict)
     for route in parts.routes:
-        addresses[route.path][route.method] = RestEndpoint(route, services).handle
+        handle = RestEndpoint(route, services).handle
+        addresses[route.path] |= reading(handle) if route.method == hdrs.METH_GET else {route.method: handle}
     # The router takes the first template that fits.
     for path in sorted(addresses, key=lambda each: each.count("{")):
         add_address(app, path, addresses[path])

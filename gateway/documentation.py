@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
-from gateway.addresses import add_address
+from gateway.addresses import add_address, reading
 from gateway.representations import KEPT, Kept
 
 OPENAPI_PATH = "/api/v1/openapi.json"
@@ -102,7 +102,7 @@ def read_documentation(package: str) -> Mapping[str, Published]:
 def add_documentation(app: web.Application, documentation: Mapping[str, Published]) -> None:
     """Serves the documents. To be called after the hook that puts the common headers on answers: the page needs another policy."""
     for path, published in documentation.items():
-        add_address(app, path, {hdrs.METH_GET: published.answer})
+        add_address(app, path, reading(published.answer))
 
     async def allow_own_scripts(request: web.Request, response: web.StreamResponse) -> None:
         if request.path == DOCS_PATH:

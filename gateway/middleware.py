@@ -1,5 +1,5 @@
 """What every request passes through, whatever its address: trace, request id, log line and metrics outside; then how the answer is
-represented; then limits, CORS preflights and the one place where errors become answers. No stack trace leaves the process here.
+represented; then limits and the one place where errors become answers. No stack trace leaves the process here.
 """
 
 import time

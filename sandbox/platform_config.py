@@ -13,7 +13,6 @@ from typing import Any, Final
 from sandbox.free_port import free_port, is_free
 
 HOST = "127.0.0.1"
-
 SERVICES = ("gateway", "library-service", "download-service", "sandbox")
 COMMAND_LINE_CLIENT = "sandbox-cli"
 PROGRAMS = ("gateway", "library", "download", "sandbox")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-from rest.routes import ROUTES
+from rest.routes import ROUTES, STREAMS
 
 from chassis.errors import DomainError, Kind
 from gateway.contract import Route
@@ -50,6 +50,15 @@ async def test_every_address_says_which_methods_it_has_and_refuses_others(rig: G
             assert refused.status == 405, (method, path.path)
             assert set(refused.headers["Allow"].split(", ")) == methods
             assert method == "HEAD" or refused.codes == ["METHOD_NOT_ALLOWED"]
+
+
+async def test_a_stream_is_for_get_alone(rig: GatewayRig) -> None:
+    """HEAD would open one that nobody reads."""
+    for stream in STREAMS:
+        for method in ("HEAD", "POST"):
+            refused = await rig.call(method, stream.path)
+            assert (refused.status, refused.headers["Allow"]) == (405, "GET, OPTIONS"), (method, stream.path)
+    assert rig.library.requests == rig.download.requests == []
 
 
 async def test_an_address_of_words_hides_the_template_that_fits_it(rig: GatewayRig) -> None:
