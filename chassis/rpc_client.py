@@ -1,8 +1,9 @@
 """Channels to other services: deadline, retries where the proto allows, round_robin over healthy replicas, keepalive, and the
 metadata that every call carries (our service token, trace context, request id, language).
 
-A channel stands in for grpc.aio.Channel: generated stubs and the gateway's routes work on it. Calls raise grpc.aio.AioRpcError,
-which chassis.error_wire.from_rpc_error reads.
+A channel stands in for grpc.aio.Channel: generated stubs and the gateway's routes work on it. Unary calls go over
+chassis.rpc_unary, streams over grpcio's own channel. Calls raise grpc.aio.AioRpcError, which
+chassis.error_wire.from_rpc_error reads.
 """
 
 import json
@@ -19,27 +20,31 @@ from opentelemetry.trace import Span, SpanKind
 
 from chassis import telemetry
 from chassis.access import find_caller
+from chassis.http2_connection import KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS, MESSAGE_LIMIT_BYTES
 from chassis.interceptors import ACCEPT_LANGUAGE, REQUEST_ID, SERVICE_AUTHORIZATION, remaining_seconds
+from chassis.rpc_connections import RECONNECT_MAX_SECONDS, RECONNECT_MIN_SECONDS, Connections
+from chassis.rpc_unary import (
+    BACKOFF_FACTOR,
+    BACKOFF_MAX_SECONDS,
+    BACKOFF_MIN_SECONDS,
+    MAX_ATTEMPTS,
+    THROTTLE_SHARE,
+    THROTTLE_TOKENS,
+    RetryThrottle,
+    UnaryMethod,
+)
+from chassis.rpc_wire import Metadata
 from chassis.service_tokens import ServiceTokenSource
 from chassis.telemetry import RpcInstruments, rpc_instruments
 from chassis.tls import Tls
 
 TIMEOUT_SECONDS = 5.0
-MAX_ATTEMPTS = 4
-"""Of a retried call, the first one included; gRPC allows five."""
-MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024
-KEEPALIVE_SECONDS = 60
-KEEPALIVE_TIMEOUT_SECONDS = 10
-RECONNECT_MIN_SECONDS = 0.1
-RECONNECT_MAX_SECONDS = 2.0
 
 # Looking a member up in its class, and hashing it, are calls of Python's; every call would make some of them.
 _OK, _CANCELLED = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED
 _RETRIABLE = frozenset({MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT})
 
 _log = getLogger(__name__)
-
-Metadata = Sequence[tuple[str, str | bytes]]
 
 
 def open_channel(
@@ -62,34 +67,47 @@ def open_channel(
         raw = grpc.aio.insecure_channel(address, options=options)
     else:
         raw = grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
-    channel = ServiceChannel(raw, audience=audience, tokens=service_tokens, timeout_seconds=timeout_seconds)
+    channel = ServiceChannel(
+        Connections(address, tls),
+        raw,
+        repeatable=repeatable_methods(services),
+        audience=audience,
+        tokens=service_tokens,
+        timeout_seconds=timeout_seconds,
+    )
     # It has a channel's whole interface; grpcio's class cannot be subclassed without a connection of its own.
     return cast("grpc.aio.Channel", channel)
 
 
-def service_config(services: Sequence[str]) -> dict[str, Any]:
-    """The gRPC service config (https://github.com/grpc/grpc/blob/master/doc/service_config.md): balancing over replicas that
-    say SERVING, and retries of UNAVAILABLE for methods that may be repeated.
-    """
+def repeatable_methods(services: Sequence[str]) -> frozenset[str]:
+    """`/package.Service/Method` of those that the proto calls idempotent or without side effects."""
     pool = descriptor_pool.Default()
-    names = [
-        {"service": service, "method": method.name}
+    return frozenset(
+        f"/{service}/{method.name}"
         for service in services
         for method in pool.FindServiceByName(service).methods
         if method.GetOptions().idempotency_level in _RETRIABLE
+    )
+
+
+def service_config(services: Sequence[str]) -> dict[str, Any]:
+    """The gRPC service config (https://github.com/grpc/grpc/blob/master/doc/service_config.md) of streams: the same balancing
+    and retries as rpc_connections and rpc_unary give to unary calls.
+    """
+    names = [
+        dict(zip(("service", "method"), path[1:].split("/"), strict=True)) for path in repeatable_methods(services)
     ]
     retries = {
         "maxAttempts": MAX_ATTEMPTS,
-        "initialBackoff": "0.05s",
-        "maxBackoff": "0.5s",
-        "backoffMultiplier": 3,
+        "initialBackoff": f"{BACKOFF_MIN_SECONDS}s",
+        "maxBackoff": f"{BACKOFF_MAX_SECONDS}s",
+        "backoffMultiplier": BACKOFF_FACTOR,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
     return {
         "loadBalancingConfig": [{"round_robin": {}}],
         "healthCheckConfig": {"serviceName": ""},
-        # When most calls fail, retrying them would only add to the load.
-        "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+        "retryThrottling": {"maxTokens": int(THROTTLE_TOKENS), "tokenRatio": THROTTLE_SHARE},
         **({"methodConfig": [{"name": names, "retryPolicy": retries}]} if names else {}),
     }
 
@@ -102,8 +120,8 @@ def _options(services: Sequence[str]) -> list[tuple[str, Any]]:
         ("grpc.enable_retries", 1),
         ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
         ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
-        ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
-        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+        ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
+        ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
         ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_MIN_SECONDS * 1000)),
         ("grpc.min_reconnect_backoff_ms", int(RECONNECT_MIN_SECONDS * 1000)),
         ("grpc.max_reconnect_backoff_ms", int(RECONNECT_MAX_SECONDS * 1000)),
@@ -114,28 +132,46 @@ def _options(services: Sequence[str]) -> list[tuple[str, Any]]:
 
 
 class ServiceChannel:
-    """A grpc.aio channel whose calls carry our metadata and deadline. Made by `open_channel`.
+    """A channel whose calls carry our metadata and deadline. Made by `open_channel`.
 
-    grpcio's own client interceptors would do, at the price of a task per call; this costs two dictionary look-ups while the
+    Client interceptors would do for streams too, at the price of a task per call; this costs two dictionary look-ups while the
     service token is at hand.
     """
 
     def __init__(
         self,
+        connections: Connections,
         raw: grpc.aio.Channel,
         *,
+        repeatable: frozenset[str],
         audience: str,
         tokens: ServiceTokenSource | None,
         timeout_seconds: float,
     ) -> None:
+        self._connections = connections
         self._raw = raw
+        self._repeatable = repeatable
+        self._throttle = RetryThrottle()
         self._audience = audience
         self._tokens = tokens
         self._timeout_seconds = timeout_seconds
 
-    def unary_unary(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], bytes] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool | None = False,  # noqa: FBT001, FBT002  generated stubs pass it
+    ) -> Callable[..., Any]:
         """Its calls are coroutines: begun when they are awaited, cancelled with who awaits them."""
-        start = self._raw.unary_unary(method, *args, **options)
+        start = UnaryMethod(
+            self._connections,
+            method,
+            request_serializer or bytes,
+            response_deserializer or bytes,
+            throttle=self._throttle,
+            is_repeatable=method in self._repeatable,
+        ).call
         instruments = rpc_instruments(method, SpanKind.CLIENT)
 
         async def call(
@@ -143,17 +179,21 @@ class ServiceChannel:
             *,
             timeout: float | None = None,  # noqa: ASYNC109  grpcio's signature
             metadata: Metadata | None = None,
-            **rest: Any,
+            wait_for_ready: bool | None = None,
         ) -> Any:
             token = None
             if self._tokens is not None:
                 token = self._tokens.cached(self._audience) or await self._tokens.token(self._audience)
-            seconds = _deadline(self._timeout_seconds if timeout is None else timeout)
+            seconds = self._timeout_seconds if timeout is None else timeout
+            remaining = remaining_seconds()
+            if remaining is not None and remaining < seconds:
+                seconds = remaining
             span, trace_pairs = instruments.start_outgoing()
             started = time.perf_counter()
             code = _CANCELLED
             try:
-                answer = await start(request, timeout=seconds, metadata=_carried(trace_pairs, metadata, token), **rest)
+                carried = _carried(trace_pairs, metadata, token)
+                answer = await start(request, seconds, carried, wait_for_ready=bool(wait_for_ready))
                 code = _OK
             except grpc.aio.AioRpcError as failure:
                 code = failure.code()
@@ -182,6 +222,7 @@ class ServiceChannel:
         return self._raw.stream_stream(method, *args, **options)
 
     async def close(self, grace: float | None = None) -> None:
+        await self._connections.close()
         await self._raw.close(grace)
 
     async def __aenter__(self) -> Self:
@@ -191,13 +232,17 @@ class ServiceChannel:
         await self.close()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002  grpcio's signature
-        return self._raw.get_state(try_to_connect)
+        """Of the connections of unary calls."""
+        if try_to_connect:
+            self._connections.connect()
+        return self._connections.state
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        await self._raw.wait_for_state_change(last_observed_state)
+        while self._connections.state is last_observed_state:
+            await self._connections.change()
 
     async def channel_ready(self) -> None:
-        await self._raw.channel_ready()
+        await self._connections.wait(wait_for_ready=True)
 
     def _stream(
         self,
@@ -211,7 +256,7 @@ class ServiceChannel:
         def begin(token: str | None) -> Any:
             span, trace_pairs = instruments.start_outgoing()
             started = time.perf_counter()
-            carried = _carried(trace_pairs, metadata, token)
+            carried = _Pairs(_carried(trace_pairs, metadata, token))
             call = start(request, timeout=_deadline(timeout), metadata=carried, **rest)
             call.add_done_callback(lambda done: _ended(_code_of(done), instruments, span, started))
             return call
@@ -245,7 +290,7 @@ class _Pairs(grpc.aio.Metadata):
         return iter(self._pairs)
 
 
-def _carried(trace_pairs: list[tuple[str, str]], metadata: Metadata | None, token: str | None) -> _Pairs:
+def _carried(trace_pairs: list[tuple[str, str]], metadata: Metadata | None, token: str | None) -> Metadata:
     """The caller's metadata, and ours where the caller did not set it."""
     carried: list[tuple[str, str | bytes]] = [*trace_pairs, *(metadata or ())]
     if token is not None:
@@ -257,7 +302,7 @@ def _carried(trace_pairs: list[tuple[str, str]], metadata: Metadata | None, toke
             carried.append((REQUEST_ID, caller.request_id))
         if ACCEPT_LANGUAGE not in given:
             carried.append((ACCEPT_LANGUAGE, caller.language))
-    return _Pairs(carried)
+    return carried
 
 
 def _ended(code: grpc.StatusCode, instruments: RpcInstruments, span: Span, started: float) -> None:

@@ -1,8 +1,10 @@
-"""Certificates of gRPC ports and channels: mTLS with the three files of GRPC_TLS_*. Used by rpc_server and rpc_client."""
+"""Certificates of gRPC ports and channels: mTLS with the three files of GRPC_TLS_*. Used by rpc_server and by channels."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 
@@ -26,6 +28,22 @@ class Tls:
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
         return grpc.ssl_channel_credentials(self.authorities, self.private_key, self.certificate_chain)
+
+    def client_context(self) -> ssl.SSLContext:
+        """For a client on asyncio's transports. Blocks: Python reads certificates from files only.
+
+        Raises:
+            ssl.SSLError: they are none.
+        """
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=self.authorities.decode("ascii"))
+        context.set_alpn_protocols(["h2"])
+        with TemporaryDirectory(prefix="samovar-tls-") as folder:
+            chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
+            chain.write_bytes(self.certificate_chain)
+            key.touch(mode=0o600)
+            key.write_bytes(self.private_key)
+            context.load_cert_chain(chain, key)
+        return context
 
 
 async def read_tls(settings: ProgramSettings) -> Tls | None:

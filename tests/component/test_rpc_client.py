@@ -23,7 +23,8 @@ from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
 from chassis.identity import open_identity
 from chassis.interceptors import remaining_seconds
-from chassis.rpc_client import MAX_ATTEMPTS, open_channel, service_config
+from chassis.rpc_client import open_channel, repeatable_methods
+from chassis.rpc_unary import MAX_ATTEMPTS
 from chassis.service_tokens import ServiceTokenSource
 from chassis.settings import ProgramSettings
 from chassis.tls import Tls
@@ -200,8 +201,8 @@ async def test_a_method_with_side_effects_is_not_repeated():
 
 
 def test_the_retry_policy_names_exactly_the_methods_the_proto_calls_repeatable():
-    config = service_config(("library.v1.LibraryService", "download.v1.DownloadService"))
-    named = {entry["method"] for entry in config["methodConfig"][0]["name"]}
+    methods = repeatable_methods(("library.v1.LibraryService", "download.v1.DownloadService"))
+    named = {path.rpartition("/")[2] for path in methods}
     assert {"ListItems", "GetItem", "UpdateItem", "GetDownload", "ReportDownload"} <= named
     assert "StartDownload" not in named
 
