@@ -1,5 +1,5 @@
-"""Our generated routes with nothing around them: aiohttp, the generated transcoders, a plain grpcio channel. What the full gateway
-costs more than this is what its middleware costs (tokens, limits, traces, log, metrics, tags, deadlines, refusals).
+"""Our generated routes with nothing around them: aiohttp, the generated transcoders, our channel without service tokens. What the
+full gateway costs more than this is what its middleware costs: tokens, limits, traces, log, metrics, tags, deadlines, refusals.
 
 `python -m bench.bare_gateway PORT SERVICE_ADDRESS`.
 """
@@ -13,6 +13,7 @@ import uvloop
 from aiohttp import web
 from rest.routes import ROUTES
 
+from chassis.rpc_client import open_channel
 from gateway.contract import JsonValue, Problem, Route
 from gateway.documents import answer_document, parse_json, read_attributes
 from gateway.negotiation import JSON_API
@@ -55,7 +56,7 @@ def make_app(address: str) -> web.Application:
     channels: dict[str, grpc.aio.Channel] = {}
 
     async def connect(_: web.Application) -> Any:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with open_channel(address, audience="library-service", service_tokens=None, services=()) as channel:
             channels["library"] = channel
             yield
 

@@ -3,7 +3,7 @@
 * `ours`: the gateway as deployed: tokens, service tokens, rate limits, traces, access log, metrics, entity tags.
 * `envoy`: Envoy's gRPC-JSON transcoder, `--concurrency 1`, jwt_authn on (checked tokens are kept), no access log.
 * `naive`: aiohttp, grpcio's stubs, protobuf's json_format, nothing else.
-* `bare`: our generated routes on aiohttp and grpcio, nothing else: what `ours` costs more is its middleware.
+* `bare`: our generated routes on aiohttp and our channel, nothing else: what `ours` costs more is its middleware.
 
 The service (`bench.fixed_service`) gives fixed answers, so that what differs is the gateways. First every side must give the same
 answers in meaning. Then wrk asks for a small resource, for a page of 20, posts and patches, in the names of 200 users, the sides
