@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-import grpc.aio
 import orjson
 from library.v1 import playtime_pb2, query_pb2
 from library.v1.playtime_pb2_grpc import PlaytimeTrackerServiceStub
@@ -19,6 +18,7 @@ from library.v1.query_pb2_grpc import LibraryQueryServiceStub
 from bench.library_data import ACHIEVEMENTS, MANY_ITEMS, SEED, SESSIONS
 from bench.library_sides import Ground, Side, cpu_seconds
 from bench.open_loop import Times, at_rate
+from chassis.rpc_client import open_channel
 from sandbox.demo_scene import DemoFailed
 
 API = "/api/v1/library"
@@ -111,7 +111,9 @@ async def check_page(side: Side, http: aiohttp.ClientSession) -> None:
 
 async def heartbeats(side: Side, rate: float, seconds: float) -> dict[str, float]:
     """Over gRPC, as game clients send them, each session in its turn; then as many as can be had."""
-    async with grpc.aio.insecure_channel(side.service_address) as channel:
+    async with open_channel(
+        side.service_address, audience="library-service", service_tokens=None, services=()
+    ) as channel:
         stub = PlaytimeTrackerServiceStub(channel)
         calls = itertools.cycle(
             [
@@ -215,7 +217,9 @@ async def access(side: Side, base: Ground, rate: float, seconds: float) -> dict[
     """CheckGameAccess, as the Download Service asks: of each right twice, so half of the answers are remembered ones."""
     first, again = Times(), Times()
     rights = [(player, place) for place in range(MANY_ITEMS) for player in side.players]
-    async with grpc.aio.insecure_channel(side.service_address) as channel:
+    async with open_channel(
+        side.service_address, audience="library-service", service_tokens=None, services=()
+    ) as channel:
         stub = LibraryQueryServiceStub(channel)
         metadata = (("x-service-authorization", f"Bearer {base.service_token('download-service')}"),)
         left = iter(rights)
