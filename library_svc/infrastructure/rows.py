@@ -1,6 +1,7 @@
 """Rows ↔ entities: one pair of functions for each table. Used by the PostgreSQL adapters."""
 
 from dataclasses import fields
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Column, RowMapping
@@ -31,11 +32,19 @@ def item_row(item: Item) -> dict[str, Any]:
     return {column.name: getattr(item, column.name) for column in ITEM_COLUMNS}
 
 
+# A page reads twenty: asking by position, and a dictionary instead of the enumeration's constructor, is twice as quick.
+_ITEM_NAMES: Final = tuple(column.name for column in ITEM_COLUMNS)
+_item_values = itemgetter(*_ITEM_NAMES)
+_ACQUISITION_AT, _STATUS_AT = map(_ITEM_NAMES.index, ("acquisition_type", "installation_status"))
+_ACQUISITION_TYPES: Final = {kind.value: kind for kind in AcquisitionType}
+_STATUSES: Final = {status.value: status for status in InstallationStatus}
+
+
 def item_of(row: RowMapping) -> Item:
-    values = {column.name: row[column.name] for column in ITEM_COLUMNS}
-    values["acquisition_type"] = AcquisitionType(values["acquisition_type"])
-    values["installation_status"] = InstallationStatus(values["installation_status"])
-    return Item(**values)
+    values = list(_item_values(row))
+    values[_ACQUISITION_AT] = _ACQUISITION_TYPES[values[_ACQUISITION_AT]]
+    values[_STATUS_AT] = _STATUSES[values[_STATUS_AT]]
+    return Item(*values)
 
 
 def category_row(category: Category) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from library.v1 import achievements_pb2 as pb
 from library.v1.achievements_pb2_grpc import AchievementServiceServicer
 
 from chassis.access import current_caller
+from chassis.moments import to_timestamp
 from library_svc.application import achievements
 from library_svc.application.achievements import DefinitionFiller
 from library_svc.application.ports import Begin, Origin
@@ -73,7 +74,7 @@ def achievement_message(shown: ShownAchievement, language: Language) -> pb.UserA
         product_id=str(definition.product_id),
         is_hidden=definition.is_hidden,
         is_unlocked=shown.is_unlocked,
-        unlocked_at=shown.unlocked_at,
+        unlocked_at=to_timestamp(shown.unlocked_at),
         rarity_percentage=shown.rarity_percentage,
     )
     if shown.is_secret:

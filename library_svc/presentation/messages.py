@@ -9,6 +9,7 @@ from library.v1.categories_pb2 import Category as CategoryMessage
 from library.v1.query_pb2 import OwnedItem
 from samovar.types.v1.page_pb2 import PageInfo
 
+from chassis.moments import to_timestamp
 from library_svc.application.readers import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language, Product
 from library_svc.domain.categories import Category
@@ -73,8 +74,8 @@ def item_message(shown: ShownItem, language: Language) -> pb.LibraryItem:
         product_id=str(item.product_id),
         title=product.title(language) if product else None,
         cover_image_url=product.cover_image_url if product else None,
-        added_at=item.added_at,
-        last_played_at=item.last_played_at,
+        added_at=to_timestamp(item.added_at),
+        last_played_at=to_timestamp(item.last_played_at),
         total_playtime_seconds=item.total_playtime_seconds,
         installation_status=_STATUS[item.installation_status],
         installed_version_id=_text(item.installed_version_id),
@@ -130,7 +131,7 @@ def owned_item_message(item: Item) -> OwnedItem:
     """The item as other services see it."""
     return OwnedItem(
         product_id=str(item.product_id),
-        added_at=item.added_at,
+        added_at=to_timestamp(item.added_at),
         installation_status=_STATUS[item.installation_status],
         total_playtime_seconds=item.total_playtime_seconds,
     )

@@ -10,6 +10,7 @@ from library.v1 import wishlist_pb2 as pb
 from library.v1.wishlist_pb2_grpc import WishlistServiceServicer
 from samovar.types.v1.page_pb2 import PageInfo
 
+from chassis.moments import to_timestamp
 from library_svc.application import wishlist
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.ports import Begin
@@ -103,7 +104,7 @@ def wish_message(shown: ShownWish, language: Language) -> pb.WishlistItem:
         product_id=str(wish.product_id),
         title=product.title(language) if product else None,
         cover_image_url=product.cover_image_url if product else None,
-        added_at=wish.added_at,
+        added_at=to_timestamp(wish.added_at),
         priority=wish.priority,
         notes=wish.notes,
     )
