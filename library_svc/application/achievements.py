@@ -109,11 +109,11 @@ async def get_achievement(
     Raises:
         AchievementNotFound: the product has no such achievement, or there is no such product.
     """
-    found = await reader.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+    found = await reader.find_achievement(user_id, product_id, achievement_id)
     shown = found.of(achievement_id)
     try:
         if shown is None and await filler.fill(product_id, found.as_of, kept=DEFINITIONS_KEPT_FOR_UNKNOWN):
-            found = await reader.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+            found = await reader.find_achievement(user_id, product_id, achievement_id)
             shown = found.of(achievement_id)
     except ProductNotFound as error:
         raise AchievementNotFound(achievement_id) from error

@@ -28,7 +28,7 @@ from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, foundation
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
-from library_svc.domain.ids import CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.domain.ids import AchievementId, CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
 from library_svc.domain.installations import InstallationState, News
 from library_svc.domain.items import Item
 from library_svc.domain.playtime import PlaytimeSession
@@ -159,6 +159,12 @@ class MemoryLibrary:
 
     async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
         return listed(self._rows.achievements, self.definitions, user_id, product_id, sort)
+
+    async def find_achievement(
+        self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId
+    ) -> AchievementList:
+        found = await self.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+        return AchievementList([one for one in found.achievements if one.definition.id == achievement_id], found.as_of)
 
     async def has_room(self) -> bool:
         """What is recorded here is told at once."""
