@@ -209,7 +209,7 @@ class MemoryTransaction:
         self.wishlist = MemoryWishlist(rows.wishlist)
         self.sales = MemorySales(rows.wishlist)
         self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
-        self.achievements = MemoryAchievements(rows.achievements)
+        self.achievements = MemoryAchievements(rows.achievements, self.entitlements, self.playtime)
 
     async def is_first(self, event_id: str) -> bool:
         is_first = event_id not in self.rows.handled

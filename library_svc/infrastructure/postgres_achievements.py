@@ -5,20 +5,24 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, and_, bindparam, delete, func, insert, literal, select, text
+from sqlalchemy import Column, Select, Uuid, and_, bindparam, delete, exists, func, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Database, Transaction
 from chassis.statements import Row, Statement
+from library_svc.application.ports import Standing
 from library_svc.application.readers import AchievementList, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import Achievement, Definition, rarity_percentage
 from library_svc.domain.ids import AchievementId, ProductId, UserId
+from library_svc.infrastructure.rows import grant_of
 from library_svc.infrastructure.tables import (
     achievement_notes,
     achievement_stats,
     catalog_achievement_lists,
     catalog_achievements,
+    entitlements,
+    playtime_sessions,
     product_players,
     user_achievements,
 )
@@ -58,19 +62,30 @@ def _save_statement() -> Insert:
     return statement.on_conflict_do_update(index_elements=keys, set_={**heard, "updated_at": func.now()})
 
 
-_FIND: Final = Statement.of(
-    select(*COLUMNS)
-    .where(
-        user_achievements.c.user_id == bindparam("user_id"),
-        user_achievements.c.achievement_meta_id == bindparam("achievement_id"),
+def _standing_statement() -> Select[*tuple[Any, ...]]:
+    """A row for each grant, or one without; the achievement and whether the product was played are on each of them."""
+    user_id, product_id = bindparam("user_id", type_=Uuid()), bindparam("product_id", type_=Uuid())
+    own, grants, sessions = user_achievements.c, entitlements.c, playtime_sessions.c
+    is_own = and_(own.user_id == user_id, own.achievement_meta_id == bindparam("achievement_id"))
+    of_product = and_(grants.user_id == user_id, grants.product_id == product_id)
+    return select(
+        exists().where(sessions.user_id == user_id, sessions.product_id == product_id).label("has_begun"),
+        *grants,
+        *(column.label(f"own_{column.name}") for column in COLUMNS),
+    ).select_from(
+        select(literal(1)).subquery("always").outerjoin(user_achievements, is_own).outerjoin(entitlements, of_product)
     )
-    .with_for_update()
-)
+
+
+_STANDING: Final = Statement.of(_standing_statement())
 _SAVE: Final = Statement.of(_save_statement())
-_NOTE: Final = Statement.of(
-    insert(achievement_notes).values(
-        product_id=bindparam("product_id"), achievement_meta_id=bindparam("achievement_meta_id")
+_SAVE_AND_NOTE: Final = Statement.of(
+    insert(achievement_notes)
+    .from_select(
+        ["product_id", "achievement_meta_id"],
+        select(bindparam("product_id", type_=Uuid()), bindparam("achievement_meta_id", type_=Uuid())),
     )
+    .add_cte(_save_statement().cte("saved"))
 )
 
 
@@ -80,17 +95,18 @@ class PostgresAchievements:
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
 
-    async def find(self, user_id: UserId, achievement_id: AchievementId) -> Achievement | None:
-        values = {"user_id": user_id, "achievement_id": achievement_id}
-        rows = await self._tx.fetch(_FIND, values)
-        return Achievement(**rows[0]) if rows else None
+    async def standing(self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId) -> Standing:
+        values = {"user_id": user_id, "product_id": product_id, "achievement_id": achievement_id}
+        rows = await self._tx.fetch(_STANDING, values)
+        known = rows[0]
+        achievement = None
+        if known["own_user_id"] is not None:
+            achievement = Achievement(**{column.name: known[f"own_{column.name}"] for column in COLUMNS})
+        return Standing([grant_of(row) for row in rows if row["id"] is not None], known["has_begun"], achievement)
 
     async def save(self, achievement: Achievement) -> None:
-        await self._tx.fetch(_SAVE, {column.name: getattr(achievement, column.name) for column in COLUMNS})
-
-    async def count_unlock(self, product_id: ProductId, achievement_id: AchievementId) -> None:
-        note = {"product_id": product_id, "achievement_meta_id": achievement_id}
-        await self._tx.fetch(_NOTE, note)
+        statement = _SAVE_AND_NOTE if achievement.is_unlocked else _SAVE
+        await self._tx.fetch(statement, {column.name: getattr(achievement, column.name) for column in COLUMNS})
 
 
 def _list_statement(sort: AchievementSort, *, of_one: bool = False) -> Statement:
