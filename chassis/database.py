@@ -1,12 +1,13 @@
 """A service's PostgreSQL: the pool, transactions that write rows and events together, and the tables that every service has.
 
 Called by infrastructure; SQLAlchemy Core over asyncpg. Failures of the connection become DomainError here, everything else (unique,
-check, foreign key) stays sqlalchemy.exc.IntegrityError for the caller, who knows what it means.
+check, foreign key) stays sqlalchemy.exc.IntegrityError for the caller, who knows what it means. What is asked often runs on the
+driver itself (`fetch`, chassis.statements): there it stays asyncpg's error.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,12 +19,15 @@ from sqlalchemy import Column, Identity, Index, MetaData, PrimaryKeyConstraint, 
 from sqlalchemy.dialects.postgresql import BIGINT, INET, JSONB, TEXT, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
+from chassis import statements
 from chassis.background import background
 from chassis.errors import DomainError, Kind
 from chassis.events import MAX_EVENT_BYTES, NewEvent
+from chassis.pool import Pool
+from chassis.statements import Row, Statement, dump_json
 
 OUTBOX_CHANNEL = "outbox"
 """NOTIFY channel on which a committed event wakes the relay."""
@@ -41,10 +45,14 @@ _TRANSIENT_STATES = frozenset({"55P03"})
 # A text or a JSON string with a NUL in it.
 _UNSTORABLE_STATES = frozenset({"22021", "22P05"})
 
-_INSERT_OUTBOX = """
-INSERT INTO outbox (id, topic, partition_key, type, subject, payload, trace_parent, created_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::timestamptz[])
-"""
+_OUTBOX_COLUMNS = ("id", "topic", "partition_key", "type", "subject", "payload", "trace_parent", "created_at")
+_INSERT_OUTBOX = Statement(
+    "INSERT INTO outbox (id, topic, partition_key, type, subject, payload, trace_parent, created_at) "
+    "SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::timestamptz[])",
+    _OUTBOX_COLUMNS,
+)
+_NOTIFY = Statement(f"NOTIFY {OUTBOX_CHANNEL}")
+_NOTHING: Mapping[str, Any] = {}
 
 
 @asynccontextmanager
@@ -58,10 +66,8 @@ async def open_database(
     """A pool for `postgresql://user:password@host:port/database`. Connects when first used, so a service can start before it."""
     engine = create_async_engine(
         engine_url(dsn),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
-        json_serializer=_dump_json,
+        poolclass=NullPool,  # ours keeps the connections
+        json_serializer=dump_json,
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
@@ -75,21 +81,22 @@ async def open_database(
             },
         },
     )
-    database = Database(engine, dsn)
+    pool = Pool(engine, pool_size, timeout_seconds=POOL_TIMEOUT_SECONDS)
+    database = Database(pool, dsn)
     try:
         async with background(database.announce()):
             yield database
     finally:
+        await pool.close()
         await engine.dispose()
 
 
 class Database:
     """Hands out connections of one pool. `dsn` is for those who need a connection of their own (chassis.outbox)."""
 
-    def __init__(self, engine: AsyncEngine, dsn: str) -> None:
+    def __init__(self, pool: Pool, dsn: str) -> None:
         self.dsn = dsn
-        self._engine = engine
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._pool = pool
         self._recorded = asyncio.Event()
 
     @asynccontextmanager
@@ -99,7 +106,7 @@ class Database:
         Raises:
             DomainError: SERVICE_UNAVAILABLE when the database cannot be reached, is overloaded, or broke a deadlock.
         """
-        async with self._checked_out(self._engine) as connection:
+        async with self._checked_out() as connection:
             yield Transaction(connection, self._recorded.set)
 
     @asynccontextmanager
@@ -109,8 +116,19 @@ class Database:
         Raises:
             DomainError: as in `begin`.
         """
-        async with self._checked_out(self._autocommit) as connection:
-            yield connection
+        async with self._checked_out() as connection:
+            with statements.autocommit(connection):
+                yield connection
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> Sequence[Row]:
+        """The rows of one statement outside of transactions: each sees what is committed.
+
+        Raises:
+            DomainError: as in `begin`.
+            asyncpg.PostgresError: the server refused it.
+        """
+        async with self._checked_out() as connection:
+            return await statements.run(connection, statement, values)
 
     async def ping(self) -> None:
         """One round trip: for readiness."""
@@ -127,23 +145,19 @@ class Database:
             await self._recorded.wait()
             self._recorded.clear()
             try:
-                async with self.connect() as connection:
-                    await connection.exec_driver_sql(f"NOTIFY {OUTBOX_CHANNEL}")
-            except (DomainError, DBAPIError):
+                await self.fetch(_NOTIFY)
+            except (DomainError, asyncpg.PostgresError):
                 await asyncio.sleep(RETRY_AFTER_SECONDS)
 
     @asynccontextmanager
-    async def _checked_out(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        checkout = engine.connect()
+    async def _checked_out(self) -> AsyncIterator[AsyncConnection]:
         with _connecting():
-            connection = await checkout.start()
+            connection = await self._pool.take()
         try:
             with _translated():
                 yield connection
         finally:
-            # A connection that broke in between cannot be rolled back, and need not be.
-            with suppress(DBAPIError, OSError, asyncpg.InterfaceError):
-                await connection.close()
+            await self._pool.give_back(connection)
 
 
 class Transaction:
@@ -156,6 +170,15 @@ class Transaction:
         self._recorded = recorded
         self._events: list[NewEvent] = []
         self._committed = False
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> Sequence[Row]:
+        """The rows of one statement in this transaction.
+
+        Raises:
+            asyncpg.PostgresError: the server refused it.
+        """
+        await statements.begin(self.connection)
+        return await statements.run(self.connection, statement, values)
 
     def record(self, event: NewEvent) -> None:
         """The event happens if and when this transaction commits."""
@@ -171,7 +194,7 @@ class Transaction:
         if self._committed:
             raise RuntimeError("the transaction is committed already")
         if self._events:
-            await self.connection.exec_driver_sql(_INSERT_OUTBOX, _outbox_columns(self._events))
+            await self.fetch(_INSERT_OUTBOX, dict(zip(_OUTBOX_COLUMNS, _outbox_columns(self._events), strict=True)))
         await self.connection.commit()
         self._committed = True
         if self._events:
@@ -183,17 +206,13 @@ def _outbox_columns(events: list[NewEvent]) -> tuple[list[Any], ...]:
     texts: list[tuple[str, str, str, str | None, str, str | None]] = []
     times: list[datetime] = []
     for event in events:
-        payload = _dump_json(event.data)
+        payload = dump_json(event.data)
         if len(payload.encode()) > MAX_EVENT_BYTES:
             raise ValueError(f"{event.type} is larger than {MAX_EVENT_BYTES} bytes")
         ids.append(event.id)
         texts.append((event.topic, event.partition_key, event.type, event.subject, payload, event.trace_parent))
         times.append(event.time)
     return (ids, *(list(column) for column in zip(*texts, strict=True)), times)
-
-
-def _dump_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
 
 
 def engine_url(dsn: str) -> str:
@@ -212,7 +231,6 @@ def _connecting() -> Iterator[None]:
     except (
         OSError,
         TimeoutError,
-        PoolTimeoutError,
         DBAPIError,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
@@ -229,21 +247,32 @@ def _translated() -> Iterator[None]:
         if error.connection_invalidated or is_transient(error):
             raise unavailable() from error
         if getattr(error.orig, "sqlstate", None) in _UNSTORABLE_STATES:
-            description = "a text holds the character NUL"
-            raise DomainError(
-                Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": description}
-            ) from error
+            raise _unstorable() from error
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+    except asyncpg.PostgresError as error:
+        if _is_transient_state(error.sqlstate):
+            raise unavailable() from error
+        if error.sqlstate in _UNSTORABLE_STATES:
+            raise _unstorable() from error
+        raise
+    except (asyncpg.InterfaceError, ConnectionError) as error:
         raise unavailable() from error
 
 
 def is_transient(error: DBAPIError) -> bool:
     """Whether another try can succeed where this one failed."""
     state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return isinstance(error, InterfaceError)
+    return isinstance(error, InterfaceError) if state is None else _is_transient_state(state)
+
+
+def _is_transient_state(state: object) -> bool:
     return str(state)[:2] in _TRANSIENT_CLASSES or str(state) in _TRANSIENT_STATES
+
+
+def _unstorable() -> DomainError:
+    return DomainError(
+        Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": "a text holds the character NUL"}
+    )
 
 
 def unavailable() -> DomainError:

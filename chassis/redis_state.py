@@ -1,16 +1,15 @@
-"""Live values and live streams in Redis or Valkey.
+"""Live values and live streams in Redis or Valkey. Commands share one connection (chassis.redis_link).
 
 A stream is a Redis stream with a small hash beside it (its epoch, its last id, the newest id that is gone). Readers of one process
-share a single connection: each append is also published on the stream's channel, and what a reader misses there (an outage, a
+share another connection: each append is also published on the stream's channel, and what a reader misses there (an outage, a
 full queue) it reads from the stream. A blocking XREAD would have to name every watched stream again after each record.
 """
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
@@ -30,6 +29,7 @@ from chassis.live_state import (
     StreamRecord,
     parse_id,
 )
+from chassis.redis_link import RedisLink, Script
 from chassis.redis_tailer import StreamTailer
 
 CONNECT_TIMEOUT_SECONDS = 2.0
@@ -44,7 +44,8 @@ OUTAGE_DELAY_SECONDS = 0.2
 # KEYS: records, identity, and, for what is to be told once, a mark that it was. ARGV: new epoch, kept ms, identity kept ms, max
 # records, channel, payloads... Returns {epoch, id...}, or nothing where the mark was.
 # Everything that is trimmed leaves its newest id as `floor`, so that a reader who was there before can be told.
-_APPEND = """
+_APPEND = Script(
+    """
 if KEYS[3] and not redis.call('SET', KEYS[3], '', 'NX', 'PX', ARGV[2]) then
   return {}
 end
@@ -93,9 +94,11 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return answer
 """
+)
 
 # KEYS: records, identity. ARGV: new epoch, identity kept ms. Returns {epoch, last, floor}; floor is last when all records are gone.
-_IDENTITY = """
+_IDENTITY = Script(
+    """
 local known = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'floor')
 if not known[1] then
   redis.call('DEL', KEYS[1])
@@ -108,6 +111,17 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
 end
 return known
 """
+)
+
+# KEYS: the mapping. ARGV: its milliseconds, names and values in turn.
+_PUT = Script(
+    """
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return redis.status_reply('OK')
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +131,12 @@ class RedisState:
     values: "RedisLiveValues"
     streams: "RedisLiveStreams"
     client: "Redis"
+    link: RedisLink
 
     async def ping(self) -> None:
         """One round trip: for readiness."""
         with _translated():
-            await self.client.ping()
+            await self.link.call("PING")
 
 
 @asynccontextmanager
@@ -132,12 +147,35 @@ async def open_redis_state(
     for environments that share a server.
     """
     client = _client(address, password, database)
-    streams = RedisLiveStreams(client, prefix=prefix)
+    async with open_link(client) as link:
+        streams = RedisLiveStreams(client, link, prefix=prefix)
+        try:
+            async with background(streams.tail()):
+                yield RedisState(RedisLiveValues(link, prefix), streams, client, link)
+        finally:
+            await client.aclose()
+
+
+@asynccontextmanager
+async def open_link(client: "Redis", *, answer_seconds: float = ANSWER_TIMEOUT_SECONDS) -> AsyncIterator[RedisLink]:
+    """A link to the server of the client, which tells how to connect. It waits `answer_seconds` for an answer."""
+    made: list[Connection] = []
+
+    async def connect(protocol: asyncio.Protocol) -> asyncio.Transport:
+        for old in made:
+            await old.disconnect(nowait=True)
+        connection: _Cancellable = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        made[:] = [connection]
+        await connection.connect()  # type: ignore[no-untyped-call]
+        return connection.taken_over_by(protocol)
+
+    link = RedisLink(connect, answer_seconds=answer_seconds)
     try:
-        async with background(streams.tail()):
-            yield RedisState(RedisLiveValues(client, prefix), streams, client)
+        yield link
     finally:
-        await client.aclose()
+        await link.close()
+        for connection in made:
+            await connection.disconnect(nowait=True)
 
 
 @asynccontextmanager
@@ -165,6 +203,13 @@ class _Cancellable(Connection):
             await self.disconnect(nowait=True)  # the answer will come, and nobody will read it
             raise asyncio.CancelledError
 
+    def taken_over_by(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """Gives what comes from now on to the protocol."""
+        assert self._writer is not None  # noqa: S101  it is connected
+        transport: asyncio.Transport = self._writer.transport  # type: ignore[assignment]
+        transport.set_protocol(protocol)
+        return transport
+
 
 class _CancellableOverTls(_Cancellable, SSLConnection):
     pass
@@ -191,32 +236,28 @@ def _client(address: str, password: str, database: int, answer_seconds: float = 
 class RedisLiveValues:
     """LiveValues as hashes with a life time."""
 
-    def __init__(self, client: "Redis", prefix: str = "") -> None:
-        self._client = client
+    def __init__(self, link: RedisLink, prefix: str = "") -> None:
+        self._link = link
         self._prefix = prefix
 
     async def put(self, key: str, values: Mapping[str, str], *, ttl_seconds: float) -> None:
         key = self._prefix + key
         with _translated():
-            async with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.delete(key)
-                if values:
-                    pipeline.hset(key, mapping=dict(values.items()))
-                    pipeline.pexpire(key, max(1, int(ttl_seconds * 1000)))
-                await pipeline.execute()
+            if values:
+                words = [word for pair in values.items() for word in pair]
+                await self._link.run(_PUT, [key], [max(1, int(ttl_seconds * 1000)), *words])
+            else:
+                await self._link.call("DEL", key)
 
     async def get(self, key: str) -> Mapping[str, str] | None:
         with _translated():
-            return _decoded(await cast("Awaitable[dict[bytes, bytes]]", self._client.hgetall(self._prefix + key)))
+            return _decoded(await self._link.call("HGETALL", self._prefix + key))
 
     async def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         if not keys:
             return {}
         with _translated():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.hgetall(self._prefix + key)
-                answers = await pipeline.execute()
+            answers = await self._link.call_all([("HGETALL", self._prefix + key) for key in keys])
         found = {key: _decoded(answer) for key, answer in zip(keys, answers, strict=True)}
         return {key: values for key, values in found.items() if values is not None}
 
@@ -225,11 +266,7 @@ class RedisLiveValues:
         if not wanted:
             return
         with _translated():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                # One by one: the keys of one call may lie on different nodes.
-                for key in wanted:
-                    pipeline.unlink(self._prefix + key)
-                await pipeline.execute()
+            await self._link.call("UNLINK", *(self._prefix + key for key in wanted))
 
 
 class RedisLiveStreams:
@@ -238,17 +275,16 @@ class RedisLiveStreams:
     def __init__(
         self,
         client: "Redis",
+        link: RedisLink,
         *,
         prefix: str = "",
         kept_seconds: float = STREAM_KEPT_SECONDS,
         max_records: int = STREAM_MAX_RECORDS,
     ) -> None:
-        self._client = client
+        self._link = link
         self._prefix = prefix
         self._kept_ms = int(kept_seconds * 1000)
         self._max_records = max_records
-        self._append_script = client.register_script(_APPEND)
-        self._identity_script = client.register_script(_IDENTITY)
         self._tailer = StreamTailer(client)
 
     async def tail(self) -> None:
@@ -262,8 +298,7 @@ class RedisLiveStreams:
         keys = [records, identity] if once is None else [records, identity, f"{records}:once:{once}"]
         limits = [self._kept_ms, STREAM_IDENTITY_KEPT_SECONDS * 1000, self._max_records]
         with _translated():
-            arguments: list[str | int | bytes] = [secrets.token_hex(4), *limits, channel, *payloads]
-            answer = await self._append_script(keys=keys, args=arguments)
+            answer = await self._link.run(_APPEND, keys, [secrets.token_hex(4), *limits, channel, *payloads])
         epoch, *ids = [part.decode() for part in answer] or [""]
         return [f"{epoch}-{entry}" for entry in ids]
 
@@ -312,28 +347,29 @@ class RedisLiveStreams:
         if position not in {floor, last}:
             entry = f"{position[0]}-{position[1]}"
             with _translated():
-                known = await self._client.xrange(_keys(stream)[0], entry, entry)
+                known = await self._link.call("XRANGE", _keys(stream)[0], entry, entry)
             if not known:
                 raise StreamGap("unknown_id")
         return epoch, position
 
     async def _catch_up(self, stream: str, epoch: str, seen: Position) -> list[tuple[Position, bytes]]:
         with _translated():
-            # Any: the client's stubs allow for decoded answers, which it was not asked for.
-            rows: Any = await self._client.xrange(_keys(stream)[0], f"({seen[0]}-{seen[1]}", "+", CATCH_UP_RECORDS)
+            start = f"({seen[0]}-{seen[1]}"
+            rows = await self._link.call("XRANGE", _keys(stream)[0], start, "+", "COUNT", CATCH_UP_RECORDS)
         # Asked after the records were read: what was trimmed in between is noticed.
         now_epoch, _, floor = await self._identity(stream)
         if now_epoch != epoch:
             raise StreamGap("unknown_id")
         if floor > seen:
             raise StreamGap("expired")
-        return [(_position(entry), fields[b"p"]) for entry, fields in rows]
+        # The only field of a record is its payload.
+        return [(_position(entry), payload) for entry, (_, payload) in rows]
 
     async def _identity(self, stream: str) -> tuple[str, Position, Position]:
         records, identity, _ = _keys(stream)
         with _translated():
-            arguments: list[str | int | bytes] = [secrets.token_hex(4), STREAM_IDENTITY_KEPT_SECONDS * 1000]
-            epoch, last, floor = await self._identity_script(keys=[records, identity], args=arguments)
+            arguments: list[str | int] = [secrets.token_hex(4), STREAM_IDENTITY_KEPT_SECONDS * 1000]
+            epoch, last, floor = await self._link.run(_IDENTITY, [records, identity], arguments)
         return epoch.decode(), _position(last), _position(floor)
 
 
@@ -348,8 +384,10 @@ def _position(entry: bytes) -> Position:
     return int(milliseconds), int(number)
 
 
-def _decoded(answer: Mapping[bytes, bytes]) -> Mapping[str, str] | None:
-    return {name.decode(): value.decode() for name, value in answer.items()} or None
+def _decoded(answer: Sequence[bytes]) -> Mapping[str, str] | None:
+    """A hash, which comes as names and values in turn."""
+    words = [word.decode() for word in answer]
+    return dict(zip(words[::2], words[1::2], strict=True)) or None
 
 
 @contextmanager

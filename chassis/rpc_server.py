@@ -140,7 +140,7 @@ async def serve(
     _warn_of_unreachable(services)
     pipeline = ServerPipeline(service=name, verifier=verifier, service_verifier=service_verifier)
     server = grpc.aio.server(interceptors=[pipeline], options=_options(workers))
-    register(server)
+    register(_Unregistered(server))  # type: ignore[arg-type]  # the generated functions add handlers and nothing else
     health = HealthService(services)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection((*services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
@@ -156,6 +156,21 @@ async def serve(
         await _drain(server, health, pipeline, drain_seconds)
         stopped.set()
         _log.info("stopped", extra={"port": port})
+
+
+class _Unregistered:
+    """The server without registered methods. grpc.aio waits for the next call of each of these with a task of its own, and looks at
+    all the tasks again with every call: of forty methods that is a tenth of what a call costs. Others it waits for together.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, _service: str, _handlers: Any) -> None:
+        """The generic handlers have them too."""
 
 
 async def _follow(readiness: Readiness, health: HealthService) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
-from library_svc.application.ports import AchievementTallies, Begin, Catalog, Definitions, Origin, Transaction
+from library_svc.application.ports import AchievementTallies, Begin, Catalog, Definitions, Origin, Standing
 from library_svc.application.readers import AchievementReader, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import (
     Achievement,
@@ -109,11 +109,11 @@ async def get_achievement(
     Raises:
         AchievementNotFound: the product has no such achievement, or there is no such product.
     """
-    found = await reader.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+    found = await reader.find_achievement(user_id, product_id, achievement_id)
     shown = found.of(achievement_id)
     try:
         if shown is None and await filler.fill(product_id, found.as_of, kept=DEFINITIONS_KEPT_FOR_UNKNOWN):
-            found = await reader.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+            found = await reader.find_achievement(user_id, product_id, achievement_id)
             shown = found.of(achievement_id)
     except ProductNotFound as error:
         raise AchievementNotFound(achievement_id) from error
@@ -144,26 +144,25 @@ async def update_progress(
     shown = await get_achievement(reader, filler, user_id=user_id, product_id=product_id, achievement_id=achievement_id)
     async with begin() as tx:
         await tx.lock_user(user_id)
-        if cause := await _impossible(tx, user_id, product_id):
+        standing = await tx.achievements.standing(user_id, product_id, achievement_id)
+        if cause := _impossible(standing):
             await tx.audit(origin, action=AUDITED_ACTION, resource=str(achievement_id), outcome=f"rejected: {cause}")
             await tx.commit()
             raise ProgressRejected(cause)
-        before = await tx.achievements.find(user_id, achievement_id)
-        before = before or Achievement(user_id, achievement_id, product_id)
+        before = standing.achievement or Achievement(user_id, achievement_id, product_id)
         after = before.advanced(step, shown.definition, now)
         await tx.achievements.save(after)
         if after.unlocked_at is not None:
-            await tx.achievements.count_unlock(product_id, achievement_id)
             tx.record(AchievementUnlocked(user_id, product_id, achievement_id, after.unlocked_at))
         await tx.commit()
     return shown.at(after)
 
 
-async def _impossible(tx: Transaction, user_id: UserId, product_id: ProductId) -> Cause | None:
+def _impossible(standing: Standing) -> Cause | None:
     """Why the user cannot have got anywhere; None: they can."""
-    if foundation(await tx.entitlements.of_product(user_id, product_id)) is None:
+    if foundation(standing.grants) is None:
         return Cause.NOT_OWNED
-    return None if await tx.playtime.has_begun(user_id, product_id) else Cause.NEVER_PLAYED
+    return None if standing.has_begun else Cause.NEVER_PLAYED
 
 
 async def keep_counted(tallies: AchievementTallies) -> None:

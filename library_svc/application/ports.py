@@ -172,16 +172,30 @@ class Playtime(Protocol):
         """
 
 
-class Achievements(Protocol):
-    """How far users are, in a transaction. What is found is locked until the transaction ends."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that says whether a user can get further with an achievement, and from where.
 
-    async def find(self, user_id: UserId, achievement_id: AchievementId) -> Achievement | None: ...
+    Attributes:
+        grants: of the product.
+        has_begun: the user ever began to play it.
+        achievement: None: the user has not got anywhere yet.
+    """
+
+    grants: Sequence[Grant]
+    has_begun: bool
+    achievement: Achievement | None
+
+
+class Achievements(Protocol):
+    """How far users are, in a transaction, each user's changes after another (`lock_user`). Each call is one statement."""
+
+    async def standing(self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId) -> Standing: ...
 
     async def save(self, achievement: Achievement) -> None:
-        """Adds it, or replaces what was known of the same user and achievement."""
-
-    async def count_unlock(self, product_id: ProductId, achievement_id: AchievementId) -> None:
-        """Notes that one more user has the achievement; added up later (AchievementTallies)."""
+        """Adds it, or replaces what was known of the same user and achievement. One that is unlocked is noted: one more user has
+        it. Notes are added up later (AchievementTallies).
+        """
 
 
 @dataclass(frozen=True, slots=True)

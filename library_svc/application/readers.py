@@ -259,3 +259,8 @@ class AchievementReader(Protocol):
     async def list_achievements(
         self, user_id: UserId, product_id: ProductId, sort: AchievementSort
     ) -> AchievementList: ...
+
+    async def find_achievement(
+        self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId
+    ) -> AchievementList:
+        """The list with no other achievement than this one."""

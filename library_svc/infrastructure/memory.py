@@ -28,7 +28,7 @@ from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, foundation
 from library_svc.domain.events import LibraryEvent
 from library_svc.domain.game_settings import GameSettings
-from library_svc.domain.ids import CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.domain.ids import AchievementId, CategoryId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
 from library_svc.domain.installations import InstallationState, News
 from library_svc.domain.items import Item
 from library_svc.domain.playtime import PlaytimeSession
@@ -160,6 +160,12 @@ class MemoryLibrary:
     async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
         return listed(self._rows.achievements, self.definitions, user_id, product_id, sort)
 
+    async def find_achievement(
+        self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId
+    ) -> AchievementList:
+        found = await self.list_achievements(user_id, product_id, AchievementSort.DEFAULT)
+        return AchievementList([one for one in found.achievements if one.definition.id == achievement_id], found.as_of)
+
     async def has_room(self) -> bool:
         """What is recorded here is told at once."""
         return True
@@ -203,7 +209,7 @@ class MemoryTransaction:
         self.wishlist = MemoryWishlist(rows.wishlist)
         self.sales = MemorySales(rows.wishlist)
         self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
-        self.achievements = MemoryAchievements(rows.achievements)
+        self.achievements = MemoryAchievements(rows.achievements, self.entitlements, self.playtime)
 
     async def is_first(self, event_id: str) -> bool:
         is_first = event_id not in self.rows.handled

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from library_svc.application.ports import Entitlements, Playtime, Standing
 from library_svc.application.readers import AchievementList, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import Achievement, Definition, rarity_percentage
 from library_svc.domain.ids import AchievementId, ProductId, UserId
@@ -21,17 +22,22 @@ class AchievementRows:
 
 
 class MemoryAchievements:
-    def __init__(self, rows: AchievementRows) -> None:
+    def __init__(self, rows: AchievementRows, entitlements: Entitlements, playtime: Playtime) -> None:
         self._rows = rows
+        self._entitlements = entitlements
+        self._playtime = playtime
 
-    async def find(self, user_id: UserId, achievement_id: AchievementId) -> Achievement | None:
-        return self._rows.own.get((user_id, achievement_id))
+    async def standing(self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId) -> Standing:
+        return Standing(
+            await self._entitlements.of_product(user_id, product_id),
+            await self._playtime.has_begun(user_id, product_id),
+            self._rows.own.get((user_id, achievement_id)),
+        )
 
     async def save(self, achievement: Achievement) -> None:
         self._rows.own[achievement.user_id, achievement.achievement_meta_id] = achievement
-
-    async def count_unlock(self, product_id: ProductId, achievement_id: AchievementId) -> None:
-        self._rows.notes.append((product_id, achievement_id))
+        if achievement.is_unlocked:
+            self._rows.notes.append((achievement.product_id, achievement.achievement_meta_id))
 
 
 class MemoryDefinitions:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis import audit, inbox
 from chassis.database import Database
 from chassis.database import Transaction as ChassisTransaction
+from chassis.statements import Statement
 from library_svc.application.ports import Origin
 from library_svc.domain.catalog import Product
 from library_svc.domain.entitlements import Grant
@@ -64,7 +65,7 @@ class PostgresLibrary:
             yield PostgresTransaction(tx, self._consumer)
 
 
-_LOCK_USER: Final = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger())))
+_LOCK_USER: Final = Statement.of(select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger()))))
 
 
 class PostgresTransaction:
@@ -74,14 +75,14 @@ class PostgresTransaction:
         self._tx = tx
         self._consumer = consumer
         self.items = PostgresItems(tx.connection)
-        self.entitlements = PostgresEntitlements(tx.connection)
+        self.entitlements = PostgresEntitlements(tx)
         self.installations = PostgresInstallations(tx.connection)
         self.categories = PostgresCategories(tx.connection)
         self.game_settings = PostgresGameSettings(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
         self.sales = PostgresSales(tx.connection)
-        self.playtime = PostgresPlaytime(tx.connection)
-        self.achievements = PostgresAchievements(tx.connection)
+        self.playtime = PostgresPlaytime(tx)
+        self.achievements = PostgresAchievements(tx)
 
     async def is_first(self, event_id: str) -> bool:
         return await inbox.first_time(self._tx, self._consumer, event_id)
@@ -89,7 +90,7 @@ class PostgresTransaction:
     async def lock_user(self, user_id: UserId) -> None:
         # The low half of a UUID is random in every version; two users on one key would only wait for each other.
         key = int.from_bytes(user_id.bytes[8:], signed=True)
-        await self._tx.connection.execute(_LOCK_USER, {"key": key})
+        await self._tx.fetch(_LOCK_USER, {"key": key})
 
     async def audit(self, origin: Origin, *, action: str, resource: str, outcome: str) -> None:
         await audit.note(
@@ -146,8 +147,10 @@ class PostgresItems:
         return item_of(row) if row else None
 
 
-_GRANTS_OF_PRODUCT: Final = select(entitlements).where(
-    entitlements.c.user_id == bindparam("user_id"), entitlements.c.product_id == bindparam("product_id")
+_GRANTS_OF_PRODUCT: Final = Statement.of(
+    select(entitlements).where(
+        entitlements.c.user_id == bindparam("user_id"), entitlements.c.product_id == bindparam("product_id")
+    )
 )
 """Made once, as all that is asked for often: putting a statement together takes longer than running it."""
 
@@ -155,16 +158,16 @@ _GRANTS_OF_PRODUCT: Final = select(entitlements).where(
 class PostgresEntitlements:
     """Rows of `entitlements`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, tx: ChassisTransaction) -> None:
+        self._tx = tx
 
     async def of_product(self, user_id: UserId, product_id: ProductId) -> Sequence[Grant]:
         values = {"user_id": user_id, "product_id": product_id}
-        return [grant_of(row) for row in (await self._connection.execute(_GRANTS_OF_PRODUCT, values)).mappings()]
+        return [grant_of(row) for row in await self._tx.fetch(_GRANTS_OF_PRODUCT, values)]
 
     async def save(self, grant: Grant) -> None:
         statement = upsert(entitlements).values(grant_row(grant))
-        await self._connection.execute(
+        await self._tx.connection.execute(
             statement.on_conflict_do_update(
                 constraint="entitlements_one_per_source",
                 set_={"revoked_at": statement.excluded.revoked_at, "updated_at": func.now()},

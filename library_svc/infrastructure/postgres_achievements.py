@@ -5,20 +5,24 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, RowMapping, Select, and_, bindparam, delete, func, insert, literal, select, text
+from sqlalchemy import Column, Select, Uuid, and_, bindparam, delete, exists, func, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.database import Database
+from chassis.database import Database, Transaction
+from chassis.statements import Row, Statement
+from library_svc.application.ports import Standing
 from library_svc.application.readers import AchievementList, AchievementSort, ShownAchievement
 from library_svc.domain.achievements import Achievement, Definition, rarity_percentage
 from library_svc.domain.ids import AchievementId, ProductId, UserId
+from library_svc.infrastructure.rows import grant_of
 from library_svc.infrastructure.tables import (
     achievement_notes,
     achievement_stats,
     catalog_achievement_lists,
     catalog_achievements,
+    entitlements,
+    playtime_sessions,
     product_players,
     user_achievements,
 )
@@ -58,41 +62,59 @@ def _save_statement() -> Insert:
     return statement.on_conflict_do_update(index_elements=keys, set_={**heard, "updated_at": func.now()})
 
 
-_FIND: Final = (
-    select(*COLUMNS)
-    .where(
-        user_achievements.c.user_id == bindparam("user_id"),
-        user_achievements.c.achievement_meta_id == bindparam("achievement_id"),
+def _standing_statement() -> Select[*tuple[Any, ...]]:
+    """A row for each grant, or one without; the achievement and whether the product was played are on each of them."""
+    user_id, product_id = bindparam("user_id", type_=Uuid()), bindparam("product_id", type_=Uuid())
+    own, grants, sessions = user_achievements.c, entitlements.c, playtime_sessions.c
+    is_own = and_(own.user_id == user_id, own.achievement_meta_id == bindparam("achievement_id"))
+    of_product = and_(grants.user_id == user_id, grants.product_id == product_id)
+    return select(
+        exists().where(sessions.user_id == user_id, sessions.product_id == product_id).label("has_begun"),
+        *grants,
+        *(column.label(f"own_{column.name}") for column in COLUMNS),
+    ).select_from(
+        select(literal(1)).subquery("always").outerjoin(user_achievements, is_own).outerjoin(entitlements, of_product)
     )
-    .with_for_update()
+
+
+_STANDING: Final = Statement.of(_standing_statement())
+_SAVE: Final = Statement.of(_save_statement())
+_SAVE_AND_NOTE: Final = Statement.of(
+    insert(achievement_notes)
+    .from_select(
+        ["product_id", "achievement_meta_id"],
+        select(bindparam("product_id", type_=Uuid()), bindparam("achievement_meta_id", type_=Uuid())),
+    )
+    .add_cte(_save_statement().cte("saved"))
 )
-_SAVE: Final = _save_statement()
-_NOTE: Final = insert(achievement_notes)
 
 
 class PostgresAchievements:
     """The Achievements of a transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
 
-    async def find(self, user_id: UserId, achievement_id: AchievementId) -> Achievement | None:
-        values = {"user_id": user_id, "achievement_id": achievement_id}
-        row = (await self._connection.execute(_FIND, values)).mappings().one_or_none()
-        return Achievement(**row) if row else None
+    async def standing(self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId) -> Standing:
+        values = {"user_id": user_id, "product_id": product_id, "achievement_id": achievement_id}
+        rows = await self._tx.fetch(_STANDING, values)
+        known = rows[0]
+        achievement = None
+        if known["own_user_id"] is not None:
+            achievement = Achievement(**{column.name: known[f"own_{column.name}"] for column in COLUMNS})
+        return Standing([grant_of(row) for row in rows if row["id"] is not None], known["has_begun"], achievement)
 
     async def save(self, achievement: Achievement) -> None:
-        await self._connection.execute(_SAVE, {column.name: getattr(achievement, column.name) for column in COLUMNS})
-
-    async def count_unlock(self, product_id: ProductId, achievement_id: AchievementId) -> None:
-        note = {"product_id": product_id, "achievement_meta_id": achievement_id}
-        await self._connection.execute(_NOTE, note)
+        statement = _SAVE_AND_NOTE if achievement.is_unlocked else _SAVE
+        await self._tx.fetch(statement, {column.name: getattr(achievement, column.name) for column in COLUMNS})
 
 
-def _list_statement(sort: AchievementSort) -> Select[*tuple[Any, ...]]:
+def _list_statement(sort: AchievementSort, *, of_one: bool = False) -> Statement:
+    """A product's achievements, or the one of them that is named; a row without any when there is none."""
     lists, defined, own = catalog_achievement_lists.c, catalog_achievements.c, user_achievements.c
     stats, players = achievement_stats.c, product_players.c
     unlocked, played = func.coalesce(stats.unlocked_count, 0), func.coalesce(players.player_count, 0)
+    wanted = [defined.achievement_meta_id == bindparam("achievement_id")] if of_one else []
     statement = (
         select(
             lists.as_of,
@@ -104,7 +126,9 @@ def _list_statement(sort: AchievementSort) -> Select[*tuple[Any, ...]]:
             played.label("players"),
         )
         .select_from(
-            catalog_achievement_lists.outerjoin(catalog_achievements, lists.product_id == defined.product_id)
+            catalog_achievement_lists.outerjoin(
+                catalog_achievements, and_(lists.product_id == defined.product_id, *wanted)
+            )
             .outerjoin(
                 user_achievements,
                 and_(own.user_id == bindparam("user_id"), own.achievement_meta_id == defined.achievement_meta_id),
@@ -122,9 +146,11 @@ def _list_statement(sort: AchievementSort) -> Select[*tuple[Any, ...]]:
             statement = statement.order_by(unlocked)
         case AchievementSort.UNLOCKED_AT_DESC:
             statement = statement.order_by(own.unlocked_at.desc().nulls_last())
-    return statement.order_by(defined.ordinal, defined.achievement_meta_id)
+    return Statement.of(statement.order_by(defined.ordinal, defined.achievement_meta_id))
 
 
+_ONE: Final = _list_statement(AchievementSort.DEFAULT, of_one=True)
+_DEFINED: Final = tuple(field.name for field in fields(Definition) if field.name != "id")
 _LISTS: Final = {sort: _list_statement(sort) for sort in AchievementSort}
 """Putting one together takes longer than running it."""
 
@@ -136,11 +162,13 @@ class PostgresAchievementReader:
         self._database = database
 
     async def list_achievements(self, user_id: UserId, product_id: ProductId, sort: AchievementSort) -> AchievementList:
-        values = {"user_id": user_id, "product_id": product_id}
-        async with self._database.connect() as connection:
-            rows = (await connection.execute(_LISTS[sort], values)).mappings().all()
-        shown = [_shown(row) for row in rows if row["achievement_meta_id"] is not None]
-        return AchievementList(shown, rows[0]["as_of"] if rows else None)
+        return _read(await self._database.fetch(_LISTS[sort], {"user_id": user_id, "product_id": product_id}))
+
+    async def find_achievement(
+        self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId
+    ) -> AchievementList:
+        values = {"user_id": user_id, "product_id": product_id, "achievement_id": achievement_id}
+        return _read(await self._database.fetch(_ONE, values))
 
 
 class PostgresAchievementTallies:
@@ -183,8 +211,13 @@ def _row(definition: Definition) -> dict[str, Any]:
     return {"achievement_meta_id": row.pop("id"), **row}
 
 
-def _shown(row: RowMapping) -> ShownAchievement:
-    values = {field.name: row[field.name] for field in fields(Definition) if field.name != "id"}
+def _read(rows: Sequence[Row]) -> AchievementList:
+    shown = [_shown(row) for row in rows if row["achievement_meta_id"] is not None]
+    return AchievementList(shown, rows[0]["as_of"] if rows else None)
+
+
+def _shown(row: Row) -> ShownAchievement:
+    values = {name: row[name] for name in _DEFINED}
     return ShownAchievement(
         definition=Definition(id=row["achievement_meta_id"], **values),
         is_unlocked=row["is_unlocked"],

@@ -5,12 +5,12 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Select, bindparam, exists, func, insert, select, text, update
+from sqlalchemy import bindparam, exists, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, Uuid
 
-from chassis.database import Database
+from chassis.database import Database, Transaction
+from chassis.statements import Row, Statement
 from library_svc.application.ports import Played
 from library_svc.application.readers import DailyPlaytime, PlaytimeStatistics, ProductPlaytime
 from library_svc.domain.ids import PlaytimeSessionId, ProductId, UserId
@@ -47,11 +47,22 @@ RETURNING session.id
     bindparam("times", type_=ARRAY(DateTime(timezone=True))),
 )
 
-HAS_BEGUN: Final = select(
-    exists().where(
-        playtime_sessions.c.user_id == bindparam("user_id"), playtime_sessions.c.product_id == bindparam("product_id")
+HAS_BEGUN: Final = Statement.of(
+    select(
+        exists()
+        .where(
+            playtime_sessions.c.user_id == bindparam("user_id"),
+            playtime_sessions.c.product_id == bindparam("product_id"),
+        )
+        .label("has_begun")
     )
 )
+
+_one: Final = select(*SESSION_COLUMNS).where(
+    playtime_sessions.c.user_id == bindparam("user_id"), playtime_sessions.c.id == bindparam("session_id")
+)
+_ONE: Final = Statement.of(_one)
+_LOCKED: Final = Statement.of(_one.with_for_update())
 
 STATISTICS: Final = text(
     """
@@ -86,26 +97,26 @@ ORDER BY day, last DESC, product_id DESC
 class PostgresPlaytime:
     """The Playtime of a transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
 
     async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
-        return await _one(self._connection, _of(user_id, session_id).with_for_update())
+        return _first(await self._tx.fetch(_LOCKED, {"user_id": user_id, "session_id": session_id}))
 
     async def live(self, user_id: UserId, product_id: ProductId) -> Sequence[PlaytimeSession]:
         table = playtime_sessions
         statement = select(*SESSION_COLUMNS).where(
             table.c.user_id == user_id, table.c.product_id == product_id, table.c.end_time.is_(None)
         )
-        rows = await self._connection.execute(statement.order_by(table.c.id).with_for_update())
+        rows = await self._tx.connection.execute(statement.order_by(table.c.id).with_for_update())
         return [session_of(row) for row in rows.mappings()]
 
     async def add(self, session: PlaytimeSession) -> None:
-        await self._connection.execute(insert(playtime_sessions).values(session_row(session)))
+        await self._tx.connection.execute(insert(playtime_sessions).values(session_row(session)))
 
     async def save(self, session: PlaytimeSession) -> None:
         table = playtime_sessions
-        await self._connection.execute(
+        await self._tx.connection.execute(
             update(table)
             .where(table.c.user_id == session.user_id, table.c.id == session.id)
             .values({**session_row(session), "updated_at": func.now()})
@@ -113,13 +124,13 @@ class PostgresPlaytime:
 
     async def has_begun(self, user_id: UserId, product_id: ProductId) -> bool:
         values = {"user_id": user_id, "product_id": product_id}
-        return bool((await self._connection.execute(HAS_BEGUN, values)).scalar_one())
+        return bool((await self._tx.fetch(HAS_BEGUN, values))[0]["has_begun"])
 
     async def count_player(self, product_id: ProductId) -> None:
-        await self._connection.execute(insert(achievement_notes).values(product_id=product_id))
+        await self._tx.connection.execute(insert(achievement_notes).values(product_id=product_id))
 
     async def played(self, user_id: UserId, product_id: ProductId) -> Played:
-        row = (await self._connection.execute(PLAYED, {"user_id": user_id, "product_id": product_id})).one()
+        row = (await self._tx.connection.execute(PLAYED, {"user_id": user_id, "product_id": product_id})).one()
         return Played(row.seconds, row.last)
 
     async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
@@ -128,7 +139,7 @@ class PostgresPlaytime:
             "ids": [pulse.session_id for pulse in pulses],
             "times": [pulse.last_heartbeat_at for pulse in pulses],
         }
-        return set((await self._connection.execute(RECORD_HEARTBEATS, values)).scalars())
+        return set((await self._tx.connection.execute(RECORD_HEARTBEATS, values)).scalars())
 
 
 class PostgresPlaytimeReader:
@@ -138,8 +149,7 @@ class PostgresPlaytimeReader:
         self._database = database
 
     async def get_session(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
-        async with self._database.connect() as connection:
-            return await _one(connection, _of(user_id, session_id))
+        return _first(await self._database.fetch(_ONE, {"user_id": user_id, "session_id": session_id}))
 
     async def statistics(
         self, user_id: UserId, product_ids: Sequence[ProductId], *, only_recent: bool, now: datetime
@@ -176,11 +186,5 @@ class PostgresPlaytimeReader:
             return [session_of(row) for row in (await connection.execute(statement)).mappings()]
 
 
-def _of(user_id: UserId, session_id: PlaytimeSessionId) -> Select[*tuple[object, ...]]:
-    table = playtime_sessions
-    return select(*SESSION_COLUMNS).where(table.c.user_id == user_id, table.c.id == session_id)
-
-
-async def _one(connection: AsyncConnection, statement: Select[*tuple[object, ...]]) -> PlaytimeSession | None:
-    row = (await connection.execute(statement)).mappings().one_or_none()
-    return session_of(row) if row else None
+def _first(rows: Sequence[Row]) -> PlaytimeSession | None:
+    return session_of(rows[0]) if rows else None

@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
-    RowMapping,
     Select,
     Text,
     Uuid,
@@ -29,6 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from chassis.database import Database
+from chassis.statements import Row, Statement
 from library_svc.application.ports import CATALOG_BATCH_LIMIT
 from library_svc.application.readers import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.domain.catalog import Language
@@ -71,14 +71,16 @@ class PostgresReader:
         self._database = database
 
     async def list_items(self, query: ItemQuery) -> ItemPage:
-        statement = page_statement(query) if query.search is not None else _known_page(_form(query))
-        rows = await self._rows(statement, _page_values(query))
+        if query.search is None:
+            rows = await self._database.fetch(_known_page(_form(query)), _page_values(query))
+        else:
+            rows = await self._rows(page_statement(query), _page_values(query))
         items = [_shown(row) for row in rows if row["id"] is not None]
         return ItemPage(items, total_items=rows[0]["total_items"], unknown_products=rows[0]["unknown_products"] or ())
 
     async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ShownItem | None:
         statement = _ITEM_WITH_CATEGORIES if include_categories else _ITEM
-        rows = await self._rows(statement, {"user_id": user_id, "item_id": item_id})
+        rows = await self._database.fetch(statement, {"user_id": user_id, "item_id": item_id})
         return _shown(rows[0]) if rows else None
 
     async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
@@ -89,13 +91,13 @@ class PostgresReader:
         return [item_of(row) for row in await self._rows(statement.order_by(table.c.added_at.desc(), table.c.id))]
 
     async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
-        rows = await self._rows(_ACCESS_SINCE, {"user_id": user_id, "product_id": product_id})
+        rows = await self._database.fetch(_ACCESS_SINCE, {"user_id": user_id, "product_id": product_id})
         since: datetime | None = rows[0]["since"]
         return since
 
     async def _rows(
         self, statement: Select[*tuple[Any, ...]], values: Mapping[str, Any] | None = None
-    ) -> Sequence[RowMapping]:
+    ) -> Sequence[Row]:
         async with self._database.connect() as connection:
             return (await connection.execute(statement, values)).mappings().all()
 
@@ -159,8 +161,8 @@ def page_statement(query: ItemQuery) -> Select[*tuple[Any, ...]]:
 
 
 @lru_cache(MAX_FORMS)
-def _known_page(form: ItemQuery) -> Select[*tuple[Any, ...]]:
-    return page_statement(form)
+def _known_page(form: ItemQuery) -> Statement:
+    return Statement.of(page_statement(form))
 
 
 _USER: Final = bindparam("user_id", type_=Uuid())
@@ -261,16 +263,18 @@ def _order(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[Any]]:
 
 
 _one_item: Final = _shown_items().where(user_library_items.c.id == bindparam("item_id"))
-_ITEM: Final = _one_item.add_columns(_category_ids(user_library_items))
-_ITEM_WITH_CATEGORIES: Final = _one_item.add_columns(_categories(user_library_items))
-_ACCESS_SINCE: Final = select(func.min(entitlements.c.granted_at).label("since")).where(
-    entitlements.c.user_id == _USER,
-    entitlements.c.product_id == bindparam("product_id"),
-    entitlements.c.revoked_at.is_(None),
+_ITEM: Final = Statement.of(_one_item.add_columns(_category_ids(user_library_items)))
+_ITEM_WITH_CATEGORIES: Final = Statement.of(_one_item.add_columns(_categories(user_library_items)))
+_ACCESS_SINCE: Final = Statement.of(
+    select(func.min(entitlements.c.granted_at).label("since")).where(
+        entitlements.c.user_id == _USER,
+        entitlements.c.product_id == bindparam("product_id"),
+        entitlements.c.revoked_at.is_(None),
+    )
 )
 
 
-def _shown(row: RowMapping) -> ShownItem:
+def _shown(row: Row) -> ShownItem:
     item, product = item_of(row), product_of(row)
     if "categories" not in row:
         return ShownItem(item, product, row["category_ids"] or ())

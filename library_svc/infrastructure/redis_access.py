@@ -11,18 +11,16 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Seque
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from logging import getLogger
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
 from prometheus_client import Counter
 from redis.exceptions import RedisError
 
-from chassis.redis_state import open_redis
+from chassis.redis_link import RedisLink, Script
+from chassis.redis_state import open_link, open_redis
 from library_svc.application.access import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, Recalled
 from library_svc.domain.ids import ProductId, UserId
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 ANSWER_SECONDS: Final = 0.25
 """How long anybody waits for it."""
@@ -33,7 +31,8 @@ AWAY: Final = Counter("library_access_memory_away", "Looks at what is remembered
 
 # KEYS: a right. ARGV: a new ticket, its milliseconds.
 # Returns {answer, since}, or {ticket} when it is given, or {} while the right changes.
-_FIND: Final = """
+_FIND: Final = Script(
+    """
 local found = redis.call('HGETALL', KEYS[1])
 for index = 1, #found, 2 do
   if found[index] == 'since' then return {'answer', found[index + 1]} end
@@ -43,8 +42,10 @@ redis.call('HSET', KEYS[1], 'ticket', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {'ticket'}
 """
+)
 # KEYS: a right. ARGV: the ticket, the answer, its milliseconds.
-_REMEMBER: Final = """
+_REMEMBER: Final = Script(
+    """
 if redis.call('HGET', KEYS[1], 'ticket') == ARGV[1] then
   redis.call('HDEL', KEYS[1], 'ticket')
   redis.call('HSET', KEYS[1], 'since', ARGV[2])
@@ -52,8 +53,10 @@ if redis.call('HGET', KEYS[1], 'ticket') == ARGV[1] then
 end
 return redis.status_reply('OK')
 """
+)
 # KEYS: rights. ARGV: the change, its milliseconds.
-_SUSPEND: Final = """
+_SUSPEND: Final = Script(
+    """
 for _, key in ipairs(KEYS) do
   redis.call('HDEL', key, 'since', 'ticket')
   redis.call('HSET', key, ARGV[1], '')
@@ -61,13 +64,16 @@ for _, key in ipairs(KEYS) do
 end
 return redis.status_reply('OK')
 """
+)
 # KEYS: rights. ARGV: the change. The answer goes too: the change may have been forgotten before its end.
-_RESUME: Final = """
+_RESUME: Final = Script(
+    """
 for _, key in ipairs(KEYS) do
   redis.call('HDEL', key, ARGV[1], 'since', 'ticket')
 end
 return redis.status_reply('OK')
 """
+)
 
 _log = getLogger(__name__)
 
@@ -75,14 +81,11 @@ _log = getLogger(__name__)
 class RedisKnownAccess:
     """The KnownAccess over a client of its own, which does not wait for long."""
 
-    def __init__(self, client: "Redis", prefix: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, link: RedisLink, prefix: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
         self._prefix = prefix
         self._clock = clock
         self._away_until = -math.inf
-        self._find = client.register_script(_FIND)
-        self._remember = client.register_script(_REMEMBER)
-        self._suspend = client.register_script(_SUSPEND)
-        self._resume = client.register_script(_RESUME)
+        self._link = link
 
     async def find(self, user_id: UserId, product_id: ProductId) -> Recalled:
         if self._clock() < self._away_until:
@@ -90,7 +93,7 @@ class RedisKnownAccess:
         keys, ticket = self._keys(user_id, [product_id]), uuid4().hex
         found: Sequence[bytes] = ()
         with self._away_is_empty():
-            found = await self._find(keys=keys, args=[ticket, _milliseconds(ACCESS_READ_SECONDS)])
+            found = await self._link.run(_FIND, keys, [ticket, _milliseconds(ACCESS_READ_SECONDS)])
         match found:
             case [b"answer", since]:
                 return Recalled(is_answer=True, since=_time(since))
@@ -103,20 +106,20 @@ class RedisKnownAccess:
         answer = since.isoformat() if since else ""
         with self._away_is_empty():
             keys = self._keys(user_id, [product_id])
-            await self._remember(keys=keys, args=[ticket, answer, _milliseconds(ACCESS_KEPT_SECONDS)])
+            await self._link.run(_REMEMBER, keys, [ticket, answer, _milliseconds(ACCESS_KEPT_SECONDS)])
 
     async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:
         change = f"change:{uuid4().hex}"
         if product_ids:
             with self._away_is_empty():
                 keys = self._keys(user_id, product_ids)
-                await self._suspend(keys=keys, args=[change, _milliseconds(ACCESS_CHANGE_SECONDS)])
+                await self._link.run(_SUSPEND, keys, [change, _milliseconds(ACCESS_CHANGE_SECONDS)])
         return change
 
     async def resume(self, user_id: UserId, product_ids: Collection[ProductId], change: str) -> None:
         if product_ids:
             with self._away_is_empty():
-                await self._resume(keys=self._keys(user_id, product_ids), args=[change])
+                await self._link.run(_RESUME, self._keys(user_id, product_ids), [change])
 
     def _keys(self, user_id: UserId, product_ids: Collection[ProductId]) -> list[str]:
         return [f"{self._prefix}game_access:{{{user_id}}}:{product_id}" for product_id in product_ids]
@@ -144,5 +147,8 @@ async def open_known_access(
     address: str, *, password: str = "", database: int = 0, prefix: str = ""
 ) -> AsyncIterator[RedisKnownAccess]:
     """What is remembered in the Redis at `host:port` or `redis://…`. Connects when first used. Keys begin with `prefix`."""
-    async with open_redis(address, password=password, database=database, answer_seconds=ANSWER_SECONDS) as client:
-        yield RedisKnownAccess(client, prefix)
+    async with (
+        open_redis(address, password=password, database=database, answer_seconds=ANSWER_SECONDS) as client,
+        open_link(client, answer_seconds=ANSWER_SECONDS) as link,
+    ):
+        yield RedisKnownAccess(link, prefix)

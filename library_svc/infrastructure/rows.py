@@ -4,8 +4,9 @@ from dataclasses import fields
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Column, RowMapping
+from sqlalchemy import Column
 
+from chassis.statements import Row
 from library_svc.domain.catalog import Product, folded
 from library_svc.domain.categories import Category
 from library_svc.domain.entitlements import Grant, Source, SourceKind
@@ -40,7 +41,7 @@ _ACQUISITION_TYPES: Final = {kind.value: kind for kind in AcquisitionType}
 _STATUSES: Final = {status.value: status for status in InstallationStatus}
 
 
-def item_of(row: RowMapping) -> Item:
+def item_of(row: Row) -> Item:
     values = list(_item_values(row))
     values[_ACQUISITION_AT] = _ACQUISITION_TYPES[values[_ACQUISITION_AT]]
     values[_STATUS_AT] = _STATUSES[values[_STATUS_AT]]
@@ -57,7 +58,7 @@ def category_row(category: Category) -> dict[str, Any]:
     }
 
 
-def category_of(row: RowMapping) -> Category:
+def category_of(row: Row) -> Category:
     return Category(row["id"], row["user_id"], row["name"], row["display_order"])
 
 
@@ -71,7 +72,7 @@ def session_row(session: PlaytimeSession) -> dict[str, Any]:
     return {column.name: getattr(session, column.name) for column in SESSION_COLUMNS}
 
 
-def session_of(row: RowMapping) -> PlaytimeSession:
+def session_of(row: Row) -> PlaytimeSession:
     values = {column.name: row[column.name] for column in SESSION_COLUMNS}
     return PlaytimeSession(**{**values, "status": SessionStatus(values["status"])})
 
@@ -86,7 +87,7 @@ def settings_row(settings: GameSettings) -> dict[str, Any]:
     return {column.name: getattr(settings, column.name) for column in SETTINGS_COLUMNS}
 
 
-def settings_of(row: RowMapping) -> GameSettings:
+def settings_of(row: Row) -> GameSettings:
     """The numbers of a payload come back from the database in another form than they went in."""
     values = {column.name: row[column.name] for column in SETTINGS_COLUMNS}
     return GameSettings(**{**values, "settings_payload": normalised(values["settings_payload"])})
@@ -100,7 +101,7 @@ def wish_row(wish: Wish) -> dict[str, Any]:
     return {column.name: getattr(wish, column.name) for column in WISH_COLUMNS}
 
 
-def wish_of(row: RowMapping) -> Wish:
+def wish_of(row: Row) -> Wish:
     return Wish(**{column.name: row[column.name] for column in WISH_COLUMNS})
 
 
@@ -112,7 +113,7 @@ def sale_row(sale: Sale) -> dict[str, Any]:
     return {column.name: getattr(sale, column.name) for column in SALE_COLUMNS}
 
 
-def sale_of(row: RowMapping) -> Sale:
+def sale_of(row: Row) -> Sale:
     values = {column.name: row[column.name] for column in SALE_COLUMNS}
     return Sale(**{**values, "status": SaleStatus(values["status"])})
 
@@ -129,7 +130,7 @@ def grant_row(grant: Grant) -> dict[str, Any]:
     }
 
 
-def grant_of(row: RowMapping) -> Grant:
+def grant_of(row: Row) -> Grant:
     return Grant(
         user_id=row["user_id"],
         product_id=row["product_id"],
@@ -150,7 +151,7 @@ def download_row(user_id: UserId, product_id: ProductId, download: Download) -> 
     }
 
 
-def download_of(row: RowMapping) -> Download:
+def download_of(row: Row) -> Download:
     return Download(
         session_id=row["download_session_id"],
         version_id=row["version_id"],
@@ -170,7 +171,7 @@ def installation_row(user_id: UserId, product_id: ProductId, installation: Insta
     }
 
 
-def installation_of(row: RowMapping) -> Installation:
+def installation_of(row: Row) -> Installation:
     return Installation(
         device_id=row["device_id"],
         version_id=row["version_id"],
@@ -190,7 +191,7 @@ def verification_row(user_id: UserId, product_id: ProductId, verification: Verif
     }
 
 
-def verification_of(row: RowMapping) -> Verification:
+def verification_of(row: Row) -> Verification:
     return Verification(
         device_id=row["device_id"],
         version_id=row["version_id"],
@@ -213,7 +214,7 @@ def product_row(product: Product) -> dict[str, Any]:
     }
 
 
-def product_of(row: RowMapping) -> Product | None:
+def product_of(row: Row) -> Product | None:
     """The product of a row that may come from an outer join: without a product, `as_of` is null."""
     if row["as_of"] is None:
         return None

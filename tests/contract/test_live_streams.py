@@ -60,7 +60,7 @@ async def small_streams(request: pytest.FixtureRequest) -> AsyncIterator[LiveStr
         yield MemoryLiveStreams(max_records=MAX_RECORDS)
     else:
         async with open_redis_state(server_of(request)) as state:
-            streams = RedisLiveStreams(state.client, max_records=MAX_RECORDS)
+            streams = RedisLiveStreams(state.client, state.link, max_records=MAX_RECORDS)
             async with background(streams.tail()):
                 yield streams
 

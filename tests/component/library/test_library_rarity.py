@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -10,8 +11,8 @@ from chassis.background import background
 from chassis.database import Database, open_database
 from chassis.migrations import upgrade
 from library_svc.application.achievements import keep_counted
-from library_svc.domain.achievements import rarity_percentage
-from library_svc.domain.ids import AchievementId, ProductId
+from library_svc.domain.achievements import Achievement, rarity_percentage
+from library_svc.domain.ids import AchievementId, ProductId, UserId
 from library_svc.infrastructure.postgres import PostgresLibrary
 from library_svc.infrastructure.postgres_achievements import PostgresAchievementTallies
 
@@ -20,6 +21,7 @@ TRANSACTIONS_A_SECOND = 20
 LATE_SECONDS = 60.0
 INSTANCES = 2
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PRODUCT = ProductId(uuid4())
 COMMON, RARE = AchievementId(uuid4()), AchievementId(uuid4())
 
@@ -28,7 +30,10 @@ async def unlock(library: PostgresLibrary, number: int) -> None:
     """As many at once as a second brings in a transaction's time: all of one product, a tenth of them of the rare one."""
     async with library.begin() as tx:
         for each in range(number):
-            await tx.achievements.count_unlock(PRODUCT, RARE if each % 10 == 0 else COMMON)
+            achievement_id = RARE if each % 10 == 0 else COMMON
+            await tx.achievements.save(
+                Achievement(UserId(uuid4()), achievement_id, PRODUCT, is_unlocked=True, unlocked_at=NOW)
+            )
         await tx.playtime.count_player(PRODUCT)
         await tx.commit()
 

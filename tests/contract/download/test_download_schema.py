@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 
 from chassis.database import open_database
 from chassis.migrations import downgrade, upgrade
@@ -126,8 +126,11 @@ async def _statements(dsn: str, read) -> int:
         count += 1
 
     async with open_database(dsn) as database:
-        event.listen(database._engine.sync_engine, "before_cursor_execute", counted)
-        await read(PostgresSessionReader(database))
+        event.listen(Engine, "before_cursor_execute", counted)
+        try:
+            await read(PostgresSessionReader(database))
+        finally:
+            event.remove(Engine, "before_cursor_execute", counted)
     return count
 
 

@@ -11,7 +11,8 @@ from adapters import adapters as adapters_of
 from adapters import settings_of
 
 from chassis.memory_state import MemoryLiveValues
-from chassis.redis_state import open_redis
+from chassis.redis_link import RedisLink
+from chassis.redis_state import open_link, open_redis
 from library_svc.application import entitlements
 from library_svc.application.access import (
     ACCESS_CHANGE_SECONDS,
@@ -30,7 +31,6 @@ from library_svc.infrastructure.pulses import LivePulses
 from library_svc.infrastructure.redis_access import AWAY_SECONDS, RedisKnownAccess, open_known_access
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NOBODY = "127.0.0.1:1"
 USER, GAME = UserId(uuid4()), ProductId(uuid4())
 
 
@@ -180,8 +180,8 @@ async def test_an_answer_vanishes_within_the_bound_and_so_does_a_change_that_nev
     assert (await known.find(USER, GAME)).ticket is not None
 
     prefix, key = f"test-{uuid4()}:", f"game_access:{{{USER}}}:{GAME}"
-    async with open_redis(valkey_url) as client:
-        shared = RedisKnownAccess(client, prefix)
+    async with open_redis(valkey_url) as client, open_link(client) as link:
+        shared = RedisKnownAccess(link, prefix)
         await shared.remember(USER, GAME, (await shared.find(USER, GAME)).ticket, NOON)
         assert 0 < await client.pttl(prefix + key) <= ACCESS_KEPT_SECONDS * 1000
         assert (await shared.find(USER, GAME)).is_answer
@@ -278,23 +278,23 @@ async def test_when_all_is_lost_the_database_answers_and_it_is_remembered_anew(m
 
 async def test_away_the_database_answers_and_is_not_waited_for_each_time():
     now = 100.0
-    async with open_redis(NOBODY, answer_seconds=0.25) as client:
-        known = RedisKnownAccess(client, clock=lambda: now)
-        looks = 0
-        find = known._find
+    looks = 0
 
-        async def counted(**arguments: object) -> object:
-            nonlocal looks
-            looks += 1
-            return await find(**arguments)
+    async def nobody(_: asyncio.Protocol) -> asyncio.Transport:
+        nonlocal looks
+        looks += 1
+        raise ConnectionRefusedError
 
-        known._find = counted
-        shop = Shop(known)
-        await shop.grant()
-        assert [await shop.since() for _ in range(5)] == [NOON] * 5
-        await shop.refund()
-        assert await shop.since() is None
-        assert (shop.reads, looks) == (6, 0), "the change found it away already"
-        now += AWAY_SECONDS
-        assert await shop.since() is None
-        assert looks == 1
+    known = RedisKnownAccess(RedisLink(nobody, answer_seconds=0.25), clock=lambda: now)
+    shop = Shop(known)
+    await shop.grant()
+    by_change = looks
+    assert [await shop.since() for _ in range(5)] == [NOON] * 5
+    assert looks == by_change, "the change found it away already"
+    await shop.refund()
+    by_change = looks
+    assert await shop.since() is None
+    assert (shop.reads, looks) == (6, by_change)
+    now += AWAY_SECONDS
+    assert await shop.since() is None
+    assert looks == by_change + 1

@@ -20,6 +20,7 @@ from library_svc.application.entitlements import grant, revoke
 from library_svc.application.ports import Origin
 from library_svc.application.readers import AchievementSort, ShownAchievement
 from library_svc.domain.achievements import (
+    Achievement,
     AchievementNotFound,
     AlreadyUnlocked,
     Definition,
@@ -277,7 +278,7 @@ async def test_what_is_not_committed_leaves_no_trace(game: Game):
     await game.counted()
     shown = await game.shown(player, game.first)
     async with game.adapters.begin() as tx:
-        await tx.achievements.count_unlock(game.product_id, game.first)
+        await tx.achievements.save(Achievement(player, game.first, game.product_id, is_unlocked=True, unlocked_at=NOON))
         await tx.audit(Origin(player, None, ""), action="a", resource="b", outcome="c")
     assert await game.adapters.tallies.add_up(limit=10) == 0
     assert await game.adapters.audited(player) == []
