@@ -2,13 +2,15 @@
 
 import orjson
 
+from chassis.redis_link import Script
 from gateway.idempotency import Answer, Claim, Earlier
 from gateway.redis_store import RedisStore
 
 MILLISECONDS = 1000
 
 # KEYS: the slot. ARGV: fingerprint, holder, ms it may run. Returns what is there, or nothing when the slot is ours now.
-_CLAIM = """
+_CLAIM = Script(
+    """
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return redis.call('HMGET', KEYS[1], 'fingerprint', 'status', 'headers', 'body')
 end
@@ -16,9 +18,11 @@ redis.call('HSET', KEYS[1], 'fingerprint', ARGV[1], 'holder', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return false
 """
+)
 
 # KEYS: the slot. ARGV: fingerprint, holder, ms it is kept, status, headers, body.
-_KEEP = """
+_KEEP = Script(
+    """
 local holder = redis.call('HGET', KEYS[1], 'holder')
 if holder and holder ~= ARGV[2] then
   return 0
@@ -27,14 +31,17 @@ redis.call('HSET', KEYS[1], 'fingerprint', ARGV[1], 'holder', ARGV[2], 'status',
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
+)
 
 # KEYS: the slot. ARGV: holder.
-_RELEASE = """
+_RELEASE = Script(
+    """
 if redis.call('HGET', KEYS[1], 'holder') == ARGV[1] then
   redis.call('DEL', KEYS[1])
 end
 return 1
 """
+)
 
 
 class RedisAnswers:
@@ -42,13 +49,10 @@ class RedisAnswers:
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
-        self._claim = store.client.register_script(_CLAIM)
-        self._keep = store.client.register_script(_KEEP)
-        self._release = store.client.register_script(_RELEASE)
 
     async def claim(self, claim: Claim, *, running_seconds: float) -> Earlier | None:
-        arguments: list[str | int | bytes] = [claim.fingerprint, claim.holder, _milliseconds(running_seconds)]
-        found = await self._store.call(self._claim(keys=[self._store.key(_key(claim))], args=arguments))
+        arguments = (claim.fingerprint, claim.holder, _milliseconds(running_seconds))
+        found = await self._store.run(_CLAIM, _key(claim), arguments)
         if found is None:
             return None
         fingerprint, status, headers, body = found
@@ -58,18 +62,11 @@ class RedisAnswers:
     async def keep(self, claim: Claim, answer: Answer, *, kept_seconds: float) -> None:
         headers = orjson.dumps(dict(answer.headers))
         life = _milliseconds(kept_seconds)
-        arguments: list[str | int | bytes] = [
-            claim.fingerprint,
-            claim.holder,
-            life,
-            answer.status,
-            headers,
-            answer.body,
-        ]
-        await self._store.call(self._keep(keys=[self._store.key(_key(claim))], args=arguments))
+        arguments = (claim.fingerprint, claim.holder, life, answer.status, headers, answer.body)
+        await self._store.run(_KEEP, _key(claim), arguments)
 
     async def release(self, claim: Claim) -> None:
-        await self._store.call(self._release(keys=[self._store.key(_key(claim))], args=[claim.holder]))
+        await self._store.run(_RELEASE, _key(claim), (claim.holder,))
 
 
 def _key(claim: Claim) -> str:

@@ -1,5 +1,6 @@
 """Permits in Redis: the generic cell rate algorithm (GCRA; ITU-T I.371) as one script, so that all gateways count as one."""
 
+from chassis.redis_link import Script
 from gateway.rate_limits import PERIOD_SECONDS, Budget, Grant
 from gateway.redis_store import RedisStore
 
@@ -8,7 +9,8 @@ MICROSECONDS = 1_000_000
 # One number per user and class: when, at the steady rate, all permits given so far will have come in (the theoretical arrival
 # time). KEYS: it. ARGV: microseconds per permit, permits of a full budget, permits wanted.
 # Returns {granted, left, microseconds until the budget is full again, microseconds until there is a permit}.
-_LEASE = """
+_LEASE = Script(
+    """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local interval = tonumber(ARGV[1])
@@ -23,6 +25,7 @@ if granted > 0 then
 end
 return {granted, free - granted, full - now, math.max(full + interval - now - window, 0)}
 """
+)
 
 
 class RedisPermits:
@@ -30,12 +33,11 @@ class RedisPermits:
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
-        self._lease = store.client.register_script(_LEASE)
 
     async def lease(self, user: str, budget: Budget, wanted: int) -> Grant:
         interval = round(PERIOD_SECONDS * MICROSECONDS / budget.permits)
-        keys, numbers = [self._store.key(f"rate:{{{user}}}:{budget.name}")], [interval, budget.permits, wanted]
-        granted, left, full, wait = await self._store.call(self._lease(keys=keys, args=numbers))
+        name, numbers = f"rate:{{{user}}}:{budget.name}", [interval, budget.permits, wanted]
+        granted, left, full, wait = await self._store.run(_LEASE, name, numbers)
         return Grant(
             permits=granted,
             left=left,

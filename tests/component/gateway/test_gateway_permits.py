@@ -154,7 +154,7 @@ async def test_a_count_is_forgotten_when_it_is_full_and_a_lowered_limit_holds_at
     async with open_redis_store(valkey_url) as store:
         permits = RedisPermits(store)
         await permits.lease(user, Budget("read", 600), 300)
-        assert 29_000 < await store.client.pttl(f"rate:{{{user}}}:read") <= 30_000
+        assert 29_000 < await store.link.call("PTTL", f"rate:{{{user}}}:read") <= 30_000
         lowered = await permits.lease(user, Budget("read", 10), 10)
         assert (lowered.permits, lowered.left) == (5, 0)
 
@@ -162,7 +162,7 @@ async def test_a_count_is_forgotten_when_it_is_full_and_a_lowered_limit_holds_at
 async def test_a_store_that_refuses_the_command_is_away(valkey_url):
     user = str(uuid.uuid4())
     async with open_redis_store(valkey_url) as store:
-        await store.client.set(f"rate:{{{user}}}:read", "rubbish")
+        await store.link.call("SET", f"rate:{{{user}}}:read", "rubbish")
         with pytest.raises(StoreAway):
             await RedisPermits(store).lease(user, Budget("read", 10), 1)
 
