@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import asyncpg
 import orjson
-from sqlalchemy import ClauseElement, Select
+from sqlalchemy import ARRAY, ClauseElement, Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -57,7 +57,8 @@ class Statement:
         made._given = {name: binds[name].effective_value for name in made._names if not binds[name].required}
         made._writers = _processors({name: binds[name].type for name in made._names}, "bind_processor")
         if isinstance(statement, Select):
-            types = {column.key: column.type for column in statement.selected_columns if column.key}
+            columns = statement.selected_columns
+            types = {column.key: column.type for column in columns if column.key and not _comes_as_it_is(column.type)}
             made._readers = _processors(types, "result_processor", None)
         return made
 
@@ -82,6 +83,11 @@ class Statement:
             for name, read in readers.items():
                 row[name] = read(row[name])
         return rows
+
+
+def _comes_as_it_is(kind: Any) -> bool:
+    """A list whose members need no reading; SQLAlchemy would make another list of it all the same."""
+    return isinstance(kind, ARRAY) and not _processors({"member": kind.item_type}, "result_processor", None)
 
 
 def _processors(types: Mapping[str, Any], kind: str, *rest: Any) -> dict[str, Callable[[Any], Any]]:
