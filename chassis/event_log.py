@@ -110,7 +110,9 @@ WHERE topic = $1 AND (partition, id) > ($2, $3) ORDER BY partition, id LIMIT $4
 """
 
 _COMMIT = """
-UPDATE offsets SET id = $4 WHERE "group" = $1 AND topic = $2 AND partition = $3 AND id < $4
+UPDATE offsets AS known SET id = done.id
+FROM unnest($2::text[], $3::integer[], $4::bigint[]) AS done (topic, partition, id)
+WHERE known."group" = $1 AND known.topic = done.topic AND known.partition = done.partition AND known.id < done.id
 """
 
 _DELETE_OLD = """
@@ -168,7 +170,8 @@ class PostgresEventLog:
     async def subscribe(self, group: str, topics: Sequence[str]) -> AsyncIterator["_LogReader"]:
         await self._ready()
         with _translated():
-            connection = await self._connect(f"{self._application_name} {group}")
+            # What a crash of the server takes from a reader comes again, as after a crash of the reader.
+            connection = await self._connect(f"{self._application_name} {group}", synchronous_commit="off")
         try:
             with _translated():
                 await connection.execute(_JOIN_GROUP, group, list(topics), PARTITIONS)
@@ -277,6 +280,7 @@ class PostgresEventLog:
                         timeout=CONNECT_TIMEOUT_SECONDS,
                         command_timeout=COMMAND_TIMEOUT_SECONDS,
                         server_settings=self._server_settings(self._application_name),
+                        reset=_keep_as_it_is,
                     )
             return self._pool
 
@@ -291,12 +295,12 @@ class PostgresEventLog:
         finally:
             await close_quietly(connection)
 
-    async def _connect(self, application_name: str) -> "asyncpg.Connection[asyncpg.Record]":
+    async def _connect(self, application_name: str, **settings: str) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings=self._server_settings(application_name),
+            server_settings={**self._server_settings(application_name), **settings},
         )
 
     @staticmethod
@@ -314,6 +318,7 @@ class _LogReader:
         self._leases: set[Partition] = set()
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()  # a connection does one thing at a time
+        self._done: dict[Partition, int] = {}
 
     async def poll(
         self, *, held: Collection[Partition] = (), max_records: int, wait_seconds: float
@@ -329,9 +334,14 @@ class _LogReader:
         return await self._take(held, max_records)
 
     async def commit(self, record: BusRecord) -> None:
+        self._done[record.source] = record.position
         async with self._turn:
-            with _translated():
-                await self._connection.execute(_COMMIT, self._group, record.topic, record.partition, record.position)
+            # Whoever has the turn commits for all who wait for theirs.
+            done, self._done = self._done, {}
+            if done:
+                topics, numbers = [each.topic for each in done], [each.number for each in done]
+                with _translated():
+                    await self._connection.execute(_COMMIT, self._group, topics, numbers, list(done.values()))
 
     def wake(self) -> None:
         self._woken.set()
@@ -371,6 +381,10 @@ class _LogReader:
 
     def _lease_key(self, partition: Partition) -> int:
         return lock_key("lease", self._group, partition.topic, str(partition.number))
+
+
+async def _keep_as_it_is(_connection: object) -> None:
+    """What a publisher leaves on a connection ends with its transaction: there is nothing to reset."""
 
 
 def _record(row: Any) -> BusRecord:

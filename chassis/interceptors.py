@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from logging import getLogger
+from random import getrandbits
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -38,6 +40,8 @@ ACCEPT_LANGUAGE = "accept-language"
 
 REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
+PEERS_REMEMBERED = 4_096
+"""Connections whose address need not be read again for each call."""
 
 _log = getLogger(__name__)
 
@@ -236,7 +240,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             permissions=claims.permissions if claims else frozenset(),
             service=service,
             client_ip=(_client_ip(metadata) if from_gateway else None) or peer_ip(context.peer()),
-            request_id=(_request_id(metadata) if from_gateway else None) or uuid4().hex,
+            request_id=(_request_id(metadata) if from_gateway else None) or f"{getrandbits(128):032x}",
             language=language,
         )
 
@@ -316,6 +320,7 @@ def _client_ip(metadata: Mapping[str, str]) -> str | None:
     return value if 0 < len(value) <= CLIENT_IP_LIMIT else None
 
 
+@lru_cache(PEERS_REMEMBERED)
 def peer_ip(peer: str) -> str | None:
     """The address in a gRPC peer (`ipv4:127.0.0.1:50321`, `ipv6:%5B::1%5D:50321`); None for a Unix socket."""
     scheme, _, rest = peer.partition(":")
