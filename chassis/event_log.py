@@ -6,7 +6,7 @@ process dies, its leases are free at once. NOTIFY wakes readers; polling is only
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from logging import getLogger
@@ -31,7 +31,10 @@ from chassis.events import CloudEvent, to_wire
 from chassis.migrations import ensure_database
 
 CHANNEL = "event_log"
-"""NOTIFY channel on which an append wakes the readers."""
+"""NOTIFY channel on which an append wakes the readers of its topics."""
+
+NOTIFICATION_LIMIT = 7_000
+"""Characters; PostgreSQL takes no more than 7,999 bytes."""
 
 COMMAND_TIMEOUT_SECONDS = 30.0
 RETENTION = timedelta(days=7)
@@ -109,6 +112,8 @@ SELECT topic, partition, id, key, value, headers FROM log
 WHERE topic = $1 AND (partition, id) > ($2, $3) ORDER BY partition, id LIMIT $4
 """
 
+_NOTIFY = f"SELECT pg_notify('{CHANNEL}', $1)"
+
 _COMMIT = """
 UPDATE offsets AS known SET id = done.id
 FROM unnest($2::text[], $3::integer[], $4::bigint[]) AS done (topic, partition, id)
@@ -175,7 +180,7 @@ class PostgresEventLog:
         try:
             with _translated():
                 await connection.execute(_JOIN_GROUP, group, list(topics), PARTITIONS)
-                reader = _LogReader(connection, group, tuple(topics))
+                reader = _LogReader(connection, group, topics)
                 await connection.add_listener(CHANNEL, reader.on_append)
                 connection.add_termination_listener(reader.on_termination)
             yield reader
@@ -263,7 +268,7 @@ class PostgresEventLog:
             async with pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection, connection.transaction():
                 await connection.execute(_LOCK_PARTITIONS, locks)
                 await connection.execute(_APPEND, *columns)
-                await connection.execute(f"NOTIFY {CHANNEL}")
+                await connection.execute(_NOTIFY, _told(row[0] for row in rows))
 
     async def _ready(self) -> "asyncpg.Pool[asyncpg.Record]":
         if self._pool is not None:
@@ -311,10 +316,10 @@ class PostgresEventLog:
 class _LogReader:
     """One member of a group: one connection that listens, holds the leases, reads and commits."""
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", group: str, topics: tuple[str, ...]) -> None:
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", group: str, topics: Collection[str]) -> None:
         self._connection = connection
         self._group = group
-        self._topics = topics
+        self._topics = frozenset(topics)
         self._leases: set[Partition] = set()
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()  # a connection does one thing at a time
@@ -346,9 +351,10 @@ class _LogReader:
     def wake(self) -> None:
         self._woken.set()
 
-    def on_append(self, *_: object) -> None:
-        """Called by the driver for each notification."""
-        self._woken.set()
+    def on_append(self, _connection: object, _pid: object, _channel: object, told: object) -> None:
+        """Called by the driver for each notification, which names topics, or means all of them."""
+        if not told or not self._topics.isdisjoint(str(told).split()):
+            self._woken.set()
 
     def on_termination(self, *_: object) -> None:
         """Called by the driver when the connection is gone; the next query will say so to the caller."""
@@ -381,6 +387,12 @@ class _LogReader:
 
     def _lease_key(self, partition: Partition) -> int:
         return lock_key("lease", self._group, partition.topic, str(partition.number))
+
+
+def _told(topics: Iterable[str]) -> str:
+    """What a notification says of an append; nothing, when that is more than one can say."""
+    told = " ".join(sorted(set(topics)))
+    return told if len(told) <= NOTIFICATION_LIMIT else ""
 
 
 async def _keep_as_it_is(_connection: object) -> None:
