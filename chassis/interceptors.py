@@ -82,7 +82,9 @@ class _Call:
 
 
 class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
-    """The steps around every handler of one server. `service` is this program's name: ErrorInfo's domain."""
+    """The steps around every handler of one server. `service` is this program's name: ErrorInfo's domain. `asks_for_certificates`:
+    peers show certificates, with names in them; looking for names that cannot be there costs as much as a token.
+    """
 
     def __init__(
         self,
@@ -90,8 +92,10 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         service: str,
         verifier: TokenVerifier | None,
         service_verifier: TokenVerifier | None,
+        asks_for_certificates: bool,
     ) -> None:
         self._service = service
+        self._asks_for_certificates = asks_for_certificates
         self._verifier = verifier
         self._service_verifier = service_verifier
         self._streams: set[asyncio.Task[Any]] = set()
@@ -251,6 +255,8 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             if claims.service is None:
                 raise unauthenticated()
             return claims.service
+        if not self._asks_for_certificates:
+            return None
         names = certificate_names(context.auth_context())
         # A certificate may carry several names; the one that opens this method is the one that counts.
         return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
