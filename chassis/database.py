@@ -32,6 +32,9 @@ from chassis.statements import Row, Statement, dump_json
 OUTBOX_CHANNEL = "outbox"
 """NOTIFY channel on which a committed event wakes the relay."""
 
+ANNOUNCE_AFTER_SECONDS = 0.01
+"""How long commits are collected for one notification: each wakes the relay, the bus and its readers."""
+
 CONNECT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 30.0
 IDLE_TRANSACTION_TIMEOUT_SECONDS = 60.0
@@ -143,6 +146,7 @@ class Database:
         """
         while True:
             await self._recorded.wait()
+            await asyncio.sleep(ANNOUNCE_AFTER_SECONDS)
             self._recorded.clear()
             try:
                 await self.fetch(_NOTIFY)

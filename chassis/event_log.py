@@ -6,7 +6,7 @@ process dies, its leases are free at once. NOTIFY wakes readers; polling is only
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from logging import getLogger
@@ -31,7 +31,10 @@ from chassis.events import CloudEvent, to_wire
 from chassis.migrations import ensure_database
 
 CHANNEL = "event_log"
-"""NOTIFY channel on which an append wakes the readers."""
+"""NOTIFY channel on which an append wakes the readers of its topics."""
+
+NOTIFICATION_LIMIT = 7_000
+"""Characters; PostgreSQL takes no more than 7,999 bytes."""
 
 COMMAND_TIMEOUT_SECONDS = 30.0
 RETENTION = timedelta(days=7)
@@ -109,8 +112,12 @@ SELECT topic, partition, id, key, value, headers FROM log
 WHERE topic = $1 AND (partition, id) > ($2, $3) ORDER BY partition, id LIMIT $4
 """
 
+_NOTIFY = f"SELECT pg_notify('{CHANNEL}', $1)"
+
 _COMMIT = """
-UPDATE offsets SET id = $4 WHERE "group" = $1 AND topic = $2 AND partition = $3 AND id < $4
+UPDATE offsets AS known SET id = done.id
+FROM unnest($2::text[], $3::integer[], $4::bigint[]) AS done (topic, partition, id)
+WHERE known."group" = $1 AND known.topic = done.topic AND known.partition = done.partition AND known.id < done.id
 """
 
 _DELETE_OLD = """
@@ -168,11 +175,12 @@ class PostgresEventLog:
     async def subscribe(self, group: str, topics: Sequence[str]) -> AsyncIterator["_LogReader"]:
         await self._ready()
         with _translated():
-            connection = await self._connect(f"{self._application_name} {group}")
+            # What a crash of the server takes from a reader comes again, as after a crash of the reader.
+            connection = await self._connect(f"{self._application_name} {group}", synchronous_commit="off")
         try:
             with _translated():
                 await connection.execute(_JOIN_GROUP, group, list(topics), PARTITIONS)
-                reader = _LogReader(connection, group, tuple(topics))
+                reader = _LogReader(connection, group, topics)
                 await connection.add_listener(CHANNEL, reader.on_append)
                 connection.add_termination_listener(reader.on_termination)
             yield reader
@@ -260,7 +268,7 @@ class PostgresEventLog:
             async with pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection, connection.transaction():
                 await connection.execute(_LOCK_PARTITIONS, locks)
                 await connection.execute(_APPEND, *columns)
-                await connection.execute(f"NOTIFY {CHANNEL}")
+                await connection.execute(_NOTIFY, _told(row[0] for row in rows))
 
     async def _ready(self) -> "asyncpg.Pool[asyncpg.Record]":
         if self._pool is not None:
@@ -277,6 +285,7 @@ class PostgresEventLog:
                         timeout=CONNECT_TIMEOUT_SECONDS,
                         command_timeout=COMMAND_TIMEOUT_SECONDS,
                         server_settings=self._server_settings(self._application_name),
+                        reset=_keep_as_it_is,
                     )
             return self._pool
 
@@ -291,12 +300,12 @@ class PostgresEventLog:
         finally:
             await close_quietly(connection)
 
-    async def _connect(self, application_name: str) -> "asyncpg.Connection[asyncpg.Record]":
+    async def _connect(self, application_name: str, **settings: str) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings=self._server_settings(application_name),
+            server_settings={**self._server_settings(application_name), **settings},
         )
 
     @staticmethod
@@ -307,13 +316,14 @@ class PostgresEventLog:
 class _LogReader:
     """One member of a group: one connection that listens, holds the leases, reads and commits."""
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", group: str, topics: tuple[str, ...]) -> None:
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", group: str, topics: Collection[str]) -> None:
         self._connection = connection
         self._group = group
-        self._topics = topics
+        self._topics = frozenset(topics)
         self._leases: set[Partition] = set()
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()  # a connection does one thing at a time
+        self._done: dict[Partition, int] = {}
 
     async def poll(
         self, *, held: Collection[Partition] = (), max_records: int, wait_seconds: float
@@ -329,16 +339,22 @@ class _LogReader:
         return await self._take(held, max_records)
 
     async def commit(self, record: BusRecord) -> None:
+        self._done[record.source] = record.position
         async with self._turn:
-            with _translated():
-                await self._connection.execute(_COMMIT, self._group, record.topic, record.partition, record.position)
+            # Whoever has the turn commits for all who wait for theirs.
+            done, self._done = self._done, {}
+            if done:
+                topics, numbers = [each.topic for each in done], [each.number for each in done]
+                with _translated():
+                    await self._connection.execute(_COMMIT, self._group, topics, numbers, list(done.values()))
 
     def wake(self) -> None:
         self._woken.set()
 
-    def on_append(self, *_: object) -> None:
-        """Called by the driver for each notification."""
-        self._woken.set()
+    def on_append(self, _connection: object, _pid: object, _channel: object, told: object) -> None:
+        """Called by the driver for each notification, which names topics, or means all of them."""
+        if not told or not self._topics.isdisjoint(str(told).split()):
+            self._woken.set()
 
     def on_termination(self, *_: object) -> None:
         """Called by the driver when the connection is gone; the next query will say so to the caller."""
@@ -371,6 +387,16 @@ class _LogReader:
 
     def _lease_key(self, partition: Partition) -> int:
         return lock_key("lease", self._group, partition.topic, str(partition.number))
+
+
+def _told(topics: Iterable[str]) -> str:
+    """What a notification says of an append; nothing, when that is more than one can say."""
+    told = " ".join(sorted(set(topics)))
+    return told if len(told) <= NOTIFICATION_LIMIT else ""
+
+
+async def _keep_as_it_is(_connection: object) -> None:
+    """What a publisher leaves on a connection ends with its transaction: there is nothing to reset."""
 
 
 def _record(row: Any) -> BusRecord:

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from logging import getLogger
+from random import getrandbits
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -38,6 +40,8 @@ ACCEPT_LANGUAGE = "accept-language"
 
 REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
+PEERS_REMEMBERED = 4_096
+"""Connections whose address need not be read again for each call."""
 
 _log = getLogger(__name__)
 
@@ -78,7 +82,9 @@ class _Call:
 
 
 class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
-    """The steps around every handler of one server. `service` is this program's name: ErrorInfo's domain."""
+    """The steps around every handler of one server. `service` is this program's name: ErrorInfo's domain. `asks_for_certificates`:
+    peers show certificates, with names in them; looking for names that cannot be there costs as much as a token.
+    """
 
     def __init__(
         self,
@@ -86,8 +92,10 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         service: str,
         verifier: TokenVerifier | None,
         service_verifier: TokenVerifier | None,
+        asks_for_certificates: bool,
     ) -> None:
         self._service = service
+        self._asks_for_certificates = asks_for_certificates
         self._verifier = verifier
         self._service_verifier = service_verifier
         self._streams: set[asyncio.Task[Any]] = set()
@@ -236,7 +244,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             permissions=claims.permissions if claims else frozenset(),
             service=service,
             client_ip=(_client_ip(metadata) if from_gateway else None) or peer_ip(context.peer()),
-            request_id=(_request_id(metadata) if from_gateway else None) or uuid4().hex,
+            request_id=(_request_id(metadata) if from_gateway else None) or f"{getrandbits(128):032x}",
             language=language,
         )
 
@@ -247,6 +255,8 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             if claims.service is None:
                 raise unauthenticated()
             return claims.service
+        if not self._asks_for_certificates:
+            return None
         names = certificate_names(context.auth_context())
         # A certificate may carry several names; the one that opens this method is the one that counts.
         return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
@@ -316,6 +326,7 @@ def _client_ip(metadata: Mapping[str, str]) -> str | None:
     return value if 0 < len(value) <= CLIENT_IP_LIMIT else None
 
 
+@lru_cache(PEERS_REMEMBERED)
 def peer_ip(peer: str) -> str | None:
     """The address in a gRPC peer (`ipv4:127.0.0.1:50321`, `ipv6:%5B::1%5D:50321`); None for a Unix socket."""
     scheme, _, rest = peer.partition(":")

@@ -85,7 +85,12 @@ class OutboxRelay:
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings={"application_name": f"{self._source} outbox"[:63], "jit": "off"},
+            server_settings={
+                "application_name": f"{self._source} outbox"[:63],
+                "jit": "off",
+                # A mark that a crash of the server takes is one that was never made: the event is sent again under its id.
+                "synchronous_commit": "off",
+            },
         )
         try:
             # Tried again and again instead of waited for: a waiting statement would hold back VACUUM.

@@ -7,8 +7,8 @@ full queue) it reads from the stream. A blocking XREAD would have to name every 
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
@@ -38,6 +38,7 @@ MAX_CONNECTIONS = 32
 HEALTH_CHECK_SECONDS = 15.0
 POOL_TIMEOUT_SECONDS = 2.0
 CATCH_UP_RECORDS = 500
+_AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, ClusterDownError, OSError, TimeoutError)
 RETRY_AFTER_SECONDS = 1.0
 OUTAGE_DELAY_SECONDS = 0.2
 
@@ -390,10 +391,16 @@ def _decoded(answer: Sequence[bytes]) -> Mapping[str, str] | None:
     return dict(zip(words[::2], words[1::2], strict=True)) or None
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
+class _translated:  # noqa: N801  used like a function; a generator's context manager costs several times as much
     """Failures to reach the server become DomainError; mistakes in commands stay what they are."""
-    try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, ClusterDownError, OSError, TimeoutError) as error:
-        raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=RETRY_AFTER_SECONDS) from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, _AWAY):
+            raise DomainError(
+                Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=RETRY_AFTER_SECONDS
+            ) from error

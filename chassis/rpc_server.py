@@ -138,7 +138,9 @@ async def serve(
     compile_rules(services)
     learn_reasons(services)
     _warn_of_unreachable(services)
-    pipeline = ServerPipeline(service=name, verifier=verifier, service_verifier=service_verifier)
+    pipeline = ServerPipeline(
+        service=name, verifier=verifier, service_verifier=service_verifier, asks_for_certificates=tls is not None
+    )
     server = grpc.aio.server(interceptors=[pipeline], options=_options(workers))
     register(_Unregistered(server))  # type: ignore[arg-type]  # the generated functions add handlers and nothing else
     health = HealthService(services)

@@ -7,10 +7,11 @@ readers leave it alone for a moment, while writers always try: what they cannot 
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from logging import getLogger
+from random import getrandbits
 from typing import Final
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ ANSWER_SECONDS: Final = 0.25
 """How long anybody waits for it."""
 AWAY_SECONDS: Final = 1.0
 """How long readers do not ask again after it was found away."""
+
+_AWAY_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 AWAY: Final = Counter("library_access_memory_away", "Looks at what is remembered of access that found it away")
 
@@ -90,10 +93,12 @@ class RedisKnownAccess:
     async def find(self, user_id: UserId, product_id: ProductId) -> Recalled:
         if self._clock() < self._away_until:
             return Recalled()
-        keys, ticket = self._keys(user_id, [product_id]), uuid4().hex
+        keys, ticket = self._keys(user_id, [product_id]), f"{getrandbits(128):032x}"
         found: Sequence[bytes] = ()
-        with self._away_is_empty():
+        try:
             found = await self._link.run(_FIND, keys, [ticket, _milliseconds(ACCESS_READ_SECONDS)])
+        except _AWAY_ERRORS as error:
+            self._was_away(error)
         match found:
             case [b"answer", since]:
                 return Recalled(is_answer=True, since=_time(since))
@@ -104,34 +109,36 @@ class RedisKnownAccess:
 
     async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
         answer = since.isoformat() if since else ""
-        with self._away_is_empty():
+        try:
             keys = self._keys(user_id, [product_id])
             await self._link.run(_REMEMBER, keys, [ticket, answer, _milliseconds(ACCESS_KEPT_SECONDS)])
+        except _AWAY_ERRORS as error:
+            self._was_away(error)
 
     async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:
         change = f"change:{uuid4().hex}"
         if product_ids:
-            with self._away_is_empty():
+            try:
                 keys = self._keys(user_id, product_ids)
                 await self._link.run(_SUSPEND, keys, [change, _milliseconds(ACCESS_CHANGE_SECONDS)])
+            except _AWAY_ERRORS as error:
+                self._was_away(error)
         return change
 
     async def resume(self, user_id: UserId, product_ids: Collection[ProductId], change: str) -> None:
         if product_ids:
-            with self._away_is_empty():
+            try:
                 await self._link.run(_RESUME, self._keys(user_id, product_ids), [change])
+            except _AWAY_ERRORS as error:
+                self._was_away(error)
 
     def _keys(self, user_id: UserId, product_ids: Collection[ProductId]) -> list[str]:
         return [f"{self._prefix}game_access:{{{user_id}}}:{product_id}" for product_id in product_ids]
 
-    @contextmanager
-    def _away_is_empty(self) -> Iterator[None]:
-        try:
-            yield
-        except (RedisError, OSError, TimeoutError) as error:
-            self._away_until = self._clock() + AWAY_SECONDS
-            AWAY.inc()
-            _log.debug("what is remembered of access is away", extra={"error": repr(error)})
+    def _was_away(self, error: Exception) -> None:
+        self._away_until = self._clock() + AWAY_SECONDS
+        AWAY.inc()
+        _log.debug("what is remembered of access is away", extra={"error": repr(error)})
 
 
 def _milliseconds(seconds: float) -> int:
