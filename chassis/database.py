@@ -259,7 +259,7 @@ def _translated() -> Iterator[None]:
         if error.sqlstate in _UNSTORABLE_STATES:
             raise _unstorable() from error
         raise
-    except (asyncpg.InterfaceError, ConnectionError) as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError) as error:
         raise unavailable() from error
 
 

@@ -32,6 +32,8 @@ def dump_json(value: Any) -> str:
 
 
 _DIALECT: Final = dialect(json_serializer=dump_json, json_deserializer=orjson.loads)  # type: ignore[no-untyped-call]
+_LAST_WORDS: Final = frozenset({"FATAL", "PANIC"})
+"""Severities of errors with which the server ends the session."""
 _DRIVER_ERROR: Final[type[Exception]] = dialect.import_dbapi().Error  # type: ignore[no-untyped-call]
 
 
@@ -109,7 +111,10 @@ async def run(connection: AsyncConnection, statement: Statement, values: Mapping
     heard(used, None, statement.sql, arguments, None, False)
     try:
         records = await driver_of(connection).fetch(statement.sql, *arguments)
-    except asyncpg.PostgresError:
+    except asyncpg.PostgresError as error:
+        if getattr(error, "severity_en", None) in _LAST_WORDS:
+            # The driver hears of the end only after it; until then somebody else could be given the connection.
+            used.invalidate()
         raise
     except BaseException as error:
         # Cancelled, timed out or broken: nobody knows what comes next on it.
