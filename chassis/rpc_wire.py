@@ -75,23 +75,26 @@ def request_head(method: str, authority: str, *, is_tls: bool) -> bytes:
 
 def timeout_field(seconds: float) -> bytes:
     """`grpc-timeout`, never less than nothing."""
-    micros = max(1, int(seconds * 1_000_000))
+    micros = max(1, int(min(seconds, _TIMEOUT_MAX) * 1_000_000))
     if micros <= _TIMEOUT_MAX:
         return field("grpc-timeout", b"%du" % micros)
     return field("grpc-timeout", b"%dS" % min(_TIMEOUT_MAX, int(seconds)))
 
 
 def metadata_fields(metadata: Metadata) -> bytes:
-    """Raises: ValueError for text that is not printable ASCII: it could not arrive as it is."""
+    """Raises: ValueError for a name that is none, and for text that is not printable ASCII: it could not arrive as it is."""
     return b"".join([_metadata_field(name, value) for name, value in metadata])
 
 
 def _metadata_field(name: str, value: str | bytes) -> bytes:
+    if isinstance(value, bytes) is not name.endswith("-bin"):
+        raise ValueError(f"metadata {name!r}: bytes, and only they, have a name that ends in -bin")
     if isinstance(value, bytes):
         return field(name, b64encode(value).rstrip(b"="))
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"metadata {name!r} is not printable ASCII")
-    return field(name, value.encode("ascii"))
+    # Spaces around a value belong to nobody (RFC 9113, 8.2.1), and strict servers drop the connection for them.
+    return field(name, value.strip(" ").encode("ascii"))
 
 
 def request_body(message: bytes) -> bytes:
