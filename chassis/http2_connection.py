@@ -379,8 +379,8 @@ class Connection(asyncio.Protocol):
     def _give_up(self, violation: ProtocolViolation) -> None:
         _log.warning("connection broke HTTP/2", extra={"code": violation.code, "error": str(violation)})
         self.why_closed = str(violation)
-        self._fail_all(Failure(Failed.LOST, self.why_closed))
         self._say_goodbye(violation.code)
+        self._fail_all(Failure(Failed.LOST, self.why_closed))
 
     def _say_goodbye(self, code: int) -> None:
         if self._transport is None or self._transport.is_closing():

@@ -75,10 +75,11 @@ def request_head(method: str, authority: str, *, is_tls: bool) -> bytes:
 
 def timeout_field(seconds: float) -> bytes:
     """`grpc-timeout`, never less than nothing."""
-    micros = max(1, int(min(seconds, _TIMEOUT_MAX) * 1_000_000))
+    seconds = min(seconds, _TIMEOUT_MAX)
+    micros = max(1, int(seconds * 1_000_000))
     if micros <= _TIMEOUT_MAX:
         return field("grpc-timeout", b"%du" % micros)
-    return field("grpc-timeout", b"%dS" % min(_TIMEOUT_MAX, int(seconds)))
+    return field("grpc-timeout", b"%dS" % seconds)
 
 
 def metadata_fields(metadata: Metadata) -> bytes:
