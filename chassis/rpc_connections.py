@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from functools import partial
+from ipaddress import ip_address
 from logging import getLogger
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -373,6 +374,8 @@ def _read_target(target: str) -> tuple[str, str, tuple[Address, ...]]:
     scheme, _, rest = target.partition(":")
     if scheme in {"ipv4", "ipv6"}:
         addresses = tuple(_host_and_port(each) for each in rest.split(","))
+        for host, _ in addresses:
+            ip_address(host)
         return rest.split(",")[0], "", addresses
     if scheme == "unix":
         return "localhost", "", (rest.removeprefix("//"),)

@@ -32,6 +32,7 @@ from chassis.http2_exchange import Exchange, Failure
 from chassis.rpc_connections import Connections
 from chassis.rpc_unary import RetryThrottle, UnaryMethod
 from chassis.rpc_wire import request_body, request_head
+from chassis.tls import Tls
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SAY = "/test.Echo/Say"
@@ -346,7 +347,8 @@ class H2Server(asyncio.Protocol):
         self._send_rest()
 
     def _send_rest(self) -> None:
-        for stream_id, rest in list(self._unsent.items()):
+        for stream_id, whole in list(self._unsent.items()):
+            rest = whole
             while rest and (count := min(len(rest), 16_384, self._state.local_flow_control_window(stream_id))) > 0:
                 self._state.send_data(stream_id, bytes(rest[:count]))
                 rest = rest[count:]
@@ -382,6 +384,7 @@ class Grpcio:
     """grpcio's server, which does what `behave` says."""
 
     behave: Callable[[bytes, Any], Any]
+    port: int = 0
     target: str = ""
     calls: int = 0
     ended: list[str] = field(default_factory=list)
@@ -402,22 +405,23 @@ async def echo(message: bytes, _context: Any) -> bytes:
 
 
 @asynccontextmanager
-async def grpcio_server(behave: Callable[[bytes, Any], Any] = echo, bind: str = "127.0.0.1:0") -> AsyncIterator[Grpcio]:
+async def grpcio_server(
+    behave: Callable[[bytes, Any], Any] = echo, bind: str = "127.0.0.1:0", tls: Tls | None = None
+) -> AsyncIterator[Grpcio]:
     rig = Grpcio(behave)
     options = [("grpc.max_receive_message_length", 8 * 1024 * 1024), ("grpc.max_send_message_length", -1)]
     server = grpc.aio.server(options=options)
     handler = grpc.unary_unary_rpc_method_handler(rig.say)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", {"Say": handler}),))
     async with AsyncExitStack() as stack:
-        port = server.add_insecure_port(bind)
+        if tls is None:
+            rig.port = server.add_insecure_port(bind)
+        else:
+            rig.port = server.add_secure_port(bind, tls.server_credentials())
+        rig.target = f"ipv4:127.0.0.1:{rig.port}"
         await server.start()
         stack.push_async_callback(server.stop, None)
-        rig.target = f"ipv4:127.0.0.1:{port}" if port > 1 else bind
         yield rig
 
 
-__all__ = [
-    "GoAwayFrame",
-    "RstStreamFrame",
-    "WindowUpdateFrame",
-]
+__all__ = ["DataFrame", "GoAwayFrame", "PingFrame", "RstStreamFrame", "WindowUpdateFrame"]

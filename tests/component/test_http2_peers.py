@@ -9,7 +9,6 @@ from h2.settings import SettingCodes
 
 from chassis import http2_connection
 from chassis.http2_connection import MESSAGE_LIMIT_BYTES
-from chassis.tls import Tls
 from tests.component.http2_rig import (
     failing,
     grpcio_server,
@@ -18,7 +17,7 @@ from tests.component.http2_rig import (
     opened,
     say,
 )
-from tests.component.test_rpc_client import _certificate
+from tests.component.rpc_rig import certificate
 
 __all__ = ["nothing_escapes"]
 
@@ -111,28 +110,7 @@ async def test_the_same_over_uvloop_which_programs_run_on():
 
 
 async def test_tls_peers_get_and_send_the_same():
-    tls = _certificate("peer")
-    async with _tls_server(tls) as port, opened(f"dns:///localhost:{port}", tls) as connections:
+    tls = certificate("peer")
+    async with grpcio_server(tls=tls) as server, opened(f"dns:///localhost:{server.port}", tls) as connections:
         for size in (0, 1, 16_380, 1024 * 1024):
             assert await say(connections, _bytes(size)) == _bytes(size)
-
-
-def _tls_server(tls: Tls):
-    from contextlib import asynccontextmanager  # noqa: PLC0415
-
-    @asynccontextmanager
-    async def serving():
-        async def echo(message, _context):
-            return message
-
-        server = grpc.aio.server()
-        handler = grpc.unary_unary_rpc_method_handler(echo)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", {"Say": handler}),))
-        port = server.add_secure_port("localhost:0", tls.server_credentials())
-        await server.start()
-        try:
-            yield port
-        finally:
-            await server.stop(None)
-
-    return serving()
