@@ -226,8 +226,11 @@ class ServiceChannel:
         return self._raw.stream_stream(method, *args, **options)
 
     async def close(self, grace: float | None = None) -> None:
-        await self._connections.close()
-        await self._raw.close(grace)
+        """Unary calls that run end at once, streams within `grace`."""
+        try:
+            await self._connections.close()
+        finally:
+            await self._raw.close(grace)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ and what trailers say of the outcome. Used by chassis.rpc_unary and chassis.rpc_
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -116,7 +116,7 @@ def outcome_of(trailers: Fields) -> Outcome:
         elif name == b":status":
             http_status = value
         elif name != b"content-type":
-            metadata.append(_read_metadata(name, value))
+            metadata.extend(_read_metadata(name, value))
     if status is not None:
         return Outcome(_CODES.get(status, _Code.UNKNOWN), details, tuple(metadata))
     if http_status is None or http_status == b"200":
@@ -124,14 +124,17 @@ def outcome_of(trailers: Fields) -> Outcome:
     return Outcome(_CODE_OF_HTTP.get(http_status, _Code.UNKNOWN), f"HTTP status {http_status.decode(errors='replace')}")
 
 
-def _read_metadata(name: bytes, value: bytes) -> tuple[str, str | bytes]:
+def _read_metadata(name: bytes, value: bytes) -> Iterator[tuple[str, str | bytes]]:
     key = name.decode(errors="replace")
     if not key.endswith("-bin"):
-        return key, value.decode(errors="replace")
-    try:
-        return key, b64decode(value + b"=" * (-len(value) % 4))
-    except Base64Error:
-        return key, b""
+        yield key, value.decode(errors="replace")
+        return
+    # Whoever passes it on may have joined several into one.
+    for each in value.split(b","):
+        try:
+            yield key, b64decode(each + b"=" * (-len(each) % 4))
+        except Base64Error:
+            yield key, b""
 
 
 def outcome_of_exchange(exchange: Exchange, failure: Failure | None) -> Outcome:

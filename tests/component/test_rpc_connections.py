@@ -390,6 +390,27 @@ async def test_a_server_without_our_authority_is_unavailable_and_says_why():
     assert "certificate" in error.details().lower()
 
 
+async def test_one_side_without_tls_is_unavailable():
+    tls = certificate("peer")
+    async with grpcio_server(tls=tls) as server, opened(f"localhost:{server.port}") as connections:
+        assert (await failing(say(connections))).code() is Code.UNAVAILABLE
+    async with grpcio_server() as server, opened(f"localhost:{server.port}", tls) as connections:
+        assert (await failing(say(connections))).code() is Code.UNAVAILABLE
+
+
+async def test_a_handshake_without_end_is_given_up_and_closing_does_not_wait_for_it(monkeypatch):
+    tls = certificate("peer")
+    async with peer_server() as server, opened(f"localhost:{server.port}", tls) as connections:
+        waiting = asyncio.create_task(failing(say(connections)))
+        await server.raw_peer()
+        await connections.close()
+        assert (await waiting).code() is Code.CANCELLED
+    monkeypatch.setattr(rpc_connections, "CONNECT_SECONDS", 0.1)
+    async with peer_server() as server, opened(f"localhost:{server.port}", tls) as connections:
+        assert (await failing(say(connections))).code() is Code.UNAVAILABLE
+        await (await server.raw_peer()).end()
+
+
 @pytest.mark.parametrize("broken", [Tls(b"", b"", b""), Tls(b"no", b"no", "ü".encode())])
 async def test_certificates_that_are_none_are_unavailable_and_say_so(broken):
     async with opened("localhost:1", broken) as connections:
@@ -461,6 +482,25 @@ async def test_a_channel_that_is_closed_by_the_end_of_its_loop_leaves_no_warning
         gc.collect()  # what was left open would warn now, and warnings are errors
 
     await asyncio.to_thread(scenario)
+
+
+async def test_a_channel_that_nobody_closed_ends_with_its_loop_and_leaves_no_warning():
+    def scenario() -> None:
+        async def main() -> None:
+            async with h2_server() as target:
+                connections = Connections(target, None)
+                running = asyncio.create_task(say(connections, b"answer 9000000"))
+                assert await say(connections) == b"hello"
+                assert not running.done()
+                left.append(connections)
+
+        asyncio.run(main())
+        gc.collect()
+
+    left: list[Connections] = []
+    await asyncio.to_thread(scenario)
+    assert not left[0]._held
+    assert not left[0]._tasks
 
 
 async def test_nothing_of_the_first_call_stays_with_the_channel():

@@ -121,6 +121,12 @@ def test_binary_metadata_is_read_with_and_without_its_padding(given_value):
     assert outcome_of(((b"grpc-status", b"0"), (b"x-bin", given_value))).metadata == (("x-bin", b"\x00\xff\x10a"),)
 
 
+def test_binary_metadata_that_was_joined_on_the_way_is_taken_apart():
+    joined = b",".join(b64encode(each).rstrip(b"=") for each in (b"a", b"", b"\xff\xfe"))
+    metadata = outcome_of(((b"grpc-status", b"0"), (b"x-bin", joined))).metadata
+    assert metadata == (("x-bin", b"a"), ("x-bin", b""), ("x-bin", b"\xff\xfe"))
+
+
 def test_binary_metadata_that_is_none_harms_nobody():
     assert outcome_of(((b"grpc-status", b"0"), (b"x-bin", b"a"))).metadata == (("x-bin", b""),)
 
