@@ -313,7 +313,9 @@ class _Replica:
             await asyncio.sleep(WATCH_SECONDS)
 
     def _heed(self, connection: Connection, *, serves: bool) -> None:
-        if serves and connection.is_ready:
+        if not connection.is_ready:
+            return  # it says nothing of the next one
+        if serves:
             self.serving = connection
             self.state, self.why = _READY, ""
             self._on_change()

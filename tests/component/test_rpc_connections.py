@@ -284,6 +284,22 @@ async def test_where_nobody_serves_calls_fail_at_once_and_those_that_may_wait_do
         assert await soon(waiting) == b"served"
 
 
+async def test_what_a_connection_says_of_health_after_its_goodbye_means_nothing():
+    serving = _status(health_pb2.HealthCheckResponse.SERVING)
+    async with peer_server() as server, opened(server.target) as connections:
+        connections.connect()
+        peer = await server.raw_peer()
+        await peer.greet()
+        watch = await peer.request()
+        peer.send(peer.headers(watch.stream_id, OK_FIELDS), DataFrame(watch.stream_id, serving))
+        await _ready(connections, 1)
+        peer.send(GoAwayFrame(0, last_stream_id=2**31 - 1), DataFrame(watch.stream_id, serving))
+        await until(lambda: not connections._ready)
+        call = asyncio.create_task(say(connections))
+        await _answer(await server.peer(), b"the next one")
+        assert await soon(call) == b"the next one"
+
+
 async def test_a_watch_that_ends_begins_again():
     responses = health_pb2.HealthCheckResponse
     async with peer_server() as server, opened(server.target) as connections:
