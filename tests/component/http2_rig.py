@@ -31,7 +31,7 @@ from chassis.http2_connection import Connection
 from chassis.http2_exchange import Exchange, Failure
 from chassis.rpc_connections import Connections
 from chassis.rpc_unary import RetryThrottle, UnaryMethod
-from chassis.rpc_wire import request_body, request_head
+from chassis.rpc_wire import read_message, request_body, request_head
 from chassis.tls import Tls
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -250,6 +250,24 @@ def request(connection: Connection, message: bytes = b"hello") -> Exchange:
 
 async def outcome(exchange: Exchange) -> Failure | None:
     return await soon(exchange.ended)
+
+
+async def works(connection: Connection, peer: Peer) -> None:
+    """A whole exchange comes through."""
+    exchange = request(connection)
+    asked = await peer.request()
+    assert asked.body == request_body(b"hello")
+    peer.send(peer.answer(asked.stream_id, b"world"))
+    assert await outcome(exchange) is None
+    assert read_message(exchange) == b"world"
+
+
+async def dropped(connection: Connection, peer: Peer) -> int:
+    """The connection gave up; the code that it said."""
+    await soon(connection.lost)
+    goodbye = await peer.expect(GoAwayFrame)
+    assert connection.is_over
+    return int(goodbye.error_code)
 
 
 @asynccontextmanager

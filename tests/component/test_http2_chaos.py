@@ -141,5 +141,4 @@ async def test_every_call_ends_and_none_gets_anothers_answer(seed, monkeypatch):
         for connection in held:
             assert not connection._queued
             assert not [each for each in connection._exchanges.values() if each.on_data is None]
-    assert ends.count("answered") > CALLS // 4
-    assert ends.count("cancelled") > 0
+    assert {"answered", "cancelled", "UNAVAILABLE"} <= set(ends)
