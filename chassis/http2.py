@@ -4,7 +4,8 @@ Header blocks keep no state between them: what we send adds nothing to the peer'
 bytes always mean the same fields and are decoded once. Used by chassis.http2_connection and chassis.rpc_unary.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -18,6 +19,9 @@ HEAD_BYTES: Final = 9
 FRAME_LIMIT_BYTES: Final = 16_384
 """Of a frame's payload: what every peer accepts, and what we announce (RFC 9113, 4.2)."""
 FRAME_MAX_BYTES: Final = 2**24 - 1
+NO_TABLE: Final = b"\x20"
+"""Says at the beginning of our first header block that we use no table: a peer that allows a smaller one than RFC 7541's
+4,096 bytes waits to be told (4.2)."""
 WINDOW_BYTES: Final = 65_535
 WINDOW_MAX_BYTES: Final = 2**31 - 1
 STREAM_ID_MAX: Final = 2**31 - 1
@@ -63,6 +67,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 _HEAD = Struct("!HBBBI")
 _SETTING = Struct("!HI")
+_NAME = re.compile(r":?[a-z0-9_.-]{1,126}")
 _SECRETS = frozenset({"authorization", "x-service-authorization"})
 _KNOWN_BLOCKS = 256
 _KNOWN_BLOCK_BYTES = 512
@@ -119,7 +124,11 @@ def header_frames(stream_id: int, block: bytes) -> bytes:
 
 
 def field(name: str, value: bytes) -> bytes:
-    """A literal field without indexing (RFC 7541, 6.2.2); one that is a secret may never be indexed by anybody (6.2.3)."""
+    """A literal field without indexing (RFC 7541, 6.2.2); one that is a secret may never be indexed by anybody (6.2.3).
+
+    Raises:
+        ValueError: HTTP/2 or gRPC knows no such name; the peer would drop the connection for it.
+    """
     length = len(value)
     if length < 0x7F:
         return _field_name(name) + bytes((length,)) + value
@@ -128,8 +137,9 @@ def field(name: str, value: bytes) -> bytes:
 
 @lru_cache(maxsize=256)
 def _field_name(name: str) -> bytes:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is no name of a field")
     raw = name.encode("ascii")
-    assert len(raw) < 0x7F  # noqa: S101  names are the code's own
     return (b"\x10" if name in _SECRETS else b"\x00") + bytes((len(raw),)) + raw
 
 
@@ -142,6 +152,59 @@ def _long(value: int) -> bytes:
         value >>= 7
     octets.append(value)
     return bytes(octets)
+
+
+class FrameReader:
+    """Cuts what a peer sends into frames, and gives each to what takes its kind: flags, stream id, payload. A header block comes
+    in one piece and without its padding; kinds that nobody takes mean nothing.
+    """
+
+    def __init__(self, takers: Mapping[int, Callable[[int, int, bytes], None]]) -> None:
+        self._takers = {**takers, HEADERS: self._on_headers, CONTINUATION: self._on_continuation}
+        self._take_block = takers[HEADERS]
+        self._rest = b""
+        self._block: tuple[int, int, bytearray] | None = None
+        """Stream, flags and beginning of a header block that goes on in the next frame."""
+
+    def feed(self, data: bytes) -> None:
+        """Raises: ProtocolViolation."""
+        if self._rest:
+            data = self._rest + data
+        at, end = 0, len(data)
+        while end - at >= HEAD_BYTES:
+            length, kind, flags, stream_id = read_head(data, at)
+            if length > FRAME_LIMIT_BYTES:
+                raise ProtocolViolation(FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            start = at + HEAD_BYTES
+            if start + length > end:
+                break
+            at = start + length
+            if self._block is not None and kind != CONTINUATION:
+                raise ProtocolViolation(PROTOCOL_ERROR, "a header block was interrupted")
+            take = self._takers.get(kind)
+            if take is not None:
+                take(flags, stream_id, data[start:at])
+        self._rest = data[at:]
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        block = unpadded(flags, payload)
+        if flags & WITH_PRIORITY:
+            block = block[5:]
+        if flags & END_HEADERS:
+            self._take_block(flags, stream_id, block)
+        else:
+            self._block = (stream_id, flags, bytearray(block))
+
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is None or self._block[0] != stream_id:
+            raise ProtocolViolation(PROTOCOL_ERROR, "a continuation of nothing")
+        _, first_flags, block = self._block
+        block += payload
+        if len(block) > FIELDS_LIMIT_BYTES or not (payload or flags & END_HEADERS):
+            raise ProtocolViolation(ENHANCE_YOUR_CALM, "a header block without end")
+        if flags & END_HEADERS:
+            self._block = None
+            self._take_block(first_flags, stream_id, bytes(block))
 
 
 class FieldReader:

@@ -4,7 +4,7 @@ What one turn of the loop has to send goes out in one write. Opened by chassis.r
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from logging import getLogger
 from typing import Any, Final, cast
@@ -14,14 +14,19 @@ from chassis.http2 import ProtocolViolation
 from chassis.http2_exchange import Exchange, Failed, Failure
 
 MESSAGE_LIMIT_BYTES: Final = 8 * 1024 * 1024
-"""Of what one exchange brings that nobody takes away as it comes; also how much a peer may send ahead of a reader."""
+BODY_LIMIT_BYTES: Final = MESSAGE_LIMIT_BYTES + 5
+"""Of what one exchange brings that nobody takes away as it comes: a message and gRPC's head before it."""
 CONNECTION_WINDOW_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 60.0
 KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
-CLOSE_SECONDS: Final = 5.0
-"""For what is still to be sent when a connection is closed."""
+CLOSE_SECONDS: Final = 1.0
+"""For what is still to be sent when a connection is closed: nobody waits for it."""
+REPLIES_LIMIT: Final = 10_000
+"""To a peer that goes on asking and does not read what we answer."""
 
 _STREAM_WINDOW_BYTES: Final = MESSAGE_LIMIT_BYTES + 64 * 1024
+_PADDING_STEP_BYTES: Final = 32 * 1024
+"""Padding takes up window too, and is given back before it can keep the end of a large answer out."""
 _PING_BYTES: Final = 8
 
 _log = getLogger(__name__)
@@ -38,15 +43,14 @@ class Connection(asyncio.Protocol):
         self.is_over = False
         """It takes no more exchanges, for the reason `why_closed`."""
         self.why_closed = ""
+        self.lost = self._loop.create_future()
+        """Done when nothing is left of it."""
         self._transport: asyncio.Transport | None = None
         self._reader = http2.FieldReader()
         self._exchanges: dict[int, Exchange] = {}
-        self._queued: deque[tuple[Exchange, bytes, bytes]] = deque()
+        self._queued: OrderedDict[Exchange, tuple[bytes, bytes]] = OrderedDict()
         self._blocked: dict[int, Exchange] = {}
         self._next_id = 1
-        self._rest = b""
-        self._block: tuple[int, int, bytearray] | None = None
-        """Stream, flags and beginning of a header block that goes on in the next frame."""
         self._unsent: list[bytes] = []
         self._is_paused = False
         self._room = http2.WINDOW_BYTES
@@ -56,27 +60,28 @@ class Connection(asyncio.Protocol):
         self._heard = True
         self._asked = False
         self._alarm: asyncio.TimerHandle | None = None
-        self._kinds: dict[int, Callable[[int, int, bytes], None]] = {
-            http2.DATA: self._on_data,
-            http2.HEADERS: self._on_headers,
-            http2.RST_STREAM: self._on_reset,
-            http2.SETTINGS: self._on_settings,
-            http2.PUSH_PROMISE: self._on_push,
-            http2.PING: self._on_ping,
-            http2.GOAWAY: self._on_goaway,
-            http2.WINDOW_UPDATE: self._on_window_update,
-            http2.CONTINUATION: self._on_continuation,
-        }
+        self._frames = http2.FrameReader(
+            {
+                http2.DATA: self._on_data,
+                http2.HEADERS: self._on_headers,
+                http2.RST_STREAM: self._on_reset,
+                http2.SETTINGS: self._on_settings,
+                http2.PUSH_PROMISE: self._on_push,
+                http2.PING: self._on_ping,
+                http2.GOAWAY: self._on_goaway,
+                http2.WINDOW_UPDATE: self._on_window_update,
+            }
+        )
 
     # What callers do.
 
     def exchange(self, head: bytes, body: bytes, on_data: Callable[[bytes], None] | None = None) -> Exchange:
-        """Sends a request of a header block and a body; waits in line when the peer has as many as it wants."""
+        """Sends a request of a header block and a body; waits in line while the peer has as many as it wants, or does not read."""
         exchange = Exchange(self._loop.create_future(), on_data)
         if not self.is_ready:
             exchange.ended.set_result(Failure(Failed.GOING, self.why_closed))
-        elif len(self._exchanges) >= self._peer_streams:
-            self._queued.append((exchange, head, body))
+        elif self._is_paused or len(self._exchanges) >= self._peer_streams:
+            self._queued[exchange] = (head, body)
         else:
             self._begin(exchange, head, body)
         return exchange
@@ -84,13 +89,16 @@ class Connection(asyncio.Protocol):
     def cancel(self, exchange: Exchange, why: Failed = Failed.CANCELLED) -> None:
         """Ends an exchange here and tells the peer so; does nothing to one that has ended."""
         if exchange.stream_id in self._exchanges:
-            self._blocked.pop(exchange.stream_id, None)
             self._send(http2.reset(exchange.stream_id, http2.CANCEL))
+        else:
+            self._queued.pop(exchange, None)
         self._end(exchange, Failure(why, why.value))
 
     def close(self) -> None:
         """Takes no more exchanges, ends those that run."""
-        self._fail_all(Failure(Failed.CLOSED, Failed.CLOSED.value))
+        closed = Failure(Failed.CLOSED, Failed.CLOSED.value)
+        self._fail_queued(closed)
+        self._fail_all(closed)
         self._say_goodbye(http2.NO_ERROR)
 
     def retire(self) -> None:
@@ -112,29 +120,13 @@ class Connection(asyncio.Protocol):
         self._wake(KEEPALIVE_SECONDS, self._keep_alive)
 
     def data_received(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
         self._heard = True
-        if self._rest:
-            data = self._rest + data
-        at, end = 0, len(data)
         try:
-            while end - at >= http2.HEAD_BYTES:
-                length, kind, flags, stream_id = http2.read_head(data, at)
-                if length > http2.FRAME_LIMIT_BYTES:
-                    raise ProtocolViolation(http2.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
-                start = at + http2.HEAD_BYTES
-                if start + length > end:
-                    break
-                at = start + length
-                if self._block is not None and kind != http2.CONTINUATION:
-                    raise ProtocolViolation(http2.PROTOCOL_ERROR, "a header block was interrupted")
-                take = self._kinds.get(kind)
-                # Kinds that are not known, and PRIORITY, mean nothing to a client.
-                if take is not None:
-                    take(flags, stream_id, data[start:at])
+            self._frames.feed(data)
         except ProtocolViolation as violation:
             self._give_up(violation)
-            return
-        self._rest = data[at:]
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -142,6 +134,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_paused = False
         self._flush()
+        self._send_blocked()
+        self._begin_queued()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -149,6 +143,9 @@ class Connection(asyncio.Protocol):
         if self._alarm is not None:
             self._alarm.cancel()
         self._fail_all(Failure(Failed.LOST, self.why_closed))
+        self._unsent.clear()
+        if not self.lost.done():
+            self.lost.set_result(None)
         self._on_change()
 
     # Sending.
@@ -156,6 +153,8 @@ class Connection(asyncio.Protocol):
     def _begin(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         stream_id = exchange.stream_id = self._next_id
         self._next_id += 2
+        if stream_id == 1:
+            head = http2.NO_TABLE + head
         self._exchanges[stream_id] = exchange
         length = len(body)
         if length <= self._room and length <= self._peer_window and length <= http2.FRAME_LIMIT_BYTES:
@@ -168,30 +167,35 @@ class Connection(asyncio.Protocol):
             exchange.unsent = memoryview(body)
             exchange.room = self._peer_window
             self._blocked[stream_id] = exchange
-            self._send_blocked()
+            self._send_rest(exchange)
         if self._next_id > http2.STREAM_ID_MAX:
             self._go("the connection has used up its streams")
 
     def _send_blocked(self) -> None:
         """As much of the waiting requests as the peer takes now, the oldest first."""
-        for stream_id, exchange in list(self._blocked.items()):
-            rest = exchange.unsent
-            assert rest is not None  # noqa: S101  that is why it is here
-            while rest and (count := min(len(rest), self._room, exchange.room, http2.FRAME_LIMIT_BYTES)) > 0:
-                self._room -= count
-                exchange.room -= count
-                flags = http2.END_STREAM if count == len(rest) else 0
-                self._send(http2.frame(http2.DATA, flags, stream_id, rest[:count]))
-                rest = rest[count:]
-            exchange.unsent = rest
-            if not rest:
-                del self._blocked[stream_id]
-            if self._room <= 0:
-                return
+        if self._blocked:
+            for exchange in list(self._blocked.values()):
+                if self._room <= 0:
+                    return
+                self._send_rest(exchange)
+
+    def _send_rest(self, exchange: Exchange) -> None:
+        rest = exchange.unsent
+        if self._is_paused or rest is None:
+            return
+        while rest and (count := min(len(rest), self._room, exchange.room, http2.FRAME_LIMIT_BYTES)) > 0:
+            self._room -= count
+            exchange.room -= count
+            flags = http2.END_STREAM if count == len(rest) else 0
+            self._send(http2.frame(http2.DATA, flags, exchange.stream_id, rest[:count]))
+            rest = rest[count:]
+        exchange.unsent = rest or None
+        if not rest:
+            del self._blocked[exchange.stream_id]
 
     def _begin_queued(self) -> None:
-        while self._queued and self.is_ready and len(self._exchanges) < self._peer_streams:
-            exchange, head, body = self._queued.popleft()
+        while self._queued and self.is_ready and not self._is_paused and len(self._exchanges) < self._peer_streams:
+            exchange, (head, body) = self._queued.popitem(last=False)
             if not exchange.ended.done():
                 self._begin(exchange, head, body)
 
@@ -199,6 +203,11 @@ class Connection(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(data)
+
+    def _reply(self, data: bytes) -> None:
+        if self._is_paused and len(self._unsent) >= REPLIES_LIMIT:
+            raise ProtocolViolation(http2.ENHANCE_YOUR_CALM, "it does not read the answers that it asks for")
+        self._send(data)
 
     def _flush(self) -> None:
         if self._is_paused or not self._unsent or self._transport is None:
@@ -221,43 +230,26 @@ class Connection(asyncio.Protocol):
         if exchange.headers is None:
             self._break(exchange, "a body without headers")
         elif exchange.on_data is not None:
-            self._give_room(exchange, len(payload))
+            self._give_room(exchange, len(payload), _STREAM_WINDOW_BYTES // 2)
             exchange.on_data(piece)
         else:
-            exchange.body.append(piece)
-            exchange.body_bytes += len(piece)
-            if exchange.body_bytes > MESSAGE_LIMIT_BYTES:
+            if len(payload) != len(piece):
+                self._give_room(exchange, len(payload) - len(piece), _PADDING_STEP_BYTES)
+            if piece:
+                exchange.body.append(piece)
+                exchange.body_bytes += len(piece)
+            if exchange.body_bytes > BODY_LIMIT_BYTES:
                 self.cancel(exchange, Failed.TOO_LARGE)
         if flags & http2.END_STREAM:
             self._end(exchange, None)
 
-    def _give_room(self, exchange: Exchange, count: int) -> None:
+    def _give_room(self, exchange: Exchange, count: int, step: int) -> None:
         exchange.taken += count
-        if exchange.taken * 2 >= _STREAM_WINDOW_BYTES:
+        if exchange.taken >= step:
             self._send(http2.window_update(exchange.stream_id, exchange.taken))
             exchange.taken = 0
 
-    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        block = http2.unpadded(flags, payload)
-        if flags & http2.WITH_PRIORITY:
-            block = block[5:]
-        if flags & http2.END_HEADERS:
-            self._on_block(flags, stream_id, block)
-        else:
-            self._block = (stream_id, flags, bytearray(block))
-
-    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if self._block is None or self._block[0] != stream_id:
-            raise ProtocolViolation(http2.PROTOCOL_ERROR, "a continuation of nothing")
-        _, first_flags, block = self._block
-        block += payload
-        if len(block) > http2.FIELDS_LIMIT_BYTES or not (payload or flags & http2.END_HEADERS):
-            raise ProtocolViolation(http2.ENHANCE_YOUR_CALM, "a header block without end")
-        if flags & http2.END_HEADERS:
-            self._block = None
-            self._on_block(first_flags, stream_id, bytes(block))
-
-    def _on_block(self, flags: int, stream_id: int, block: bytes) -> None:
+    def _on_headers(self, flags: int, stream_id: int, block: bytes) -> None:
         fields = self._reader.read(block)
         exchange = self._find(stream_id)
         if exchange is None:
@@ -292,7 +284,7 @@ class Connection(asyncio.Protocol):
                 for exchange in self._blocked.values():
                     exchange.room += value - self._peer_window
                 self._peer_window = value
-        self._send(http2.frame(http2.SETTINGS, http2.ACK, 0))
+        self._reply(http2.frame(http2.SETTINGS, http2.ACK, 0))
         if not self.is_ready and not self.is_over:
             self.is_ready = True
             self._on_change()
@@ -306,7 +298,7 @@ class Connection(asyncio.Protocol):
         if len(payload) != _PING_BYTES:
             raise ProtocolViolation(http2.FRAME_SIZE_ERROR, "a ping of a broken length")
         if not flags & http2.ACK:
-            self._send(http2.frame(http2.PING, http2.ACK, 0, payload))
+            self._reply(http2.frame(http2.PING, http2.ACK, 0, payload))
 
     def _on_goaway(self, _flags: int, _stream_id: int, payload: bytes) -> None:
         if len(payload) < 8:
@@ -326,12 +318,13 @@ class Connection(asyncio.Protocol):
             self._room += count
             if not count or self._room > http2.WINDOW_MAX_BYTES:
                 raise ProtocolViolation(http2.FLOW_CONTROL_ERROR, "a window update that cannot be")
+            self._send_blocked()
         elif (exchange := self._find(stream_id)) is not None and exchange.unsent is not None:
             exchange.room += count
             if not count or exchange.room > http2.WINDOW_MAX_BYTES:
                 self._break(exchange, "a window update that cannot be")
-        if self._blocked:
-            self._send_blocked()
+            else:
+                self._send_rest(exchange)
 
     # Ending.
 
@@ -344,9 +337,9 @@ class Connection(asyncio.Protocol):
 
     def _end(self, exchange: Exchange, failure: Failure | None) -> None:
         is_blocked = self._blocked.pop(exchange.stream_id, None) is not None
-        if self._exchanges.pop(exchange.stream_id, None) is not None and is_blocked:
+        if self._exchanges.pop(exchange.stream_id, None) is not None and is_blocked and failure is None:
             # The peer has answered without the whole request, and need not read the rest of it.
-            self._send(http2.reset(exchange.stream_id, http2.NO_ERROR if failure is None else http2.CANCEL))
+            self._send(http2.reset(exchange.stream_id, http2.NO_ERROR))
         if not exchange.ended.done():
             exchange.ended.set_result(failure)
         if self._queued:
@@ -363,14 +356,17 @@ class Connection(asyncio.Protocol):
         self.is_over = True
         was_ready, self.is_ready = self.is_ready, False
         self.why_closed = self.why_closed or text
-        while self._queued:
-            exchange, _, _ = self._queued.popleft()
-            if not exchange.ended.done():
-                exchange.ended.set_result(Failure(Failed.GOING, text))
+        self._fail_queued(Failure(Failed.GOING, text))
         if not self._exchanges:
             self._say_goodbye(http2.NO_ERROR)
         if was_ready:
             self._on_change()
+
+    def _fail_queued(self, failure: Failure) -> None:
+        while self._queued:
+            exchange, _ = self._queued.popitem()
+            if not exchange.ended.done():
+                exchange.ended.set_result(failure)
 
     def _fail_all(self, failure: Failure) -> None:
         self._go(failure.text)
@@ -383,16 +379,19 @@ class Connection(asyncio.Protocol):
     def _give_up(self, violation: ProtocolViolation) -> None:
         _log.warning("connection broke HTTP/2", extra={"code": violation.code, "error": str(violation)})
         self.why_closed = str(violation)
-        self._fail_all(Failure(Failed.LOST, self.why_closed))
         self._say_goodbye(violation.code)
+        self._fail_all(Failure(Failed.LOST, self.why_closed))
 
     def _say_goodbye(self, code: int) -> None:
         if self._transport is None or self._transport.is_closing():
             return
+        if self._is_paused:
+            # It would hold what is not sent yet, and the socket with it.
+            self._transport.abort()
+            return
         self._send(http2.frame(http2.GOAWAY, 0, 0, bytes(4) + code.to_bytes(4, "big")))
         self._flush()
         self._transport.close()
-        # A peer that reads nothing any more would hold what is not sent yet, and the socket with it.
         self._wake(CLOSE_SECONDS, self._transport.abort)
 
     def _keep_alive(self) -> None:

@@ -61,14 +61,18 @@ def open_channel(
     `services` are the full names that will be called: their idempotency levels make the retry policy. A unary call takes at
     most `timeout_seconds`, less if it says so, and never longer than the call it is made for; streams have no deadline of
     their own. A user's `authorization` goes along only where the caller passes it as metadata.
+
+    Raises:
+        ValueError: the address is none.
     """
+    connections = Connections(address, tls)
     options = _options(services)
     if tls is None:
         raw = grpc.aio.insecure_channel(address, options=options)
     else:
         raw = grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
     channel = ServiceChannel(
-        Connections(address, tls),
+        connections,
         raw,
         repeatable=repeatable_methods(services),
         audience=audience,
@@ -222,8 +226,11 @@ class ServiceChannel:
         return self._raw.stream_stream(method, *args, **options)
 
     async def close(self, grace: float | None = None) -> None:
-        await self._connections.close()
-        await self._raw.close(grace)
+        """Unary calls that run end at once, streams within `grace`."""
+        try:
+            await self._connections.close()
+        finally:
+            await self._raw.close(grace)
 
     async def __aenter__(self) -> Self:
         return self

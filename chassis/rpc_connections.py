@@ -11,17 +11,19 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import Context
 from functools import partial
+from ipaddress import ip_address
 from logging import getLogger
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
+from chassis.http2 import ENHANCE_YOUR_CALM, ProtocolViolation
 from chassis.http2_connection import Connection
 from chassis.http2_exchange import Exchange
 from chassis.rpc_wire import MESSAGE_HEAD_BYTES, outcome_of, request_body, request_head
@@ -39,6 +41,8 @@ RESOLVE_SECONDS: Final = 2.0
 """Between two look-ups of a name, however often connections are lost."""
 WATCH_SECONDS: Final = 1.0
 """Until a server is asked for its health again, when it stopped telling."""
+HEALTH_LIMIT_BYTES: Final = 1024
+"""Of one health status, which has four bytes."""
 
 _READY = grpc.ChannelConnectivity.READY
 _CONNECTING = grpc.ChannelConnectivity.CONNECTING
@@ -49,6 +53,8 @@ _SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
 _WATCH = "/grpc.health.v1.Health/Watch"
 
 _log = getLogger(__name__)
+
+PORT_MAX: Final = 65_535
 
 Address = tuple[str, int] | str
 """Host and port, or the path of a Unix socket."""
@@ -73,6 +79,9 @@ class Connections:
         self._changed: asyncio.Future[None] | None = None
         self._stale = asyncio.Event()
         self._resolver: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[asyncio.Future[None], Connection] = {}
+        """Every connection that has a socket, by what tells that it has none any more."""
 
     @property
     def is_tls(self) -> bool:
@@ -108,7 +117,7 @@ class Connections:
             raise grpc.aio.UsageError("the channel is closed")
         if self._resolver is None:
             self._set_state(_CONNECTING)
-            self._resolver = asyncio.create_task(self._resolve(), name=f"addresses of {self.authority}")
+            self._resolver = self._start(self._resolve(), f"addresses of {self.authority}")
 
     async def change(self) -> None:
         """Returns when connections came or went, or the state is another."""
@@ -117,20 +126,42 @@ class Connections:
         await asyncio.shield(self._changed)
 
     async def close(self) -> None:
-        """Ends every call that runs."""
-        self._set_state(_SHUTDOWN)
-        tasks = [replica.task for replica in self._replicas.values()]
-        if self._resolver is not None:
-            tasks.append(self._resolver)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Ends every call that runs; no task and no socket is left."""
         self._ready = []
+        self._set_state(_SHUTDOWN)
+        try:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            for connection in list(self._held.values()):
+                connection.close()
+        if self._held:
+            await asyncio.wait(list(self._held))
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        # The channel outlives the call that came first: its user and its trace are not the channel's.
+        task = asyncio.create_task(work, name=name, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _open(self, address: Address, on_change: Callable[[], None]) -> Connection:
+        name = _host_and_port(self._name)[0] if self._name else None
+        connection = await _open(address, on_change, tls=self._context, server_name=name)
+        self._held[connection.lost] = connection
+        connection.lost.add_done_callback(self._held.pop)
+        return connection
 
     async def _resolve(self) -> None:
         """Keeps a connection to every address of the target, also when the name gets others."""
         if self._tls is not None:
-            self._context = await asyncio.to_thread(self._tls.client_context)
+            try:
+                self._context = await asyncio.to_thread(self._tls.client_context)
+            except (OSError, ValueError) as error:
+                self._why = f"{self.authority}: certificates that cannot be used: {error}"
+                self._set_state(_FAILING)
+                return
         if self._addresses:
             self._follow(self._addresses)
             return
@@ -153,10 +184,10 @@ class Connections:
             self._replicas.pop(gone).task.cancel()
         for address in addresses:
             if address not in self._replicas:
-                name = _host_and_port(self._name)[0] if self._name else None
-                open_one = partial(_open, address, tls=self._context, server_name=name)
                 watch = request_head(_WATCH, self.authority, is_tls=self.is_tls)
-                self._replicas[address] = _Replica(str(address), open_one, watch, self._notice)
+                replica = _Replica(str(address), partial(self._open, address), watch, self._notice)
+                replica.task = self._start(replica.run(), f"connection to {address}")
+                self._replicas[address] = replica
         self._notice()
 
     def _notice(self) -> None:
@@ -198,36 +229,35 @@ class _Replica:
         self._watch_head = watch_head
         self._on_change = on_change
         self._moved = asyncio.Event()
-        self._leaving: WeakSet[Connection] = WeakSet()
-        """Connections that take no more calls and have some that run."""
+        self.task: asyncio.Task[None]
         self.serving: Connection | None = None
         self.state = _CONNECTING
         self.why = ""
-        self.task = asyncio.create_task(self._run(), name=f"connection to {address}")
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
         pause = RECONNECT_MIN_SECONDS
-        try:
-            while True:
-                began = time.monotonic()
-                try:
-                    async with asyncio.timeout(CONNECT_SECONDS):
-                        connection = await self._connect()
-                except (OSError, TimeoutError) as error:
-                    self._be(_FAILING, f"{self._address}: {str(error) or 'no answer in time'}")
-                else:
-                    await self._use(connection)
-                    if time.monotonic() - began >= STEADY_SECONDS:
-                        pause = RECONNECT_MIN_SECONDS
-                        continue
-                await asyncio.sleep(pause * random.uniform(1 - RECONNECT_JITTER, 1 + RECONNECT_JITTER))
-                pause = min(pause * RECONNECT_FACTOR, RECONNECT_MAX_SECONDS)
-        finally:
-            for connection in self._leaving:
-                connection.close()
+        while True:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    connection = await self._connect()
+            except (OSError, TimeoutError, ValueError) as error:
+                self._be(_FAILING, f"{self._address}: {str(error) or 'no answer in time'}")
+            else:
+                await self._use(connection)
+                if time.monotonic() - began >= STEADY_SECONDS:
+                    pause = RECONNECT_MIN_SECONDS
+                    continue
+            await asyncio.sleep(pause * random.uniform(1 - RECONNECT_JITTER, 1 + RECONNECT_JITTER))
+            pause = min(pause * RECONNECT_FACTOR, RECONNECT_MAX_SECONDS)
 
     async def _connect(self) -> Connection:
-        """A connection on which the peer has said its settings. Raises: OSError, TimeoutError."""
+        """A connection on which the peer has said its settings.
+
+        Raises:
+            OSError, TimeoutError: there is nobody.
+            ValueError: an address, or a name of it, that cannot be.
+        """
         connection = await self._open(self._notice)
         try:
             while not connection.is_ready:
@@ -251,16 +281,13 @@ class _Replica:
             self._be(_CONNECTING, self.serving.why_closed)
 
     async def _use(self, connection: Connection) -> None:
-        """Until the connection takes no more calls."""
+        """Until the connection takes no more calls, or the address is not the target's any more: what runs on it may end."""
         watch = asyncio.create_task(self._watch(connection), name=f"health of {self._address}")
         try:
             while connection.is_ready:
                 await self._move()
-            self._leaving.add(connection)
-        except asyncio.CancelledError:
-            connection.close()
-            raise
         finally:
+            connection.retire()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
@@ -286,7 +313,9 @@ class _Replica:
             await asyncio.sleep(WATCH_SECONDS)
 
     def _heed(self, connection: Connection, *, serves: bool) -> None:
-        if serves and connection.is_ready:
+        if not connection.is_ready:
+            return  # it says nothing of the next one
+        if serves:
             self.serving = connection
             self.state, self.why = _READY, ""
             self._on_change()
@@ -326,6 +355,8 @@ class _Statuses:
         self._rest += piece
         while len(self._rest) >= MESSAGE_HEAD_BYTES:
             end = MESSAGE_HEAD_BYTES + int.from_bytes(self._rest[1:MESSAGE_HEAD_BYTES], "big")
+            if end > HEALTH_LIMIT_BYTES:
+                raise ProtocolViolation(ENHANCE_YOUR_CALM, f"a health status of {end} bytes")
             if len(self._rest) < end:
                 return
             message, self._rest = self._rest[MESSAGE_HEAD_BYTES:end], self._rest[end:]
@@ -345,6 +376,8 @@ def _read_target(target: str) -> tuple[str, str, tuple[Address, ...]]:
     scheme, _, rest = target.partition(":")
     if scheme in {"ipv4", "ipv6"}:
         addresses = tuple(_host_and_port(each) for each in rest.split(","))
+        for host, _ in addresses:
+            ip_address(host)
         return rest.split(",")[0], "", addresses
     if scheme == "unix":
         return "localhost", "", (rest.removeprefix("//"),)
@@ -355,7 +388,7 @@ def _read_target(target: str) -> tuple[str, str, tuple[Address, ...]]:
 
 def _host_and_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > PORT_MAX:
         raise ValueError(f"{text!r} is no host:port")
     return host.strip("[]"), int(port)
 
@@ -363,5 +396,8 @@ def _host_and_port(text: str) -> tuple[str, int]:
 async def _look_up(name: str) -> tuple[Address, ...]:
     """Raises: OSError."""
     host, port = _host_and_port(name)
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(f"no name of a host: {error}") from error
     return tuple(dict.fromkeys((str(address[0]), int(address[1])) for *_, address in found))

@@ -40,6 +40,7 @@ UNTOUCHED_MAX: Final = 3
 
 _Code = grpc.StatusCode
 _OK, _UNAVAILABLE = _Code.OK, _Code.UNAVAILABLE
+_CLOSED = Outcome(_Code.CANCELLED, Failed.CLOSED.value)
 _LATE = Outcome(_Code.DEADLINE_EXCEEDED, Failed.TOO_LATE.value)
 
 
@@ -124,6 +125,8 @@ class UnaryMethod:
                 return _LATE, None, False
             except Unreachable as error:
                 return Outcome(_UNAVAILABLE, str(error)), None, False
+            except grpc.aio.UsageError:
+                return _CLOSED, None, False
         left = deadline - loop.time()
         if left <= 0:
             return _LATE, None, False

@@ -4,7 +4,7 @@ and what trailers say of the outcome. Used by chassis.rpc_unary and chassis.rpc_
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -75,23 +75,27 @@ def request_head(method: str, authority: str, *, is_tls: bool) -> bytes:
 
 def timeout_field(seconds: float) -> bytes:
     """`grpc-timeout`, never less than nothing."""
+    seconds = min(seconds, _TIMEOUT_MAX)
     micros = max(1, int(seconds * 1_000_000))
     if micros <= _TIMEOUT_MAX:
         return field("grpc-timeout", b"%du" % micros)
-    return field("grpc-timeout", b"%dS" % min(_TIMEOUT_MAX, int(seconds)))
+    return field("grpc-timeout", b"%dS" % seconds)
 
 
 def metadata_fields(metadata: Metadata) -> bytes:
-    """Raises: ValueError for text that is not printable ASCII: it could not arrive as it is."""
+    """Raises: ValueError for a name that is none, and for text that is not printable ASCII: it could not arrive as it is."""
     return b"".join([_metadata_field(name, value) for name, value in metadata])
 
 
 def _metadata_field(name: str, value: str | bytes) -> bytes:
+    if isinstance(value, bytes) is not name.endswith("-bin"):
+        raise ValueError(f"metadata {name!r}: bytes, and only they, have a name that ends in -bin")
     if isinstance(value, bytes):
         return field(name, b64encode(value).rstrip(b"="))
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"metadata {name!r} is not printable ASCII")
-    return field(name, value.encode("ascii"))
+    # Spaces around a value belong to nobody (RFC 9113, 8.2.1), and strict servers drop the connection for them.
+    return field(name, value.strip(" ").encode("ascii"))
 
 
 def request_body(message: bytes) -> bytes:
@@ -112,7 +116,7 @@ def outcome_of(trailers: Fields) -> Outcome:
         elif name == b":status":
             http_status = value
         elif name != b"content-type":
-            metadata.append(_read_metadata(name, value))
+            metadata.extend(_read_metadata(name, value))
     if status is not None:
         return Outcome(_CODES.get(status, _Code.UNKNOWN), details, tuple(metadata))
     if http_status is None or http_status == b"200":
@@ -120,14 +124,17 @@ def outcome_of(trailers: Fields) -> Outcome:
     return Outcome(_CODE_OF_HTTP.get(http_status, _Code.UNKNOWN), f"HTTP status {http_status.decode(errors='replace')}")
 
 
-def _read_metadata(name: bytes, value: bytes) -> tuple[str, str | bytes]:
+def _read_metadata(name: bytes, value: bytes) -> Iterator[tuple[str, str | bytes]]:
     key = name.decode(errors="replace")
     if not key.endswith("-bin"):
-        return key, value.decode(errors="replace")
-    try:
-        return key, b64decode(value + b"=" * (-len(value) % 4))
-    except Base64Error:
-        return key, b""
+        yield key, value.decode(errors="replace")
+        return
+    # Whoever passes it on may have joined several into one.
+    for each in value.split(b","):
+        try:
+            yield key, b64decode(each + b"=" * (-len(each) % 4))
+        except Base64Error:
+            yield key, b""
 
 
 def outcome_of_exchange(exchange: Exchange, failure: Failure | None) -> Outcome:

@@ -13,7 +13,8 @@ import grpc
 import jwt
 from aiohttp import web
 from blockbuster import blockbuster_ctx
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
@@ -42,6 +43,34 @@ def pem(key: RSAPrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def certificate(name: str, *, authority: str = "authority") -> Tls:
+    """Of a service of that name on localhost, and the authority that signed it."""
+
+    def named(common_name: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+
+    now = datetime.now(UTC)
+    signer, key = rsa_key(authority), rsa_key(f"tls-{name}")
+
+    def built(subject: str, public_key: Any, *, is_authority: bool) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(named(subject))
+            .issuer_name(named(authority))
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        )
+
+    root = built(authority, signer.public_key(), is_authority=True).sign(signer, hashes.SHA256())
+    leaf = built(name, key.public_key(), is_authority=False)
+    leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    encoding = serialization.Encoding.PEM
+    return Tls(leaf.sign(signer, hashes.SHA256()).public_bytes(encoding), pem(key), root.public_bytes(encoding))
 
 
 def public_jwk(kid: str, **changes: Any) -> dict[str, Any]:

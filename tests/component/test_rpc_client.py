@@ -2,14 +2,11 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from download.v1 import downloads_pb2, downloads_pb2_grpc
 from grpc._cython import cygrpc
 from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
@@ -27,8 +24,7 @@ from chassis.rpc_client import open_channel, repeatable_methods
 from chassis.rpc_unary import MAX_ATTEMPTS
 from chassis.service_tokens import ServiceTokenSource
 from chassis.settings import ProgramSettings
-from chassis.tls import Tls
-from tests.component.rpc_rig import ISSUER, ITEM, SERVICE, SERVICES, USER, Rig, as_user, pem, rig, rsa_key
+from tests.component.rpc_rig import ISSUER, ITEM, SERVICE, SERVICES, USER, Rig, as_user, certificate, rig
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)
 CHECK = query_pb2.CheckGameAccessRequest(user_id=USER, product_id=ITEM)
@@ -262,41 +258,15 @@ async def test_a_programs_identity_is_made_of_its_settings():
             assert (identity.verifier, identity.service_verifier, identity.service_tokens) == (None, None, None)
 
 
-def _certificate(name: str) -> Tls:
-    def named(common_name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
-
-    now = datetime.now(UTC)
-    authority, key = rsa_key("authority"), rsa_key(f"tls-{name}")
-
-    def built(subject: str, public_key, *, is_authority: bool) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(named(subject))
-            .issuer_name(named("authority"))
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-        )
-
-    root = built("authority", authority.public_key(), is_authority=True).sign(authority, hashes.SHA256())
-    leaf = built(name, key.public_key(), is_authority=False)
-    leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    encoding = serialization.Encoding.PEM
-    return Tls(leaf.sign(authority, hashes.SHA256()).public_bytes(encoding), pem(key), root.public_bytes(encoding))
-
-
 async def test_a_client_certificate_names_the_calling_service():
-    async with rig(tls=_certificate(SERVICE), with_service_tokens=False) as r:
+    async with rig(tls=certificate(SERVICE), with_service_tokens=False) as r:
         for name, admitted in (("download-service", True), ("stranger", False)):
             async with open_channel(
                 f"localhost:{r.port}",
                 audience=SERVICE,
                 service_tokens=None,
                 services=SERVICES,
-                tls=_certificate(name),
+                tls=certificate(name),
             ) as channel:
                 stub = query_pb2_grpc.LibraryQueryServiceStub(channel)
                 if admitted:
@@ -308,9 +278,9 @@ async def test_a_client_certificate_names_the_calling_service():
         assert [caller.service for caller in r.library.callers] == ["download-service"]
 
 
-async def test_a_tls_port_does_not_talk_to_a_client_without_a_certificate():
-    async with rig(tls=_certificate(SERVICE)) as r:
-        authorities = grpc.ssl_channel_credentials(_certificate(SERVICE).authorities)
+async def test_a_tls_port_does_not_talk_to_a_client_without_acertificate():
+    async with rig(tls=certificate(SERVICE)) as r:
+        authorities = grpc.ssl_channel_credentials(certificate(SERVICE).authorities)
         async with grpc.aio.secure_channel(f"localhost:{r.port}", authorities) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await items_pb2_grpc.LibraryServiceStub(channel).GetItem(GET, metadata=as_user(), timeout=5)
