@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis.statements import driver_of
 
+_BROKEN = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 
 class Pool:
     """At most `size` connections of the engine, whose own pool keeps none. Who was given back last is used first."""
@@ -52,10 +54,10 @@ class Pool:
         """
         is_sound = False
         try:
-            if connection.in_transaction():
-                with suppress(DBAPIError, OSError, asyncpg.InterfaceError):
+            with suppress(*_BROKEN):
+                if connection.in_transaction():
                     await connection.rollback()
-            is_sound = not connection.invalidated and not driver_of(connection).is_closed()
+                is_sound = not connection.invalidated and not driver_of(connection).is_closed()
         finally:
             if is_sound:
                 self._idle.append(connection)
@@ -66,7 +68,7 @@ class Pool:
     async def close(self) -> None:
         """Ends those that are idle."""
         while self._idle:
-            with suppress(DBAPIError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            with suppress(*_BROKEN):
                 await self._idle.pop().close()
 
 
