@@ -25,6 +25,7 @@ from chassis.database import is_transient
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.event_bus import BusRecord, EventBus, EventReader, Partition
 from chassis.events import CloudEvent, decode, event_option, from_wire
+from chassis.telemetry import start_span
 
 BATCH_RECORDS = 50
 POLL_SECONDS = 1.0
@@ -35,7 +36,6 @@ FIRST_DELAY_SECONDS = 0.1
 LAST_DELAY_SECONDS = 10.0
 
 _log = getLogger(__name__)
-_tracer = trace.get_tracer(__name__)
 _propagator = TraceContextTextMapPropagator()
 
 _handled = Counter("consumer_events", "Events read from the bus, by what became of them.", ["group", "type", "outcome"])
@@ -174,7 +174,8 @@ class Consumer:
         message = decode(event, route.subscription.message_type)
         context = _propagator.extract({"traceparent": event.trace_parent}) if event.trace_parent else None
         attributes = {"messaging.destination.name": record.topic, "messaging.message.id": event.id}
-        with _tracer.start_as_current_span(f"process {event.type}", context, SpanKind.CONSUMER, attributes):
+        span = start_span(f"process {event.type}", context, SpanKind.CONSUMER, attributes)
+        with trace.use_span(span, end_on_exit=True):
             await route.subscription.handler(message, event)
         _handled.labels(self._group, event.type, "handled").inc()
 

@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import Column, Identity, Index, MetaData, PrimaryKeyConstraint, Table, make_url, text
 from sqlalchemy.dialects.postgresql import BIGINT, INET, JSONB, TEXT, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -266,7 +266,8 @@ def _translated() -> Iterator[None]:
 def is_transient(error: DBAPIError) -> bool:
     """Whether another try can succeed where this one failed."""
     state = getattr(error.orig, "sqlstate", None)
-    return isinstance(error, InterfaceError) if state is None else _is_transient_state(state)
+    # Without a state it is the driver's own: it found the connection closed, or in the middle of being closed.
+    return isinstance(error, (InterfaceError, InternalError)) if state is None else _is_transient_state(state)
 
 
 def _is_transient_state(state: object) -> bool:

@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis.statements import driver_of
 
+_BROKEN = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 
 class Pool:
     """At most `size` connections of the engine, whose own pool keeps none. Who was given back last is used first."""
@@ -22,6 +24,7 @@ class Pool:
         self._timeout_seconds = timeout_seconds
         self._free = asyncio.Semaphore(size)
         self._idle: list[AsyncConnection] = []
+        self._is_closed = False
 
     async def take(self) -> AsyncConnection:
         """A connection that nobody has. One that broke while it was idle is replaced: the driver has noticed.
@@ -52,21 +55,22 @@ class Pool:
         """
         is_sound = False
         try:
-            if connection.in_transaction():
-                with suppress(DBAPIError, OSError, asyncpg.InterfaceError):
+            with suppress(*_BROKEN):
+                if connection.in_transaction():
                     await connection.rollback()
-            is_sound = not connection.invalidated and not driver_of(connection).is_closed()
+                is_sound = not connection.invalidated and not driver_of(connection).is_closed()
         finally:
-            if is_sound:
+            if is_sound and not self._is_closed:
                 self._idle.append(connection)
             else:
                 _end(connection)
             self._free.release()
 
     async def close(self) -> None:
-        """Ends those that are idle."""
+        """Ends those that are idle, and others when they are given back."""
+        self._is_closed = True
         while self._idle:
-            with suppress(DBAPIError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            with suppress(*_BROKEN):
                 await self._idle.pop().close()
 
 

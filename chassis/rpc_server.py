@@ -142,9 +142,10 @@ async def serve(
         service=name, verifier=verifier, service_verifier=service_verifier, asks_for_certificates=tls is not None
     )
     server = grpc.aio.server(interceptors=[pipeline], options=_options(workers))
-    register(_Unregistered(server))  # type: ignore[arg-type]  # the generated functions add handlers and nothing else
+    unregistered: Any = _Unregistered(server)  # Any: the generated functions add handlers, and need no more of a server
+    register(unregistered)
     health = HealthService(services)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, unregistered)
     reflection.enable_server_reflection((*services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     port = _listen(server, bind, tls)
     stopped = asyncio.Event()

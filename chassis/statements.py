@@ -101,7 +101,8 @@ async def run(connection: AsyncConnection, statement: Statement, values: Mapping
     """Runs the statement on what the connection stands for, in its transaction if there is one.
 
     Raises:
-        asyncpg.PostgresError: the server refused it; anything else means that the connection is gone.
+        asyncpg.PostgresError: the server refused it.
+        asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError: the connection is gone.
     """
     used = connection.sync_connection
     assert used is not None  # noqa: S101  it was checked out
@@ -111,14 +112,11 @@ async def run(connection: AsyncConnection, statement: Statement, values: Mapping
     heard(used, None, statement.sql, arguments, None, False)
     try:
         records = await driver_of(connection).fetch(statement.sql, *arguments)
-    except asyncpg.PostgresError as error:
-        if getattr(error, "severity_en", None) in _LAST_WORDS:
-            # The driver hears of the end only after it; until then somebody else could be given the connection.
-            used.invalidate()
-        raise
     except BaseException as error:
-        # Cancelled, timed out or broken: nobody knows what comes next on it.
-        used.invalidate()
+        # Cancelled, timed out or broken: nobody knows what comes next on it. An error of the server is no such end,
+        # unless it is its last word: the driver hears of the end only after it.
+        if not isinstance(error, asyncpg.PostgresError) or getattr(error, "severity_en", None) in _LAST_WORDS:
+            used.invalidate()
         if isinstance(error, TimeoutError):
             raise ConnectionAbortedError("the database does not answer") from error
         raise
@@ -136,8 +134,11 @@ async def begin(connection: AsyncConnection) -> None:
     if adapted._transaction is None:  # noqa: SLF001  nothing public begins without a statement
         try:
             await adapted._start_transaction()  # noqa: SLF001
-        except _DRIVER_ERROR as error:
-            raise error.__cause__ or error from None
+        except BaseException as error:
+            used.invalidate()
+            if isinstance(error, _DRIVER_ERROR) and error.__cause__ is not None:
+                raise error.__cause__ from None
+            raise
 
 
 @contextmanager

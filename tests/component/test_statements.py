@@ -1,6 +1,7 @@
 """Statements that the driver runs itself (chassis.statements), in the pool and the transactions of chassis.database."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,38 @@ async def test_connections_that_broke_while_idle_are_replaced_unnoticed(database
         assert await kill_backends(database.dsn, "idle") == 2
         await until(lambda: all(driver.is_closed() for driver in drivers))
         assert [(await behind.fetch(COUNT))[0]["documents"] for _ in range(3)] == [0, 0, 0]
+
+
+async def test_connections_that_are_cut_under_load_are_unavailable_and_nothing_else(database: Database):
+    outcomes: Counter[str] = Counter()
+
+    async def call(number: int) -> None:
+        async with busy.begin() as tx:
+            if number % 2:
+                await insert_order(tx, number, str(number))
+            await tx.fetch(ORDERS)
+            await tx.fetch(COUNT)
+        await busy.fetch(COUNT)
+
+    async def keep_calling(number: int) -> None:
+        while True:
+            try:
+                await call(number)
+                outcomes["served"] += 1
+            except DomainError as error:
+                outcomes[error.reason] += 1
+
+    async with open_database(database.dsn, pool_size=4, application_name="busy") as busy:
+        callers = [asyncio.create_task(keep_calling(number)) for number in range(8)]
+        for _ in range(20):
+            before = outcomes["served"]
+            await kill_backends(database.dsn, "busy")
+            await until(lambda before=before: outcomes["served"] > before + 20 or any(one.done() for one in callers))
+        for caller in callers:
+            caller.cancel()
+        ends = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * len(callers), ends
+    assert set(outcomes) <= {"served", "SERVICE_UNAVAILABLE"}
 
 
 async def test_a_statement_that_nobody_waits_for_any_more_frees_its_place(database: Database):

@@ -34,6 +34,10 @@ class AwayValues(MemoryLiveValues):
 
     is_away = False
 
+    async def get(self, key):
+        self._check()
+        return await super().get(key)
+
     async def get_many(self, keys):
         self._check()
         return await super().get_many(keys)
