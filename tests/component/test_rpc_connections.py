@@ -573,7 +573,7 @@ async def test_states_are_told_to_who_waits_for_them():
 
 async def test_a_replica_that_is_silent_is_given_up_and_called_again(monkeypatch):
     monkeypatch.setattr(http2_connection, "KEEPALIVE_SECONDS", 0.05)
-    monkeypatch.setattr(http2_connection, "KEEPALIVE_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(http2_connection, "KEEPALIVE_TIMEOUT_SECONDS", 0.4)
     async with peer_server() as server, opened(server.target) as connections:
         call = asyncio.create_task(say(connections, is_repeatable=True))
         silent = await server.peer()
