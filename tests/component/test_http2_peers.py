@@ -77,12 +77,12 @@ async def test_five_hundred_calls_at_a_time_to_grpcio():
 
 
 async def test_windows_last_for_thousands_of_calls(monkeypatch):
-    # 80 MiB in all through a connection window of one: a byte that is not given back each time would end it.
+    # 64 MiB in all through a connection window of one: a byte that is not given back each time would end it.
     monkeypatch.setattr(http2_connection, "CONNECTION_WINDOW_BYTES", 1024 * 1024)
     async with h2_server() as target, opened(target) as connections:
         for _ in range(50):
-            answers = await asyncio.gather(*(say(connections, b"answer 40000") for _ in range(42)))
-            assert {len(answer) for answer in answers} == {40_000}
+            answers = await asyncio.gather(*(say(connections, b"answer 32000") for _ in range(42)))
+            assert {len(answer) for answer in answers} == {32_000}
         assert len(connections._held) == 1
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import socket
+import weakref
 from contextlib import asynccontextmanager
 
 import grpc
@@ -395,6 +396,23 @@ async def test_a_goodbye_to_a_connection_that_nobody_used_is_followed_by_another
         assert await asyncio.gather(say(connections), _answer(await server.peer(), b"fourth")) == [b"fourth", None]
 
 
+async def test_a_connection_that_is_gone_is_not_held():
+    async with peer_server() as server, opened(server.target) as connections:
+        connections.connect()
+        gone = []
+        for _ in range(3):
+            peer = await server.peer()
+            await _ready(connections, 1)
+            gone.append(weakref.ref(connections._ready[0]))
+            peer.cut()
+            await until(lambda: not connections._ready)
+        await server.peer()
+        await _ready(connections, 1)
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [each() for each in gone] == [None] * 3
+
+
 # TLS.
 
 
@@ -555,7 +573,7 @@ async def test_states_are_told_to_who_waits_for_them():
 
 async def test_a_replica_that_is_silent_is_given_up_and_called_again(monkeypatch):
     monkeypatch.setattr(http2_connection, "KEEPALIVE_SECONDS", 0.05)
-    monkeypatch.setattr(http2_connection, "KEEPALIVE_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(http2_connection, "KEEPALIVE_TIMEOUT_SECONDS", 0.4)
     async with peer_server() as server, opened(server.target) as connections:
         call = asyncio.create_task(say(connections, is_repeatable=True))
         silent = await server.peer()

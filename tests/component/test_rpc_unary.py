@@ -1,7 +1,6 @@
 """Unary calls over our HTTP/2 client: the same outcomes as grpcio's client has, retries, deadlines, cancellation."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack, suppress
 
 import grpc
@@ -112,7 +111,7 @@ async def test_a_deadline_that_passes_is_the_same_code_and_the_server_stops():
         await asyncio.Event().wait()
 
     async with grpcio_server(hang) as server:
-        theirs, ours = await _both(server, b"", seconds=0.15)
+        theirs, ours = await _both(server, b"", seconds=0.4)
         assert ours[0] is theirs[0] is Code.DEADLINE_EXCEEDED
         await until(lambda: server.ended == ["cancelled", "cancelled"])
 
@@ -343,15 +342,14 @@ async def test_nothing_is_repeated_when_most_calls_fail_until_some_went_well(qui
         assert await attempts() == MAX_ATTEMPTS
 
 
-async def test_a_pause_that_would_pass_the_deadline_is_not_made():
+async def test_a_pause_that_would_pass_the_deadline_is_not_made(monkeypatch):
+    for name in ("BACKOFF_MIN_SECONDS", "BACKOFF_MAX_SECONDS"):
+        monkeypatch.setattr(rpc_unary, name, 60.0)
     stack, server = await _failing_with(Code.UNAVAILABLE)
     async with stack, opened(server.target) as connections:
-        await failing(say(connections))
-        began = time.monotonic()
-        error = await failing(say(connections, is_repeatable=True, seconds=0.03))
+        error = await failing(say(connections, is_repeatable=True))
         assert error.code() is Code.UNAVAILABLE
-        assert server.calls == 2
-        assert time.monotonic() - began < 5
+        assert server.calls == 1
 
 
 async def test_what_no_server_touched_is_repeated_elsewhere_whatever_it_does():
@@ -469,7 +467,7 @@ POINTS = [_connecting, _in_the_line, _in_silence, _in_half_an_answer, _in_the_pa
 async def test_a_call_ends_in_time_wherever_it_waits(reach, ending, monkeypatch):
     # Longer than any call here: who is in the pause stays in it.
     monkeypatch.setattr(rpc_unary, "BACKOFF_MIN_SECONDS", 0.4)
-    seconds = 0.3 if ending == "deadline" and reach is not _in_the_pause else 5.0
+    seconds = 0.8 if ending == "deadline" and reach is not _in_the_pause else 5.0
     async with peer_server() as server, opened(server.target) as connections:
 
         def start():

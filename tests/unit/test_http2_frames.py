@@ -25,10 +25,11 @@ from chassis.http2_connection import Connection
 from chassis.http2_exchange import Failure
 from chassis.rpc_wire import outcome_of_exchange, read_message, request_body, request_head
 
-NAMES = st.from_regex(r"[a-z0-9_.-]{1,126}", fullmatch=True)
-VALUES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=400)
+NAMES = st.text("abcxyz019_.-", min_size=1, max_size=126)
+VALUES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=200)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=8))
 def test_what_we_write_another_decoder_reads(pairs):
     block = http2.NO_TABLE + b"".join(http2.field(name, value.encode()) for name, value in pairs)
@@ -58,6 +59,7 @@ def test_a_name_that_is_none_is_refused(name):
         http2.field(name, b"")
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.booleans())
 def test_what_another_encoder_writes_we_read(pairs, huffman):
     encoder = hpack.Encoder()
