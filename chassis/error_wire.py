@@ -82,7 +82,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> DomainError:
             return found
     if kind is Kind.UNAVAILABLE:
         return DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
-    if kind is Kind.DEADLINE_EXCEEDED:
+    # A call that we give up ends in CancelledError. One that the other side cancels has run out of its time there a moment earlier
+    # than here.
+    if kind is Kind.DEADLINE_EXCEEDED or error.code() is grpc.StatusCode.CANCELLED:
         return DomainError(Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
     return DomainError(Kind.INTERNAL, "INTERNAL_ERROR")
 

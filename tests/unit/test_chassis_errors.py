@@ -60,7 +60,7 @@ def test_an_error_on_the_wire_stays_within_its_limit():
         (grpc.StatusCode.UNKNOWN, (Kind.INTERNAL, "INTERNAL_ERROR")),
         (grpc.StatusCode.UNIMPLEMENTED, (Kind.INTERNAL, "INTERNAL_ERROR")),
         (grpc.StatusCode.PERMISSION_DENIED, (Kind.INTERNAL, "INTERNAL_ERROR")),
-        (grpc.StatusCode.CANCELLED, (Kind.INTERNAL, "INTERNAL_ERROR")),
+        (grpc.StatusCode.CANCELLED, (Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")),
     ],
 )
 @pytest.mark.parametrize("trailers", [(), ((STATUS_DETAILS_KEY, b"\xff\xff"),), ((STATUS_DETAILS_KEY, b""),)])
