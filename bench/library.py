@@ -87,7 +87,7 @@ async def measure(plan: Plan, work: Path) -> Mapping[str, Any]:
             found |= await library_load.heartbeats(small, plan.heartbeats_rate, plan.seconds)
             found |= await library_load.rest_heartbeats(small, http, plan.heartbeats_rate, plan.seconds)
             found |= await library_load.unlocks(small, http, plan.unlocks_rate, plan.seconds)
-            found |= await library_load.access(small, base, plan.access_rate, plan.seconds)
+            found |= await library_load.access(small, base, http, plan.access_rate, plan.seconds)
         found |= await explain_all(base, chosen["small"])
     return found
 

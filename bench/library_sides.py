@@ -62,6 +62,7 @@ class Side:
     players: Sequence[Player]
     tokens: Sequence[str]
     service_address: str
+    metrics_url: str
     gateway_url: str
     programs: Mapping[str, psutil.Process]
 
@@ -112,7 +113,7 @@ async def drop(base: Ground, name: str) -> None:
 @asynccontextmanager
 async def side(base: Ground, name: str, rows: int, chosen: Sequence[Player]) -> AsyncIterator[Side]:
     """The service and the gateway over the side's database."""
-    service_port, gateway_port = free_port(), free_port()
+    service_port, metrics_port, gateway_port = free_port(), free_port(), free_port()
     events = f"{name}_events"
     await ensure_database(base.dsn(events))
     common = {
@@ -128,6 +129,7 @@ async def side(base: Ground, name: str, rows: int, chosen: Sequence[Player]) -> 
     }
     service = {
         "LIBRARY_SERVICE_GRPC_PORT": str(service_port),
+        "METRICS_PORT": str(metrics_port),
         "POSTGRES_DSN": base.dsn(name),
         "EVENTS_POSTGRES_DSN": base.dsn(events),
         "CATALOG_SERVICE_GRPC_ADDR": NOBODY,
@@ -148,4 +150,5 @@ async def side(base: Ground, name: str, rows: int, chosen: Sequence[Player]) -> 
     ):
         tokens = [base.user_token(player.user_id) for player in chosen]
         processes = {"gateway": gateway_process, "service": service_process, "postgres": base.postgres}
-        yield Side(rows, base.dsn(name), chosen, tokens, address, f"http://127.0.0.1:{gateway_port}", processes)
+        metrics, url = f"http://127.0.0.1:{metrics_port}/metrics", f"http://127.0.0.1:{gateway_port}"
+        yield Side(rows, base.dsn(name), chosen, tokens, address, metrics, url, processes)
