@@ -27,6 +27,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """
     _say_it_once(case)
     _ask_for_whole_resources(case)
+    _leave_out_what_says_nothing(case)
     if case.meta is not None and case.meta.generation.mode.is_negative:
         return
     _keep_to_one_spelling(case)
@@ -61,6 +62,17 @@ def _ask_for_whole_resources(case: Any) -> None:
         given = query.get(name)
         names = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else [None]
         if name in query and (given == "" or {*names} <= known):
+            del query[name]
+
+
+def _leave_out_what_says_nothing(case: Any) -> None:
+    """An empty text in the place of a list is the empty list on the wire, and an empty object is nothing there: what schemathesis
+    means to be bad is good when it is sent.
+    """
+    query = case.query if isinstance(case.query, dict) else {}
+    if query.get("include") == "":
+        del query["include"]
+        for name in [name for name, given in query.items() if given == {}]:
             del query[name]
 
 
