@@ -18,7 +18,6 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES: Final = 9
 FRAME_LIMIT_BYTES: Final = 16_384
 """Of a frame's payload: what every peer accepts, and what we announce (RFC 9113, 4.2)."""
-FRAME_MAX_BYTES: Final = 2**24 - 1
 NO_TABLE: Final = b"\x20"
 """Says at the beginning of our first header block that we use no table: a peer that allows a smaller one than RFC 7541's
 4,096 bytes waits to be told (4.2)."""
@@ -30,7 +29,6 @@ FIELDS_LIMIT_BYTES: Final = 64 * 1024
 
 DATA: Final = 0
 HEADERS: Final = 1
-PRIORITY: Final = 2
 RST_STREAM: Final = 3
 SETTINGS: Final = 4
 PUSH_PROMISE: Final = 5
@@ -49,7 +47,6 @@ HEADER_TABLE_SIZE: Final = 1
 ENABLE_PUSH: Final = 2
 MAX_CONCURRENT_STREAMS: Final = 3
 INITIAL_WINDOW_SIZE: Final = 4
-MAX_FRAME_SIZE: Final = 5
 MAX_HEADER_LIST_SIZE: Final = 6
 
 NO_ERROR: Final = 0

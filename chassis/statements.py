@@ -1,8 +1,8 @@
 """Statements that are run often: put into SQL once, and run by the driver itself. A statement of SQLAlchemy takes 0.3 ms of CPU to
 execute, of which the driver needs 0.05; most of the rest is the way through its greenlets and results.
 
-Made by infrastructure at import time; run by chassis.database (`Database.fetch`, `Transaction.fetch`), in SQLAlchemy's pool and
-transactions. What listens to SQLAlchemy's `before_cursor_execute` hears of them too.
+Made by infrastructure at import time; run by chassis.database (`Database.fetch`, `Transaction.fetch`), in SQLAlchemy's connections
+and transactions. What listens to SQLAlchemy's `before_cursor_execute` hears of them too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

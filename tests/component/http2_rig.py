@@ -35,6 +35,12 @@ from chassis.rpc_wire import read_message, request_body, request_head
 from chassis.tls import Tls
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+STREAMS, WINDOW, TABLE = (
+    SettingsFrame.MAX_CONCURRENT_STREAMS,
+    SettingsFrame.INITIAL_WINDOW_SIZE,
+    SettingsFrame.HEADER_TABLE_SIZE,
+)
+LARGE = bytes(range(256)) * 128  # 32 KiB
 SAY = "/test.Echo/Say"
 WATCH = "/grpc.health.v1.Health/Watch"
 HEAD = request_head(SAY, "test", is_tls=False)

@@ -20,8 +20,10 @@ from chassis import http2, http2_connection
 from chassis.http2_exchange import Failed
 from chassis.rpc_wire import outcome_of_exchange, read_message, request_body
 from tests.component.http2_rig import (
+    LARGE,
     OK_FIELDS,
     OK_TRAILERS,
+    WINDOW,
     dropped,
     nothing_escapes,
     outcome,
@@ -31,13 +33,6 @@ from tests.component.http2_rig import (
 )
 
 __all__ = ["nothing_escapes"]
-
-STREAMS, WINDOW, TABLE = (
-    SettingsFrame.MAX_CONCURRENT_STREAMS,
-    SettingsFrame.INITIAL_WINDOW_SIZE,
-    SettingsFrame.HEADER_TABLE_SIZE,
-)
-LARGE = bytes(range(256)) * 128  # 32 KiB
 
 
 # Answers.

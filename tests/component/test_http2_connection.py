@@ -21,6 +21,10 @@ from chassis.http2_exchange import Failed
 from chassis.rpc_wire import read_message, request_body
 from tests.component.http2_rig import (
     HEAD,
+    LARGE,
+    STREAMS,
+    TABLE,
+    WINDOW,
     Peer,
     dropped,
     nothing_escapes,
@@ -34,13 +38,6 @@ from tests.component.http2_rig import (
 )
 
 __all__ = ["nothing_escapes"]
-
-STREAMS, WINDOW, TABLE = (
-    SettingsFrame.MAX_CONCURRENT_STREAMS,
-    SettingsFrame.INITIAL_WINDOW_SIZE,
-    SettingsFrame.HEADER_TABLE_SIZE,
-)
-LARGE = bytes(range(256)) * 128  # 32 KiB
 
 
 # What it says first.
