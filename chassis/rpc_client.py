@@ -347,11 +347,17 @@ class _DeferredStream:
         self._call: Any = None
         self._cancelled = False
 
-    async def _start(self) -> Any:
-        self._call = self._begin(await self._tokens.token(self._audience))
-        if self._cancelled:
-            self._call.cancel()
+    async def _started(self) -> Any:
+        if self._call is None:
+            self._call = self._begin(await self._tokens.token(self._audience))
+            if self._cancelled:
+                self._call.cancel()
         return self._call
+
+    async def initial_metadata(self) -> grpc.aio.Metadata:
+        call = await self._started()
+        metadata: grpc.aio.Metadata = await call.initial_metadata()
+        return metadata
 
     def cancel(self) -> bool:
         self._cancelled = True
@@ -361,7 +367,7 @@ class _DeferredStream:
         return self._run()
 
     async def _run(self) -> AsyncIterator[Any]:
-        call = await self._start()
+        call = await self._started()
         try:
             async for message in call:
                 yield message

@@ -5,7 +5,7 @@ The only place that knows how a service is reached; everything else hands it mes
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -113,17 +113,10 @@ class Backends:
                 raise from_rpc_error(failure) from failure
         return response
 
-    async def follow(self, rpc: str, request: Message, metadata: Metadata) -> AsyncGenerator[Message, None]:
-        """The messages of a server stream. Closing the iterator cancels the call. Raises: DomainError."""
+    def follow(self, rpc: str, request: Message, metadata: Metadata) -> "ServerStream":
+        """Asks for a server stream. Raises: DomainError while the breaker is open."""
         self._breakers[backend_of(rpc)].check()
-        call = self._streams[rpc](request, metadata=metadata)
-        try:
-            async for message in call:
-                yield message
-        except grpc.aio.AioRpcError as failure:
-            raise from_rpc_error(failure) from failure
-        finally:
-            call.cancel()
+        return ServerStream(self._streams[rpc](request, metadata=metadata))
 
     async def check(self, backend: str) -> None:
         """Asks a service for its health; that it serves lets the breaker try again. Raises: DomainError when it is away or does
@@ -149,6 +142,31 @@ class Backends:
         async with asyncio.TaskGroup() as tasks:
             for backend, channel in self._channels.items():
                 tasks.create_task(_notice(channel, self._breakers[backend]), name=f"{backend} connections")
+
+
+class ServerStream:
+    """One call of a server-streaming method."""
+
+    def __init__(self, call: grpc.aio.UnaryStreamCall[Message, Message]) -> None:
+        self._call = call
+
+    async def begun(self) -> None:
+        """Waits until the service said with its initial metadata that it follows, or the call failed; of that `messages` tells."""
+        with suppress(DomainError):
+            await self._call.initial_metadata()
+
+    async def messages(self) -> AsyncGenerator[Message, None]:
+        """What comes. Closing the iterator cancels the call. Raises: DomainError."""
+        try:
+            async for message in self._call:
+                yield message
+        except grpc.aio.AioRpcError as failure:
+            raise from_rpc_error(failure) from failure
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        self._call.cancel()
 
 
 async def _notice(channel: grpc.aio.Channel, breaker: Breaker) -> None:

@@ -80,10 +80,19 @@ def _token_of(offered: Collection[str]) -> str | None:
     return None
 
 
-async def upgrade(
-    request: web.Request, handshake: Handshake, *, close_seconds: float, message_bytes: int
-) -> web.WebSocketResponse:
-    """Makes the connection a WebSocket, whose close() waits up to `close_seconds` for the client's part.
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A handshake that can be answered, and the socket that the connection becomes."""
+
+    socket: web.WebSocketResponse
+    _request: web.BaseRequest
+
+    async def answer(self) -> None:
+        await self.socket.prepare(self._request)
+
+
+def read_upgrade(request: web.Request, handshake: Handshake, *, close_seconds: float, message_bytes: int) -> Upgrade:
+    """Reads what makes the connection a WebSocket, whose close() waits up to `close_seconds` for the client's part.
 
     Raises:
         Refused: the request is not a WebSocket handshake.
@@ -105,5 +114,4 @@ async def upgrade(
     )
     if not socket.can_prepare(cleaned).ok:
         raise Refused(Problem("INVALID_ARGUMENT", details={"description": "this address is a WebSocket"}))
-    await socket.prepare(cleaned)
-    return socket
+    return Upgrade(socket, cleaned)

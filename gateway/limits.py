@@ -25,6 +25,10 @@ class Limits:
     socket_buffer_events: int = 256
     """Events that may wait for a slow reader, beside what the transport holds."""
     authentication_seconds: float = 5.0
+    stream_begin_seconds: float = 1.0
+    """How long the answer to a stream's client waits for the service to say that it follows. One that sends no initial metadata
+    before its first event may follow a little later than the client believes.
+    """
     ping_seconds: float = 30.0
     silence_seconds: float = 60.0
     close_seconds: float = 5.0

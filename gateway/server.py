@@ -61,6 +61,9 @@ class GatewayProtocol(RequestHandler):
         message: str | None = None,  # noqa: ARG002  the base class's signature
     ) -> web.StreamResponse:
         """Answers what never reached the application: no HTTP, or too long for the parser."""
+        if isinstance(exc, ConnectionError):
+            # The client is gone: nothing was wrong with what it sent, and nobody is left to be told.
+            raise exc
         # The exception's text quotes what was sent, tokens included.
         _log.warning("bad HTTP", extra={"status": status, "error": type(exc).__name__, "client_ip": request.remote})
         if request.writer.output_size > 0:

@@ -46,20 +46,11 @@ class AnswerSession(StreamSession):
         self.answer = web.StreamResponse(headers=headers)
         self._is_left = asyncio.Event()
 
-    async def begin(self) -> None:
-        """Checks the user and sends the head of the answer at once.
-
-        Raises:
-            DomainError: the token, the user's rights, or room for one more is not there.
-        """
-        try:
-            await self._admit(self._handshake.token)
-            await self.answer.prepare(self._request)
-            # A head alone may wait for a body to go out with.
-            await self.answer.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode() if self._is_sse else b"\n")
-        except BaseException:
-            self._stack.close()
-            raise
+    async def _begin(self) -> None:
+        await self._enter(self._handshake.token, self._handshake.last_event_id)
+        await self.answer.prepare(self._request)
+        # A head alone may wait for a body to go out with.
+        await self.answer.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode() if self._is_sse else b"\n")
 
     def leave(self) -> None:
         """The connection is lost."""
@@ -70,7 +61,7 @@ class AnswerSession(StreamSession):
         raise Ending(None)
 
     async def _play(self) -> None:
-        await self._follow(self._handshake.token, self._handshake.last_event_id)
+        await self._follow()
 
     async def _send(self, event: StreamedEvent) -> None:
         await self.answer.write(self._frame(event.event_type, event.id, self._envelope_of(event)))

@@ -9,7 +9,7 @@ sockets are idle most of the time. Whatever ends the session raises `Ending` in 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging import getLogger
@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from chassis.errors import DomainError, Kind
 from chassis.tokens import Claims
 from gateway.auth import Verifier, authenticate
-from gateway.backends import Backends, call_metadata
+from gateway.backends import Backends, ServerStream, call_metadata
 from gateway.context import CONTEXT
 from gateway.contract import JsonValue, StreamedEvent, StreamRoute
 from gateway.endings import CLOSE_GOING_AWAY, CLOSE_NORMAL, Ending, ending_of, goodbye, slow_reader
@@ -72,8 +72,22 @@ class StreamSession(ABC):
         self._ticking: asyncio.TimerHandle | None = None
         self._buffer = StreamBuffer(services.limits.socket_buffer_events)
         self._writing: asyncio.Task[None] | None = None
+        self._events: ServerStream | None = None
         self._end_of_stream: Ending | None = None
         self._last_sent_id = ""
+
+    async def begin(self) -> None:
+        """Answers the client as soon as the service follows.
+
+        Raises:
+            DomainError: the token, the user's rights, or room for one more is not there, and the carrier can say so with a status.
+        """
+        try:
+            await self._begin()
+        except BaseException:
+            self._stack.close()
+            self._forget_end()
+            raise
 
     async def run(self) -> None:
         """Serves the client until the end. Never raises for what client or service do."""
@@ -89,12 +103,16 @@ class StreamSession(ABC):
     # --- the carrier's part ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
+    async def _begin(self) -> None:
+        """Lets the client in, if it said who it is, and answers it. Raises: DomainError."""
+
+    @abstractmethod
     async def _listen(self) -> None:
         """Hears the client. Raises: Ending when it is gone, or says what it may not."""
 
     @abstractmethod
     async def _play(self) -> None:
-        """Finds out who the client is and calls `_follow`."""
+        """Finds out who the client is, if `_begin` did not, and calls `_follow`."""
 
     @abstractmethod
     async def _send(self, event: StreamedEvent) -> None:
@@ -118,15 +136,12 @@ class StreamSession(ABC):
             self._schedule_tick()
             try:
                 async with self._group as group:
-                    group.create_task(self._listen())
                     group.create_task(self._play())
+                    group.create_task(self._listen())
                     await self._ended
             except* Ending as raised:
                 endings.extend(_leaves(raised))
-            self._ended.cancel()
-            if not self._ended.cancelled():
-                # Two ends at once: this one was heard, too.
-                self._ended.exception()
+            self._forget_end()
         # The client's own leaving says more than what its leaving made fail.
         return next((ending for ending in endings if ending.code is None), endings[0])
 
@@ -134,6 +149,12 @@ class StreamSession(ABC):
         """Ends the session from outside of its tasks."""
         if not self._ended.done():
             self._ended.set_exception(ending)
+
+    def _forget_end(self) -> None:
+        """No end counts any more; one that came beside another was heard, too."""
+        self._ended.cancel()
+        if not self._ended.cancelled():
+            self._ended.exception()
 
     def _stop(self) -> None:
         self._end(goodbye(CLOSE_GOING_AWAY, "shutdown"))
@@ -160,6 +181,11 @@ class StreamSession(ABC):
         if self._ticking is not None:
             self._ticking.cancel()
 
+    async def _enter(self, token: str | None, last_event_id: str | None) -> None:
+        """Checks the user and asks the service. Raises: DomainError."""
+        await self._admit(token)
+        await self._ask(token, last_event_id)
+
     async def _admit(self, token: str | None) -> None:
         """Checks the user, who then counts as one more of theirs until the session ends.
 
@@ -178,15 +204,34 @@ class StreamSession(ABC):
         left_seconds = (claims.expires_at - self._services.now()).total_seconds()
         self._stack.callback(self._loop.call_later(max(0.0, left_seconds), self._expire).cancel)
 
-    async def _follow(self, token: str | None, last_event_id: str | None) -> None:
-        """From the service into the buffer, as fast as it comes: the buffer knows what may be dropped."""
-        rpc, encode = self._stream.rpc, self._stream.encode
+    async def _ask(self, token: str | None, last_event_id: str | None) -> None:
+        """Asks the service for its events, and waits until it follows: a client that is answered then misses nothing that happens
+        afterwards. Not for ever: a service may have nothing to say before its first event.
+        """
         request = self._make_request(last_event_id if self._stream.resumable else None)
-        messages = self._services.backends.follow(rpc, request, call_metadata(self._context, token))
+        metadata = call_metadata(self._context, token)
+        self._events = None
         try:
-            async with aclosing(messages):
+            self._events = self._services.backends.follow(self._stream.rpc, request, metadata)
+        except DomainError as error:
+            self._end_of_stream = ending_of(error, self._context)
+            return
+        self._stack.callback(self._events.cancel)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.stream_begin_seconds):
+                await self._events.begun()
+
+    async def _follow(self) -> None:
+        """From the service into the buffer, as fast as it comes: the buffer knows what may be dropped."""
+        if self._events is not None:
+            await self._collect(self._events)
+        self._start_writing()
+
+    async def _collect(self, events: ServerStream) -> None:
+        try:
+            async with aclosing(events.messages()) as messages:
                 async for message in messages:
-                    event = encode(message)
+                    event = self._stream.encode(message)
                     # A newer service may send events that this build has no name for.
                     if event.event_type != UNKNOWN_EVENT:
                         self._buffer.put(event)
@@ -197,7 +242,6 @@ class StreamSession(ABC):
             self._end_of_stream = ending_of(error, self._context)
         else:
             self._end_of_stream = goodbye(CLOSE_NORMAL, "completed")
-        self._start_writing()
 
     def _start_writing(self) -> None:
         if self._writing is None:

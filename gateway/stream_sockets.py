@@ -10,7 +10,7 @@ from aiohttp import WSMsgType, web
 from chassis.errors import DomainError, Kind
 from gateway.contract import JsonValue, StreamedEvent, StreamRoute
 from gateway.endings import CLOSE_INVALID_DATA, CLOSE_NORMAL, CLOSE_UNSUPPORTED_DATA, Ending, ending_of, goodbye
-from gateway.handshakes import Handshake
+from gateway.handshakes import Handshake, Upgrade
 from gateway.stream_sessions import FAREWELL_SECONDS, MakeRequest, StreamServices, StreamSession
 
 AUTH_EVENT = "auth.token"
@@ -25,17 +25,29 @@ class SocketSession(StreamSession):
         services: StreamServices,
         request: web.Request,
         make_request: MakeRequest,
-        socket: web.WebSocketResponse,
+        upgrade: Upgrade,
         handshake: Handshake,
     ) -> None:
         super().__init__(stream, services, request, make_request)
-        self._socket = socket
+        self._upgrade = upgrade
+        self._socket = upgrade.socket
         self._handshake = handshake
         self._heard_at = self._loop.time()
         self._pinging: asyncio.Task[None] | None = None
         self._first_message: asyncio.Future[JsonValue] = self._loop.create_future()
-        self._token: str | None = None
+        self._token = handshake.token
         self._following: asyncio.Task[None] | None = None
+
+    async def _begin(self) -> None:
+        """Answers the handshake: at once to who is still to say who they are; to others when the service follows, or it is known
+        why it does not, which the socket then says.
+        """
+        if not self._waits_for_token:
+            try:
+                await self._enter(self._token, self._handshake.last_event_id)
+            except DomainError as error:
+                self._end(ending_of(error, self._context))
+        await self._upgrade.answer()
 
     # --- the client's side -------------------------------------------------------------------------------------------------------
 
@@ -91,15 +103,14 @@ class SocketSession(StreamSession):
     # --- the service's side ------------------------------------------------------------------------------------------------------
 
     async def _play(self) -> None:
-        try:
-            self._token, last_event_id = await self._introduction()
-            await self._admit(self._token)
-        except DomainError as error:
-            raise ending_of(error, self._context) from error
-        if not self._waits_for_token and self._first_message.done():
-            last_event_id = _last_event_in(self._first_message.result()) or last_event_id
+        if self._waits_for_token:
+            try:
+                self._token, last_event_id = await self._introduction()
+                await self._enter(self._token, last_event_id)
+            except DomainError as error:
+                raise ending_of(error, self._context) from error
         self._following = asyncio.current_task()
-        await self._follow(self._token, last_event_id)
+        await self._follow()
 
     async def _introduction(self) -> tuple[str | None, str | None]:
         """The token, and the last event that the client saw.
@@ -107,15 +118,12 @@ class SocketSession(StreamSession):
         Raises:
             DomainError: no token came in time.
         """
-        token, last_event_id = self._handshake.token, self._handshake.last_event_id
-        if not self._waits_for_token:
-            return token, last_event_id
         try:
             async with asyncio.timeout(self._limits.authentication_seconds):
                 message = await asyncio.shield(self._first_message)
         except TimeoutError:
             raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED") from None
-        return _token_in(message), _last_event_in(message) or last_event_id
+        return _token_in(message), _last_event_in(message) or self._handshake.last_event_id
 
     async def _go_on_from(self, last_event_id: str, following: asyncio.Task[None]) -> None:
         """A client that brought its token with the handshake said in its first message where it wants to go on: the stream is asked
@@ -125,7 +133,8 @@ class SocketSession(StreamSession):
         await asyncio.wait((following,))
         self._buffer.clear()
         self._end_of_stream = None
-        await self._follow(self._token, last_event_id)
+        await self._ask(self._token, last_event_id)
+        await self._follow()
 
     async def _send(self, event: StreamedEvent) -> None:
         await self._socket.send_frame(self._envelope_of(event), WSMsgType.TEXT)

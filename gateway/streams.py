@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from gateway.contract import Problem, StreamRoute
 from gateway.errors import Refused
-from gateway.handshakes import HANDSHAKE_PARAMETERS, Handshake, is_upgrade, read_handshake, upgrade
+from gateway.handshakes import HANDSHAKE_PARAMETERS, Handshake, is_upgrade, read_handshake, read_upgrade
 from gateway.negotiation import choose_stream_type
 from gateway.pages import ascii_url, parse_query
 from gateway.server import GatewayProtocol
@@ -62,15 +62,17 @@ class StreamEndpoint:
         self, request: web.Request, handshake: Handshake, make_request: MakeRequest
     ) -> web.WebSocketResponse:
         limits = self._services.limits
-        socket = await upgrade(
+        upgrade = read_upgrade(
             request,
             handshake,
             # Longer than the session itself waits: it is the session that cuts the connection off.
             close_seconds=2 * limits.close_seconds,
             message_bytes=limits.socket_message_bytes,
         )
-        await SocketSession(self._stream, self._services, request, make_request, socket, handshake).run()
-        return socket
+        session = SocketSession(self._stream, self._services, request, make_request, upgrade, handshake)
+        await session.begin()
+        await session.run()
+        return upgrade.socket
 
     async def _serve_answer(
         self, request: web.Request, handshake: Handshake, make_request: MakeRequest, media_type: str

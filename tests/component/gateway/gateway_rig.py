@@ -112,6 +112,8 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self.opened: asyncio.Queue[Any] = asyncio.Queue()
         self.left: asyncio.Queue[Any] = asyncio.Queue()
+        self.follows: asyncio.Event | None = None
+        """When it follows, if not at once."""
         self.link_url = ""
         self.remaining_seconds: list[float] = []
         self.error: Exception | None = None
@@ -152,6 +154,9 @@ class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
 
     async def WatchDownloads(self, request: Any, context: Any) -> Any:
         self.opened.put_nowait(request)
+        if self.follows is not None:
+            await self.follows.wait()
+        await context.send_initial_metadata(())
         try:
             while (event := await self.events.get()) is not None:
                 if isinstance(event, Exception):
@@ -190,6 +195,7 @@ class GatewayRig:
     stop_library: Callable[[], Any]
     start_library: Callable[[], Any]
     """On the port that it had."""
+    stop_download: Callable[[], Any]
     app: web.Application
     token: str = field(default_factory=user_token)
 
@@ -317,7 +323,7 @@ async def gateway_rig(
         add_download = partial(downloads_pb2_grpc.add_DownloadServiceServicer_to_server, download)
         start_library = partial(_start_service, stack, keys, "library.v1.LibraryService", add_library)
         library_port, library_stack = await start_library()
-        download_port, _ = await _start_service(stack, keys, "download.v1.DownloadService", add_download)
+        download_port, download_stack = await _start_service(stack, keys, "download.v1.DownloadService", add_download)
         tokens = ServiceTokenSource(auth.token_url, client_id="gateway", client_secret="gateway-secret", session=http)
         backends = await stack.enter_async_context(
             open_backends(
@@ -361,6 +367,7 @@ async def gateway_rig(
             log,
             library_stack.aclose,
             partial(start_library, library_port),
+            download_stack.aclose,
             app,
         )
 

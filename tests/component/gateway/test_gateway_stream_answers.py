@@ -85,6 +85,21 @@ async def test_the_head_comes_before_any_event(rig: GatewayRig):
         assert rig.download.events.empty()
 
 
+async def test_the_head_comes_when_the_service_follows(rig: GatewayRig):
+    rig.download.follows = asyncio.Event()
+
+    async def head() -> int:
+        async with following(rig) as answer:
+            return answer.status
+
+    waiting = asyncio.create_task(head())
+    await soon(rig.download.opened.get())
+    await asyncio.wait((waiting,), timeout=0.2)
+    assert not waiting.done()
+    rig.download.follows.set()
+    assert await soon(waiting) == 200
+
+
 async def test_whoever_may_not_is_refused_with_a_status(rig: GatewayRig):
     for token, expected in ((None, 401), ("rubbish", 401), (user_token(roles=["guest"]), 403)):
         async with following(rig, token=token) as answer:

@@ -50,6 +50,75 @@ async def test_events_come_in_the_envelope(rig: GatewayRig):
     await socket.close()
 
 
+# --- when ---
+
+
+async def test_the_handshake_is_answered_when_the_service_follows(rig: GatewayRig):
+    rig.download.follows = asyncio.Event()
+    connecting = asyncio.create_task(rig.connect())
+    await soon(rig.download.opened.get())
+    await asyncio.wait((connecting,), timeout=0.2)
+    assert not connecting.done()
+    rig.download.follows.set()
+    socket = await soon(connecting)
+    assert await _sees_an_event(rig, socket)
+    await socket.close()
+
+
+async def test_a_service_that_does_not_say_whether_it_follows_is_not_waited_for_for_ever():
+    async with gateway_rig(limits=replace(SMALL_LIMITS, stream_begin_seconds=0.1)) as rig:
+        rig.download.follows = asyncio.Event()
+        socket = await soon(rig.connect())
+        rig.download.follows.set()
+        assert await _sees_an_event(rig, socket)
+        await socket.close()
+
+
+async def test_a_client_that_leaves_before_it_is_answered_ends_the_services_stream(rig: GatewayRig):
+    rig.download.follows = asyncio.Event()
+    slow = asyncio.create_task(SlowReader.connect(rig))
+    await soon(rig.download.opened.get())
+    slow.cancel()
+    await asyncio.wait((slow,))
+    rig.download.follows.set()
+    await soon(rig.download.left.get())
+    await _until(rig.access_lines)
+    assert rig.access_lines()[0]["status"] == 499
+    assert not [line for line in rig.log if line["level"] in {"WARNING", "ERROR"}]
+
+
+async def test_a_first_message_that_comes_with_the_handshake_is_heard(rig: GatewayRig):
+    """Nobody has to wait for the answer before they write."""
+    rig.download.follows = asyncio.Event()
+    message = json.dumps({"event_type": "stream.resume", "payload": {"last_event_id": "1-9"}}).encode()
+    connecting = asyncio.create_task(SlowReader.connect(rig, then=_masked(message)))
+    await soon(rig.download.opened.get())
+    rig.download.follows.set()
+    client = await soon(connecting)
+    assert (await soon(rig.download.opened.get())).last_event_id == "1-9"
+    await client.close()
+
+
+async def test_shutdown_while_a_client_waits_for_its_answer():
+    async with gateway_rig() as rig:
+        rig.download.follows = asyncio.Event()
+        connecting = asyncio.create_task(rig.connect())
+        await soon(rig.download.opened.get())
+        stopping = asyncio.create_task(rig.app.shutdown())
+        await asyncio.sleep(0)
+        rig.download.follows.set()
+        assert await close_code(await soon(connecting)) == 1001
+        await soon(stopping)
+        await soon(rig.download.left.get())
+
+
+async def test_a_service_that_is_away_is_told_of_over_the_socket(rig: GatewayRig):
+    await rig.stop_download()
+    socket = await soon(rig.connect())
+    assert (await envelope(socket))["payload"]["code"] == "SERVICE_UNAVAILABLE"
+    assert await close_code(socket) == 1013
+
+
 # --- who ---
 
 
@@ -361,6 +430,11 @@ async def test_a_silent_client_is_dropped():
 # --- slow readers ---
 
 
+def _masked(text: bytes) -> bytes:
+    """A text frame of a client: masked, here with zeros (RFC 6455, section 5.2)."""
+    return bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text
+
+
 class SlowReader:
     """A raw connection that shakes hands and then reads nothing until it is told to."""
 
@@ -369,7 +443,7 @@ class SlowReader:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, rig: GatewayRig) -> "SlowReader":
+    async def connect(cls, rig: GatewayRig, *, then: bytes = b"") -> "SlowReader":
         host, port = rig.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=4096)
         lines = (
@@ -381,8 +455,12 @@ class SlowReader:
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
             f"Authorization: Bearer {rig.token}",
         )
-        writer.write("\r\n".join((*lines, "", "")).encode())
-        assert b" 101 " in await soon(reader.readuntil(b"\r\n\r\n"))
+        writer.write("\r\n".join((*lines, "", "")).encode() + then)
+        try:
+            assert b" 101 " in await soon(reader.readuntil(b"\r\n\r\n"))
+        except BaseException:
+            writer.close()
+            raise
         return cls(reader, writer)
 
     async def frames(self):
