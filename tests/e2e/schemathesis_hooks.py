@@ -1,10 +1,14 @@
 """Hooks of schemathesis, loaded by its own process (tests/e2e/test_schemathesis.py). Each says why it is needed."""
 
+import atexit
 import json
 import os
 import re
 import uuid
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import schemathesis
 
@@ -18,6 +22,12 @@ _FIELDSETS = {
     one["name"]: frozenset(one["schema"]["items"]["enum"])
     for one in json.loads(OPENAPI.read_text())["components"]["parameters"].values()
 }
+_seen: defaultdict[str, list[str]] = defaultdict(list)
+"""Ids of resources that the platform has, by the path that they are under; those met last at the end."""
+_tags: dict[str, str] = {}
+"""The last entity tag of what has one, by its path."""
+_answered: defaultdict[str, set[int]] = defaultdict(set)
+"""Statuses by operation."""
 
 
 @schemathesis.hook
@@ -31,10 +41,74 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.meta is not None and case.meta.generation.mode.is_negative:
         return
     _keep_to_one_spelling(case)
+    _name_what_exists(case)
     _name_an_owned_product(case)
-    _keep_entity_tags_well_formed(case)
+    _name_a_version_that_was_seen(case)
     _give_enough_time(case)
     _use_a_key_once(case)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Remembers what there is, and what was answered to whom."""
+    _answered[case.operation.label].add(response.status_code)
+    path = urlsplit(response.request.url).path
+    if response.status_code == 404 or (case.method == "DELETE" and response.status_code == 204):
+        _forget(path)
+    if response.status_code < 300 and response.content:
+        _learn(response.json())
+        for tag in response.headers.get("etag", ()):
+            _tags[path] = tag
+
+
+@atexit.register
+def _tell() -> None:
+    told = {label: sorted(statuses) for label, statuses in _answered.items()}
+    Path(os.environ["ANSWERED_FILE"]).write_text(json.dumps(told))
+
+
+def _learn(found: Any) -> None:
+    if isinstance(found, list):
+        for one in found:
+            _learn(one)
+    elif isinstance(found, dict):
+        link = found.get("links", {}).get("self") if "id" in found else None
+        if link is not None:
+            under, _, id_ = urlsplit(link).path.rpartition("/")
+            if id_ in _seen[under]:
+                _seen[under].remove(id_)
+            _seen[under].append(id_)
+        for one in found.values():
+            _learn(one)
+
+
+def _forget(path: str) -> None:
+    under, _, id_ = path.rpartition("/")
+    if id_ in _seen[under]:
+        _seen[under].remove(id_)
+
+
+def _name_what_exists(case: Any) -> None:
+    """A random id in an address is nobody's, and nothing but 404 would ever come back: it becomes the id of what the platform told
+    of before, as it would in a client. What is not there is asked for in tests/e2e/test_library_rows.py and test_bad_input.py.
+    """
+    path = case.operation.path
+    for name in re.findall(r"{(\w+)}", path):
+        under = path.partition(f"/{{{name}}}")[0]
+        known = [os.environ["OWNED_PRODUCT_ID"]] if name == "product_id" else _seen[under]
+        if known and _is_uuid(case.path_parameters[name]):
+            case.path_parameters[name] = known[-1]
+        path = path.replace(f"{{{name}}}", str(case.path_parameters[name]))
+    _name_categories(case)
+
+
+def _name_categories(case: Any) -> None:
+    """Those of an item, as many as there are."""
+    data = case.body.get("data") if isinstance(case.body, dict) else None
+    known = _seen["/api/v1/library/categories"]
+    if _is_linked("categories", {"data": data}) and len(data) <= len(known):
+        for one, id_ in zip(data, reversed(known), strict=False):
+            one["id"] = id_
 
 
 def _keep_to_one_spelling(case: Any) -> None:
@@ -101,26 +175,33 @@ def _is_linked(name: str, relationship: Any) -> bool:
 
 
 def _name_an_owned_product(case: Any) -> None:
-    """A random product is nobody's. Well-formed ones become one that the user owns, so that there are downloads to go on with. And
-    its disk has room: 507 for one that has not is what the contract wants, but any 5xx is a fault to schemathesis.
+    """A random product is nobody's. Well-formed ones become one that the user owns, so that there are downloads to go on with; to
+    be wished for, one that they do not own. And disks have room: 507 for one that has not is what the contract wants, but any 5xx
+    is a fault to schemathesis.
     """
     body = case.body if isinstance(case.body, dict) else {}
     data = body.get("data") if isinstance(body.get("data"), dict) else {}
     attributes = data.get("attributes") if isinstance(data.get("attributes"), dict) else {}
-    if case.method == "POST" and case.operation.path.endswith("/downloads") and _is_uuid(attributes.get("product_id")):
-        attributes["product_id"] = os.environ["OWNED_PRODUCT_ID"]
+    if case.method == "POST" and _is_uuid(attributes.get("product_id")):
+        is_wish = "/wishlist/" in case.operation.path
+        attributes["product_id"] = os.environ["OTHER_PRODUCT_ID" if is_wish else "OWNED_PRODUCT_ID"]
         if _is_uuid(attributes.get("version_id")):
-            attributes["version_id"] = None
-        free = attributes.get("client_free_space_bytes")
-        if isinstance(free, int | float) and 0 <= free < ROOM_BYTES:
-            attributes["client_free_space_bytes"] = ROOM_BYTES
+            attributes["version_id"] = os.environ["OWNED_VERSION_ID"]
+    free = attributes.get("client_free_space_bytes")
+    if isinstance(free, int | float) and 0 <= free < ROOM_BYTES:
+        attributes["client_free_space_bytes"] = ROOM_BYTES
 
 
-def _keep_entity_tags_well_formed(case: Any) -> None:
+def _name_a_version_that_was_seen(case: Any) -> None:
     """Schemathesis sends `If-Match: 0`, which breaks the documented pattern, and takes it for good. Whatever is not entity tags is
-    replaced; tests/unit/gateway/test_gateway_preconditions.py says what becomes of it.
+    replaced; tests/unit/gateway/test_gateway_preconditions.py says what becomes of it. A version that nobody ever saw is not the
+    one that is there: the last one seen is.
     """
-    if case.headers and "If-Match" in case.headers and not _ENTITY_TAGS.fullmatch(str(case.headers["If-Match"])):
+    given = str(case.headers["If-Match"]) if case.headers and "If-Match" in case.headers else "*"
+    tag = _tags.get(case.formatted_path)
+    if tag is not None and given != "*":
+        case.headers["If-Match"] = tag
+    elif not _ENTITY_TAGS.fullmatch(given):
         case.headers["If-Match"] = '"1"'
 
 
