@@ -74,7 +74,7 @@ async def test_cut_connections_of_postgresql_lose_nothing_and_are_told_as_503(
             async def served(before: int = before) -> bool:
                 return answers.total() >= before + 2 * CALLERS
 
-            await until(served, f"nobody answers any more: {answers}")
+            await until(served, lambda: f"nobody answers any more: {answers}")
         load.cancel()
         await asyncio.gather(load, return_exceptions=True)
         await install.succeeds()
