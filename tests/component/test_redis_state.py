@@ -46,7 +46,7 @@ async def test_a_server_that_hangs_is_unavailable(stream: str):
             pass
         writer.close()
 
-    hanging = await asyncio.start_server(never_answer, "127.0.0.1", free_port())
+    hanging = await asyncio.start_server(never_answer, "127.0.0.1", 0)
     async with hanging, open_redis_state(f"127.0.0.1:{hanging.sockets[0].getsockname()[1]}") as state:
         calls = (
             state.values.get("a"),

@@ -199,6 +199,6 @@ async def test_a_given_up_request_closes_its_connection():
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
