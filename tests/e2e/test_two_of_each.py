@@ -25,7 +25,7 @@ from sandbox.platform_config import program_of
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # ten programs start for the first test
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # ten programs start for the first test
 
 WRITES_PER_MINUTE = 60
 LIBRARY_TOPIC = "com.platform.library.events.v1"

@@ -60,7 +60,7 @@ def chunked(body: bytes, size_bytes: int, trailer: bytes = b"") -> bytes:
 
 
 async def fetch(cdn: Cdn, server: Server, **options: float) -> bytes:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return bytes(await cdn.get(server.url, size_bytes=len(BODY), **options))
 
 

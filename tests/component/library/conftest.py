@@ -2,17 +2,21 @@
 these tests one without Catalog, or without what is remembered of access.
 """
 
+from collections.abc import Iterator
+
 import pytest
 
 PATIENT_SECONDS = 20.0
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that are about the waiting set it back."""
-    for limit in (
-        "library_svc.application.catalog.FILL_DEADLINE_SECONDS",
-        "library_svc.application.achievements.CATALOG_DEADLINE_SECONDS",
-        "library_svc.infrastructure.redis_access.ANSWER_SECONDS",
-    ):
-        monkeypatch.setattr(limit, PATIENT_SECONDS)
+@pytest.fixture(autouse=True, scope="module")
+def patient() -> Iterator[None]:
+    """For a module, as some of the services here; a test that is about the waiting sets it back."""
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in (
+            "library_svc.application.catalog.FILL_DEADLINE_SECONDS",
+            "library_svc.application.achievements.CATALOG_DEADLINE_SECONDS",
+            "library_svc.infrastructure.redis_access.ANSWER_SECONDS",
+        ):
+            patch.setattr(limit, PATIENT_SECONDS)
+        yield
