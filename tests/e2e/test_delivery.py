@@ -43,8 +43,10 @@ async def test_a_game_travels_from_its_publisher_to_a_disk_byte_for_byte(
 
         await until(told, "the WebSocket did not tell of the end")
         told_statuses = heard.statuses(sessions[0]["id"])
-        assert [one for one in INSTALLED if one in told_statuses] == [one for one in told_statuses if one in INSTALLED]
-        assert any(one["event_type"] == "downloadProgressUpdate" for one in heard.envelopes)
+        in_order = [one for one in INSTALLED if one in told_statuses]
+        assert in_order == [one for one in told_statuses if one in INSTALLED], told_statuses
+        kinds = [one["event_type"] for one in heard.envelopes]
+        assert "downloadProgressUpdate" in kinds, kinds
 
     async def installed() -> bool:
         attributes = (await anna.get(f"{ITEMS}/{item['id']}")).data["attributes"]
