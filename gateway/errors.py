@@ -170,6 +170,16 @@ def error_response(
     )
 
 
+def let_go_of_frames(raised: BaseException) -> None:
+    """Has an exception forget where it passed. The frames there hold what the client sent, and aiohttp keeps some exceptions in
+    what the frames hold: such a ring stays, with up to a buffer of the connection, until the collector comes.
+    """
+    passed: BaseException | None = raised
+    while passed is not None:
+        passed.__traceback__ = None
+        passed = passed.__cause__
+
+
 def refusal_response(raised: Refused | ServiceRefused | DomainError, context: RequestContext) -> web.Response:
     """The answer to a request that is refused, whoever refuses it."""
     language = context.language

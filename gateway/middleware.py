@@ -24,7 +24,7 @@ from chassis.logs import hash_user, write_line
 from chassis.telemetry import extract, start_span
 from gateway.context import CONTEXT, RequestContext, make_context
 from gateway.contract import Problem
-from gateway.errors import Refused, ServiceRefused, refusal_response
+from gateway.errors import Refused, ServiceRefused, let_go_of_frames, refusal_response
 from gateway.handshakes import TOKEN_PARAMETER
 from gateway.limits import Limits
 from gateway.ops import HEALTH_PATH, READY_PATH
@@ -115,6 +115,8 @@ async def _answer(request: web.Request, handler: Handler, limits: Limits) -> web
 def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
     if isinstance(raised, Refused | ServiceRefused | DomainError):
         return refusal_response(raised, context)
+    if isinstance(raised, web.HTTPException | web.RequestPayloadError):
+        let_go_of_frames(raised)  # a route, or the body's stream, keeps it
     if isinstance(raised, web.HTTPException):
         return refusal_response(Refused(_problem_of_http(raised), headers=_kept_headers(raised)), context)
     if isinstance(raised, web.RequestPayloadError):

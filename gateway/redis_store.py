@@ -51,11 +51,11 @@ class RedisStore:
 
 @asynccontextmanager
 async def open_redis_store(
-    address: str, *, password: str = "", database: int = 0, prefix: str = ""
+    address: str, *, password: str = "", database: int = 0, prefix: str = "", answer_seconds: float = ANSWER_SECONDS
 ) -> AsyncIterator[RedisStore]:
     """The store in the Redis at `host:port` or `redis://…`. Connects when first used. Keys begin with `prefix`."""
     async with (
-        open_redis(address, password=password, database=database, answer_seconds=ANSWER_SECONDS) as client,
-        open_link(client, answer_seconds=ANSWER_SECONDS) as link,
+        open_redis(address, password=password, database=database, answer_seconds=answer_seconds) as client,
+        open_link(client, answer_seconds=answer_seconds) as link,
     ):
         yield RedisStore(link, prefix)

@@ -11,14 +11,14 @@ from uuid import uuid4
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import format_trace_id
 
 from gateway.context import REQUEST_ID_HEADER, RequestContext
 from gateway.contract import Problem
 from gateway.cors import SECURITY_HEADERS
-from gateway.errors import error_response, of_problem
+from gateway.errors import error_response, let_go_of_frames, of_problem
 from gateway.limits import PARSER_FIELD_BYTES, PARSER_LINE_BYTES, Limits
 from gateway.negotiation import DEFAULT_LANGUAGE, JSON_API
 
@@ -33,11 +33,21 @@ _log = getLogger(__name__)
 class GatewayProtocol(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_on_loss",)
+    __slots__ = ("_is_refused", "_on_loss")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._is_refused = False
         self._on_loss: Callable[[], None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """What the parser refuses ends the connection: nothing that follows is looked at, and nothing of it is kept."""
+        if self._is_refused:
+            return
+        super().data_received(data)
+        if self._messages and isinstance(last := self._messages[-1][0], _ErrInfo):
+            self._is_refused = True
+            let_go_of_frames(last.exc)
 
     @contextmanager
     def telling_of_loss(self, tell: Callable[[], None]) -> Iterator[None]:

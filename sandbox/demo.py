@@ -88,7 +88,9 @@ async def show(console: Console, games: Sequence[Game], work: Path, *, on_real_b
 
 
 async def buy_all(scene: Scene, games: Sequence[Game], user_id: str) -> Mapping[str, str]:
-    """Publishes the first version of each, wishes for the last, buys all. Their product ids by slug, when the library has them."""
+    """Publishes the first version of each, wishes for the last, buys all. Their product ids by slug, when the library has them
+    and they can be installed.
+    """
     published = await publish_all(scene.line, [(game, game.first) for game in games])
     products = {game.slug: one["product_id"] for game, one in zip(games, published, strict=True)}
     async with asyncio.TaskGroup() as group:
@@ -102,6 +104,8 @@ async def buy_all(scene: Scene, games: Sequence[Game], user_id: str) -> Mapping[
         return set(products.values()) <= set(await scene.gateway.library())
 
     await until("the purchases are not in the library", all_owned)
+    for one in published:
+        await scene.downloadable(one["product_id"], one["version_id"])
     return products
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from sandbox.demo_content import Game, Release
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.1
 
 
@@ -163,10 +163,13 @@ class Scene:
         """Waits until the Download Service has the version."""
 
         async def known() -> bool:
-            versions = await self.gateway.get(f"/api/v1/download-client/versions?product_id={product_id}")
+            try:
+                versions = await self.gateway.get(f"/api/v1/download-client/versions?product_id={product_id}")
+            except DemoFailed:  # it knows no version at all
+                return False
             return version_id in [version["id"] for version in versions]
 
-        await until("the new version is not known to the Download Service", known)
+        await until(f"version {version_id} is not known to the Download Service", known)
 
 
 async def until(what: str, condition: Callable[[], Any]) -> Any:

@@ -21,11 +21,18 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox import embedded
 from sandbox.free_port import free_port
 
 pytest_plugins = ["adapters", "memory_folder", "order"]
+
+# Over what the library has for a desk or, with CI=true, for CI: how long an example takes is the machine's affair.
+settings.register_profile(
+    "patient", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 NewDatabase = Callable[..., Awaitable[str]]
 

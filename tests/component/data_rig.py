@@ -16,7 +16,7 @@ from chassis.events import NewEvent, new_event
 from chassis.migrations import upgrade
 
 TOPIC = "com.platform.library.events.v1"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 MIGRATION = """
 from alembic import op

@@ -46,7 +46,7 @@ WATCH = "/grpc.health.v1.Health/Watch"
 HEAD = request_head(SAY, "test", is_tls=False)
 OK_FIELDS = ((":status", "200"), ("content-type", "application/grpc"))
 OK_TRAILERS = (("grpc-status", "0"),)
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 """Of a wait for what must come; nothing is measured by it."""
 
 

@@ -238,7 +238,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(site: Site, tmp_path: Pa
     writer.write(f"PUT {path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n01234".encode())
     await writer.drain()
     incoming = tmp_path / "objects" / ".incoming"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not any(incoming.iterdir()):
             await asyncio.sleep(0.01)
         writer.close()

@@ -117,7 +117,7 @@ async def test_a_connection_that_breaks_ends_what_waits_and_the_next_call_has_a_
 
 
 async def test_a_server_that_falls_silent_is_not_waited_for(valkey_url: str):
-    async with open_redis(valkey_url) as client, open_link(client, answer_seconds=0.05) as link:
+    async with open_redis(valkey_url) as client, open_link(client, answer_seconds=1.0) as link:
         assert await link.call("PING") == b"PONG"
         asked = [link.call("BLPOP", f"test-{uuid.uuid4()}", 60), link.call("PING")]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)

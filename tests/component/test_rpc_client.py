@@ -115,11 +115,11 @@ async def test_a_calls_deadline_is_never_longer_than_the_call_it_serves():
     async with rig() as r:
         inner = r.items
         r.library.get_item = note
-        await r.items.GetItem(items_pb2.GetItemRequest(library_item_id=USER), metadata=as_user(), timeout=2.0)
+        await r.items.GetItem(items_pb2.GetItemRequest(library_item_id=USER), metadata=as_user(), timeout=4.0)
     outer, nested = left
     assert outer is not None
     assert nested is not None
-    assert outer <= 2.0
+    assert outer <= 4.0
     assert nested <= outer + 0.01  # the wire rounds deadlines; the channel's own would be five seconds
 
 

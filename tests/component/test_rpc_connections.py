@@ -558,7 +558,7 @@ async def test_states_are_told_to_who_waits_for_them():
         channel = open_channel(server.target, audience="a", service_tokens=None, services=())
         assert channel.get_state() is State.IDLE
         seen = [channel.get_state(try_to_connect=True)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while seen[-1] is not State.READY:
                 await channel.wait_for_state_change(seen[-1])
                 seen.append(channel.get_state())

@@ -19,7 +19,7 @@ from sandbox.free_port import free_port
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def until(condition, *, seconds: float = 20.0) -> None:
+async def until(condition, *, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
@@ -56,7 +56,7 @@ async def program(folder: Path, **settings: str):
 
 
 async def end_of(process) -> tuple[int, list[dict], str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         out, err = await process.communicate()
     return process.returncode, [json.loads(line) for line in out.splitlines()], err.decode()
 

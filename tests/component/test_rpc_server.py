@@ -20,7 +20,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-async def until(condition, *, seconds: float = 5.0) -> None:
+async def until(condition, *, seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.01)
@@ -112,7 +112,7 @@ async def test_calls_move_to_the_other_replica_while_one_drains_and_none_fails()
     async with auth_server() as auth, open_key_set(auth.jwks_url) as keys:
         first, second = Library(), Library()
         staying = library_server(first, keys=keys)
-        going = library_server(second, keys=keys, drain_seconds=2)
+        going = library_server(second, keys=keys, drain_seconds=10)
         async with staying as stays:
             goes = await going.__aenter__()
             address = f"ipv4:127.0.0.1:{stays.port},127.0.0.1:{goes.port}"
@@ -167,7 +167,7 @@ async def test_a_drain_ends_streams_with_unavailable():
         serving = library_server(
             Library(),
             keys=keys,
-            drain_seconds=30,
+            drain_seconds=100,
             services=DOWNLOADS,
             register=lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(service, server),
         )
@@ -184,7 +184,7 @@ async def test_a_drain_ends_streams_with_unavailable():
                 await stream.read()
             error = from_rpc_error(caught.value)
             assert (error.kind, error.reason, error.retry_after_seconds) == (Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", 0)
-            async with asyncio.timeout(10):  # far below the drain's 30: nothing is left to wait for
+            async with asyncio.timeout(30):  # far below the drain's 100: nothing is left to wait for
                 await stopping
     assert len(service.ended) == 1
 

@@ -26,7 +26,7 @@ from sandbox.ids import product_id_of, version_id_of
 
 NewDatabase = Callable[..., Awaitable[str]]
 
-START_SECONDS = 30
+START_SECONDS = 60
 USER = "11111111-1111-4111-8111-111111111111"
 
 studio = typer.Typer()

@@ -71,7 +71,7 @@ def stream() -> str:
 
 
 async def take(records: AsyncIterator[Record], count: int) -> list[Record]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return [await anext(records) for _ in range(count)]
 
 
@@ -89,7 +89,7 @@ async def test_without_an_id_a_reader_begins_now(streams: LiveStreams, stream: s
     await streams.append(stream, [b"before"])
     async with aclosing(streams.read(stream, after=None)) as records:
         waiting = asyncio.ensure_future(anext(records))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             # Nobody can tell from outside when the reader has begun, so something new comes until it has.
             while not waiting.done():
                 await streams.append(stream, [b"now"])

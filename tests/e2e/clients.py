@@ -18,11 +18,15 @@ from samovar.sandbox.v1 import sandbox_pb2
 
 from sandbox.client import sandbox_stub
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
+"""For what comes by itself, on a machine that has other things to do."""
 TRY_AGAIN = 503
 """What a client is told while a service restarts: it comes again."""
+UNANSWERED = frozenset({TRY_AGAIN, 504})
+"""What a reader is told who may ask again."""
 MEDIA_TYPE = "application/vnd.api+json"
 DOWNLOADS = "/api/v1/download-client/downloads"
+VERSIONS = "/api/v1/download-client/versions"
 DOWNLOAD_PROGRESS = "/api/v1/ws/download-progress"
 LIBRARY_UPDATES = "/api/v1/ws/library-updates"
 ITEMS = "/api/v1/library/items"
@@ -83,16 +87,30 @@ class Api:
     async def start(self, product_id: str, **attributes: Any) -> Answer:
         return await self.post(DOWNLOADS, "downloadRequest", product_id=product_id, **attributes)
 
-    async def owns(self, product_id: str) -> dict[str, Any]:
-        """Waits until the product is in the library; returns the item."""
+    async def owns(self, product_id: str, *, is_titled: bool = True) -> dict[str, Any]:
+        """Waits until the product is in the library; returns the item. A page does not wait long for Catalog's title: it comes with
+        a later one, and with all that follow; to a product that Catalog does not know it never comes.
+        """
 
         async def find() -> dict[str, Any] | None:
             answer = await self.get(f"{ITEMS}?limit=100")
-            items = [] if answer.status == TRY_AGAIN else answer.data
-            return next((item for item in items if item["attributes"]["product_id"] == product_id), None)
+            if answer.status in UNANSWERED:
+                return None
+            assert answer.status == 200, answer.document
+            items = (one for one in answer.data if one["attributes"]["title"] or not is_titled)
+            return next((one for one in items if one["attributes"]["product_id"] == product_id), None)
 
         found: dict[str, Any] = await until(find, f"product {product_id} is not in the library")
         return found
+
+    async def knows(self, product_id: str, version_id: str) -> None:
+        """Waits until the Download Service has heard of a published version, so that it can be installed."""
+
+        async def is_listed() -> bool:
+            answer = await self.get(f"{VERSIONS}?product_id={product_id}")
+            return version_id in [one["id"] for one in answer.document.get("data", [])]
+
+        await until(is_listed, f"version {version_id} of product {product_id} is not known")
 
     async def startable(self, product_id: str, **attributes: Any) -> Answer:
         """Starts a download as soon as its version is known to the Download Service."""
@@ -221,10 +239,15 @@ def assert_error(answer: Answer, status: int, code: str, **source: str) -> None:
     assert ".py" not in text
 
 
-async def until(condition: Callable[[], Awaitable[Any]], what: str, seconds: float = WAIT_SECONDS) -> Any:
-    """Waits until an asynchronous condition gives something true."""
+async def until(
+    condition: Callable[[], Awaitable[Any]], what: str | Callable[[], str], seconds: float = WAIT_SECONDS
+) -> Any:
+    """Waits until an asynchronous condition gives something true. `what` says what is wrong otherwise; a function says it by what
+    there is then.
+    """
     deadline = asyncio.get_running_loop().time() + seconds
     while not (found := await condition()):
-        assert asyncio.get_running_loop().time() < deadline, f"after {seconds} s: {what}"
+        if asyncio.get_running_loop().time() >= deadline:
+            raise AssertionError(f"after {seconds:g} s: {what if isinstance(what, str) else what()}")
         await asyncio.sleep(0.05)
     return found

@@ -18,6 +18,8 @@ import psutil
 SAMOVAR = str(Path(sys.executable).with_name("samovar"))
 START_SECONDS = 180
 STOP_SECONDS = 180
+LEFT_SECONDS = 30
+"""For what its end has ended already to be gone."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def stop_platform(platform: Platform, *, environment: Mapping[str, str] | None =
     tree = psutil.Process(platform.process.pid).children(recursive=True)
     platform.process.send_signal(signal.SIGINT)
     platform.process.wait(STOP_SECONDS)
-    left = psutil.wait_procs(tree, timeout=5)[1]
+    left = psutil.wait_procs(tree, timeout=LEFT_SECONDS)[1]
     if "postgres" not in platform.private["pids"]:
         reset = [SAMOVAR, "reset"]
         own = {**os.environ, **(environment or {}), "SAMOVAR_HOME": str(platform.home)}

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +149,7 @@ async def reviews(folder: Path, new_database: NewDatabase) -> AsyncIterator[Revi
             "POSTGRES_DSN": await new_database("reviews"),
             "EVENTS_POSTGRES_DSN": events_dsn,
             "DRAIN_SECONDS": "1",
+            "GRPC_DEADLINE_SECONDS": "20",  # what takes long on a busy machine is no fault
         }
         await asyncio.to_thread(_run, folder, sys.executable, "-m", "reviews_svc", "migrate", **settings)
         port = await stack.enter_async_context(
@@ -257,16 +258,14 @@ async def _streams(reviews: Reviews) -> None:
         reviews.http.get(f"{reviews.url}{path}?least_rating=4", headers=accept) as lines,
     ):
         await socket.send_json({"event_type": "auth.token", "payload": {"token": token}})
-        # The stream is there as soon as something comes over it.
-        published = asyncio.create_task(_until_heard(reviews, product, socket))
-        first = await published
+        # Each stream is there as soon as something comes over it.
+        first = await _until_heard(reviews, product, 3, _next(socket, "review.published"))
         assert first["event_type"] == "review.published"
         assert first["payload"]["product_id"] == product
         changed = await _next(socket, "rating.changed")
         assert 1 <= changed["payload"]["average"] <= 5
-        await reviews.publish(product, 5, "five")
-        seen = await _next_line(lines, "review.published")
-        assert (seen["payload"]["rating"], seen["payload"]["text"]) == (5, "five")
+        seen = await _until_heard(reviews, product, 5, _next_line(lines, "review.published"))
+        assert (seen["payload"]["rating"], seen["payload"]["text"]) == (5, "of 5")
 
     # What came after the first event comes again, and an id of no stream of this kind is answered with one resync.
     async with (
@@ -291,11 +290,11 @@ async def _streams(reviews: Reviews) -> None:
         assert (farewell["event_type"], farewell["payload"]["code"]) == ("stream.error", "VALIDATION_ERROR")
 
 
-async def _until_heard(reviews: Reviews, product: str, socket: aiohttp.ClientWebSocketResponse) -> Any:
+async def _until_heard(reviews: Reviews, product: str, rating: int, heard: Coroutine[Any, Any, Any]) -> Any:
     """Publishes reviews until one is heard of: the stream begins some time after its handshake."""
-    hearing = asyncio.create_task(_next(socket, "review.published"))
+    hearing = asyncio.create_task(heard)
     while not hearing.done():
-        await reviews.publish(product, 3)
+        await reviews.publish(product, rating, f"of {rating}")
         await asyncio.wait((hearing,), timeout=0.5)
     return hearing.result()
 

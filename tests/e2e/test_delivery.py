@@ -2,12 +2,13 @@
 
 import json
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
 from library.v1 import items_pb2, items_pb2_grpc
 
-from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
+from tests.e2e.clients import DOWNLOADS, ITEMS, WAIT_SECONDS, Api, CommandLine, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests, make_tree
 
@@ -25,6 +26,7 @@ async def test_a_game_travels_from_its_publisher_to_a_disk_byte_for_byte(
     assert item["attributes"]["installation_status"] == "not_installed"
     assert item["attributes"]["acquisition_type"] == "purchase"
 
+    await anna.knows(product_id, published["version_id"])
     await samovar.login(anna)
     async with anna.watching() as heard:
         out = await samovar.ok("install", product_id, "--to", str(tmp_path / "disk"), "--json")
@@ -41,8 +43,10 @@ async def test_a_game_travels_from_its_publisher_to_a_disk_byte_for_byte(
 
         await until(told, "the WebSocket did not tell of the end")
         told_statuses = heard.statuses(sessions[0]["id"])
-        assert [one for one in INSTALLED if one in told_statuses] == [one for one in told_statuses if one in INSTALLED]
-        assert any(one["event_type"] == "downloadProgressUpdate" for one in heard.envelopes)
+        in_order = [one for one in INSTALLED if one in told_statuses]
+        assert in_order == [one for one in told_statuses if one in INSTALLED], told_statuses
+        kinds = [one["event_type"] for one in heard.envelopes]
+        assert "downloadProgressUpdate" in kinds, kinds
 
     async def installed() -> bool:
         attributes = (await anna.get(f"{ITEMS}/{item['id']}")).data["attributes"]
@@ -116,11 +120,12 @@ async def test_a_refund_takes_the_game_away(platform: Platform, shop: Shop, bori
 
 
 async def test_pause_resume_and_cancel_move_a_session(
-    platform: Platform, samovar: CommandLine, boris: Api, tmp_path: Path
+    samovar: CommandLine, new_user: Callable[[], Awaitable[Api]], tmp_path: Path
 ) -> None:
+    boris = await new_user()
     source = make_tree(tmp_path / "source", "moves")
     product_id = (await samovar.publish(source, "moves-game", "1.0"))["product_id"]
-    await samovar.buy(platform.user("boris")["user_id"], product_id)
+    await samovar.buy(boris.user_id, product_id)
     await boris.owns(product_id)
     started = await boris.startable(product_id)
     assert started.status == 202
@@ -140,13 +145,14 @@ async def test_pause_resume_and_cancel_move_a_session(
 
 
 async def test_only_as_many_sessions_run_as_there_are_slots(
-    platform: Platform, samovar: CommandLine, boris: Api, tmp_path: Path
+    samovar: CommandLine, new_user: Callable[[], Awaitable[Api]], tmp_path: Path
 ) -> None:
+    boris = await new_user()  # whose slots no other test holds
     source = tmp_path / "source"
     source.mkdir()
     (source / "a").write_bytes(b"slots")
     product_id = (await samovar.publish(source, "slots-game", "1.0"))["product_id"]
-    await samovar.buy(platform.user("boris")["user_id"], product_id)
+    await samovar.buy(boris.user_id, product_id)
     await boris.owns(product_id)
     devices = [str(uuid.uuid4()) for _ in range(5)]
     first = await boris.startable(product_id, device_id=devices[0])
@@ -168,6 +174,6 @@ async def test_a_game_client_reads_the_library_over_grpc_with_its_users_token(pl
     async with grpc.aio.insecure_channel(platform.ready["library_grpc_addr"]) as channel:
         stub = items_pb2_grpc.LibraryServiceStub(channel)
         answer = await stub.ListItems(
-            items_pb2.ListItemsRequest(), metadata=[("authorization", f"Bearer {user['token']}")], timeout=5
+            items_pb2.ListItemsRequest(), metadata=[("authorization", f"Bearer {user['token']}")], timeout=WAIT_SECONDS
         )
     assert answer.page.per_page == 20

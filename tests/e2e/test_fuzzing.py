@@ -38,7 +38,7 @@ UNFRAMED_SECONDS = 0.2
 BEFORE, AFTER = (0.1, 0.4), (0.7, 1.0)
 """Parts of a run between which memory must not grow; at its start programs are not warm yet."""
 REQUESTS_BETWEEN_LOOKS = 50
-GROWTH_BYTES = 32 * 1024 * 1024
+GROWTH_BYTES = 16 * 1024 * 1024
 
 WORDS_WITHIN = (
     *(b"Traceback", b"site-packages", b"asyncpg", b"sqlalchemy", b"grpc.aio", b"grpc_", b"AioRpcError", b"aiohttp"),

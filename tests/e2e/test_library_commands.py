@@ -6,6 +6,7 @@ The commands run in the test's own process, because a new one for each word woul
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -58,7 +59,9 @@ class Person:
         products = [asyncio.run(self.shop.new_product(title, achievements)) for title in titles]
         for product_id in products:
             asyncio.run(self.shop.buy(self.id, product_id))
-        wait_until(lambda: set(products) <= {entry["product_id"] for entry in self.ask("library", "--hidden")})
+        wait_until(
+            lambda: set(products) <= {one["product_id"] for one in self.ask("library", "--hidden") if one["title"]}
+        )
         return products
 
 
@@ -149,7 +152,11 @@ def test_categories_are_made_ordered_filled_and_removed(anna: Person) -> None:
 def test_a_game_is_played_for_a_while_and_the_time_counts(anna: Person) -> None:
     anna.owns("Chess")
     out, err = anna.type("play", "chess", "--for", "1.1")
-    assert out.strip() == "played Chess: completed, 1 s counted (0 heartbeats), 1 s in all"
+    said = re.fullmatch(r"played Chess: completed, (\d+) s counted \((\d+) heartbeats\), (\d+) s in all\s*", out)
+    assert said is not None, out
+    counted, heartbeats, in_all = map(int, said.groups())
+    assert 1 <= counted == in_all
+    assert heartbeats == 0 or counted > 1, "a busy machine may take longer, never less"
     assert "Ctrl-C ends it" in err
     again = anna.ask("play", "Chess", "--for", "0")
     assert (again["status"], again["sessions"], again["heartbeats"]) == ("completed", 1, 0)

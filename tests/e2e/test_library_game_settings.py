@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clients import ITEMS, Answer, Api, Shop, assert_error
+from tests.e2e.clients import ITEMS, Answer, Api, Shop, assert_error, until
 
 SETTINGS = "/api/v1/library/game-settings"
 
@@ -123,8 +123,11 @@ async def test_after_a_refund_settings_can_be_read_and_not_changed(shop: Shop, a
     path = f"{SETTINGS}/{product_id}"
     mine = await send(anna, "PUT", path, {"a": 1})
     await shop.refund(order_id)
-    while (await anna.get(f"{ITEMS}/{item['id']}")).status == 200:
-        await asyncio.sleep(0.05)
+
+    async def is_gone() -> bool:
+        return (await anna.get(f"{ITEMS}/{item['id']}")).status == 404
+
+    await until(is_gone, "the item is still there after the refund")
 
     assert_error(await send(anna, "PUT", path, {}, tag_of(mine)), 403, "PRODUCT_ACCESS_DENIED")
     assert (await anna.get(path)).data == mine.data

@@ -78,7 +78,8 @@ async def test_the_item_says_how_it_was_come_by(
 
     await internal.GrantEntitlement(granting(platform.user("anna")["user_id"], product_id, source), metadata=metadata)
 
-    assert (await anna.owns(product_id))["attributes"]["acquisition_type"] == acquired
+    item = await anna.owns(product_id, is_titled=False)
+    assert item["attributes"]["acquisition_type"] == acquired
 
 
 async def test_nobody_else_may_call_and_the_gateway_has_no_address_for_it(

@@ -7,11 +7,12 @@ import socket
 import subprocess
 from pathlib import Path
 
+import aiohttp
 import psutil
 import pytest
 
 from sandbox import embedded
-from tests.e2e.clients import ITEMS, Api, until
+from tests.e2e.clients import DOWNLOADS, ITEMS, WAIT_SECONDS, Api, until
 from tests.e2e.running import SAMOVAR, Platform, start_platform, stop_platform
 
 CANNOT_START = 1
@@ -24,7 +25,7 @@ def up(home: Path, *options: str) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     return result.returncode, result.stderr.strip()
@@ -52,12 +53,15 @@ async def test_what_is_killed_is_started_again_and_serves(platform: Platform, an
     await until(another_one, f"{name} was not started again")
 
     async def serves() -> bool:
+        """Both services, and who watches over all: the next test finds nothing of this one."""
         try:
-            return (await anna.get(ITEMS)).status == 200
-        except OSError:
+            answers = [await anna.get(path) for path in (ITEMS, DOWNLOADS)]
+            async with anna.http.get(f"{anna.url}/readyz") as ready:
+                return {ready.status, *(answer.status for answer in answers)} == {200}
+        except (OSError, aiohttp.ClientError):
             return False
 
-    await until(serves, f"the library does not answer after {name} was killed")
+    await until(serves, f"the platform does not answer after {name} was killed")
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
@@ -92,7 +96,7 @@ def test_a_killed_supervisor_takes_its_programs_with_it(tmp_path: Path) -> None:
     assert len(tree) >= 6
     running.process.kill()
     running.process.wait()
-    assert psutil.wait_procs(tree, timeout=20)[1] == []
+    assert psutil.wait_procs(tree, timeout=WAIT_SECONDS)[1] == []
     again = start_platform(tmp_path / "home")
     assert again.ready["users"][0]["token"]
     assert stop_platform(again) == []

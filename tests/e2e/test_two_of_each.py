@@ -25,7 +25,7 @@ from sandbox.platform_config import program_of
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # ten programs start for the first test
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # ten programs start for the first test
 
 WRITES_PER_MINUTE = 60
 LIBRARY_TOPIC = "com.platform.library.events.v1"
@@ -127,11 +127,12 @@ async def test_a_users_budget_is_one_over_all_gateways(users: list[tuple[Api, Ap
     change = {"data": {"type": "libraryItemUpdate", "attributes": {"user_rating": 5}}}
     statuses: Counter[int] = Counter()
     began = time.monotonic()
-    for number in range(2 * WRITES_PER_MINUTE):
-        api = (one, other)[number % 2]
-        statuses[(await api.call("PATCH", f"{ITEMS}/{uuid.uuid4()}", body=change)).status] += 1
+    # Several at once: one after the other, on a slow machine, they might take what the budget gives back.
+    for _ in range(WRITES_PER_MINUTE // 10):
+        calls = (api.call("PATCH", f"{ITEMS}/{uuid.uuid4()}", body=change) for api in (one, other) * 10)
+        statuses.update(answer.status for answer in await asyncio.gather(*calls))
     seconds = time.monotonic() - began
-    assert set(statuses) == {404, 429}
+    assert set(statuses) == {404, 429}, statuses
     # What a budget gives back while it is used comes on top.
     assert statuses[404] <= WRITES_PER_MINUTE * (1 + seconds / 60) + 1
 

@@ -61,14 +61,6 @@ def last_object(out: str) -> dict[str, Any]:
     return found
 
 
-async def known(user: Api, product_id: str, version_id: str) -> None:
-    async def listed() -> bool:
-        answer = await user.get(f"{DELIVERY}/versions?product_id={product_id}")
-        return version_id in [one["id"] for one in answer.document.get("data", [])]
-
-    await until(listed, "the version is not known to the Download Service")
-
-
 @pytest.fixture
 async def bought(samovar: CommandLine, new_user: NewUser, tmp_path: Path) -> Bought:
     source = make_tree(tmp_path / "source", "verified")
@@ -76,7 +68,7 @@ async def bought(samovar: CommandLine, new_user: NewUser, tmp_path: Path) -> Bou
     published = await samovar.publish(source, f"verified-{uuid.uuid4()}", "1.0")
     await samovar.buy(user.user_id, published["product_id"])
     await user.owns(published["product_id"])
-    await known(user, published["product_id"], published["version_id"])
+    await user.knows(published["product_id"], published["version_id"])
     return Bought(user, published["product_id"], published["version_id"], source)
 
 

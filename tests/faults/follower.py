@@ -12,7 +12,7 @@ import aiohttp
 from tests.e2e.clients import DOWNLOAD_PROGRESS, Api
 
 PAUSE_SECONDS = 0.1
-HANDSHAKE_SECONDS = 10.0
+HANDSHAKE_SECONDS = 30.0
 
 
 @dataclass
@@ -69,7 +69,7 @@ async def following(api: Api, path: str = DOWNLOAD_PROGRESS) -> AsyncIterator[Fo
     follower = Follower(api, path)
     task = asyncio.create_task(follower.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(2 * HANDSHAKE_SECONDS):
             while not follower.connections:
                 await asyncio.sleep(0.01)
         yield follower

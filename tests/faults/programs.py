@@ -7,7 +7,7 @@ import signal
 from tests.e2e.clients import until
 from tests.e2e.running import Platform
 
-BACK_SECONDS = 40.0
+BACK_SECONDS = 60.0
 
 
 def pid_of(platform: Platform, name: str) -> int:

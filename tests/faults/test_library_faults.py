@@ -74,7 +74,7 @@ class Life:
         async def has() -> bool:
             return len(self.notes) >= before + BETWEEN_FAULTS
 
-        await until(has, f"nothing is acknowledged any more: {self.statuses}", 40)
+        await until(has, lambda: f"nothing is acknowledged any more: {self.statuses}")
 
 
 async def settled(call: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -84,7 +84,7 @@ async def settled(call: Callable[[], Awaitable[Answer]]) -> Answer:
         answer = await call()
         return None if answer.status == TRY_AGAIN else answer
 
-    found: Answer = await until(ask, "the service does not come back", 40)
+    found: Answer = await until(ask, "the service does not come back")
     return found
 
 
@@ -113,7 +113,7 @@ async def test_a_library_in_use_survives_kills_and_the_loss_of_all_hot_state(
             old_pid = signal_program(platform, "library")
             await started_again(platform, "library", old_pid)
             await life.gets_on()
-            await until(lambda: is_told(client, life.notes[-1]), "the client is not told after the kill", 40)
+            await until(lambda: is_told(client, life.notes[-1]), "the client is not told after the kill")
             missed_nothing = not client.was_told_to_resync
             async with Redis(port=valkey_port(platform), protocol=2) as valkey:
                 await valkey.flushall()
@@ -128,7 +128,7 @@ async def test_a_library_in_use_survives_kills_and_the_loss_of_all_hot_state(
             kinds = {one["event_type"] for one in client.envelopes}
             return {"playtime.updated", "achievement.unlocked", "resync_required"} <= kinds
 
-        await until(told_all, f"not all is told: {client.envelopes[-5:]}")
+        await until(told_all, lambda: f"not all is told: {client.envelopes[-5:]}")
     assert missed_nothing
     assert life.statuses <= {200, 204, TRY_AGAIN}
     assert (ended.status, unlocked.status) == (200, 200)

@@ -35,9 +35,9 @@ async def test_an_install_survives_the_loss_of_all_hot_state(
     ):
         await install.reaches(MIDDLE_BYTES)
         session = await session_of(user.api, game.product_id)
+        heard = len(client.envelopes)
         async with Redis(port=valkey_port(platform), protocol=2) as valkey:
             await valkey.flushall()
-        heard = len(client.envelopes)
 
         async def live_again() -> bool:
             attributes = (await answered(user.api, f"{DOWNLOADS}/{session['id']}"))["attributes"]
@@ -51,7 +51,8 @@ async def test_an_install_survives_the_loss_of_all_hot_state(
             return client.moves(session["id"])[-1:] == moves[-1:]
 
         await until(told, "the client was not told of the end")
-        assert "resync_required" in [one["event_type"] for one in client.envelopes[heard:]]
+        kinds = [one["event_type"] for one in client.envelopes[heard:]]
+        assert "resync_required" in kinds, kinds
     assert digests(tmp_path / "disk") == digests(game.source)
     await assert_no_event_was_lost(platform)
     await assert_installed_once(platform, user.id, game.product_id)
@@ -74,7 +75,7 @@ async def test_cut_connections_of_postgresql_lose_nothing_and_are_told_as_503(
             async def served(before: int = before) -> bool:
                 return answers.total() >= before + 2 * CALLERS
 
-            await until(served, f"nobody answers any more: {answers}")
+            await until(served, lambda: f"nobody answers any more: {answers}")
         load.cancel()
         await asyncio.gather(load, return_exceptions=True)
         await install.succeeds()

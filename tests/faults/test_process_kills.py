@@ -46,6 +46,6 @@ async def test_an_install_survives_the_kill_of(
         async def told() -> bool:
             return client.was_told_to_resync or client.moves(final["session_id"])[-1:] == moves[-1:]
 
-        await until(told, f"the client was not told of the end: {client.envelopes[-3:]}")
+        await until(told, lambda: f"the client was not told of the end: {client.envelopes[-3:]}")
         assert client.was_told_to_resync or client.moves(final["session_id"]) == moves
     await assert_installed_once(platform, user.id, game.product_id)

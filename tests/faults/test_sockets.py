@@ -48,17 +48,17 @@ async def test_clients_that_come_back_all_at_once_miss_nothing(
             pairs = zip(clients, per_client, strict=True)
             return all(client.moves(session)[-1:] and client.moves(session)[-1][1] == last for client, session in pairs)
 
-        await until(lambda: all_heard("initializing"), "not all were told of the start", 30)
+        await until(lambda: all_heard("initializing"), "not all were told of the start")
         old_pid = signal_program(platform, "gateway")
         await started_again(platform, "gateway", old_pid)
 
         async def all_back() -> bool:
             return all(client.connections > 1 for client in clients)
 
-        await until(all_back, "not all came back", 60)
+        await until(all_back, "not all came back")
         for user, session in zip(users, sessions, strict=True):
             assert (await user.api.post(f"{DOWNLOADS}/{session}/pause")).status == 200
-        await until(lambda: all_heard("paused"), "not all were told of the pause", 30)
+        await until(lambda: all_heard("paused"), "not all were told of the pause")
         for client, session in zip(clients, per_client, strict=True):
             assert client.was_told_to_resync or client.moves(session) == await status_moves(platform, session)
 

@@ -13,7 +13,7 @@ from tests.e2e.clients import until
 from tests.e2e.running import Platform
 
 SERVICES = ("library", "download", "sandbox")
-SETTLE_SECONDS = 40.0
+SETTLE_SECONDS = 60.0
 
 STATUS_EVENT = "com.platform.download.session.status.changed.v1"
 
@@ -24,7 +24,7 @@ def dsn(platform: Platform, database: str) -> str:
 
 @contextlib.asynccontextmanager
 async def database(platform: Platform, name: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(dsn(platform, name), timeout=10)
+    connection = await asyncpg.connect(dsn(platform, name), timeout=30)
     try:
         yield connection
     finally:

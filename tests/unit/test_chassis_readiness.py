@@ -33,7 +33,7 @@ async def test_a_check_that_hangs_fails_at_its_deadline_and_holds_nobody_up():
     readiness = Readiness(timeout_seconds=0.05)
     for name in ("a", "b", "c"):
         readiness.add(name, asyncio.Event().wait)  # type: ignore[arg-type]
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         report = await readiness.report()
     assert {result.error for result in report.values()} == {"TimeoutError"}
 

@@ -35,10 +35,10 @@ def test_nested_fields_are_joined_by_dots():
 def test_rules_are_compiled_at_boot_and_cheap_afterwards():
     compile_rules(["library.v1.LibraryService", "library.v1.LibraryQueryService"])
     request = query_pb2.CheckGameAccessRequest(user_id=USER, product_id=USER)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(1000):
         validate(request)
-    assert time.perf_counter() - started < 0.5  # two orders of magnitude above what it takes
+    assert time.process_time() - started < 0.5  # two orders of magnitude above what it takes
 
 
 def test_a_service_that_does_not_exist_cannot_be_compiled():

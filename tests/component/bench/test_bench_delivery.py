@@ -78,13 +78,13 @@ def test_a_load_is_held_when_it_is_answered_as_fast_as_it_comes():
 
 
 async def test_memory_and_cpu_are_those_of_the_whole_tree(tmp_path: Path):
-    child = "import time; held = bytearray(60_000_000); time.sleep(0.6)"
+    child = "import time; held = bytearray(60_000_000); time.sleep(1.5)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
     cost = await run([sys.executable, "-c", parent], output=tmp_path / "said")
     assert isinstance(cost, Cost)
     assert cost.peak_rss_bytes > 60_000_000
     assert cost.peak_pss_bytes > 60_000_000
-    assert cost.wall_seconds > 0.6
+    assert cost.wall_seconds > 1.5
     assert 0 < cost.cpu_seconds < cost.wall_seconds * 4
 
 

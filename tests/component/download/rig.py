@@ -36,7 +36,7 @@ from download_svc.main import build
 from download_svc.settings import DownloadSettings
 from tests.component.rpc_rig import ISSUER, AuthServer, auth_server, user_token
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 KEY_ID = "publisher-1"
 LINK_KEY = "the key of links to chunks"
 OBJECTS_KEY = "the key of links to objects"

@@ -119,7 +119,7 @@ async def test_links_are_signed_for_the_cdn_and_expire(service: Rig):
     query = dict(parse_qsl(url.query))
     verify("GET", url.path, query, key=LINK_KEY, now=datetime.now(UTC))
     ends = candidate.expires_at.ToDatetime(tzinfo=UTC)
-    assert timedelta(seconds=590) < ends - datetime.now(UTC) <= timedelta(seconds=600)
+    assert timedelta(seconds=540) < ends - datetime.now(UTC) <= timedelta(seconds=600)
     assert links[0].stored_size_bytes == 500
 
 

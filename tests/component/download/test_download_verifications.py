@@ -144,7 +144,7 @@ async def test_an_update_is_offered_applied_listed_and_gone_back_from(service: R
     await user.complete(first.id)
     async with user.watch() as stream:
         new = await service.publish(Release(product_id=product_id, files=NEW), release_date=now)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for event in stream:
                 if event.HasField("update_available"):
                     break

@@ -16,6 +16,7 @@ from tests.component.gateway.gateway_rig import (
     ORIGIN,
     PRODUCT,
     STREAM_PATH,
+    WAIT_SECONDS,
     GatewayRig,
     gateway_rig,
     not_found,
@@ -208,14 +209,14 @@ async def test_a_client_that_leaves_is_logged_with_the_answer_it_did_not_take():
     async with gateway_rig(limits=Limits()) as rig:
         rig.library.hangs = asyncio.Event()
         asking = asyncio.create_task(rig.call("GET", ITEM_PATH, X_Request_ID=str(uuid.uuid4())))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not rig.library.requests:
                 await asyncio.sleep(0.01)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         rig.library.hangs.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not rig.access_lines():
                 await asyncio.sleep(0.01)
         assert len(rig.access_lines()) == 1

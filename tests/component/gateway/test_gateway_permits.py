@@ -1,8 +1,10 @@
 """Rate limits through the gateway with a real count. Contract: sections 1 and 8."""
 
 import asyncio
+import time
 import uuid
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.component.gateway.gateway_rig import (
     DOWNLOADS_PATH,
     ITEM_PATH,
     PRODUCT,
+    WAIT_SECONDS,
     close_code,
     envelope,
     gateway_rig,
@@ -23,12 +26,16 @@ from tests.component.gateway.gateway_rig import (
 from tests.component.rpc_rig import user_token
 from tests.conftest import valkey_server
 
-READS, WRITES = 20, 3
+READS, WRITES = 6, 3
+"""Few: a permit comes back after ten seconds, so that none does while a test counts, however busy the machine is."""
+
+
+patient_store = partial(open_redis_store, answer_seconds=WAIT_SECONDS)
 
 
 @asynccontextmanager
 async def limited(valkey_url: str, reads: int = READS):
-    async with open_redis_store(valkey_url) as store:
+    async with patient_store(valkey_url) as store:
         limiter = RateLimiter(RedisPermits(store), {"read": reads, "write": WRITES}, max_leases=10)
         # A user of the test's own: tests share the Valkey.
         async with gateway_rig(rate_limiter=limiter) as rig:
@@ -64,11 +71,11 @@ async def test_who_asks_too_much_is_told_when_to_come_back(valkey_url):
 async def test_errors_and_304_count_and_say_so_too(valkey_url):
     async with limited(valkey_url) as rig:
         tag = (await rig.call("GET", ITEM_PATH)).headers["ETag"]
-        assert (await rig.call("GET", ITEM_PATH, If_None_Match=tag)).headers["X-RateLimit-Remaining"] == "18"
+        assert (await rig.call("GET", ITEM_PATH, If_None_Match=tag)).headers["X-RateLimit-Remaining"] == "4"
         rig.library.error = not_found()
         missing = await rig.call("GET", ITEM_PATH)
-        assert (missing.status, missing.headers["X-RateLimit-Remaining"]) == (404, "17")
-        assert (await rig.call("HEAD", ITEM_PATH)).headers["X-RateLimit-Remaining"] == "16"
+        assert (missing.status, missing.headers["X-RateLimit-Remaining"]) == (404, "3")
+        assert (await rig.call("HEAD", ITEM_PATH)).headers["X-RateLimit-Remaining"] == "2"
 
 
 async def test_what_the_proto_says_is_not_counted_is_not(valkey_url):
@@ -126,20 +133,22 @@ async def test_a_count_that_goes_away_lets_everybody_pass():
 
 async def test_gateways_share_one_count_and_never_give_more_than_there_is(valkey_url):
     budget, user = Budget("read", 50), str(uuid.uuid4())
-    async with open_redis_store(valkey_url) as first, open_redis_store(valkey_url) as second:
+    async with patient_store(valkey_url) as first, patient_store(valkey_url) as second:
         stores = [RedisPermits(first), RedisPermits(second)]
+        began = time.monotonic()
         grants = await asyncio.gather(*(stores[number % 2].lease(user, budget, 7) for number in range(12)))
-        # It fills up by one in 1.2 seconds.
-        assert 50 <= sum(grant.permits for grant in grants) <= 52
         empty = await stores[0].lease(user, budget, 7)
-        assert empty.permits <= 1
+        # It fills up by one in 1.2 seconds.
+        came = (time.monotonic() - began) * 50 / 60
+        assert 50 <= sum(grant.permits for grant in grants) <= 50 + came
+        assert empty.permits <= came
         assert empty.left == 0
         assert 55.0 < empty.full_after_seconds <= 60.0
 
 
 async def test_permits_come_in_evenly(valkey_url):
     budget, user = Budget("read", 600), str(uuid.uuid4())
-    async with open_redis_store(valkey_url) as store:
+    async with patient_store(valkey_url) as store:
         permits = RedisPermits(store)
         while (grant := await permits.lease(user, budget, 100)).permits:
             pass
@@ -151,17 +160,17 @@ async def test_permits_come_in_evenly(valkey_url):
 
 async def test_a_count_is_forgotten_when_it_is_full_and_a_lowered_limit_holds_at_once(valkey_url):
     user = str(uuid.uuid4())
-    async with open_redis_store(valkey_url) as store:
+    async with patient_store(valkey_url) as store:
         permits = RedisPermits(store)
         await permits.lease(user, Budget("read", 600), 300)
-        assert 29_000 < await store.link.call("PTTL", f"rate:{{{user}}}:read") <= 30_000
+        assert 20_000 < await store.link.call("PTTL", f"rate:{{{user}}}:read") <= 30_000
         lowered = await permits.lease(user, Budget("read", 10), 10)
         assert (lowered.permits, lowered.left) == (5, 0)
 
 
 async def test_a_store_that_refuses_the_command_is_away(valkey_url):
     user = str(uuid.uuid4())
-    async with open_redis_store(valkey_url) as store:
+    async with patient_store(valkey_url) as store:
         await store.link.call("SET", f"rate:{{{user}}}:read", "rubbish")
         with pytest.raises(StoreAway):
             await RedisPermits(store).lease(user, Budget("read", 10), 1)
@@ -170,7 +179,7 @@ async def test_a_store_that_refuses_the_command_is_away(valkey_url):
 async def test_whoever_is_cancelled_while_redis_is_asked_is_cancelled(valkey_url):
     budget = Budget("read", 10)
     for turns in range(30):
-        async with open_redis_store(valkey_url) as store:
+        async with patient_store(valkey_url) as store:
             asking = asyncio.create_task(RedisPermits(store).lease(str(uuid.uuid4()), budget, 1))
             for _ in range(turns):
                 await asyncio.sleep(0)

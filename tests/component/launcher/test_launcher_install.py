@@ -491,18 +491,24 @@ async def test_the_manifest_lies_about_a_file_of_several_chunks_and_the_file_is_
 
 @pytest.mark.parametrize("limit_kbps", [4_000, 16_000])
 async def test_the_bandwidth_limit_holds_within_five_percent(tmp_path: Path, limit_kbps: int) -> None:
-    seconds = 3.0
-    size_bytes = int(limit_kbps * 1000 / 8 * seconds)
+    # A machine that has other things to do can only lower the rate, and seldom does so each time.
+    rates_kbps: list[float] = []
+    while not rates_kbps or (rates_kbps[-1] <= limit_kbps * 0.90 and len(rates_kbps) < 3):
+        rates_kbps.append(await _rate_kbps(tmp_path / f"{len(rates_kbps)}", limit_kbps))
+    # The end of the installation (checks, renames, last report) is in the time: it, too, can only lower the rate.
+    assert limit_kbps * 0.90 < max(rates_kbps) < limit_kbps * 1.05, rates_kbps
+
+
+async def _rate_kbps(folder: Path, limit_kbps: int) -> float:
+    """Of an installation that lasts three seconds."""
+    size_bytes = int(limit_kbps * 1000 / 8 * 3)
     game = make_game(KEY, {"noise": random.Random(1).randbytes(size_bytes)}, chunk_bytes=128 * 1024)
     async with run_platform(game) as platform:
         ended: list[float] = []
         loop = asyncio.get_running_loop()
-        installing = asyncio.create_task(install_into(platform, tmp_path, limit_kbps=limit_kbps))
+        installing = asyncio.create_task(install_into(platform, folder, limit_kbps=limit_kbps))
         installing.add_done_callback(lambda _: ended.append(loop.time()))
         await platform.wait_until(lambda: bool(platform.chunk_times))
         result = await installing
-        assert_installed(tmp_path, game)
-        transfer_seconds = ended[0] - platform.chunk_times[0]
-        rate_kbps = result.fetched_bytes * 8 / 1000 / transfer_seconds
-        # The end of the installation (checks, renames, last report) is in the time: it can only lower the rate.
-        assert limit_kbps * 0.90 < rate_kbps < limit_kbps * 1.05
+        assert_installed(folder, game)
+        return result.fetched_bytes * 8 / 1000 / (ended[0] - platform.chunk_times[0])

@@ -40,7 +40,7 @@ class Tracker:
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         async with self.changed:
-            await asyncio.wait_for(self.changed.wait_for(condition), 30)
+            await asyncio.wait_for(self.changed.wait_for(condition), 60)
 
     def seconds(self, session_id: str) -> int:
         return sum(beaten == session_id for beaten, _ in self.beats)
@@ -139,9 +139,13 @@ async def test_heartbeats_are_numbered_and_come_at_the_interval_the_server_asks_
     async with playing(seconds=2.5) as scene:
         played = await scene.playing
         (session_id,) = scene.session_ids
-        assert scene.tracker.beats == [(session_id, 1), (session_id, 2)]
-        assert (played.status, played.sessions, played.heartbeats) == (PlayStatus.COMPLETED, 1, 2)
-        assert (played.seconds, played.total_seconds) == (2, 1002)
+        beats = len(scene.tracker.beats)
+        assert 1 <= beats <= 2, (
+            "a busy machine may be late with the second; more often than every second they never come"
+        )
+        assert scene.tracker.beats == [(session_id, number) for number in range(1, beats + 1)]
+        assert (played.status, played.sessions, played.heartbeats) == (PlayStatus.COMPLETED, 1, beats)
+        assert (played.seconds, played.total_seconds) == (beats, 1000 + beats)
 
 
 async def test_a_gateway_that_is_away_stops_no_game_and_the_player_hears_of_it_once() -> None:

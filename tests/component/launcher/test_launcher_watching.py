@@ -60,7 +60,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 async def followed(url: str, count: int = 1) -> list[Event]:
     account = Account(url, "token", uuid4(), "")
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         aclosing(follow(account, LIBRARY_UPDATES, max_tries=2, first_delay_seconds=0.01)) as events,
     ):
         return [await anext(events) for _ in range(count)]

@@ -60,7 +60,7 @@ def chunked(body: bytes, size_bytes: int, trailer: bytes = b"") -> bytes:
 
 
 async def fetch(cdn: Cdn, server: Server, **options: float) -> bytes:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return bytes(await cdn.get(server.url, size_bytes=len(BODY), **options))
 
 
@@ -199,6 +199,6 @@ async def test_a_given_up_request_closes_its_connection():
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)

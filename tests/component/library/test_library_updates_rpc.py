@@ -49,7 +49,7 @@ class Watcher:
         self._call = call
 
     async def next(self) -> pb.WatchLibraryUpdatesResponse:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self._call.read()
 
     async def take(self, count: int) -> list[str]:

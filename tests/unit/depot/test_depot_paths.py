@@ -226,10 +226,10 @@ def test_links_in_a_circle_are_refused() -> None:
 def test_links_that_multiply_are_refused_quickly() -> None:
     """Each link goes twice through the next: without a bound on hops the walk would take 2^40 steps."""
     entries = [link(f"l{i:02}", f"l{i + 1:02}/../l{i + 1:02}") for i in range(MAX_LINK_HOPS)]
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ManifestInvalid, match="circle"):
         check_tree(entries)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 NAMES = st.text(
@@ -281,6 +281,6 @@ def test_a_hundred_thousand_entries_take_seconds_at_most() -> None:
     entries = tree(
         *(folder(f"d{i:03}") for i in range(100)), *(file(f"d{i % 100:03}/file {i}.bin") for i in range(100_000))
     )
-    started = time.perf_counter()
+    started = time.process_time()
     check_tree(entries)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

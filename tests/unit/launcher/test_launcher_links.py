@@ -68,7 +68,7 @@ async def test_links_are_fetched_ahead_so_that_nobody_waits() -> None:
     ahead = asyncio.create_task(book.keep_ahead())
     await book.candidates(chunks[0])
     await book.candidates(chunks[FIRST_BATCH_LINKS - 1])
-    await asyncio.wait_for(ahead, 5)
+    await asyncio.wait_for(ahead, 30)
     assert [len(batch) for batch in server.batches] == [FIRST_BATCH_LINKS, 1000 - FIRST_BATCH_LINKS]
 
 
