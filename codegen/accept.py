@@ -1,4 +1,5 @@
-"""Renews the committed image of the contract, after an incompatible change that is meant: `./taskw breaking:accept -- "why"`.
+"""Renews the committed image of the contract, after an incompatible change that is meant, or when what was added since is to be
+guarded too: `./taskw breaking:accept -- "why"`.
 
 Writes proto/contract.binpb (what `./taskw breaking` compares with) and adds a dated line to proto/CHANGES.md.
 """
@@ -13,7 +14,8 @@ IMAGE = Path("proto") / "contract.binpb"
 CHANGES = Path("proto") / "CHANGES.md"
 HEAD = """# Changes of the contract
 
-Each line is a renewal of `contract.binpb`: what broke, and why. Compatible changes need none.
+Each line is a renewal of `contract.binpb`: what broke, and why. Compatible changes need none; a renewal after them
+has them guarded from then on.
 
 """
 
