@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from sandbox.embedded import child_of_this
+
 SAMOVAR = str(Path(sys.executable).with_name("samovar"))
 START_SECONDS = 180
 STOP_SECONDS = 180
@@ -47,7 +49,7 @@ def start_platform(
     seen_at: Path | None = None,
 ) -> Platform:
     """Starts one and waits until it is ready; the log is `up.log` in its home's parent. It stands on the real backends if
-    TEST_BACKENDS says so.
+    TEST_BACKENDS says so. However this process ends, the platform stops with it.
 
     `through` is a program that starts programs; where it shows them another file system, the home is `seen_at` a path of ours.
     """
@@ -55,9 +57,10 @@ def start_platform(
     options = ("--backends", own.get("TEST_BACKENDS", "embedded"), *options)
     ready_file = home.parent / f"{home.name}-ready.json"
     log_path = home.parent / f"{home.name}-up.log"
+    words = ("up", "--free-ports", "--ready-file", str(ready_file), *NO_RATE_LIMITS, *options)
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [*through, SAMOVAR, "up", "--free-ports", "--ready-file", str(ready_file), *NO_RATE_LIMITS, *options],
+            child_of_this(*through, SAMOVAR, *words, stop_signal=signal.SIGINT),
             env={**own, "SAMOVAR_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=log,
