@@ -135,7 +135,7 @@ async def test_a_server_that_dies_in_a_call_is_the_same_code():
 
     async def theirs(server):
         async with grpc.aio.insecure_channel(server.target, options=[("grpc.enable_retries", 0)]) as channel:
-            return await channel.unary_unary(SAY)(b"", timeout=5)
+            return await channel.unary_unary(SAY)(b"", timeout=30)
 
     async def ours(server):
         async with opened(server.target) as connections:
