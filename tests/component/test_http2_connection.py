@@ -474,7 +474,7 @@ async def test_a_silent_peer_is_asked_and_then_dropped(monkeypatch):
 
 async def test_a_peer_that_answers_is_kept(monkeypatch):
     monkeypatch.setattr(http2_connection, "KEEPALIVE_SECONDS", 0.02)
-    monkeypatch.setattr(http2_connection, "KEEPALIVE_TIMEOUT_SECONDS", 10.0)
+    monkeypatch.setattr(http2_connection, "KEEPALIVE_TIMEOUT_SECONDS", 2.0)
     async with pair() as (connection, peer):
         for _ in range(2):
             asked = await peer.expect(PingFrame)

@@ -24,6 +24,7 @@ from chassis.rpc_client import open_channel, repeatable_methods
 from chassis.rpc_unary import MAX_ATTEMPTS
 from chassis.service_tokens import ServiceTokenSource
 from chassis.settings import ProgramSettings
+from sandbox.free_port import free_port
 from tests.component.rpc_rig import ISSUER, ITEM, SERVICE, SERVICES, USER, Rig, as_user, certificate, rig
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)
@@ -211,8 +212,8 @@ def test_every_option_of_channels_and_servers_is_one_that_grpc_knows():
 
 
 async def test_a_channel_comes_back_when_the_service_does():
-    async with rig() as r:
-        port = r.port
+    port = free_port()  # one of the system's might be a connection's by the time the service is back
+    async with rig(bind=f"127.0.0.1:{port}") as r:
         await r.items.GetItem(GET, metadata=as_user())
     async with open_channel(f"127.0.0.1:{port}", audience=SERVICE, service_tokens=None, services=SERVICES) as channel:
         stub = items_pb2_grpc.LibraryServiceStub(channel)
@@ -283,5 +284,5 @@ async def test_a_tls_port_does_not_talk_to_a_client_without_acertificate():
         authorities = grpc.ssl_channel_credentials(certificate(SERVICE).authorities)
         async with grpc.aio.secure_channel(f"localhost:{r.port}", authorities) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await items_pb2_grpc.LibraryServiceStub(channel).GetItem(GET, metadata=as_user(), timeout=5)
+                await items_pb2_grpc.LibraryServiceStub(channel).GetItem(GET, metadata=as_user(), timeout=30)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -21,7 +21,8 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
-async def test_spans_reach_the_collector_before_the_program_ends():
+async def test_spans_reach_the_collector_before_the_program_ends(monkeypatch):
+    monkeypatch.setattr("chassis.telemetry.EXPORT_TIMEOUT_SECONDS", 60)
     collector = Collector()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)

@@ -135,7 +135,7 @@ async def test_a_server_that_dies_in_a_call_is_the_same_code():
 
     async def theirs(server):
         async with grpc.aio.insecure_channel(server.target, options=[("grpc.enable_retries", 0)]) as channel:
-            return await channel.unary_unary(SAY)(b"", timeout=5)
+            return await channel.unary_unary(SAY)(b"", timeout=30)
 
     async def ours(server):
         async with opened(server.target) as connections:
@@ -465,9 +465,9 @@ POINTS = [_connecting, _in_the_line, _in_silence, _in_half_an_answer, _in_the_pa
 @pytest.mark.parametrize("reach", POINTS, ids=lambda point: point.__name__.strip("_"))
 @pytest.mark.parametrize("ending", ["deadline", "cancel", "close"])
 async def test_a_call_ends_in_time_wherever_it_waits(reach, ending, monkeypatch):
-    # Longer than anything holds up the test: who is in the pause stays in it.
+    # Longer than anything holds up the test: who is in the pause stays in it; with a closed channel, to its end.
     for name in ("BACKOFF_MIN_SECONDS", "BACKOFF_MAX_SECONDS"):
-        monkeypatch.setattr(rpc_unary, name, 30.0)
+        monkeypatch.setattr(rpc_unary, name, 1.0 if ending == "close" else 30.0)
     seconds = 1.5 if ending == "deadline" and reach is not _in_the_pause else 120.0
     async with peer_server() as server, opened(server.target) as connections:
 

@@ -46,7 +46,7 @@ SECRETS = {"sandbox-cli": "cli secret", "library-service": "library secret", "do
 OBJECTS_KEY = "objects key"
 CDN_KEY = "cdn key"
 USER = "11111111-1111-4111-8111-111111111111"
-EVENT_SECONDS = 20
+EVENT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from gateway.limits import Limits
 from gateway.ops import Probes
 from gateway.rate_limits import RateLimiter
 from gateway.server import serve_http
+from sandbox.free_port import free_port
 from tests.component.rpc_rig import AUDIENCE, ISSUER, AuthServer, auth_server, user_token
 
 ITEM = "0b6f9d3c-26c4-4b6a-8a53-5c9f4c7f4a10"
@@ -326,7 +327,8 @@ async def gateway_rig(
         add_library = partial(items_pb2_grpc.add_LibraryServiceServicer_to_server, library)
         add_download = partial(downloads_pb2_grpc.add_DownloadServiceServicer_to_server, download)
         start_library = partial(_start_service, stack, keys, "library.v1.LibraryService", add_library)
-        library_port, library_stack = await start_library()
+        # It may be started again on its port, which the system must not have given away meanwhile.
+        library_port, library_stack = await start_library(free_port())
         download_port, download_stack = await _start_service(stack, keys, "download.v1.DownloadService", add_download)
         tokens = ServiceTokenSource(auth.token_url, client_id="gateway", client_secret="gateway-secret", session=http)
         backends = await stack.enter_async_context(

@@ -155,7 +155,7 @@ async def test_a_client_that_leaves_ends_the_services_stream_within_a_second(rig
 
 
 async def test_the_stream_ends_when_its_token_expires():
-    async with gateway_rig(now=lambda: datetime.now(UTC) + timedelta(seconds=599)) as rig:
+    async with gateway_rig(now=lambda: datetime.now(UTC) + timedelta(seconds=597)) as rig:
         async with following(rig, token=user_token(ttl_seconds=600)) as answer:
             assert (await next_event(answer))[0]["payload"]["code"] == "TOKEN_EXPIRED"
         await soon(rig.download.left.get())

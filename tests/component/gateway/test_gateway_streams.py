@@ -200,7 +200,7 @@ async def test_a_token_that_does_not_do_closes_the_socket(rig: GatewayRig, token
 
 
 async def test_the_socket_closes_with_4401_when_its_token_expires():
-    async with gateway_rig(now=lambda: datetime.now(UTC) + timedelta(seconds=599)) as rig:
+    async with gateway_rig(now=lambda: datetime.now(UTC) + timedelta(seconds=597)) as rig:
         socket = await rig.connect(token=user_token(ttl_seconds=600))
         farewell = await envelope(socket)
         assert (farewell["event_type"], farewell["payload"]["code"]) == ("stream.error", "TOKEN_EXPIRED")

@@ -115,6 +115,16 @@ async def test_what_is_not_there_not_owned_or_over_is_refused(rig: Rig):
     end = pb.EndPlaytimeSessionRequest(session_id=session.id)
     ended = (await rig.playtime.EndPlaytimeSession(end, metadata=me)).session
     assert ended.status == pb.PLAYTIME_SESSION_STATUS_TERMINATED
+
+    async def is_refused() -> bool:
+        """The pulse is forgotten after the commit that all others can see."""
+        try:
+            await rig.playtime.RecordPlaytimeHeartbeat(heartbeat(session.id), metadata=me)
+        except grpc.aio.AioRpcError:
+            return True
+        return False
+
+    await until(is_refused)
     refused = await refusal(rig.playtime.RecordPlaytimeHeartbeat(heartbeat(session.id), metadata=me))
     assert (refused.kind, refused.reason) == (Kind.FAILED_PRECONDITION, "INVALID_STATE_TRANSITION")
     refused = await refusal(rig.playtime.RecordPlaytimeHeartbeat(heartbeat("no-uuid", -1), metadata=me))

@@ -23,7 +23,7 @@ def test_the_system_gives_them_to_no_connection() -> None:
 
 
 def test_one_in_use_is_passed_over(monkeypatch) -> None:
-    following = free_port() + 1
-    monkeypatch.setattr("sandbox.free_port._next_in_turn", iter([following, following + 1]).__next__)
-    with socket.create_server(("127.0.0.1", following)):
-        assert free_port() == following + 1
+    taken, other = free_port(), free_port()  # what comes after them may be another process's
+    monkeypatch.setattr("sandbox.free_port._next_in_turn", iter([taken, other]).__next__)
+    with socket.create_server(("127.0.0.1", taken)):
+        assert free_port() == other
