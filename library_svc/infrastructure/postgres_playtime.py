@@ -28,10 +28,10 @@ FROM (SELECT unnest(range_agg(tstzrange(start_time, end_time))) AS stretch
 """
 )
 
-# Each session is looked for by its key, whatever the planner thinks of how many live. Asked for `end_time IS NULL` it would take the
-# index of those that live: until somebody analyses the table it takes them for one row, and reads them all for each heartbeat.
-# Nor does it see how many are written, for many of which it would read the table from end to end.
-# They are locked in the order of their ids, so that two that write do not wait for each other in a circle.
+# Each session is looked for by its key, whatever the planner thinks of how many live. Asked for `end_time IS NULL` it would take
+# the index of those that live: until somebody analyses the table it takes them for one row, and reads them all for each heartbeat.
+# Nor does it see how many are written, for many of which it would read the table from end to end. They are locked in the order of
+# their ids, so that two that write do not wait for each other in a circle.
 RECORD_HEARTBEATS: Final = Statement(
     """
 WITH heard AS MATERIALIZED (
