@@ -25,8 +25,8 @@ from chassis.settings import ProgramSettings
 
 EXIT_CODE_FAILED = 1
 COLLECT_AFTER_OBJECTS = 2_000
-"""New objects between two looks at the youngest. The default of 700 is two or three requests; every call of grpc.aio leaves nine that
-refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms when they are found, these for 0.6.
+"""New objects between two looks at the youngest. The default of 700 is two or three requests; every call of grpc.aio leaves nine
+that refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms when they are found, these for 0.6.
 """
 STOP_MARGIN_SECONDS = 10.0
 """How much longer than its drain a worker may take to stop before it is killed."""
