@@ -29,7 +29,7 @@ COLLECT_AFTER_OBJECTS = 2_000
 that refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms when they are found, these for 0.6.
 """
 COLLECT_MIDDLE_AFTER_LOOKS, COLLECT_ALL_AFTER_LOOKS = 10, 50
-"""Looks at a younger generation between two at the next: so all, with caches and what waits to be written, once in a million new ones."""
+"""Looks at a younger generation between two at the next: all objects, caches too, are looked at once in a million new ones."""
 STOP_MARGIN_SECONDS = 10.0
 """How much longer than its drain a worker may take to stop before it is killed."""
 
