@@ -62,7 +62,8 @@ class Plan:
 async def explain(database: Database, player: Player) -> Sequence[Plan]:
     """The plans of all, for a user of the load. What the statements change is undone."""
     plans = []
-    for name, act in _acts(database, player).items():
+    live = await PostgresPlaytimeReader(database).silent_since(datetime.now(UTC), limit=FLUSHED)
+    for name, act in _acts(database, player, [session.pulse for session in live]).items():
         with _caught() as caught:
             await act()
         for number, (statement, parameters) in enumerate(caught, start=1):
@@ -71,7 +72,7 @@ async def explain(database: Database, player: Player) -> Sequence[Plan]:
     return plans
 
 
-def _acts(database: Database, player: Player) -> Mapping[str, Callable[[], Awaitable[object]]]:
+def _acts(database: Database, player: Player, live: Sequence[Pulse]) -> Mapping[str, Callable[[], Awaitable[object]]]:
     reader, library = PostgresReader(database), PostgresLibrary(database, consumer="bench")
     playtime, achieved = PostgresPlaytimeReader(database), PostgresAchievementReader(database)
     user_id, product_id = UserId(player.user_id), ProductId(player.product_id(0))
@@ -96,10 +97,9 @@ def _acts(database: Database, player: Player) -> Mapping[str, Callable[[], Await
         )
 
     async def flush() -> None:
-        known = [Pulse(user_id, PlaytimeSessionId(player.session_id(0)), now)]
-        strange = [Pulse(UserId(uuid4()), PlaytimeSessionId(uuid4()), now) for _ in range(FLUSHED - 1)]
+        strange = [Pulse(UserId(uuid4()), PlaytimeSessionId(uuid4()), now) for _ in range(FLUSHED - len(live))]
         async with library.begin() as tx:
-            await tx.playtime.record_heartbeats(known + strange)
+            await tx.playtime.record_heartbeats([*live, *strange])
 
     async def play() -> None:
         started = await start_session(

@@ -35,7 +35,7 @@ from chassis.rpc_client import open_channel
 from chassis.rpc_server import RunningServer, serve
 from chassis.settings import load_settings
 from chassis.tls import read_tls
-from library_svc.application.access import GameAccess, KnownAccess
+from library_svc.application.access import GameAccess, KnownAccess, open_game_access
 from library_svc.application.achievements import DefinitionFiller, keep_counted
 from library_svc.application.catalog import ProductFiller
 from library_svc.application.playtime import Heartbeats
@@ -129,8 +129,9 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 prefix=settings.redis_prefix,
             )
         )
+        access = await opened(open_game_access(PostgresReader(database), known_access))
         feed = LiveUpdateFeed(live.streams)
-        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, known_access, feed)
+        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, access, known_access, feed)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)
@@ -181,12 +182,12 @@ def _wire(
     database: Database,
     catalog: GrpcCatalog,
     live: LiveValues,
+    access: GameAccess,
     known_access: KnownAccess,
     feed: UpdateFeed,
 ) -> Parts:
     library = PostgresLibrary(database, consumer=NAME)
     reader, products = PostgresReader(database), PostgresProducts(database)
-    access = GameAccess(reader, known_access)
     begin, now = library.begin, partial(datetime.now, UTC)
     filler = ProductFiller(catalog, products, now=now)
     pace = Pace(

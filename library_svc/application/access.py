@@ -5,6 +5,8 @@ An answer that is remembered never outlives a change: who changes a right says s
 nothing is remembered of it until the transaction is over. What is remembered can be lost, and be away; the database decides then.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +27,11 @@ ACCESS_CHANGE_SECONDS = 60.0
 
 ACCESS_READ_SECONDS = 10.0
 """How long who was told to remember the database's answer has for reading it."""
+
+REMEMBERING_LIMIT = 1_000
+"""Answers on their way to be remembered; of one more than these the database is asked again."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +68,13 @@ class KnownAccess(Protocol):
 
 
 class GameAccess:
-    """Answers, and remembers what it answered."""
+    """Answers, and remembers what it answered; who asks does not wait for that. Made by `open_game_access`."""
 
-    def __init__(self, reader: LibraryReader, known: KnownAccess) -> None:
+    def __init__(self, reader: LibraryReader, known: KnownAccess, beside: asyncio.TaskGroup) -> None:
         self._reader = reader
         self._known = known
+        self._beside = beside
+        self._remembering = 0
 
     async def since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
         """Since when the user may use the product; None: they may not."""
@@ -73,9 +82,25 @@ class GameAccess:
         if known.is_answer:
             return known.since
         since = await self._reader.access_since(user_id, product_id)
-        if known.ticket is not None:
-            await self._known.remember(user_id, product_id, known.ticket, since)
+        if known.ticket is not None and self._remembering < REMEMBERING_LIMIT:
+            self._remembering += 1
+            self._beside.create_task(self._remember(user_id, product_id, known.ticket, since))
         return since
+
+    async def _remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
+        try:
+            await self._known.remember(user_id, product_id, ticket, since)
+        except Exception:  # the answer was given, so there is nobody else to tell
+            logger.exception("an answer about access is not remembered")
+        finally:
+            self._remembering -= 1
+
+
+@asynccontextmanager
+async def open_game_access(reader: LibraryReader, known: KnownAccess) -> AsyncIterator[GameAccess]:
+    """Answers while the block runs; leaving it waits until the last answers are remembered."""
+    async with asyncio.TaskGroup() as beside:
+        yield GameAccess(reader, known, beside)
 
 
 @asynccontextmanager

@@ -142,7 +142,7 @@ async def update_progress(
         ProgressRejected: it cannot have happened; that it was tried is noted in the audit log.
     """
     shown = await get_achievement(reader, filler, user_id=user_id, product_id=product_id, achievement_id=achievement_id)
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         await tx.lock_user(user_id)
         standing = await tx.achievements.standing(user_id, product_id, achievement_id)
         if cause := _impossible(standing):

@@ -24,7 +24,7 @@ async def create_category(begin: Begin, *, user_id: UserId, name: str, display_o
         CategoryAlreadyExists: the user has one of this name.
     """
     category = Category(CategoryId(uuid4()), user_id, name, display_order)
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         await tx.lock_user(user_id)
         await _require_own_name(tx, category)
         await tx.categories.add(category)
@@ -42,7 +42,7 @@ async def update_category(
         CategoryNotFound: the user has no such category.
         CategoryAlreadyExists: the user has another one of this name.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         await tx.lock_user(user_id)
         before = await _find(tx, user_id, category_id)
         category = before.changed(changes)
@@ -60,7 +60,7 @@ async def delete_category(begin: Begin, *, user_id: UserId, category_id: Categor
     Raises:
         CategoryNotFound: the user has no such category.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         await tx.categories.remove(await _find(tx, user_id, category_id))
         tx.record(CategoryChanged(user_id, category_id, CategoryChange.DELETED))
         await tx.commit()

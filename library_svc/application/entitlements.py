@@ -49,7 +49,7 @@ async def grant(
         The source's grant of each product; nothing for an event that was handled before.
     """
     settled = []
-    async with changing(known_access, user_id, product_ids), begin() as tx:
+    async with changing(known_access, user_id, product_ids), begin(user_id) as tx:
         if event_id is not None and not await tx.is_first(event_id):
             return ()
         await tx.lock_user(user_id)
@@ -89,7 +89,7 @@ async def revoke(
         The source's grant of each product; nothing for an event that was handled before.
     """
     settled, cut_off = [], list[tuple[UserId, PlaytimeSessionId]]()
-    async with changing(known_access, user_id, product_ids), begin() as tx:
+    async with changing(known_access, user_id, product_ids), begin(user_id) as tx:
         if event_id is not None and not await tx.is_first(event_id):
             return ()
         await tx.lock_user(user_id)

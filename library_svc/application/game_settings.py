@@ -37,7 +37,7 @@ async def put_settings(
         PreconditionRequired, SettingsVersionConflict: `if_match` does not name the version that is there.
         DomainError: the payload cannot be kept (domain `checked`).
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         before = await _open(tx, user_id, product_id)
         if before is None:
             if if_match:
@@ -68,7 +68,7 @@ async def patch_settings(
         PreconditionRequired, SettingsVersionConflict: `if_match` does not name the version that is there.
         DomainError: the result cannot be kept (domain `checked`).
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         before = await _open(tx, user_id, product_id)
         if before is None:
             raise GameSettingsNotFound(product_id)

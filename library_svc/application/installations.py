@@ -12,7 +12,7 @@ async def follow(begin: Begin, *, event_id: str, user_id: UserId, product_id: Pr
 
     It is remembered without an item too: the item may be on its way, or come back.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         if not await tx.is_first(event_id):
             return
         await tx.lock_user(user_id)

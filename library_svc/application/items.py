@@ -55,7 +55,7 @@ async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes
         ItemNotFound: the user has no such item.
         CategoryNotFound: the user has no such category.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         before = await _locked(tx, user_id, item_id)
         item = before.changed(changes)
         attributes = differing(before, item)
@@ -76,7 +76,7 @@ async def add_to_categories(
         ItemNotFound, CategoryNotFound: the user has no such item or category.
         TooManyCategories: it would be in more than ITEM_CATEGORIES_LIMIT.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         item = await _locked(tx, user_id, item_id)
         before = await tx.categories.of_item(item)
         wanted = category_ids | before
@@ -94,7 +94,7 @@ async def take_from_categories(
     Raises:
         ItemNotFound: the user has no such item.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         item = await _locked(tx, user_id, item_id)
         before = await tx.categories.of_item(item)
         if before & category_ids:

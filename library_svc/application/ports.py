@@ -2,7 +2,7 @@
 memory.py, catalog.py; one contract suite (tests/contract/library) runs over all of a port's adapters.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -255,8 +255,12 @@ class Transaction(Protocol):
     async def commit(self) -> None: ...
 
 
-Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
-"""Opens a transaction."""
+class Begin(Protocol):
+    """Opens a transaction. One that changes what is a user's names the user: of very many of one user only few are open at a time,
+    so that everybody else's find room. They are not locked by that; `lock_user` does it.
+    """
+
+    def __call__(self, user_id: UserId | None = None, /) -> AbstractAsyncContextManager[Transaction]: ...
 
 
 class Outgoing(Protocol):

@@ -66,7 +66,7 @@ async def add_wish(
     if await filler.exists(product_id) is False:
         raise ProductNotFound(product_id)
     wish = Wish(WishId(uuid4()), user_id, product_id, now, priority, notes)
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         # Wishes that may be on their way count too.
         await tx.lock_user(user_id)
         if known := await tx.wishlist.of_product(user_id, product_id):
@@ -85,7 +85,7 @@ async def update_wish(begin: Begin, *, user_id: UserId, wish_id: WishId, changes
     Raises:
         WishNotFound: the user has no such wish.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         wish = await tx.wishlist.find(user_id, wish_id)
         if wish is None:
             raise WishNotFound(wish_id)
@@ -103,7 +103,7 @@ async def remove_wish(begin: Begin, *, user_id: UserId, wish_id: WishId, now: da
     Raises:
         WishNotFound: the user has no such wish.
     """
-    async with begin() as tx:
+    async with begin(user_id) as tx:
         wish = await tx.wishlist.find(user_id, wish_id)
         if wish is None:
             raise WishNotFound(wish_id)

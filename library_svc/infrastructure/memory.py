@@ -93,7 +93,7 @@ class MemoryLibrary:
         return tuple(self._rows.audited)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator["MemoryTransaction"]:
+    async def begin(self, _user_id: UserId | None = None, /) -> AsyncIterator["MemoryTransaction"]:
         async with self._turn:
             tx = MemoryTransaction(_copied(self._rows))
             try:

@@ -3,7 +3,7 @@ nouns with a file of their own bring both.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Final
 
 from sqlalchemy import BigInteger, Select, bindparam, case, delete, func, insert, select, update
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import audit, inbox
-from chassis.database import Database
+from chassis.database import POOL_TIMEOUT_SECONDS, Database
 from chassis.database import Transaction as ChassisTransaction
 from chassis.statements import Statement
 from library_svc.application.ports import Origin
@@ -50,6 +50,12 @@ from library_svc.infrastructure.tables import (
     item_verifications,
     user_library_items,
 )
+from library_svc.infrastructure.turns import Turns
+
+USER_CONNECTIONS: Final = 2
+"""Connections for one user's changes: one that is made, and the next, which has only to wait for its lock."""
+USER_TURN_SECONDS: Final = POOL_TIMEOUT_SECONDS
+"""How long one more change of the user waits before it is refused: as long as for a connection."""
 
 
 class PostgresLibrary:
@@ -58,10 +64,12 @@ class PostgresLibrary:
     def __init__(self, database: Database, *, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
+        self._turns = Turns(USER_CONNECTIONS, timeout_seconds=USER_TURN_SECONDS)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator["PostgresTransaction"]:
-        async with self._database.begin() as tx:
+    async def begin(self, user_id: UserId | None = None, /) -> AsyncIterator["PostgresTransaction"]:
+        turn = nullcontext() if user_id is None else self._turns.of(user_id)
+        async with turn, self._database.begin() as tx:
             yield PostgresTransaction(tx, self._consumer)
 
 

@@ -14,7 +14,7 @@ from chassis.statements import Row, Statement
 from library_svc.application.ports import Played
 from library_svc.application.readers import DailyPlaytime, PlaytimeStatistics, ProductPlaytime
 from library_svc.domain.ids import PlaytimeSessionId, ProductId, UserId
-from library_svc.domain.playtime import RECENT, PlaytimeSession, Pulse, recent_days
+from library_svc.domain.playtime import RECENT, PlaytimeSession, Pulse, SessionStatus, recent_days
 from library_svc.infrastructure.rows import SESSION_COLUMNS, session_of, session_row
 from library_svc.infrastructure.tables import achievement_notes, playtime_sessions
 
@@ -28,23 +28,32 @@ FROM (SELECT unnest(range_agg(tstzrange(start_time, end_time))) AS stretch
 """
 )
 
-RECORD_HEARTBEATS: Final = text(
+# Each session is looked for by its key, whatever the planner thinks of how many live. Asked for `end_time IS NULL` it would take
+# the index of those that live: until somebody analyses the table it takes them for one row, and reads them all for each heartbeat.
+# Nor does it see how many are written, for many of which it would read the table from end to end. They are locked in the order of
+# their ids, so that two that write do not wait for each other in a circle.
+RECORD_HEARTBEATS: Final = Statement(
     """
+WITH heard AS MATERIALIZED (
+    SELECT one.user_id, one.id, one.at
+    FROM (
+        SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[]), (SELECT $3::timestamptz[])) AS one (user_id, id, at)
+        ORDER BY id
+    ) AS one
+    CROSS JOIN LATERAL (
+        SELECT FROM playtime_sessions AS live
+        WHERE live.user_id = one.user_id AND live.id = one.id AND live.status = 'active'
+        LIMIT 1
+        FOR UPDATE
+    ) AS live
+)
 UPDATE playtime_sessions AS session
 SET last_heartbeat_at = greatest(session.last_heartbeat_at, heard.at), updated_at = now()
-FROM (SELECT user_id, id, at
-      FROM unnest(CAST(:user_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:times AS timestamptz[])) AS one (user_id, id, at)
-      JOIN playtime_sessions AS live USING (user_id, id)
-      WHERE live.end_time IS NULL
-      ORDER BY id
-      FOR UPDATE OF live) AS heard
-WHERE session.user_id = heard.user_id AND session.id = heard.id AND session.end_time IS NULL
+FROM heard
+WHERE session.user_id = heard.user_id AND session.id = heard.id
 RETURNING session.id
-"""
-).bindparams(
-    bindparam("user_ids", type_=ARRAY(Uuid)),
-    bindparam("ids", type_=ARRAY(Uuid)),
-    bindparam("times", type_=ARRAY(DateTime(timezone=True))),
+""",
+    ("user_ids", "ids", "times"),
 )
 
 HAS_BEGUN: Final = Statement.of(
@@ -63,6 +72,16 @@ _one: Final = select(*SESSION_COLUMNS).where(
 )
 _ONE: Final = Statement.of(_one)
 _LOCKED: Final = Statement.of(_one.with_for_update())
+_LIVE: Final = Statement.of(
+    select(*SESSION_COLUMNS)
+    .where(
+        playtime_sessions.c.user_id == bindparam("user_id"),
+        playtime_sessions.c.product_id == bindparam("product_id"),
+        playtime_sessions.c.status == SessionStatus.ACTIVE.value,
+    )
+    .order_by(playtime_sessions.c.id)
+    .with_for_update()
+)
 
 STATISTICS: Final = text(
     """
@@ -104,12 +123,8 @@ class PostgresPlaytime:
         return _first(await self._tx.fetch(_LOCKED, {"user_id": user_id, "session_id": session_id}))
 
     async def live(self, user_id: UserId, product_id: ProductId) -> Sequence[PlaytimeSession]:
-        table = playtime_sessions
-        statement = select(*SESSION_COLUMNS).where(
-            table.c.user_id == user_id, table.c.product_id == product_id, table.c.end_time.is_(None)
-        )
-        rows = await self._tx.connection.execute(statement.order_by(table.c.id).with_for_update())
-        return [session_of(row) for row in rows.mappings()]
+        values = {"user_id": user_id, "product_id": product_id}
+        return [session_of(row) for row in await self._tx.fetch(_LIVE, values)]
 
     async def add(self, session: PlaytimeSession) -> None:
         await self._tx.connection.execute(insert(playtime_sessions).values(session_row(session)))
@@ -139,7 +154,7 @@ class PostgresPlaytime:
             "ids": [pulse.session_id for pulse in pulses],
             "times": [pulse.last_heartbeat_at for pulse in pulses],
         }
-        return set((await self._tx.connection.execute(RECORD_HEARTBEATS, values)).scalars())
+        return {row["id"] for row in await self._tx.fetch(RECORD_HEARTBEATS, values)}
 
 
 class PostgresPlaytimeReader:

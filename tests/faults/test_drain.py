@@ -10,6 +10,7 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from library_svc.infrastructure.postgres import USER_CONNECTIONS
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.faults.conftest import Publisher, User, is_well
@@ -53,7 +54,9 @@ async def not_serving(address: str) -> None:
 
 
 def patches(api: Api, item_id: str) -> Sequence["asyncio.Task[Answer]"]:
-    changes = [{"data": {"type": "libraryItemUpdate", "attributes": {"notes": str(n)}}} for n in range(CALLS)]
+    """Changes of one user: as many as get to the database at once."""
+    notes = map(str, range(USER_CONNECTIONS))
+    changes = [{"data": {"type": "libraryItemUpdate", "attributes": {"notes": note}}} for note in notes]
     return [asyncio.create_task(api.call("PATCH", f"{ITEMS}/{item_id}", body=change)) for change in changes]
 
 
@@ -67,10 +70,10 @@ async def test_the_library_ends_the_calls_that_it_has_taken_in(platform: Platfor
     item_id = await owned_item(shop, user)
     async with held_up(platform, "library", "SELECT FROM user_library_items WHERE id = $1", item_id):
         calls = patches(user.api, item_id)
-        await all_wait(platform, "library", CALLS)
+        await all_wait(platform, "library", len(calls))
         old_pid = signal_program(platform, "library", signal.SIGTERM)
         await not_serving(platform.ready["library_grpc_addr"])
-    assert [call.status for call in await asyncio.gather(*calls)] == [200] * CALLS
+    assert [call.status for call in await asyncio.gather(*calls)] == [200] * len(calls)
     await started_again(platform, "library", old_pid)
 
 
@@ -121,7 +124,7 @@ async def test_the_gateway_ends_its_requests_and_tells_its_sockets_to_go(
     async with following(user.api) as client:
         async with held_up(platform, "library", "SELECT FROM user_library_items WHERE id = $1", item_id):
             calls = patches(user.api, item_id)
-            await all_wait(platform, "library", CALLS)
+            await all_wait(platform, "library", len(calls))
             old_pid = signal_program(platform, "gateway", signal.SIGTERM)
 
             async def goes() -> bool:
@@ -132,7 +135,7 @@ async def test_the_gateway_ends_its_requests_and_tells_its_sockets_to_go(
                     return True
 
             await until(goes, "the gateway goes on serving")
-        assert [call.status for call in await asyncio.gather(*calls)] == [200] * CALLS
+        assert [call.status for call in await asyncio.gather(*calls)] == [200] * len(calls)
         await until(lambda: asyncio.sleep(0, bool(client.close_codes)), "the socket was not closed")
         assert client.close_codes[0] == 1001
         await started_again(platform, "gateway", old_pid)

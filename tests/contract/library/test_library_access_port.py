@@ -17,10 +17,11 @@ from library_svc.application import entitlements
 from library_svc.application.access import (
     ACCESS_CHANGE_SECONDS,
     ACCESS_KEPT_SECONDS,
-    GameAccess,
+    REMEMBERING_LIMIT,
     KnownAccess,
     Recalled,
     changing,
+    open_game_access,
 )
 from library_svc.domain.entitlements import Source, SourceKind
 from library_svc.domain.ids import ProductId, UserId
@@ -75,7 +76,6 @@ class Shop:
     def __init__(self, *instances: KnownAccess) -> None:
         self.library = MemoryLibrary(MemoryProducts())
         self.instances = instances
-        self.access = [GameAccess(self, known) for known in instances]
         self.reads = 0
 
     async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
@@ -109,7 +109,9 @@ class Shop:
         )
 
     async def since(self, *, by: int = 0) -> datetime | None:
-        return await self.access[by].since(USER, GAME)
+        """The answer, once it is remembered."""
+        async with open_game_access(self, self.instances[by]) as access:
+            return await access.since(USER, GAME)
 
 
 async def test_an_answer_is_remembered_with_its_ticket_only(memory: Memory):
@@ -298,3 +300,76 @@ async def test_away_the_database_answers_and_is_not_waited_for_each_time():
     now += AWAY_SECONDS
     assert await shop.since() is None
     assert looks == by_change + 1
+
+
+class Slow(MemoryKnownAccess):
+    """Remembers nothing before it is let, and fails when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+        self.asked = 0
+        self.failure: Exception | None = None
+
+    async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
+        self.asked += 1
+        await self.let.wait()
+        if self.failure is not None:
+            raise self.failure
+        await super().remember(user_id, product_id, ticket, since)
+
+
+async def test_who_asks_does_not_wait_until_the_answer_is_remembered_but_who_stops_does():
+    slow = Slow()
+    shop = Shop(slow)
+    await shop.grant()
+    async with asyncio.TaskGroup() as group, open_game_access(shop, slow) as access:
+        assert [await access.since(USER, GAME), await access.since(USER, GAME)] == [NOON, NOON]
+        assert (shop.reads, slow.asked) == (2, 1), "the first is under way, the second was answered by the database"
+        group.create_task(_let(slow))
+    assert (await slow.find(USER, GAME)).is_answer
+
+
+async def test_an_answer_on_its_way_to_be_remembered_is_overtaken_by_a_change():
+    slow = Slow()
+    shop = Shop(slow)
+    await shop.grant()
+    async with open_game_access(shop, slow) as access:
+        assert await access.since(USER, GAME) == NOON
+        await shop.refund()
+        slow.let.set()
+    assert not (await slow.find(USER, GAME)).is_answer
+    assert await shop.since() is None
+
+
+async def test_what_cannot_be_remembered_fails_nobody_and_is_logged(caplog: pytest.LogCaptureFixture):
+    slow = Slow()
+    slow.failure = ValueError("nobody thought of this")
+    slow.let.set()
+    shop = Shop(slow)
+    await shop.grant()
+    async with open_game_access(shop, slow) as access:
+        assert [await access.since(USER, GAME) for _ in range(3)] == [NOON] * 3
+    assert "nobody thought of this" in caplog.text
+    slow.failure = None
+    assert [await shop.since(), await shop.since()] == [NOON, NOON]
+    assert shop.reads == 4
+
+
+async def test_so_many_are_remembered_at_once_and_no_more():
+    slow = Slow()
+    shop = Shop(slow)
+    await shop.grant()
+    async with open_game_access(shop, slow) as access:
+        answers = [await access.since(USER, ProductId(uuid4())) for _ in range(REMEMBERING_LIMIT)]
+        assert not any(answers)
+        assert await access.since(USER, GAME) == NOON
+        slow.let.set()
+    assert slow.asked == REMEMBERING_LIMIT
+    assert not (await slow.find(USER, GAME)).is_answer
+    assert await shop.since() == NOON
+    assert (await slow.find(USER, GAME)).is_answer, "there is room again"
+
+
+async def _let(slow: Slow) -> None:
+    slow.let.set()
