@@ -224,12 +224,12 @@ def ours(name: str = "ours", *, workers: int = 1, permits_a_minute: int = PERMIT
     return start
 
 
-def python_gateway(name: str, module: str, kind: str) -> Start:
+def python_gateway(name: str, module: str, kind: str, *arguments: str) -> Start:
     """One of the bench's own gateways."""
 
     async def start(stack: AsyncExitStack, base: Ground) -> Side:
         port = free_port()
-        words = (sys.executable, "-m", module, str(port), base.service)
+        words = (sys.executable, "-m", module, str(port), base.service, *arguments)
         process = await stack.enter_async_context(program(words, port, base.folder / f"{name}.log"))
         return Side(name, kind, port, process)
 
@@ -250,7 +250,11 @@ async def envoy(stack: AsyncExitStack, base: Ground) -> Side:
 
 
 naive = python_gateway("naive", "bench.naive_gateway", "plain")
-bare = python_gateway("bare", "bench.bare_gateway", "document")
+
+
+def bare(name: str = "bare", *, workers: int = 1) -> Start:
+    """Our routes without middleware."""
+    return python_gateway(name, "bench.bare_gateway", "document", str(workers))
 
 
 def _descriptor_set() -> bytes:
