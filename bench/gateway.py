@@ -109,7 +109,7 @@ async def assert_equal_answers(sides: Sequence[Side], cases: Sequence[Case], bas
 async def turn(case: Case, side: Side, base: Ground, plan: Plan) -> Measured:
     """Loads one side for a while."""
     before = side.cpu_seconds()
-    found = await (_load(case, side, base) if plan.is_quick else _wrk(case, side, base, plan))
+    found = await (load(case, side, base) if plan.is_quick else _wrk(case, side, base, plan))
     cpu_seconds = side.cpu_seconds() - before
     if not found["requests"] or found["refused"] or found["broken"]:
         raise AssertionError(f"{case.name} of {side.name}: {found}")
@@ -149,12 +149,12 @@ async def _wrk(case: Case, side: Side, base: Ground, plan: Plan) -> dict[str, An
     return found
 
 
-async def _load(case: Case, side: Side, base: Ground) -> dict[str, Any]:
-    """Stands in for wrk in a quick run: a few requests, one after another."""
+async def load(case: Case, side: Side, base: Ground) -> dict[str, Any]:
+    """Stands in for wrk in a quick run, and in bench.gateway_instructions: QUICK_REQUESTS, one after another."""
     sent = _sent(case, side)
     taken_us = []
     refused = 0
-    async with aiohttp.ClientSession(skip_auto_headers=("Content-Type",)) as session:
+    async with aiohttp.ClientSession(skip_auto_headers=("Content-Type", "Accept-Encoding")) as session:
         for token in itertools.islice(base.tokens.read_text().split(), QUICK_REQUESTS):
             started = time.perf_counter()
             url = f"http://127.0.0.1:{side.port}{sent.path}"
