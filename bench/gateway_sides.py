@@ -199,7 +199,7 @@ def ours(
     """The gateway as it is deployed: service tokens, rate limits, access log, metrics. `under` is what it is started by."""
 
     async def start(stack: AsyncExitStack, base: Ground) -> Side:
-        port, metrics_port = free_port(), free_port()
+        port, metrics_port = free_port(), _free_ports(workers)
         environment = {
             "GATEWAY_HTTP_PORT": str(port),
             "LIBRARY_SERVICE_GRPC_ADDR": base.service,
@@ -224,6 +224,15 @@ def ours(
         return Side(name, "document", port, process)
 
     return start
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many in a row: each worker takes the port after the last one's for its metrics."""
+    taken = [free_port()]
+    while len(taken) < count:
+        port = free_port()
+        taken = [*taken, port] if port == taken[-1] + 1 else [port]
+    return taken[0]
 
 
 def python_gateway(name: str, module: str, kind: str, *arguments: str, under: Sequence[str] = ()) -> Start:
