@@ -1,9 +1,10 @@
 """Our generated routes with nothing around them: aiohttp, the generated transcoders, our channel without service tokens. What the
 full gateway costs more than this is what its middleware costs: tokens, limits, traces, log, metrics, tags, deadlines, refusals.
 
-`python -m bench.bare_gateway PORT SERVICE_ADDRESS`.
+`python -m bench.bare_gateway PORT SERVICE_ADDRESS [WORKERS]`: several workers show what sharing the machine costs by itself.
 """
 
+import multiprocessing
 import sys
 from typing import Any
 
@@ -68,11 +69,25 @@ def make_app(address: str) -> web.Application:
     return app
 
 
-def main() -> None:
-    port, address = int(sys.argv[1]), sys.argv[2]
+def serve(port: int, address: str, *, reuse_port: bool) -> None:
     web.run_app(
-        make_app(address), host="127.0.0.1", port=port, access_log=None, print=None, loop=uvloop.new_event_loop()
+        make_app(address),
+        host="127.0.0.1",
+        port=port,
+        access_log=None,
+        print=None,
+        loop=uvloop.new_event_loop(),
+        reuse_port=reuse_port or None,
     )
+
+
+def main() -> None:
+    port, address, workers = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    context = multiprocessing.get_context("spawn")
+    for _ in range(workers - 1):
+        # A daemon ends with this process.
+        context.Process(target=serve, args=(port, address), kwargs={"reuse_port": True}, daemon=True).start()
+    serve(port, address, reuse_port=workers > 1)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 * `ours`: the gateway as deployed: tokens, service tokens, rate limits, traces, access log, metrics, entity tags.
 * `envoy`: Envoy's gRPC-JSON transcoder, `--concurrency 1`, jwt_authn on (checked tokens are kept), no access log.
 * `naive`: aiohttp, grpcio's stubs, protobuf's json_format, nothing else.
-* `bare`: our generated routes on aiohttp and our channel, nothing else: what `ours` costs more is its middleware.
+* `bare`: our generated routes on aiohttp and our channel, nothing else: what `ours` costs more is its middleware, and what two
+  workers of it cost more than one is the machine.
 
 The service (`bench.fixed_service`) gives fixed answers, so that what differs is the gateways. First every side must give the same
 answers in meaning. Then wrk asks for a small resource, for a page of 20, posts and patches, in the names of 200 users, the sides
@@ -108,7 +109,7 @@ async def assert_equal_answers(sides: Sequence[Side], cases: Sequence[Case], bas
 async def turn(case: Case, side: Side, base: Ground, plan: Plan) -> Measured:
     """Loads one side for a while."""
     before = side.cpu_seconds()
-    found = await (_load(case, side, base) if plan.is_quick else _wrk(case, side, base, plan))
+    found = await (load(case, side, base) if plan.is_quick else _wrk(case, side, base, plan))
     cpu_seconds = side.cpu_seconds() - before
     if not found["requests"] or found["refused"] or found["broken"]:
         raise AssertionError(f"{case.name} of {side.name}: {found}")
@@ -148,12 +149,12 @@ async def _wrk(case: Case, side: Side, base: Ground, plan: Plan) -> dict[str, An
     return found
 
 
-async def _load(case: Case, side: Side, base: Ground) -> dict[str, Any]:
-    """Stands in for wrk in a quick run: a few requests, one after another."""
+async def load(case: Case, side: Side, base: Ground) -> dict[str, Any]:
+    """Stands in for wrk in a quick run, and in bench.gateway_instructions: QUICK_REQUESTS, one after another."""
     sent = _sent(case, side)
     taken_us = []
     refused = 0
-    async with aiohttp.ClientSession(skip_auto_headers=("Content-Type",)) as session:
+    async with aiohttp.ClientSession(skip_auto_headers=("Content-Type", "Accept-Encoding")) as session:
         for token in itertools.islice(base.tokens.read_text().split(), QUICK_REQUESTS):
             started = time.perf_counter()
             url = f"http://127.0.0.1:{side.port}{sent.path}"
@@ -212,10 +213,12 @@ def ratio(turns: Turns, case: str, side: str, other: str, name: str) -> float:
 
 
 def print_turns(turns: Turns) -> None:
-    print(f"{'case':6} {'gateway':9} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs':>8}")
+    print(f"{'case':6} {'gateway':15} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs':>8}")
     for (case, side), each in turns.items():
         figures = [_middle(each, name) for name in ("requests_per_second", "p50_us", "p99_us", "cpu_us")]
-        print(f"{case:6} {side:9} {figures[0]:10.0f} {figures[1] / 1e3:8.2f} {figures[2] / 1e3:8.2f} {figures[3]:8.0f}")
+        print(
+            f"{case:6} {side:15} {figures[0]:10.0f} {figures[1] / 1e3:8.2f} {figures[2] / 1e3:8.2f} {figures[3]:8.0f}"
+        )
 
 
 def ratios(turns: Turns) -> dict[str, float]:
@@ -240,20 +243,25 @@ async def measure(plan: Plan) -> dict[str, float]:
             found = ratios(turns)
 
             full = ours(permits_a_minute=UNCOUNTED_PERMITS)
-            turns = await compare((full, bare), small, base, plan)
+            turns = await compare((full, bare()), small, base, plan)
             print("\nwith and without middleware (the limiter's round trips left out)")
             print_turns(turns)
             pairs = zip(turns["small", "ours"], turns["small", "bare"], strict=True)
             found["middleware_us"] = round(median(one.cpu_us - two.cpu_us for one, two in pairs), 1)
 
-            pair = [
-                ours(name, workers=number, permits_a_minute=UNCOUNTED_PERMITS)
-                for number, name in ((1, "1 worker"), (2, "2 workers"))
+            workers = [
+                start
+                for number, named in ((1, "1 worker"), (2, "2 workers"))
+                for start in (
+                    ours(named, workers=number, permits_a_minute=UNCOUNTED_PERMITS),
+                    bare(f"bare, {named}", workers=number),
+                )
             ]
-            turns = await compare(pair, small, base, plan)
-            print("\nworkers")
+            turns = await compare(workers, small, base, plan)
+            print("\nworkers; without middleware it is what sharing this machine costs, whatever the code")
             print_turns(turns)
             found["workers_cpu_ratio"] = ratio(turns, "small", "2 workers", "1 worker", "cpu_us")
+            found["workers_cpu_ratio_bare"] = ratio(turns, "small", "bare, 2 workers", "bare, 1 worker", "cpu_us")
     return found
 
 

@@ -193,11 +193,13 @@ async def auth_server(issuer: TokenIssuer) -> AsyncIterator[str]:
 Start = Callable[[AsyncExitStack, Ground], Awaitable[Side]]
 
 
-def ours(name: str = "ours", *, workers: int = 1, permits_a_minute: int = PERMITS_A_MINUTE) -> Start:
-    """The gateway as it is deployed: service tokens, rate limits, access log, metrics."""
+def ours(
+    name: str = "ours", *, workers: int = 1, permits_a_minute: int = PERMITS_A_MINUTE, under: Sequence[str] = ()
+) -> Start:
+    """The gateway as it is deployed: service tokens, rate limits, access log, metrics. `under` is what it is started by."""
 
     async def start(stack: AsyncExitStack, base: Ground) -> Side:
-        port, metrics_port = free_port(), free_port()
+        port, metrics_port = free_port(), _free_ports(workers)
         environment = {
             "GATEWAY_HTTP_PORT": str(port),
             "LIBRARY_SERVICE_GRPC_ADDR": base.service,
@@ -216,7 +218,7 @@ def ours(name: str = "ours", *, workers: int = 1, permits_a_minute: int = PERMIT
             "DRAIN_SECONDS": "1",
             "WORKERS": str(workers),
         }
-        words = (sys.executable, "-m", "gateway")
+        words = (*under, sys.executable, "-m", "gateway")
         log = base.folder / f"{name}.log"
         process = await stack.enter_async_context(program(words, port, log, environment))
         return Side(name, "document", port, process)
@@ -224,12 +226,21 @@ def ours(name: str = "ours", *, workers: int = 1, permits_a_minute: int = PERMIT
     return start
 
 
-def python_gateway(name: str, module: str, kind: str) -> Start:
+def _free_ports(count: int) -> int:
+    """The first of so many in a row: each worker takes the port after the last one's for its metrics."""
+    taken = [free_port()]
+    while len(taken) < count:
+        port = free_port()
+        taken = [*taken, port] if port == taken[-1] + 1 else [port]
+    return taken[0]
+
+
+def python_gateway(name: str, module: str, kind: str, *arguments: str, under: Sequence[str] = ()) -> Start:
     """One of the bench's own gateways."""
 
     async def start(stack: AsyncExitStack, base: Ground) -> Side:
         port = free_port()
-        words = (sys.executable, "-m", module, str(port), base.service)
+        words = (*under, sys.executable, "-m", module, str(port), base.service, *arguments)
         process = await stack.enter_async_context(program(words, port, base.folder / f"{name}.log"))
         return Side(name, kind, port, process)
 
@@ -250,7 +261,11 @@ async def envoy(stack: AsyncExitStack, base: Ground) -> Side:
 
 
 naive = python_gateway("naive", "bench.naive_gateway", "plain")
-bare = python_gateway("bare", "bench.bare_gateway", "document")
+
+
+def bare(name: str = "bare", *, workers: int = 1, under: Sequence[str] = ()) -> Start:
+    """Our routes without middleware."""
+    return python_gateway(name, "bench.bare_gateway", "document", str(workers), under=under)
 
 
 def _descriptor_set() -> bytes:

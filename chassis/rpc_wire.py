@@ -18,6 +18,9 @@ from chassis.http2_exchange import Exchange, Failed, Failure
 MESSAGE_HEAD_BYTES: Final = 5
 """Before a message: whether it is compressed, and its length in four bytes."""
 
+FIELDS_REMEMBERED: Final = 2_048
+"""About 4 MB where they are tokens."""
+
 Metadata = Sequence[tuple[str, str | bytes]]
 
 _Code = grpc.StatusCode
@@ -47,6 +50,8 @@ _CODE_OF_FAILURE = {
     Failed.CANCELLED: _Code.CANCELLED,
     Failed.CLOSED: _Code.CANCELLED,
 }
+_RECURRING = frozenset({"authorization", "x-service-authorization", "x-client-ip", "accept-language"})
+"""Users and clients come again. Reading every character of two tokens took a third of a request header's making."""
 _TIMEOUT_MAX = 99_999_999
 """Eight digits."""
 
@@ -84,7 +89,12 @@ def timeout_field(seconds: float) -> bytes:
 
 def metadata_fields(metadata: Metadata) -> bytes:
     """Raises: ValueError for a name that is none, and for text that is not printable ASCII: it could not arrive as it is."""
-    return b"".join([_metadata_field(name, value) for name, value in metadata])
+    return b"".join(
+        [
+            _recurring_field(name, value) if name in _RECURRING else _metadata_field(name, value)
+            for name, value in metadata
+        ]
+    )
 
 
 def _metadata_field(name: str, value: str | bytes) -> bytes:
@@ -96,6 +106,9 @@ def _metadata_field(name: str, value: str | bytes) -> bytes:
         raise ValueError(f"metadata {name!r} is not printable ASCII")
     # Spaces around a value belong to nobody (RFC 9113, 8.2.1), and strict servers drop the connection for them.
     return field(name, value.strip(" ").encode("ascii"))
+
+
+_recurring_field = lru_cache(FIELDS_REMEMBERED)(_metadata_field)
 
 
 def request_body(message: bytes) -> bytes:

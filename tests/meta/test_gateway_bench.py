@@ -27,4 +27,5 @@ def test_a_quick_bench_compares_the_gateways():
     assert wanted <= printed.keys()
     assert all(printed[name] > 0 for name in wanted)
     assert printed["workers_cpu_ratio"] > 0
+    assert printed["workers_cpu_ratio_bare"] > 0
     assert "middleware_us" in printed

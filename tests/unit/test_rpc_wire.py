@@ -63,6 +63,18 @@ def test_a_name_that_would_cost_the_connection_is_refused(name):
         metadata_fields([(name, "value")])
 
 
+def test_what_recurs_is_made_once_and_stays_as_strict():
+    """Tokens, addresses and languages come again and again; a bad one is refused every time, and no secret may be indexed."""
+    entries = [("authorization", "Bearer a.b.c"), ("x-client-ip", "127.0.0.1"), ("accept-language", "en")]
+    first = metadata_fields(entries)
+    assert metadata_fields(list(entries)) == first
+    assert decoded(first) == entries
+    assert first[0] == 0x10
+    for _ in range(2):
+        with pytest.raises(ValueError, match="printable"):
+            metadata_fields([("authorization", "Bearer ü")])
+
+
 def test_spaces_around_a_value_do_not_go_along():
     assert decoded(metadata_fields([("a", "  b c "), ("d", " ")])) == [("a", "b c"), ("d", "")]
 
