@@ -29,11 +29,21 @@ Connect = Callable[[asyncio.Protocol], Awaitable[asyncio.Transport]]
 MAX_WAITING: Final = 10_000
 """Questions without an answer; more than these are refused, as the server is not keeping up."""
 
+
+class ServerUnableError(ResponseError):
+    """The server is there and does not take this for now, as its disk or memory is full, or too few replicas follow it."""
+
+
 _ERRORS: Final[dict[str, type[ResponseError] | type[RedisConnectionError]]] = {
     "NOSCRIPT": NoScriptError,
     "READONLY": ReadOnlyError,
     "CLUSTERDOWN": ClusterDownError,
     "LOADING": BusyLoadingError,
+    "MISCONF": ServerUnableError,
+    "OOM": ServerUnableError,
+    "NOREPLICAS": ServerUnableError,
+    "MASTERDOWN": ServerUnableError,
+    "BUSY": ServerUnableError,
 }
 _INCOMPLETE: Final = object()
 

@@ -29,7 +29,7 @@ from chassis.live_state import (
     StreamRecord,
     parse_id,
 )
-from chassis.redis_link import RedisLink, Script
+from chassis.redis_link import RedisLink, Script, ServerUnableError
 from chassis.redis_tailer import StreamTailer
 
 CONNECT_TIMEOUT_SECONDS = 2.0
@@ -38,7 +38,10 @@ MAX_CONNECTIONS = 32
 HEALTH_CHECK_SECONDS = 15.0
 POOL_TIMEOUT_SECONDS = 2.0
 CATCH_UP_RECORDS = 500
-_AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, ClusterDownError, OSError, TimeoutError)
+_AWAY = (
+    *(RedisConnectionError, RedisTimeoutError, OSError, TimeoutError),
+    *(ReadOnlyError, ClusterDownError, ServerUnableError),
+)
 RETRY_AFTER_SECONDS = 1.0
 OUTAGE_DELAY_SECONDS = 0.2
 
@@ -392,7 +395,7 @@ def _decoded(answer: Sequence[bytes]) -> Mapping[str, str] | None:
 
 
 class _translated:  # noqa: N801  used like a function; a generator's context manager costs several times as much
-    """Failures to reach the server become DomainError; mistakes in commands stay what they are."""
+    """Failures to reach the server, and what it cannot do for now, become DomainError; mistakes in commands stay what they are."""
 
     __slots__ = ()
 

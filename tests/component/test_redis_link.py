@@ -14,7 +14,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from chassis import redis_link
-from chassis.redis_link import RedisLink, Script
+from chassis.redis_link import RedisLink, Script, ServerUnableError
 from chassis.redis_state import open_link, open_redis
 from tests.component.data_rig import proxied
 
@@ -158,4 +158,12 @@ async def test_an_answer_may_come_in_any_pieces(answers: Sequence[tuple[bytes, o
 async def test_a_replica_says_that_it_is_one():
     async with answered(b"-READONLY You can't write against a read only replica.\r\n") as link:
         with pytest.raises(ReadOnlyError):
+            await link.call("SET", "a", "b")
+
+
+async def test_a_full_disk_is_no_mistake_of_the_command():
+    async with answered(
+        b"-MISCONF Errors writing to the AOF file: No space left on device script: on @user_script:2.\r\n"
+    ) as link:
+        with pytest.raises(ServerUnableError, match="No space left"):
             await link.call("SET", "a", "b")

@@ -58,6 +58,22 @@ async def test_a_server_that_hangs_is_unavailable(stream: str):
     assert [getattr(outcome, "reason", outcome) for outcome in outcomes] == ["SERVICE_UNAVAILABLE"] * len(calls)
 
 
+async def test_a_server_that_takes_no_writes_for_now_is_unavailable(stream: str):
+    """Here for want of replicas, as for want of room on its disk: what waits for it is tried again, and is no dead letter."""
+    with valkey_server() as url:
+        async with open_redis_state(url) as state, open_redis(url) as admin:
+            await admin.config_set("min-replicas-to-write", "1")
+            for call in (
+                state.values.put("a", {"b": "c"}, ttl_seconds=60),
+                state.streams.append(stream, [b"1"], once="event"),
+            ):
+                with pytest.raises(DomainError) as caught:
+                    await call
+                assert caught.value.reason == "SERVICE_UNAVAILABLE"
+            await admin.config_set("min-replicas-to-write", "0")
+            assert await state.streams.append(stream, [b"1"], once="event")
+
+
 async def test_a_wrong_password_is_unavailable_and_the_cause_says_why(valkey_url: str):
     async with open_redis_state(valkey_url, password="wrong") as state:
         with pytest.raises(DomainError) as caught:

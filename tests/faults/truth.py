@@ -76,7 +76,7 @@ async def assert_no_event_was_lost(platform: Platform) -> None:
     events = await events_settled(platform)
     assert set(events.written) - set(events.logged) == set(), "events are in an outbox and not in the log"
     letters = await rows(platform, "events", "SELECT topic, headers, value FROM log WHERE topic LIKE '%.dlq'")
-    assert [dict(letter) for letter in letters] == [], "there are dead letters"
+    assert not letters, f"there are dead letters: {[dict(letter) for letter in letters]}"
 
 
 async def assert_installed_once(
