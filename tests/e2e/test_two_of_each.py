@@ -14,15 +14,17 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 import aiohttp
+import grpc
 import psutil
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from samovar.sandbox.v1 import sandbox_pb2
 
 from chassis.backend_settings import EventSettings
 from chassis.events import from_wire
 from sandbox.client import sandbox_stub
 from sandbox.platform_config import program_of
-from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, until
+from tests.e2e.clients import DOWNLOADS, ITEMS, TRY_AGAIN, Api, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # ten programs start for the first test
@@ -33,6 +35,7 @@ GAME_ADDED = "com.platform.library.game.added.v1"
 USERS = 6
 PURCHASES_EACH = 8
 READERS = 2
+SECOND_TRY = "{} at the second try"
 SETTLE_SECONDS = 60.0
 BACK_SECONDS = 60.0
 
@@ -141,12 +144,13 @@ async def test_instances_that_are_killed_lose_no_purchase_and_keep_each_users_or
     two: Platform, users: list[tuple[Api, Api]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The outbox has one relay at a time and the group one reader per partition; when theirs dies the other instance takes over.
-    Reads go on as long as one instance lives: a call that its instance took along is repeated at the other.
+    Reads go on as long as one instance lives: a call that its instance took along is repeated at the other. The one that lives may
+    be held up for a moment where the machine is; its clients are told to come again, and do.
     """
     shop = Shop(two.private)
     products = [await shop.new_product() for _ in range(PURCHASES_EACH)]
-    one_alive: Counter[int] = Counter()
-    afterwards: Counter[int] = Counter()
+    one_alive: Counter[str] = Counter()
+    afterwards: Counter[str] = Counter()
     began = time.monotonic()
     # Of each program one at a time; then the rest with nobody to take over.
     victims = {1: ("library", "download-2"), 3: ("library-2", "download"), 6: ("library", "library-2", "gateway-2")}
@@ -185,12 +189,13 @@ async def test_instances_that_are_killed_lose_no_purchase_and_keep_each_users_or
             f"all in their libraries after {seconds:.1f} s; clients saw {dict(one_alive)} while one of each was alive, "
             f"{dict(afterwards)} when both Library instances were killed"
         )
-    assert set(one_alive) == {200}, one_alive
-    assert set(afterwards) <= {200, 503}, afterwards
+    assert set(one_alive) <= {"200", SECOND_TRY.format(200)}, one_alive
+    assert one_alive[SECOND_TRY.format(200)] <= one_alive.total() / 10, one_alive
+    assert set(afterwards) <= {"200", SECOND_TRY.format(200), SECOND_TRY.format(503)}, afterwards
 
 
 async def is_whole(platform: Platform) -> bool:
-    """Every instance of the services listens, and each gateway is connected to each of them."""
+    """Every instance of the services serves, and each gateway is connected to each of them."""
     running = pids(platform)
     try:
         listening = {
@@ -211,7 +216,19 @@ async def is_whole(platform: Platform) -> bool:
         ]
     except psutil.Error:
         return False
-    return len(listening) == len(reached) * 2 == 4 and all(listening <= ports for ports in reached)
+    if not len(listening) == len(reached) * 2 == 4 or not all(listening <= ports for ports in reached):
+        return False
+    return all([await is_serving(port) for port in listening])
+
+
+async def is_serving(port: int) -> bool:
+    """What the service there says of itself, to the gateways as well: one that listens may not have its backends yet."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 async def end(task: "asyncio.Task[None]") -> None:
@@ -222,16 +239,21 @@ async def end(task: "asyncio.Task[None]") -> None:
         raise AssertionError("it ended by itself") from outcome
 
 
-async def keep_asking(users: list[tuple[Api, Api]], statuses: Counter[int]) -> None:
+async def keep_asking(users: list[tuple[Api, Api]], statuses: Counter[str]) -> None:
     """Clients that read all the time, each without waiting for the others; a gateway that is gone is no answer, and they come
-    again.
+    again, as they do once when they are told to.
     """
 
     async def ask(api: Api) -> None:
         while True:
             for path in (ITEMS, DOWNLOADS):
                 with suppress(aiohttp.ClientError, OSError):
-                    statuses[(await api.get(path)).status] += 1
+                    answer = await api.get(path)
+                    status = str(answer.status)
+                    if answer.status == TRY_AGAIN:
+                        await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                        status = SECOND_TRY.format((await api.get(path)).status)
+                    statuses[status] += 1
             await asyncio.sleep(0.05)
 
     await asyncio.gather(*(ask(api) for pair in users for api in pair))
