@@ -49,7 +49,11 @@ async def test_a_game_outlives_its_platform_and_all_of_its_time_counts(
         await started_again(platform, "gateway", signal_program(platform, "gateway"))
         return b"the game goes on" in told
 
-    await until(outage_is_noticed, "the game has noticed no outage", BACK_SECONDS)
+    def unnoticed() -> str:
+        return f"the game ({game.returncode}) has noticed no outage: {told.decode(errors='replace')!r}"
+
+    # A heartbeat that waits for the library, and is then repeated, takes its time before it is given up.
+    await until(outage_is_noticed, unnoticed, 2 * BACK_SECONDS)
     # Who is heard after all that is heard by the new programs: the old ones have written nothing down since the start.
     await until(lambda: rows(platform, "library", HEARD, user.id), "no heartbeat came through again", BACK_SECONDS)
     game.send_signal(signal.SIGINT)
