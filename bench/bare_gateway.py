@@ -14,11 +14,11 @@ import uvloop
 from aiohttp import web
 from rest.routes import ROUTES
 
-from chassis.rpc_client import open_channel
+from chassis.grpc_client.rpc_client import open_channel
 from gateway.contract import JsonValue, Problem, Route
-from gateway.documents import answer_document, parse_json, read_attributes
-from gateway.negotiation import JSON_API
-from gateway.pages import parse_query
+from gateway.jsonapi.documents import answer_document, parse_json, read_attributes
+from gateway.jsonapi.pages import parse_query
+from gateway.request.negotiation import JSON_API
 
 QUERY_PARAMETERS = 100
 

@@ -33,12 +33,13 @@ from bench import origin, service_load
 from bench.machine import Cost, ProgramFailed, run
 from depot import manifest as depot_manifest
 from depot.chunks import chunk_key, manifest_key
-from sandbox import packing, platform
-from sandbox.demo_scene import CommandLine, DemoFailed, Gateway, digests, until
-from sandbox.embedded import EmbeddedServerError
-from sandbox.free_port import free_port
-from sandbox.platform_config import PlatformError, Ports
-from sandbox.tree import scan
+from sandbox.demo.scene import CommandLine, DemoFailed, Gateway, digests, until
+from sandbox.devstack import platform
+from sandbox.devstack.embedded import EmbeddedServerError
+from sandbox.devstack.free_port import free_port
+from sandbox.devstack.platform_config import PlatformError, Ports
+from sandbox.publishing import packing
+from sandbox.publishing.tree import scan
 
 GIB = 1 << 30
 MEGABYTE = 1_000_000

@@ -24,9 +24,9 @@ from google.protobuf.descriptor import FileDescriptor
 from library.v1 import categories_pb2, items_pb2
 
 from bench.gateway_cases import CASES
-from sandbox.auth import TokenIssuer
-from sandbox.embedded import valkey_command
-from sandbox.free_port import free_port
+from sandbox.devstack.embedded import valkey_command
+from sandbox.devstack.free_port import free_port
+from sandbox.peers.auth import TokenIssuer
 
 ROOT = Path(__file__).parent.parent
 ISSUER = "https://auth.samovar.local"

@@ -35,9 +35,9 @@ from bench.library_data import ITEMS_PER_USER, MANY_EVERY, begin_playing
 from bench.library_load import Measured
 from bench.library_plans import explain, unused_indexes
 from bench.library_sides import Ground, Side, drop, fill, ground, side
-from chassis.database import open_database
-from sandbox.demo_scene import DemoFailed
-from sandbox.embedded import EmbeddedServerError
+from chassis.postgres.database import open_database
+from sandbox.demo.scene import DemoFailed
+from sandbox.devstack.embedded import EmbeddedServerError
 
 BYTES_PER_ROW = 700
 """Of the small side, with its past; the other takes half of it."""

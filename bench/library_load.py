@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.library_data import ACHIEVEMENTS, MANY_ITEMS, SEED, SESSIONS
 from bench.library_sides import Ground, Side, cpu_seconds
 from bench.open_loop import Times, at_rate
-from chassis.rpc_client import open_channel
-from sandbox.demo_scene import DemoFailed
+from chassis.grpc_client.rpc_client import open_channel
+from sandbox.demo.scene import DemoFailed
 
 API = "/api/v1/library"
 MEDIA_TYPE = "application/vnd.api+json"

@@ -14,26 +14,22 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from bench.library_data import ACHIEVEMENTS, Player
-from chassis.database import Database
-from chassis.memory_state import MemoryLiveValues
-from library_svc.application.achievements import DefinitionFiller, update_progress
-from library_svc.application.playtime import end_session, start_session
-from library_svc.application.ports import Origin
-from library_svc.application.readers import AchievementSort, ItemQuery, ItemSort
-from library_svc.domain.achievements import SetTo
-from library_svc.domain.catalog import Language
-from library_svc.domain.ids import AchievementId, CategoryId, PlaytimeSessionId, ProductId, UserId
-from library_svc.domain.playtime import Pulse
-from library_svc.infrastructure.memory import MemoryCatalog
-from library_svc.infrastructure.postgres import PostgresLibrary
-from library_svc.infrastructure.postgres_achievements import (
-    PostgresAchievementReader,
-    PostgresAchievementTallies,
-    PostgresDefinitions,
-)
-from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
-from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.infrastructure.pulses import LivePulses
+from chassis.postgres.database import Database
+from library_svc.achievements.application import AchievementSort, DefinitionFiller, update_progress
+from library_svc.achievements.domain import SetTo
+from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
+from library_svc.catalog.domain import Language
+from library_svc.ids import AchievementId, CategoryId, PlaytimeSessionId, ProductId, UserId
+from library_svc.items.application import ItemQuery, ItemSort
+from library_svc.items.postgres_reader import PostgresReader
+from library_svc.playtime.application import end_session, start_session
+from library_svc.playtime.domain import Pulse
+from library_svc.playtime.postgres import PostgresPlaytimeReader
+from library_svc.playtime.redis import LivePulses
+from library_svc.postgres import PostgresLibrary
+from library_svc.transaction import Origin
+from tests.fakes.library.store import MemoryCatalog
+from tests.fakes.live_state import MemoryLiveValues
 
 FLUSHED = 500
 """Heartbeats written down in one statement that is explained."""

@@ -15,10 +15,10 @@ import psutil
 
 from bench.gateway_sides import AUDIENCE, CLIENT_SECRET, ISSUER, auth_server, program, token_issuer
 from bench.library_data import Player, load, players
-from chassis.migrations import ensure_database, upgrade
-from sandbox.auth import TokenIssuer
-from sandbox.embedded import postgres_command, postgres_dsn, prepare_postgres, valkey_command
-from sandbox.free_port import free_port
+from chassis.postgres.migrations import ensure_database, upgrade
+from sandbox.devstack.embedded import postgres_command, postgres_dsn, prepare_postgres, valkey_command
+from sandbox.devstack.free_port import free_port
+from sandbox.peers.auth import TokenIssuer
 
 POSTGRES_OPTIONS = {
     # Filling an empty table is then not logged; and nothing is cleaned up while it is measured.

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import grpc.aio
 
-from sandbox.demo_scene import DemoFailed
+from sandbox.demo.scene import DemoFailed
 
 HELD_SHARE = 0.95
 """Of the offered rate that must be answered for a rate to count as held."""

@@ -20,10 +20,10 @@ import psutil
 from samovar.sandbox.v1 import sandbox_pb2
 
 from bench.open_loop import Times, at_rate
-from chassis.event_log import open_event_log
+from chassis.bus.event_log import open_event_log
 from sandbox.client import read_platform, sandbox_stub
-from sandbox.demo_scene import DemoFailed, Gateway, until
-from sandbox.platform import Running
+from sandbox.demo.scene import DemoFailed, Gateway, until
+from sandbox.devstack.platform import Running
 
 DOWNLOADS = "/api/v1/download-client/downloads"
 MEDIA_TYPE = "application/vnd.api+json"

@@ -13,14 +13,14 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 from samovar.options.v1 import options_pb2
 
-from codegen import model
 from codegen.accept import IMAGE
-from codegen.constraints import collection_keywords, element_rules, enum_texts, is_required, keywords
-from codegen.endpoints import Endpoint, StreamEndpoint, path_shape
-from codegen.faults import Faults
 from codegen.generate import tool
-from codegen.model import Contract, Field, Kind, MessageType, Method
-from codegen.resolve import find_endpoints
+from codegen.read import model
+from codegen.read.constraints import collection_keywords, element_rules, enum_texts, is_required, keywords
+from codegen.read.endpoints import Endpoint, StreamEndpoint, path_shape
+from codegen.read.faults import Faults
+from codegen.read.model import Contract, Field, Kind, MessageType, Method
+from codegen.read.resolve import find_endpoints
 
 EXIT_BROKEN = 100
 """As buf says it."""

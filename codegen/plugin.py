@@ -7,16 +7,16 @@ import sys
 
 from google.protobuf.compiler import plugin_pb2
 
-from codegen import model
-from codegen.emit_asyncapi import emit_asyncapi
-from codegen.emit_errors import errors_page
-from codegen.emit_openapi import emit_openapi
-from codegen.emit_options import OPTIONS_FILE, options_page
-from codegen.emit_routes import emit_routes
-from codegen.emit_transcoders import emit_transcoders
-from codegen.faults import Faults
+from codegen.emit.asyncapi import emit_asyncapi
+from codegen.emit.errors import errors_page
+from codegen.emit.openapi import emit_openapi
+from codegen.emit.options import OPTIONS_FILE, options_page
+from codegen.emit.routes import emit_routes
+from codegen.emit.transcoders import emit_transcoders
 from codegen.generate import DEFAULT_PACKAGE, DEFAULT_TITLE
-from codegen.resolve import find_endpoints
+from codegen.read import model
+from codegen.read.faults import Faults
+from codegen.read.resolve import find_endpoints
 
 
 def answer(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:

@@ -16,44 +16,49 @@ from download.v1.installations_pb2_grpc import add_InstallationServiceServicer_t
 from download.v1.updates_pb2_grpc import add_UpdateServiceServicer_to_server
 from download.v1.verifications_pb2_grpc import add_VerificationServiceServicer_to_server
 
-from chassis.background import background
-from chassis.consumers import Consumer
-from chassis.database import Database, open_database
-from chassis.event_bus import EventBus
-from chassis.identity import Identity, open_identity
-from chassis.migrations import ensure_database, upgrade
-from chassis.object_store import ObjectStore
-from chassis.outbox import OutboxRelay
-from chassis.program import run
-from chassis.readiness import Readiness
-from chassis.redis_state import RedisState
-from chassis.rpc_client import open_channel
-from chassis.rpc_server import RunningServer, serve
+from chassis.auth.identity import Identity, open_identity
+from chassis.auth.tls import Tls, read_tls
+from chassis.bus.consumers import Consumer
+from chassis.bus.event_bus import EventBus
+from chassis.bus.outbox import OutboxRelay
+from chassis.concurrency.background import background
+from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import RunningServer, serve
+from chassis.live.redis_state import RedisState
+from chassis.objects.object_store import ObjectStore
+from chassis.postgres.database import Database, open_database
+from chassis.postgres.migrations import ensure_database, upgrade
+from chassis.runtime.program import run
 from chassis.settings import load_settings
-from chassis.tls import Tls, read_tls
 from depot.signing import parse_public_keys
-from download_svc.application.access import CachedAccess
-from download_svc.application.announcements import announce_pending
-from download_svc.application.plans import Plans
-from download_svc.application.sessions import Policy
-from download_svc.infrastructure import catalog, library
-from download_svc.infrastructure.links import CdnLinkSigner, CdnProvider
-from download_svc.infrastructure.live import HotLiveBoard
-from download_svc.infrastructure.manifests import PublishedManifests, StoredManifestLinks, StoredManifests
-from download_svc.infrastructure.postgres import units_of_work
-from download_svc.infrastructure.postgres_announcements import PostgresAnnouncementReader
-from download_svc.infrastructure.postgres_installations import PostgresInstallationReader
-from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
-from download_svc.infrastructure.postgres_updates import PostgresUpdateReader
-from download_svc.infrastructure.postgres_verifications import PostgresVerificationReader
-from download_svc.infrastructure.postgres_versions import PostgresVersionReader
-from download_svc.presentation import announcer, installation_servicer, servicer, update_servicer, verification_servicer
-from download_svc.presentation.consumers import live_subscriptions, offer_subscriptions, state_subscriptions
-from download_svc.presentation.installation_servicer import InstallationPorts, InstallationServicer
-from download_svc.presentation.servicer import DownloadServicer, Ports
-from download_svc.presentation.update_servicer import UpdatePorts, UpdateServicer
-from download_svc.presentation.verification_servicer import VerificationPorts, VerificationServicer
+from download_svc.access import grpc as library
+from download_svc.access.application import CachedAccess
+from download_svc.consumers import live_subscriptions, offer_subscriptions, state_subscriptions
+from download_svc.feed.redis import HotLiveBoard
+from download_svc.installations import presentation as installation_servicer
+from download_svc.installations.postgres import PostgresInstallationReader
+from download_svc.installations.presentation import InstallationPorts, InstallationServicer
+from download_svc.links.signing import CdnLinkSigner, CdnProvider
+from download_svc.postgres import units_of_work
+from download_svc.sessions import presentation as servicer
+from download_svc.sessions.application import Policy
+from download_svc.sessions.postgres import PostgresSessionReader
+from download_svc.sessions.presentation import DownloadServicer, Ports
 from download_svc.settings import DownloadSettings, MigrateSettings
+from download_svc.updates import announcer
+from download_svc.updates import presentation as update_servicer
+from download_svc.updates.announcements import announce_pending
+from download_svc.updates.planning import Plans
+from download_svc.updates.postgres import PostgresUpdateReader
+from download_svc.updates.postgres_announcements import PostgresAnnouncementReader
+from download_svc.updates.presentation import UpdatePorts, UpdateServicer
+from download_svc.verifications import presentation as verification_servicer
+from download_svc.verifications.postgres import PostgresVerificationReader
+from download_svc.verifications.presentation import VerificationPorts, VerificationServicer
+from download_svc.versions import grpc as catalog
+from download_svc.versions.postgres import PostgresVersionReader
+from download_svc.versions.sources import PublishedManifests, StoredManifestLinks, StoredManifests
 
 NAME: Final = "download-service"
 """The service's name to others: in tokens and as the domain of errors."""

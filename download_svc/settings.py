@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from chassis.backend_settings import EventSettings, LiveStateSettings, ObjectSettings
+from chassis.runtime.backends import EventSettings, LiveStateSettings, ObjectSettings
 from chassis.settings import ProgramSettings
 from depot.signing import parse_public_keys
-from download_svc.infrastructure.manifests import origin_of
+from download_svc.versions.sources import origin_of
 
 
 class CdnProviderSettings(BaseModel, frozen=True):

@@ -11,21 +11,22 @@ from datetime import UTC, datetime
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from gateway.addresses import add_address, reading
-from gateway.auth import Verifier
-from gateway.backends import Backends
 from gateway.contract import Route, StreamRoute
-from gateway.cors import make_prepare_hook
-from gateway.documentation import Published, add_documentation
-from gateway.idempotency import Idempotency
-from gateway.limits import Limits
+from gateway.http.addresses import add_address, reading
+from gateway.http.auth import Verifier
+from gateway.http.cors import make_prepare_hook
+from gateway.http.documentation import Published, add_documentation
+from gateway.http.ops import HEALTH_PATH, READY_PATH, Probes
+from gateway.jsonapi.rest import RestEndpoint, RestServices
 from gateway.middleware import serving
-from gateway.ops import HEALTH_PATH, READY_PATH, Probes
-from gateway.rate_limits import RateLimiter
-from gateway.rest import RestEndpoint, RestServices
+from gateway.quota.idempotency import Idempotency
+from gateway.quota.rate_limits import RateLimiter
+from gateway.request.limits import Limits
 from gateway.settings import Network
-from gateway.sockets import Sockets
-from gateway.streams import StreamEndpoint, StreamServices
+from gateway.streams.routes import StreamEndpoint
+from gateway.streams.sessions import StreamServices
+from gateway.streams.sockets import Sockets
+from gateway.upstream.backends import Backends
 
 
 def utc_now() -> datetime:

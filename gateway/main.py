@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from functools import partial
 from logging import getLogger
 
-from chassis.identity import open_identity
-from chassis.program import run
-from chassis.readiness import Readiness
+from chassis.auth.identity import open_identity
+from chassis.auth.tls import read_tls
+from chassis.grpc_server.readiness import Readiness
+from chassis.runtime.program import run
 from chassis.settings import load_settings
-from chassis.tls import read_tls
 from gateway.app import AppParts, make_app
-from gateway.backends import open_backends
-from gateway.documentation import read_documentation
 from gateway.generated import load_generated
-from gateway.idempotency import Idempotency
-from gateway.limits import Limits
-from gateway.ops import Probes
-from gateway.rate_limits import RateLimiter
-from gateway.redis_answers import RedisAnswers
-from gateway.redis_permits import RedisPermits
-from gateway.redis_store import RedisStore, open_redis_store
-from gateway.server import serve_http
+from gateway.http.documentation import read_documentation
+from gateway.http.ops import Probes
+from gateway.http.server import serve_http
+from gateway.quota.idempotency import Idempotency
+from gateway.quota.rate_limits import RateLimiter
+from gateway.quota.redis_answers import RedisAnswers
+from gateway.quota.redis_permits import RedisPermits
+from gateway.quota.redis_store import RedisStore, open_redis_store
+from gateway.request.limits import Limits
 from gateway.settings import GatewaySettings
+from gateway.upstream.backends import open_backends
 
 NAME = "gateway"
 

@@ -17,20 +17,20 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from chassis.access import Caller, caller_scope
-from chassis.call_metrics import CallMetrics
+from chassis.auth.access import Caller, caller_scope
 from chassis.errors import DomainError
-from chassis.logs import hash_user, write_line
-from chassis.telemetry import extract, start_span
-from gateway.context import CONTEXT, RequestContext, make_context
+from chassis.observability.call_metrics import CallMetrics
+from chassis.observability.logs import hash_user, write_line
+from chassis.observability.telemetry import extract, start_span
 from gateway.contract import Problem
-from gateway.errors import Refused, ServiceRefused, let_go_of_frames, refusal_response
-from gateway.handshakes import TOKEN_PARAMETER
-from gateway.limits import Limits
-from gateway.ops import HEALTH_PATH, READY_PATH
-from gateway.pages import ascii_url
-from gateway.representations import represent
+from gateway.http.conditional import represent
+from gateway.http.ops import HEALTH_PATH, READY_PATH
+from gateway.jsonapi.pages import ascii_url
+from gateway.problems.errors import Refused, ServiceRefused, let_go_of_frames, refusal_response
+from gateway.request.context import CONTEXT, RequestContext, make_context
+from gateway.request.limits import Limits
 from gateway.settings import Network
+from gateway.streams.handshakes import TOKEN_PARAMETER
 
 REQUESTS = CallMetrics(
     ("gateway_http_requests", "gateway_http_request_duration_seconds"),

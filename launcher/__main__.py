@@ -1,6 +1,6 @@
 """`python -m launcher` is `samovar`."""
 
-from launcher.main import main
+from launcher.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,5 +1,5 @@
 """The one error of the launcher: a failure with the platform's error code, a text for people and the exit code that scripts see.
-Raised everywhere below launcher.cli, which shows it.
+Raised everywhere below launcher.cli.app, which shows it.
 """
 
 from enum import IntEnum

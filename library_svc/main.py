@@ -22,64 +22,58 @@ from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
 from library.v1.updates_pb2_grpc import add_LibraryUpdateServiceServicer_to_server
 from library.v1.wishlist_pb2_grpc import add_WishlistServiceServicer_to_server
 
-from chassis.background import background
-from chassis.consumers import Consumer
-from chassis.database import Database, open_database
-from chassis.identity import open_identity
-from chassis.live_state import LiveValues
-from chassis.migrations import ensure_database, upgrade
-from chassis.outbox import OutboxRelay
-from chassis.program import EXIT_CODE_FAILED, run
-from chassis.readiness import Readiness
-from chassis.rpc_client import open_channel
-from chassis.rpc_server import RunningServer, serve
+from chassis.auth.identity import open_identity
+from chassis.auth.tls import read_tls
+from chassis.bus.consumers import Consumer
+from chassis.bus.outbox import OutboxRelay
+from chassis.concurrency.background import background
+from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import RunningServer, serve
+from chassis.live.live_state import LiveValues
+from chassis.postgres.database import Database, open_database
+from chassis.postgres.migrations import ensure_database, upgrade
+from chassis.runtime.program import EXIT_CODE_FAILED, run
 from chassis.settings import load_settings
-from chassis.tls import read_tls
-from library_svc.application.access import GameAccess, KnownAccess, open_game_access
-from library_svc.application.achievements import DefinitionFiller, keep_counted
-from library_svc.application.catalog import ProductFiller
-from library_svc.application.playtime import Heartbeats
-from library_svc.application.ports import AchievementTallies
-from library_svc.application.sales import keep_telling
-from library_svc.application.updates import UpdateFeed
-from library_svc.infrastructure.catalog import GrpcCatalog
-from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
-from library_svc.infrastructure.postgres_achievements import (
-    PostgresAchievementReader,
-    PostgresAchievementTallies,
-    PostgresDefinitions,
-)
-from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
-from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
-from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
-from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.infrastructure.postgres_sales import PostgresOutgoing
-from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
-from library_svc.infrastructure.pulses import LivePulses
-from library_svc.infrastructure.redis_access import open_known_access
-from library_svc.infrastructure.updates import LiveUpdateFeed
-from library_svc.presentation import (
-    achievements,
-    categories,
-    game_settings,
-    internal_servicer,
-    playtime,
-    query_servicer,
-    servicer,
-    updates,
-    wishlist,
-)
-from library_svc.presentation.achievements import AchievementServicer
-from library_svc.presentation.categories import CategoryServicer
-from library_svc.presentation.consumers import Consumers
-from library_svc.presentation.game_settings import GameSettingsServicer
-from library_svc.presentation.internal_servicer import LibraryInternalServicer
-from library_svc.presentation.playtime import Pace, PlaytimeServicer
-from library_svc.presentation.query_servicer import LibraryQueryServicer
-from library_svc.presentation.servicer import LibraryServicer
-from library_svc.presentation.updates import LibraryUpdateServicer, UpdateView, live_subscriptions
-from library_svc.presentation.wishlist import WishlistServicer
+from library_svc.access import presentation as query_servicer
+from library_svc.access.application import GameAccess, KnownAccess, open_game_access
+from library_svc.access.presentation import LibraryQueryServicer
+from library_svc.access.redis import open_known_access
+from library_svc.achievements import presentation as achievements
+from library_svc.achievements.application import AchievementTallies, DefinitionFiller, keep_counted
+from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
+from library_svc.achievements.presentation import AchievementServicer
+from library_svc.catalog.application import ProductFiller
+from library_svc.catalog.grpc import GrpcCatalog
+from library_svc.catalog.postgres import PostgresProducts
+from library_svc.categories import presentation as categories
+from library_svc.categories.postgres import PostgresCategoryReader
+from library_svc.categories.presentation import CategoryServicer
+from library_svc.consumers import Consumers
+from library_svc.entitlements import presentation as internal_servicer
+from library_svc.entitlements.presentation import LibraryInternalServicer
+from library_svc.feed import presentation as updates
+from library_svc.feed.application import UpdateFeed
+from library_svc.feed.presentation import LibraryUpdateServicer, UpdateView, live_subscriptions
+from library_svc.feed.redis import LiveUpdateFeed
+from library_svc.game_settings import presentation as game_settings
+from library_svc.game_settings.postgres import PostgresGameSettingsReader
+from library_svc.game_settings.presentation import GameSettingsServicer
+from library_svc.items import presentation as servicer
+from library_svc.items.postgres_reader import PostgresReader
+from library_svc.items.presentation import LibraryServicer
+from library_svc.playtime import presentation as playtime
+from library_svc.playtime.application import Heartbeats
+from library_svc.playtime.postgres import PostgresPlaytimeReader
+from library_svc.playtime.presentation import Pace, PlaytimeServicer
+from library_svc.playtime.redis import LivePulses
+from library_svc.postgres import PostgresLibrary
+from library_svc.sales.application import keep_telling
+from library_svc.sales.postgres import PostgresOutgoing
 from library_svc.settings import LibrarySettings, MigrateSettings
+from library_svc.wishlist import presentation as wishlist
+from library_svc.wishlist.postgres import PostgresWishlistReader
+from library_svc.wishlist.presentation import WishlistServicer
 
 NAME: Final = "library-service"
 """The service's name to others: in tokens, in the inbox, as the domain of errors."""

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from chassis.backend_settings import EventSettings, LiveStateSettings
+from chassis.runtime.backends import EventSettings, LiveStateSettings
 from chassis.settings import ProgramSettings
 
 

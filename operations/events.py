@@ -1,4 +1,4 @@
-"""`samovar events`: topics, lag and dead letters of the event bus that EVENTS_BACKEND names. Mounted by launcher.main."""
+"""`samovar events`: topics, lag and dead letters of the event bus that EVENTS_BACKEND names. Mounted by launcher.cli.main."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chassis.backend_settings import EventSettings
+from chassis.bus.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS, BusRecord, EventBus
+from chassis.bus.kafka_topics import TopicPlan, TopicsNotMade, make_topics
+from chassis.cloudevents.events import from_wire
 from chassis.errors import DomainError
-from chassis.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS, BusRecord, EventBus
-from chassis.events import from_wire
-from chassis.kafka_topics import TopicPlan, TopicsNotMade, make_topics
+from chassis.runtime.backends import EventSettings
 from chassis.settings import load_settings
 from operations.registry import topics as platform_topics
 

@@ -1,11 +1,11 @@
-"""`samovar objects`: the bucket of the object store that OBJECTS_BACKEND names. Mounted by launcher.main."""
+"""`samovar objects`: the bucket of the object store that OBJECTS_BACKEND names. Mounted by launcher.cli.main."""
 
 import typer
 import urllib3
 from minio.error import MinioException
 
-from chassis.backend_settings import ObjectSettings
-from chassis.s3_bucket import make_bucket
+from chassis.objects.s3_bucket import make_bucket
+from chassis.runtime.backends import ObjectSettings
 from chassis.settings import load_settings
 
 EXIT_FAILED = 1

@@ -8,7 +8,7 @@ from download.v1 import events_pb2 as download_events
 from library.v1 import events_pb2 as library_events
 from payment.v1 import events_pb2 as payment_events
 
-from chassis.events import EventOption, event_option
+from chassis.cloudevents.events import EventOption, event_option
 
 FILES = tuple(
     module.DESCRIPTOR for module in (account_events, catalog_events, download_events, library_events, payment_events)

@@ -1,5 +1,5 @@
 """`python -m sandbox [serve|migrate]`."""
 
-from sandbox.main import main
+from sandbox.peers.main import main
 
 main()

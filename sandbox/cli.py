@@ -1,5 +1,5 @@
 """`samovar publish` and `samovar sandbox …`: a publisher's studio and the levers of the stand-ins. Mounted by
-launcher.main; heavy modules are imported by the command that needs them, so that every other command starts at once.
+launcher.cli.main; heavy modules are imported by the command that needs them, so that every other command starts at once.
 """
 
 # ruff: noqa: PLC0415  imports inside functions are the point
@@ -21,7 +21,7 @@ import typer
 if TYPE_CHECKING:
     from samovar.sandbox.v1.sandbox_pb2_grpc import SandboxServiceStub
 
-    from sandbox.publisher import Published
+    from sandbox.publishing.publisher import Published
 
 T = TypeVar("T")
 
@@ -226,10 +226,11 @@ async def _publish(order: _Order, progress: Callable[[int], None]) -> "Published
     from content.v1 import manifest_pb2 as content
     from samovar.sandbox.v1 import sandbox_pb2
 
-    from chassis.backend_settings import ObjectSettings
-    from sandbox import keys, publisher
+    from chassis.runtime.backends import ObjectSettings
     from sandbox.client import read_platform, sandbox_stub
     from sandbox.ids import manifest_url, product_id_of, version_id_of
+    from sandbox.peers import keys
+    from sandbox.publishing import publisher
 
     facts = read_platform()
     product = product_id_of(order.product)
@@ -328,7 +329,7 @@ def _run(command: str, work: Coroutine[Any, Any, T]) -> T:
 
     from chassis.errors import DomainError
     from sandbox.client import PlatformAway
-    from sandbox.tree import PublishRefused
+    from sandbox.publishing.tree import PublishRefused
 
     try:
         return asyncio.run(work)
@@ -345,9 +346,9 @@ def _run(command: str, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _explain(error: Any) -> tuple[str, ExitCode]:
-    from chassis.error_wire import from_rpc_error
     from chassis.errors import Kind
-    from chassis.reasons import texts
+    from chassis.errors.reasons import texts
+    from chassis.errors.wire import from_rpc_error
 
     failure = from_rpc_error(error)
     codes = {

@@ -23,8 +23,8 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sandbox import embedded
-from sandbox.free_port import free_port
+from sandbox.devstack import embedded
+from sandbox.devstack.free_port import free_port
 
 pytest_plugins = ["adapters", "memory_folder", "order"]
 

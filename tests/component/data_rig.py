@@ -11,16 +11,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from library.v1 import events_pb2, items_pb2
 from sqlalchemy import text
 
-from chassis.database import Database, Transaction, open_database
-from chassis.events import NewEvent, new_event
-from chassis.migrations import upgrade
+from chassis.cloudevents.events import NewEvent, new_event
+from chassis.postgres.database import Database, Transaction, open_database
+from chassis.postgres.migrations import upgrade
 
 TOPIC = "com.platform.library.events.v1"
 PATIENCE_SECONDS = 60.0
 
 MIGRATION = """
 from alembic import op
-from chassis.migrations import create_shared_tables, drop_shared_tables
+from chassis.postgres.migrations import create_shared_tables, drop_shared_tables
 
 revision = "0001"
 down_revision = None

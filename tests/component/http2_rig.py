@@ -1,5 +1,5 @@
 """Peers of the HTTP/2 client: one that says whatever bytes a test wants (frames by hyperframe, header blocks by hpack), one that
-is the h2 library, and one that is grpcio. None of them shares code with chassis.http2.
+is the h2 library, and one that is grpcio. None of them shares code with chassis.grpc_client.http2.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from chassis.http2_connection import Connection
-from chassis.http2_exchange import Exchange, Failure
-from chassis.rpc_connections import Connections
-from chassis.rpc_unary import RetryThrottle, UnaryMethod
-from chassis.rpc_wire import read_message, request_body, request_head
-from chassis.tls import Tls
+from chassis.auth.tls import Tls
+from chassis.grpc_client.http2_connection import Connection
+from chassis.grpc_client.http2_exchange import Exchange, Failure
+from chassis.grpc_client.rpc_connections import Connections
+from chassis.grpc_client.rpc_unary import RetryThrottle, UnaryMethod
+from chassis.grpc_client.rpc_wire import read_message, request_body, request_head
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 STREAMS, WINDOW, TABLE = (

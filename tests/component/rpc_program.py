@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from chassis.program import run
-from chassis.readiness import Readiness
-from chassis.rpc_server import RunningServer, serve
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import RunningServer, serve
+from chassis.runtime.program import run
 from chassis.settings import ProgramSettings, load_settings
 
 

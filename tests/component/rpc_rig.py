@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from jwt.algorithms import RSAAlgorithm
 from library.v1 import items_pb2, items_pb2_grpc, query_pb2, query_pb2_grpc
 
-from chassis.access import Caller, current_caller
-from chassis.readiness import Readiness
-from chassis.rpc_client import open_channel
-from chassis.rpc_server import RunningServer, serve
-from chassis.tls import Tls
-from chassis.tokens import KeySet, open_key_set, service_tokens, user_tokens
+from chassis.auth.access import Caller, current_caller
+from chassis.auth.tls import Tls
+from chassis.auth.tokens import KeySet, open_key_set, service_tokens, user_tokens
+from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import RunningServer, serve
 
 ISSUER = "https://auth.test"
 AUDIENCE = "samovar"

@@ -1,4 +1,4 @@
-"""chassis.consumers over every event bus: retries, dead letters, order, outages; and the whole way from a
+"""chassis.bus.consumers over every event bus: retries, dead letters, order, outages; and the whole way from a
 transaction in one service to the effect in another.
 """
 
@@ -20,17 +20,16 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from chassis.consumers import Consumer, RetryPolicy, Subscription
-from chassis.database import Database, open_database, unavailable
+from chassis.bus.consumers import Consumer, RetryPolicy, Subscription
+from chassis.bus.event_bus import BusRecord, EventBus
+from chassis.bus.event_log import PostgresEventLog, open_event_log
+from chassis.bus.inbox import first_time
+from chassis.bus.kafka_bus import open_kafka_bus
+from chassis.bus.kafka_topics import delete_topics, make_topics
+from chassis.bus.outbox import OutboxRelay
+from chassis.cloudevents.events import CloudEvent, new_event, to_wire
 from chassis.errors import DomainError, Kind
-from chassis.event_bus import BusRecord, EventBus
-from chassis.event_log import PostgresEventLog, open_event_log
-from chassis.events import CloudEvent, new_event, to_wire
-from chassis.inbox import first_time
-from chassis.kafka_bus import open_kafka_bus
-from chassis.kafka_topics import delete_topics, make_topics
-from chassis.memory_bus import MemoryEventBus
-from chassis.outbox import OutboxRelay
+from chassis.postgres.database import Database, open_database, unavailable
 from tests.component.data_rig import (
     TOPIC,
     count,
@@ -42,6 +41,7 @@ from tests.component.data_rig import (
     sample_database,
     until,
 )
+from tests.fakes.event_bus import MemoryEventBus
 
 NewDatabase = Callable[[str], Awaitable[str]]
 QUICK = RetryPolicy(first_delay_seconds=0.01, last_delay_seconds=0.02)
@@ -374,7 +374,7 @@ async def test_a_database_that_is_away_only_delays_the_consumer(database: Databa
 
 
 async def test_a_consumer_that_lost_its_connection_goes_on(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chassis.consumers.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("chassis.bus.consumers.POLL_SECONDS", 60.0)
     dsn, seen = await new_database("events"), Seen()
     async with open_event_log(dsn, application_name="svc") as bus, running(consumer(bus, seen).run):
         await bus.publish([cloud_event(1)])
@@ -402,7 +402,7 @@ async def test_a_log_that_is_down_at_the_start_is_waited_for(new_database: NewDa
 
 
 async def test_the_lag_of_the_group_is_a_metric(bus: EventBus, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chassis.consumers.LAG_INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr("chassis.bus.consumers.LAG_INTERVAL_SECONDS", 0.05)
     may_go_on = asyncio.Event()
 
     async def handle(_message: library_events.GameAdded, _event: CloudEvent) -> None:
@@ -447,8 +447,8 @@ async def test_from_a_commit_to_the_other_services_effect_it_takes_tens_of_milli
     database: Database, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ):
     # With the polling out of the way only notifications can be this fast.
-    monkeypatch.setattr("chassis.outbox.POLL_SECONDS", 60.0)
-    monkeypatch.setattr("chassis.consumers.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("chassis.bus.outbox.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("chassis.bus.consumers.POLL_SECONDS", 60.0)
     seen, delays_seconds = Seen(), []
     async with open_event_log(await new_database("events")) as bus:
         relay = OutboxRelay(database, bus, "platform.library-service")

@@ -1,4 +1,6 @@
-"""chassis.database against a real PostgreSQL: transactions, events written beside rows, and failures that become DomainError."""
+"""chassis.postgres.database against a real PostgreSQL: transactions, events written beside rows, and failures that become
+DomainError.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,11 +10,11 @@ import pytest
 from sqlalchemy import MetaData, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from chassis.database import Database, open_database, shared_tables
+from chassis.bus.inbox import first_time
+from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
 from chassis.errors import DomainError
-from chassis.events import MAX_EVENT_BYTES, NewEvent
-from chassis.inbox import first_time
-from sandbox.free_port import free_port
+from chassis.postgres.database import Database, open_database, shared_tables
+from sandbox.devstack.free_port import free_port
 from tests.component.data_rig import count, game_added, insert_order, kill_backends, proxied, record, sample_database
 
 NewDatabase = Callable[[str], Awaitable[str]]
@@ -177,7 +179,7 @@ async def test_a_cut_network_is_unavailable_until_it_is_mended(database: Databas
 
 
 async def test_an_exhausted_pool_is_unavailable(database: Database, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chassis.database.POOL_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("chassis.postgres.database.POOL_TIMEOUT_SECONDS", 0.05)
     async with open_database(database.dsn, pool_size=1) as small, small.connect():
         with pytest.raises(DomainError) as caught:
             await small.ping()

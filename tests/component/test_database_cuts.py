@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import Integer, bindparam, select, text
 
-from chassis.database import Database, open_database
 from chassis.errors import DomainError
-from chassis.statements import Statement
+from chassis.postgres.database import Database, open_database
+from chassis.postgres.statements import Statement
 from tests.component.data_rig import kill_backends, until
 
 NAME = "cut"

@@ -11,10 +11,10 @@ import pytest
 from adapters import adapters, settings_of
 from typer.testing import CliRunner
 
-from chassis.backend_settings import EventSettings
-from chassis.event_bus import BusRecord, EventBus
-from chassis.events import CloudEvent
-from chassis.kafka_topics import delete_topics_with, make_topics
+from chassis.bus.event_bus import BusRecord, EventBus
+from chassis.bus.kafka_topics import delete_topics_with, make_topics
+from chassis.cloudevents.events import CloudEvent
+from chassis.runtime.backends import EventSettings
 from operations import events, objects
 from operations.registry import FILES, topics
 

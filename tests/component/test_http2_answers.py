@@ -16,9 +16,9 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from chassis import http2, http2_connection
-from chassis.http2_exchange import Failed
-from chassis.rpc_wire import outcome_of_exchange, read_message, request_body
+from chassis.grpc_client import http2, http2_connection
+from chassis.grpc_client.http2_exchange import Failed
+from chassis.grpc_client.rpc_wire import outcome_of_exchange, read_message, request_body
 from tests.component.http2_rig import (
     LARGE,
     OK_FIELDS,

@@ -9,8 +9,8 @@ import grpc
 import pytest
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
 
-from chassis import rpc_connections
-from chassis.http2_connection import Connection
+from chassis.grpc_client import rpc_connections
+from chassis.grpc_client.http2_connection import Connection
 from tests.component.http2_rig import (
     WATCH,
     Peer,

@@ -15,10 +15,10 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from chassis import http2, http2_connection
-from chassis.http2_connection import Connection
-from chassis.http2_exchange import Failed
-from chassis.rpc_wire import read_message, request_body
+from chassis.grpc_client import http2, http2_connection
+from chassis.grpc_client.http2_connection import Connection
+from chassis.grpc_client.http2_exchange import Failed
+from chassis.grpc_client.rpc_wire import read_message, request_body
 from tests.component.http2_rig import (
     HEAD,
     LARGE,

@@ -7,8 +7,8 @@ import pytest
 import uvloop
 from h2.settings import SettingCodes
 
-from chassis import http2_connection
-from chassis.http2_connection import MESSAGE_LIMIT_BYTES
+from chassis.grpc_client import http2_connection
+from chassis.grpc_client.http2_connection import MESSAGE_LIMIT_BYTES
 from tests.component.http2_rig import (
     failing,
     grpcio_server,

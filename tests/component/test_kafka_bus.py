@@ -1,4 +1,4 @@
-"""What chassis.kafka_bus promises beyond the port: the wire form, and how a group behaves while members come and go."""
+"""What chassis.bus.kafka_bus promises beyond the port: the wire form, and how a group behaves while members come and go."""
 
 import asyncio
 import random
@@ -12,11 +12,11 @@ import pytest
 from adapters import adapters, settings_of
 from aiokafka import AIOKafkaConsumer
 
+from chassis.bus.event_bus import EventBus, partition_of
+from chassis.bus.kafka_bus import open_kafka_bus, partition_by_crc32
+from chassis.bus.kafka_topics import TopicPlan, TopicsNotMade, delete_topics, make_topics
+from chassis.cloudevents.events import CloudEvent, from_wire
 from chassis.errors import DomainError
-from chassis.event_bus import EventBus, partition_of
-from chassis.events import CloudEvent, from_wire
-from chassis.kafka_bus import open_kafka_bus, partition_by_crc32
-from chassis.kafka_topics import TopicPlan, TopicsNotMade, delete_topics, make_topics
 
 TOPIC = "com.platform.test.events.v1"
 KEYS = 24
@@ -147,7 +147,7 @@ async def test_members_that_come_and_go_lose_nothing_and_keep_the_order_of_each_
 
 
 async def test_a_topic_that_nobody_made_is_an_outage_and_not_a_new_topic(brokers: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chassis.kafka_bus.REQUEST_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("chassis.bus.kafka_bus.REQUEST_TIMEOUT_SECONDS", 1.0)
     async with open_kafka_bus(brokers, prefix=f"none-{uuid.uuid4().hex[:8]}.") as bus:
         with pytest.raises(DomainError) as caught:
             await bus.publish([event(1)])

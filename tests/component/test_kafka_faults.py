@@ -15,14 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chassis.bus.event_bus import BusRecord, EventBus
+from chassis.bus.kafka_bus import KafkaEventBus, open_kafka_bus
+from chassis.bus.kafka_topics import make_topics
+from chassis.cloudevents.events import CloudEvent, from_wire
 from chassis.errors import DomainError
-from chassis.event_bus import BusRecord, EventBus
-from chassis.events import CloudEvent, from_wire
-from chassis.kafka_bus import KafkaEventBus, open_kafka_bus
-from chassis.kafka_topics import make_topics
-from sandbox import backends
-from sandbox.backend_servers import BACKENDS, PORTS, Site
-from sandbox.free_port import free_port
+from sandbox.devstack import backends
+from sandbox.devstack.backend_servers import BACKENDS, PORTS, Site
+from sandbox.devstack.free_port import free_port
 
 pytestmark = [pytest.mark.real_faults, pytest.mark.timeout(300)]
 

@@ -1,4 +1,4 @@
-"""chassis.migrations: services' scripts run forth and back, once, also when programs start at the same moment."""
+"""chassis.postgres.migrations: services' scripts run forth and back, once, also when programs start at the same moment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis.database import engine_url, shared_tables
-from chassis.migrations import downgrade, ensure_database, upgrade
+from chassis.postgres.database import engine_url, shared_tables
+from chassis.postgres.migrations import downgrade, ensure_database, upgrade
 from tests.component.data_rig import MIGRATION, write_package
 
 NewDatabase = Callable[[str], Awaitable[str]]

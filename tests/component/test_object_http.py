@@ -1,4 +1,4 @@
-"""chassis.object_http over a real socket: what RFC 9110 asks of ranges and conditions, and what bad links are answered."""
+"""sandbox.peers.object_http over a real socket: what RFC 9110 asks of ranges and conditions, and what bad links are answered."""
 
 import asyncio
 import hashlib
@@ -14,9 +14,9 @@ import uvloop
 from aiohttp import web
 from yarl import URL
 
-from chassis.directory_store import DirectoryStore
-from chassis.object_http import add_object_routes
-from chassis.signed_urls import sign
+from chassis.objects.directory_store import DirectoryStore
+from chassis.objects.signed_urls import sign
+from sandbox.peers.object_http import add_object_routes
 
 KEY = "key-of-the-test"
 CONTENT = bytes(range(256)) * 8192  # 2 MiB

@@ -1,4 +1,6 @@
-"""chassis.outbox against a real PostgreSQL, onto the real log and the memory bus: nothing is lost, order is kept, outages pass."""
+"""chassis.bus.outbox against a real PostgreSQL, onto the real log and the memory bus: nothing is lost, order is kept, outages
+pass.
+"""
 
 import asyncio
 import time
@@ -7,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from chassis.database import Database, open_database
+from chassis.bus.event_log import open_event_log
+from chassis.bus.outbox import INBOX_KEPT, OUTBOX_KEPT, OutboxRelay
+from chassis.cloudevents.events import CloudEvent, from_wire
 from chassis.errors import DomainError
-from chassis.event_log import open_event_log
-from chassis.events import CloudEvent, from_wire
-from chassis.memory_bus import MemoryEventBus
-from chassis.outbox import INBOX_KEPT, OUTBOX_KEPT, OutboxRelay
-from sandbox.free_port import free_port
+from chassis.postgres.database import Database, open_database
+from sandbox.devstack.free_port import free_port
 from tests.component.data_rig import (
     TOPIC,
     count,
@@ -26,6 +27,7 @@ from tests.component.data_rig import (
     until,
 )
 from tests.conftest import postgres_server, server_folder
+from tests.fakes.event_bus import MemoryEventBus
 
 NewDatabase = Callable[[str], Awaitable[str]]
 SOURCE = "platform.sample-service"
@@ -103,7 +105,7 @@ async def test_what_was_committed_while_no_relay_ran_is_sent(database: Database)
 
 async def test_an_event_is_on_the_bus_within_tens_of_milliseconds(database: Database, monkeypatch: pytest.MonkeyPatch):
     # With the polling out of the way only the notification can be this fast.
-    monkeypatch.setattr("chassis.outbox.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("chassis.bus.outbox.POLL_SECONDS", 60.0)
     bus = MemoryEventBus()
     async with running(OutboxRelay(database, bus, SOURCE).run):
         await record(database, game_added(0))
@@ -153,7 +155,7 @@ async def test_a_cancelled_relay_is_taken_over_by_the_next(database: Database):
 
 
 async def test_of_two_relays_one_works_and_the_other_takes_over(database: Database, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chassis.outbox.STANDBY_SECONDS", 0.02)
+    monkeypatch.setattr("chassis.bus.outbox.STANDBY_SECONDS", 0.02)
     one, two = MemoryEventBus(), MemoryEventBus()
     async with running(OutboxRelay(database, one, "one").run) as (first,):
         await record(database, game_added(1))
@@ -179,7 +181,7 @@ async def test_a_bus_that_is_down_stops_only_the_relay_and_then_gets_everything(
 
 
 async def test_a_listener_that_lost_its_connection_listens_again(database: Database, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chassis.outbox.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("chassis.bus.outbox.POLL_SECONDS", 60.0)
     bus = MemoryEventBus()
     async with running(OutboxRelay(database, bus, SOURCE).run):
         await record(database, game_added(1))

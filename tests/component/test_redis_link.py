@@ -1,4 +1,4 @@
-"""chassis.redis_link: answers go to who asked, whatever happens to others, and however they come."""
+"""chassis.live.redis_link: answers go to who asked, whatever happens to others, and however they come."""
 
 import asyncio
 import uuid
@@ -13,9 +13,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from chassis import redis_link
-from chassis.redis_link import RedisLink, Script, ServerUnableError
-from chassis.redis_state import open_link, open_redis
+from chassis.live import redis_link
+from chassis.live.redis_link import RedisLink, Script, ServerUnableError
+from chassis.live.redis_state import open_link, open_redis
 from tests.component.data_rig import proxied
 
 ECHO = Script("return {KEYS[1], ARGV[1], 1, false, {}}")

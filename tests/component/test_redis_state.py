@@ -1,4 +1,4 @@
-"""chassis.redis_state against a real Valkey that goes away, comes back, and comes back empty."""
+"""chassis.live.redis_state against a real Valkey that goes away, comes back, and comes back empty."""
 
 import asyncio
 import uuid
@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
 from chassis.errors import DomainError
-from chassis.live_state import StreamGap
-from chassis.redis_state import open_redis, open_redis_state
-from sandbox.free_port import free_port
+from chassis.live.live_state import StreamGap
+from chassis.live.redis_state import open_redis, open_redis_state
+from sandbox.devstack.free_port import free_port
 from tests.component.data_rig import proxied, until
 from tests.conftest import valkey_server
 

@@ -18,10 +18,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from library.v1 import items_pb2, query_pb2
 from samovar.options.v1 import options_pb2
 
-from chassis.access import AccessRule, access_of
-from chassis.error_wire import from_rpc_error
+from chassis.auth.access import AccessRule, access_of
+from chassis.auth.tokens import KEYS_STALE_LIMIT_SECONDS, KeySet
 from chassis.errors import DomainError, Kind
-from chassis.tokens import KEYS_STALE_LIMIT_SECONDS, KeySet
+from chassis.errors.wire import from_rpc_error
 from tests.component import rpc_rig
 from tests.component.rpc_rig import (
     AUDIENCE,

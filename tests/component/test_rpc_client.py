@@ -14,17 +14,19 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY
 
-from chassis import rpc_client, rpc_server, telemetry
-from chassis.access import Caller, caller_scope
-from chassis.error_wire import from_rpc_error
+from chassis.auth.access import Caller, caller_scope
+from chassis.auth.calls import remaining_seconds
+from chassis.auth.identity import open_identity
+from chassis.auth.service_tokens import ServiceTokenSource
 from chassis.errors import DomainError, Kind
-from chassis.identity import open_identity
-from chassis.interceptors import remaining_seconds
-from chassis.rpc_client import open_channel, repeatable_methods
-from chassis.rpc_unary import MAX_ATTEMPTS
-from chassis.service_tokens import ServiceTokenSource
+from chassis.errors.wire import from_rpc_error
+from chassis.grpc_client import rpc_client
+from chassis.grpc_client.rpc_client import open_channel, repeatable_methods
+from chassis.grpc_client.rpc_unary import MAX_ATTEMPTS
+from chassis.grpc_server import server as rpc_server
+from chassis.observability import telemetry
 from chassis.settings import ProgramSettings
-from sandbox.free_port import free_port
+from sandbox.devstack.free_port import free_port
 from tests.component.rpc_rig import ISSUER, ITEM, SERVICE, SERVICES, USER, Rig, as_user, certificate, rig
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)

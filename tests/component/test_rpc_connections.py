@@ -11,12 +11,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from chassis import http2_connection, rpc_connections
-from chassis.rpc_client import open_channel
-from chassis.rpc_connections import Connections
-from chassis.rpc_wire import request_body
-from chassis.tls import Tls
-from sandbox.free_port import free_port
+from chassis.auth.tls import Tls
+from chassis.grpc_client import http2_connection, rpc_connections
+from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_client.rpc_connections import Connections
+from chassis.grpc_client.rpc_wire import request_body
+from sandbox.devstack.free_port import free_port
 from tests.component.http2_rig import (
     OK_FIELDS,
     SAY,

@@ -6,10 +6,10 @@ import grpc
 import pytest
 from library.v1 import items_pb2, items_pb2_grpc, query_pb2
 
-from chassis.error_wire import OMITTED, from_rpc_error
 from chassis.errors import DomainError, FieldViolation, Kind
-from chassis.rpc_client import open_channel
-from sandbox.free_port import free_port
+from chassis.errors.wire import OMITTED, from_rpc_error
+from chassis.grpc_client.rpc_client import open_channel
+from sandbox.devstack.free_port import free_port
 from tests.component.rpc_rig import ITEM, SERVICE, SERVICES, USER, as_service, as_user, rig
 
 REASONS = {

@@ -14,7 +14,7 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sandbox.free_port import free_port
+from sandbox.devstack.free_port import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

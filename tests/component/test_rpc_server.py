@@ -8,11 +8,11 @@ from download.v1 import downloads_pb2, downloads_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from library.v1 import items_pb2, items_pb2_grpc
 
-from chassis.error_wire import from_rpc_error
+from chassis.auth.tokens import open_key_set
 from chassis.errors import Kind
-from chassis.readiness import Readiness
-from chassis.rpc_client import open_channel
-from chassis.tokens import open_key_set
+from chassis.errors.wire import from_rpc_error
+from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_server.readiness import Readiness
 from tests.component.rpc_rig import ITEM, SERVICE, SERVICES, Library, as_user, auth_server, library_server, rig
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from chassis.telemetry import make_provider
+from chassis.observability.telemetry import make_provider
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
@@ -22,7 +22,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 
 async def test_spans_reach_the_collector_before_the_program_ends(monkeypatch):
-    monkeypatch.setattr("chassis.telemetry.EXPORT_TIMEOUT_SECONDS", 60)
+    monkeypatch.setattr("chassis.observability.telemetry.EXPORT_TIMEOUT_SECONDS", 60)
     collector = Collector()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)

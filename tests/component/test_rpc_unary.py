@@ -8,10 +8,10 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
-from chassis import http2, rpc_unary
-from chassis.http2_connection import MESSAGE_LIMIT_BYTES
-from chassis.rpc_unary import MAX_ATTEMPTS, THROTTLE_TOKENS, UNTOUCHED_MAX, RetryThrottle
-from chassis.rpc_wire import request_body
+from chassis.grpc_client import http2, rpc_unary
+from chassis.grpc_client.http2_connection import MESSAGE_LIMIT_BYTES
+from chassis.grpc_client.rpc_unary import MAX_ATTEMPTS, THROTTLE_TOKENS, UNTOUCHED_MAX, RetryThrottle
+from chassis.grpc_client.rpc_wire import request_body
 from tests.component.http2_rig import (
     OK_FIELDS,
     OK_TRAILERS,

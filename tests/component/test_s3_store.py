@@ -1,4 +1,6 @@
-"""What chassis.s3_store and chassis.s3_bucket promise beyond the port: versions, large files, and what an outage looks like."""
+"""What chassis.objects.s3_store and chassis.objects.s3_bucket promise beyond the port: versions, large files, and what an
+outage looks like.
+"""
 
 import asyncio
 import hashlib
@@ -13,8 +15,8 @@ import pytest
 from adapters import adapters, settings_of
 
 from chassis.errors import DomainError
-from chassis.s3_bucket import make_bucket, remove_bucket
-from chassis.s3_store import PART_BYTES, S3Location, S3Store, open_s3_store, s3_client
+from chassis.objects.s3_bucket import make_bucket, remove_bucket
+from chassis.objects.s3_store import PART_BYTES, S3Location, S3Store, open_s3_store, s3_client
 
 
 @pytest.fixture(params=adapters(__file__))
@@ -129,7 +131,7 @@ async def test_the_public_endpoint_stands_in_the_urls(location: S3Location):
 async def test_a_store_that_cannot_be_used_is_unavailable(
     location: S3Location, broken: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("chassis.s3_store.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("chassis.objects.s3_store.BACKOFF_SECONDS", 0.01)
     wrong = {"endpoint": "127.0.0.1:1", "bucket": f"samovar-none-{uuid.uuid4().hex[:8]}", "secret_key": "wrong"}
     async with open_s3_store(replace(location, **{broken: wrong[broken]})) as store:
         for call in (store.ping(), store.put("a", b"1"), store.get("a")):

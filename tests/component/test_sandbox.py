@@ -24,21 +24,21 @@ from content.v1 import manifest_pb2 as content
 from payment.v1 import events_pb2 as payment_events
 from samovar.sandbox.v1 import sandbox_pb2, sandbox_pb2_grpc
 
-from chassis import signed_urls
-from chassis.directory_store import DirectoryStore
-from chassis.error_wire import from_rpc_error
-from chassis.event_bus import open_event_bus
-from chassis.events import CloudEvent, decode, from_wire
-from chassis.migrations import downgrade, upgrade
-from chassis.tokens import open_key_set, service_tokens, user_tokens
+from chassis.auth.tokens import open_key_set, service_tokens, user_tokens
+from chassis.bus.factory import open_event_bus
+from chassis.cloudevents.events import CloudEvent, decode, from_wire
+from chassis.errors.wire import from_rpc_error
+from chassis.objects import signed_urls
+from chassis.objects.directory_store import DirectoryStore
+from chassis.postgres.migrations import downgrade, upgrade
 from depot import manifest as manifests
 from depot import signing
-from sandbox import keys
 from sandbox.client import PlatformAway, sandbox_stub
 from sandbox.ids import manifest_url, product_id_of
-from sandbox.main import RunningSandbox, build, migrate
-from sandbox.publisher import Signer, Version, publish_tree
-from sandbox.settings import SandboxSettings
+from sandbox.peers import keys
+from sandbox.peers.main import RunningSandbox, build, migrate
+from sandbox.peers.settings import SandboxSettings
+from sandbox.publishing.publisher import Signer, Version, publish_tree
 
 NewDatabase = Callable[..., Awaitable[str]]
 

@@ -1,4 +1,4 @@
-"""sandbox.edge: chunks by signed link over any object store, as the CDN gives them out."""
+"""sandbox.peers.edge: chunks by signed link over any object store, as the CDN gives them out."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -8,12 +8,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from chassis.directory_store import DirectoryStore
 from chassis.errors import DomainError, Kind
-from chassis.object_store import ObjectInfo
-from chassis.signed_urls import sign
-from sandbox.edge import EdgeHandlers
-from sandbox.http_server import listening
+from chassis.objects.directory_store import DirectoryStore
+from chassis.objects.object_store import ObjectInfo
+from chassis.objects.signed_urls import sign
+from sandbox.peers.edge import EdgeHandlers
+from sandbox.peers.http_server import listening
 
 KEY = "links' key"
 CONTENT = bytes(range(256)) * 40

@@ -20,9 +20,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from typer.testing import CliRunner, Result
 
 from depot import manifest, signing
-from sandbox import cli, keys
-from sandbox.free_port import free_port
+from sandbox import cli
+from sandbox.devstack.free_port import free_port
 from sandbox.ids import product_id_of, version_id_of
+from sandbox.peers import keys
 
 NewDatabase = Callable[..., Awaitable[str]]
 

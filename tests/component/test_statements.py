@@ -1,4 +1,6 @@
-"""Statements that the driver runs itself (chassis.statements), in the pool and the transactions of chassis.database."""
+"""Statements that the driver runs itself (chassis.postgres.statements), in the pool and the transactions of
+chassis.postgres.database.
+"""
 
 import asyncio
 from collections import Counter
@@ -26,9 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis.database import Database, open_database
 from chassis.errors import DomainError
-from chassis.statements import Statement, driver_of
+from chassis.postgres.database import Database, open_database
+from chassis.postgres.statements import Statement, driver_of
 from tests.component.data_rig import count, insert_order, kill_backends, sample_database, until
 
 NewDatabase = Callable[[str], Awaitable[str]]

@@ -1,4 +1,4 @@
-"""The promises of chassis.event_bus, over every adapter."""
+"""The promises of chassis.bus.event_bus, over every adapter."""
 
 import asyncio
 import uuid
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from adapters import adapters, settings_of
 
-from chassis.event_bus import MAX_DESCRIPTION_LENGTH, PARTITIONS, BusRecord, EventBus, EventReader, partition_of
-from chassis.event_log import open_event_log
-from chassis.events import CloudEvent, from_wire
-from chassis.kafka_bus import open_kafka_bus
-from chassis.kafka_topics import delete_topics, make_topics
-from chassis.memory_bus import MemoryEventBus
+from chassis.bus.event_bus import MAX_DESCRIPTION_LENGTH, PARTITIONS, BusRecord, EventBus, EventReader, partition_of
+from chassis.bus.event_log import open_event_log
+from chassis.bus.kafka_bus import open_kafka_bus
+from chassis.bus.kafka_topics import delete_topics, make_topics
+from chassis.cloudevents.events import CloudEvent, from_wire
+from tests.fakes.event_bus import MemoryEventBus
 
 TOPIC = "com.platform.test.events.v1"
 OTHER_TOPIC = "com.platform.other.events.v1"

@@ -1,4 +1,4 @@
-"""The promises of chassis.live_state.LiveStreams, over every adapter."""
+"""The promises of chassis.live.live_state.LiveStreams, over every adapter."""
 
 import asyncio
 import uuid
@@ -9,10 +9,10 @@ from typing import TypeVar
 import pytest
 from adapters import adapters, settings_of
 
-from chassis.background import background
-from chassis.live_state import READER_MAX_RECORDS, LiveStreams, StreamBreak, StreamGap, StreamRecord, followed
-from chassis.memory_state import MemoryLiveStreams
-from chassis.redis_state import RedisLiveStreams, open_redis_state
+from chassis.concurrency.background import background
+from chassis.live.live_state import READER_MAX_RECORDS, LiveStreams, StreamBreak, StreamGap, StreamRecord, followed
+from chassis.live.redis_state import RedisLiveStreams, open_redis_state
+from tests.fakes.live_state import MemoryLiveStreams
 
 MAX_RECORDS = 3
 """Streams of `small_streams` keep no more, so that a test can push records out."""

@@ -1,4 +1,4 @@
-"""The promises of chassis.live_state.LiveValues, over every adapter."""
+"""The promises of chassis.live.live_state.LiveValues, over every adapter."""
 
 import asyncio
 import uuid
@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from adapters import adapters, settings_of
 
-from chassis.live_state import LiveValues
-from chassis.memory_state import MemoryLiveValues
-from chassis.redis_state import open_redis_state
+from chassis.live.live_state import LiveValues
+from chassis.live.redis_state import open_redis_state
+from tests.fakes.live_state import MemoryLiveValues
 
 
 def server_of(request: pytest.FixtureRequest) -> str:

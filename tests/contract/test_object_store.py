@@ -1,4 +1,4 @@
-"""The promises of chassis.object_store, over every adapter, its URLs included: they are used by a real HTTP client."""
+"""The promises of chassis.objects.object_store, over every adapter, its URLs included: they are used by a real HTTP client."""
 
 import asyncio
 import hashlib
@@ -13,12 +13,12 @@ import pytest
 from adapters import adapters, settings_of
 from aiohttp import web
 
-from chassis.directory_store import DirectoryStore
 from chassis.errors import DomainError
-from chassis.object_http import add_object_routes
-from chassis.object_store import KeyInvalid, ObjectStore
-from chassis.s3_bucket import make_bucket, remove_bucket
-from chassis.s3_store import S3Location, open_s3_store
+from chassis.objects.directory_store import DirectoryStore
+from chassis.objects.object_store import KeyInvalid, ObjectStore
+from chassis.objects.s3_bucket import make_bucket, remove_bucket
+from chassis.objects.s3_store import S3Location, open_s3_store
+from sandbox.peers.object_http import add_object_routes
 
 KEY = "signing-key-of-the-test"
 CONTENT = bytes(range(256)) * 40

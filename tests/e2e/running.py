@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from sandbox.embedded import child_of_this
+from sandbox.devstack.embedded import child_of_this
 
 SAMOVAR = str(Path(sys.executable).with_name("samovar"))
 START_SECONDS = 180

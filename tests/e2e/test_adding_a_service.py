@@ -21,7 +21,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from chassis.event_log import open_event_log
+from chassis.bus.event_log import open_event_log
 from codegen.generate import DOCS, GEN, PROTO, ROOT, own_files, tool
 from tests.component.rpc_rig import AUDIENCE, ISSUER, auth_server, user_token
 from tests.conftest import NewDatabase

@@ -13,13 +13,13 @@ from content.v1 import manifest_pb2
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from samovar.sandbox.v1 import sandbox_pb2
 
-from chassis import signed_urls
-from chassis.backend_settings import EventSettings, ObjectSettings
+from chassis.objects import signed_urls
+from chassis.runtime.backends import EventSettings, ObjectSettings
 from depot import manifest as manifests
 from depot import signing
 from depot.chunks import manifest_key, signature_key
-from sandbox import keys
 from sandbox.client import sandbox_stub
+from sandbox.peers import keys
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine, Shop, assert_error, until
 from tests.e2e.conftest import IssueToken
 from tests.e2e.running import Platform

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from rest.routes import ROUTES
 
-from chassis.reasons import REASONS
+from chassis.errors.reasons import REASONS
 from gateway.contract import Route
 from tests.e2e.clients import Api, CommandLine, Shop, until
 from tests.e2e.conftest import Platform

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from samovar.sandbox.v1 import sandbox_pb2
 
-from chassis.reasons import REASONS
+from chassis.errors.reasons import REASONS
 from sandbox.client import sandbox_stub
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine
 from tests.e2e.conftest import Platform

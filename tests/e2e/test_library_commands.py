@@ -21,7 +21,7 @@ from catalog.v1 import product_pb2
 from samovar.sandbox.v1 import sandbox_pb2
 from typer.testing import CliRunner
 
-from launcher.main import app
+from launcher.cli.main import app
 from sandbox.client import sandbox_stub
 from tests.e2e.clients import WAIT_SECONDS, Shop
 from tests.e2e.running import SAMOVAR, Platform

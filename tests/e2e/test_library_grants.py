@@ -11,8 +11,8 @@ from library.v1 import internal_pb2 as pb
 from library.v1.events_pb2 import REMOVAL_REASON_ADMIN
 from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import Kind
+from chassis.errors.wire import from_rpc_error
 from tests.e2e.clients import ITEMS, Api, Shop
 from tests.e2e.conftest import IssueToken, Platform
 

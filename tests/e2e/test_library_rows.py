@@ -18,7 +18,7 @@ from google.protobuf import descriptor_pool
 from rest.routes import ROUTES
 from samovar.options.v1 import options_pb2
 
-from chassis.reasons import REASONS, reason_name
+from chassis.errors.reasons import REASONS, reason_name
 from gateway.contract import Route
 from tests.e2e import test_library_wishlist
 from tests.e2e.clients import Answer, Api, Shop, assert_error, until

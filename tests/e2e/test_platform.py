@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from sandbox import embedded
+from sandbox.devstack import embedded
 from tests.e2e.clients import DOWNLOADS, ITEMS, WAIT_SECONDS, Api, until
 from tests.e2e.running import SAMOVAR, Platform, start_platform, stop_platform
 

@@ -34,8 +34,8 @@ from grpclib.client import Channel
 from grpclib.exceptions import GRPCError
 from library.v1 import items_pb2, items_pb2_grpc
 
-from chassis.error_wire import from_rpc_error
-from chassis.reasons import REASONS
+from chassis.errors.reasons import REASONS
+from chassis.errors.wire import from_rpc_error
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, CommandLine, until
 from tests.e2e.conftest import Platform
 from tests.e2e.trees import make_tree

@@ -20,10 +20,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from samovar.sandbox.v1 import sandbox_pb2
 
-from chassis.backend_settings import EventSettings
-from chassis.events import from_wire
+from chassis.cloudevents.events import from_wire
+from chassis.runtime.backends import EventSettings
 from sandbox.client import sandbox_stub
-from sandbox.platform_config import program_of
+from sandbox.devstack.platform_config import program_of
 from tests.e2e.clients import DOWNLOADS, ITEMS, TRY_AGAIN, Api, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 

@@ -15,10 +15,10 @@ from grpclib.client import Channel
 from grpclib.exceptions import GRPCError
 from samovar.options.v1 import options_pb2
 
-from chassis.error_wire import from_rpc_error
-from codegen.endpoints import snake
+from chassis.errors.wire import from_rpc_error
+from codegen.read.endpoints import snake
 from gateway.contract import Route
-from gateway.pointers import locate
+from gateway.problems.pointers import locate
 from tests.e2e.clients import Api
 from tests.unit.codegen.random_messages import expected
 

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from chassis.event_bus import BusRecord, EventBus, EventReader
-from chassis.events import CloudEvent
+from chassis.bus.event_bus import BusRecord, EventBus, EventReader
+from chassis.cloudevents.events import CloudEvent
 
 BEFORE_COMMIT = "event written"
 

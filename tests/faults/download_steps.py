@@ -20,30 +20,31 @@ import asyncpg
 from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chassis.background import background
-from chassis.consumers import Consumer
-from chassis.database import open_database
-from chassis.directory_store import DirectoryStore
+from chassis.bus.consumers import Consumer
+from chassis.bus.event_log import PostgresEventLog, open_event_log
+from chassis.bus.outbox import OutboxRelay
+from chassis.concurrency.background import background
 from chassis.errors import DomainError
-from chassis.event_log import PostgresEventLog, open_event_log
-from chassis.outbox import OutboxRelay
-from chassis.redis_state import open_redis_state
+from chassis.live.redis_state import open_redis_state
+from chassis.objects.directory_store import DirectoryStore
+from chassis.postgres.database import open_database
 from depot import manifest as manifests
 from depot import signing
-from download_svc.application import installations, reports, sessions
-from download_svc.application.access import CachedAccess
-from download_svc.application.ports import Begin, SessionMoved
-from download_svc.application.readers import SessionReader
-from download_svc.application.sessions import Policy, StartRequest
-from download_svc.domain.installations import InstallationChanges
-from download_svc.domain.manifests import derived_ids
-from download_svc.domain.sessions import ItemReport, ItemStatus, Target
-from download_svc.infrastructure.live import HotLiveBoard
-from download_svc.infrastructure.manifests import PublishedManifests
-from download_svc.infrastructure.postgres import units_of_work
-from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
-from download_svc.infrastructure.postgres_versions import PostgresVersionReader
-from download_svc.presentation.consumers import live_subscriptions, state_subscriptions
+from download_svc.access.application import CachedAccess
+from download_svc.consumers import live_subscriptions, state_subscriptions
+from download_svc.feed.redis import HotLiveBoard
+from download_svc.installations import application as installations
+from download_svc.installations.domain import InstallationChanges
+from download_svc.postgres import units_of_work
+from download_svc.sessions import application as sessions
+from download_svc.sessions import reports
+from download_svc.sessions.application import Policy, SessionReader, StartRequest
+from download_svc.sessions.domain import ItemReport, ItemStatus, SessionMoved, Target
+from download_svc.sessions.postgres import PostgresSessionReader
+from download_svc.transaction import Begin
+from download_svc.versions.manifests import derived_ids
+from download_svc.versions.postgres import PostgresVersionReader
+from download_svc.versions.sources import PublishedManifests
 from tests.component.download.rig import Release
 from tests.faults.death import Bus, Death
 from tests.unit.download.rig import FILES, make_manifest, make_version

@@ -5,14 +5,14 @@ run by test_feed_kills. Arguments: the library's DSN, the log's DSN, the URL of 
 import asyncio
 import sys
 
-from chassis.consumers import Consumer
-from chassis.database import open_database
-from chassis.event_log import open_event_log
-from chassis.outbox import OutboxRelay
-from chassis.redis_state import open_redis_state
-from library_svc.domain.ids import UserId
-from library_svc.infrastructure.updates import LiveUpdateFeed
-from library_svc.presentation.updates import live_subscriptions
+from chassis.bus.consumers import Consumer
+from chassis.bus.event_log import open_event_log
+from chassis.bus.outbox import OutboxRelay
+from chassis.live.redis_state import open_redis_state
+from chassis.postgres.database import open_database
+from library_svc.feed.presentation import live_subscriptions
+from library_svc.feed.redis import LiveUpdateFeed
+from library_svc.ids import UserId
 from tests.faults.death import Bus, Death
 
 GROUP = "library-service-live"

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from sandbox import embedded
+from sandbox.devstack import embedded
 from tests.conftest import POSTGRES_SETTINGS
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 
-from chassis.database import open_database
-from library_svc.application.sales import tell_batch
-from library_svc.infrastructure.postgres import PostgresLibrary
+from chassis.postgres.database import open_database
+from library_svc.postgres import PostgresLibrary
+from library_svc.sales.application import tell_batch
 from tests.faults.death import Death
 
 USERS_AT_ONCE = 10

@@ -6,15 +6,16 @@ import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
 
-from chassis.backend_settings import EventSettings
-from chassis.consumers import Consumer
-from chassis.database import open_database
-from chassis.memory_state import MemoryLiveValues
-from chassis.outbox import OutboxRelay
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
-from library_svc.infrastructure.pulses import LivePulses
-from library_svc.presentation.consumers import Consumers
+from chassis.bus.consumers import Consumer
+from chassis.bus.outbox import OutboxRelay
+from chassis.postgres.database import open_database
+from chassis.runtime.backends import EventSettings
+from library_svc.catalog.postgres import PostgresProducts
+from library_svc.consumers import Consumers
+from library_svc.playtime.redis import LivePulses
+from library_svc.postgres import PostgresLibrary
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.live_state import MemoryLiveValues
 from tests.faults.death import Bus, Death
 
 NAME = "library-service"

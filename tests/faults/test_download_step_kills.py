@@ -22,11 +22,11 @@ from download.v1 import downloads_pb2 as downloads
 from google.protobuf.message import Message
 from library.v1.events_pb2 import GameRemoved
 
-from chassis.event_log import open_event_log
-from chassis.events import CloudEvent, new_event
-from chassis.live_state import StreamRecord
-from chassis.migrations import upgrade
-from chassis.redis_state import open_redis_state
+from chassis.bus.event_log import open_event_log
+from chassis.cloudevents.events import CloudEvent, new_event
+from chassis.live.live_state import StreamRecord
+from chassis.live.redis_state import open_redis_state
+from chassis.postgres.migrations import upgrade
 from tests.faults.death import BEFORE_COMMIT
 from tests.faults.download_steps import fetch
 

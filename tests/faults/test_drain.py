@@ -10,7 +10,7 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from library_svc.infrastructure.postgres import USER_CONNECTIONS
+from library_svc.postgres import USER_CONNECTIONS
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.faults.conftest import Publisher, User, is_well

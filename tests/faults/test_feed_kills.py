@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from library.v1 import updates_pb2 as pb
 
-from chassis.database import open_database
-from chassis.migrations import upgrade
-from chassis.redis_state import RedisState, open_redis_state
-from library_svc.application.categories import create_category
-from library_svc.domain.ids import CategoryId, UserId
-from library_svc.infrastructure.postgres import PostgresLibrary
+from chassis.live.redis_state import RedisState, open_redis_state
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.categories.application import create_category
+from library_svc.ids import CategoryId, UserId
+from library_svc.postgres import PostgresLibrary
 from tests.e2e.clients import until
 from tests.faults.download_steps import fetch
 from tests.faults.feed_steps import GROUP

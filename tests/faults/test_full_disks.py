@@ -16,20 +16,20 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
-from chassis.database import open_database
-from chassis.directory_store import DirectoryStore
 from chassis.errors import DomainError
-from chassis.migrations import upgrade
-from library_svc.application import entitlements
-from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.ids import ProductId, UserId
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.postgres import PostgresLibrary
-from sandbox import embedded
+from chassis.objects.directory_store import DirectoryStore
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.entitlements import application as entitlements
+from library_svc.entitlements.domain import Source, SourceKind
+from library_svc.ids import ProductId, UserId
+from library_svc.postgres import PostgresLibrary
+from sandbox.devstack import embedded
 from tests.conftest import postgres_answers, served
 from tests.e2e.clients import ITEMS, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 from tests.e2e.trees import digests, make_tree
+from tests.fakes.library.access import MemoryKnownAccess
 from tests.faults.conftest import Game, Town, User
 from tests.faults.installs import answered, installing, session_of
 from tests.faults.origin import Origins

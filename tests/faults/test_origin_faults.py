@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from launcher.failures import LauncherError
-from launcher.install import InstallRequest, InstallResult, Patience, install
+from launcher.install.installation import InstallResult, install
+from launcher.install.pipeline import Patience
+from launcher.install.sessions import InstallRequest
 from launcher.settings import Account
 from tests.e2e.clients import ITEMS, Api, Shop, until
 from tests.e2e.running import Platform

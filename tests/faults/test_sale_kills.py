@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from chassis.migrations import upgrade
+from chassis.postgres.migrations import upgrade
 from tests.faults.death import BEFORE_COMMIT
 from tests.faults.sale_steps import USERS_AT_ONCE
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from download.v1 import downloads_pb2 as downloads
 
-from chassis.redis_state import open_redis_state
+from chassis.live.redis_state import open_redis_state
 from tests.e2e.clients import DOWNLOADS, Shop, until
 from tests.e2e.running import Platform
 from tests.faults.conftest import Game, Town, User

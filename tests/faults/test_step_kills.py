@@ -15,10 +15,10 @@ import asyncpg
 import pytest
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem
 
-from chassis.event_bus import EventBus
-from chassis.event_log import open_event_log
-from chassis.events import CloudEvent, from_wire, new_event
-from chassis.migrations import upgrade
+from chassis.bus.event_bus import EventBus
+from chassis.bus.event_log import open_event_log
+from chassis.cloudevents.events import CloudEvent, from_wire, new_event
+from chassis.postgres.migrations import upgrade
 from tests.e2e.clients import until
 from tests.faults.steps import STEPS
 

@@ -17,21 +17,22 @@ from download.v1 import events_pb2 as download_events
 from google.protobuf.message import Message
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
 
-from chassis.background import background
-from chassis.consumers import Consumer
-from chassis.database import Database, open_database
-from chassis.event_bus import EventBus
-from chassis.event_log import PostgresEventLog, open_event_log
-from chassis.events import CloudEvent, new_event
-from chassis.memory_state import MemoryLiveValues
-from chassis.migrations import upgrade
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
-from library_svc.infrastructure.pulses import LivePulses
-from library_svc.presentation.consumers import Consumers
+from chassis.bus.consumers import Consumer
+from chassis.bus.event_bus import EventBus
+from chassis.bus.event_log import PostgresEventLog, open_event_log
+from chassis.cloudevents.events import CloudEvent, new_event
+from chassis.concurrency.background import background
+from chassis.postgres.database import Database, open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.catalog.postgres import PostgresProducts
+from library_svc.consumers import Consumers
+from library_svc.playtime.redis import LivePulses
+from library_svc.postgres import PostgresLibrary
 from tests.e2e.clients import LIBRARY_UPDATES, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.live_state import MemoryLiveValues
 from tests.faults.conftest import Game, User
 from tests.faults.download_steps import fetch
 from tests.faults.follower import following

@@ -17,8 +17,8 @@ import grpc
 from catalog.v1 import product_pb2
 from samovar.sandbox.v1 import sandbox_pb2
 
-from chassis.backend_settings import EventSettings
-from chassis.event_bus import EventBus
+from chassis.bus.event_bus import EventBus
+from chassis.runtime.backends import EventSettings
 from sandbox.client import PlatformAway, sandbox_stub
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, CommandLine, Shop
 from tests.e2e.running import Platform

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from sandbox import backends
-from sandbox.backend_servers import BACKENDS, PORTS, Site
-from sandbox.free_port import free_port
+from sandbox.devstack import backends
+from sandbox.devstack.backend_servers import BACKENDS, PORTS, Site
+from sandbox.devstack.free_port import free_port
 
 CACHE = Path(__file__).parents[2] / ".cache"
 STOP_SECONDS = 60.0

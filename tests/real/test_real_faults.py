@@ -19,10 +19,10 @@ import pytest
 from payment.v1 import events_pb2 as payment_events
 from redis.asyncio import Redis
 
+from chassis.bus.kafka_bus import KafkaEventBus
+from chassis.cloudevents.events import CloudEvent, from_wire, new_event
 from chassis.errors import DomainError
-from chassis.events import CloudEvent, from_wire, new_event
-from chassis.kafka_bus import KafkaEventBus
-from chassis.s3_store import S3Location, s3_client
+from chassis.objects.s3_store import S3Location, s3_client
 from tests.e2e.clients import CommandLine, until
 from tests.e2e.running import start_platform, stop_platform
 from tests.e2e.trees import digests, make_tree

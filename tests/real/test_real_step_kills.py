@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chassis.kafka_bus import open_kafka_bus
-from chassis.kafka_topics import make_topics
+from chassis.bus.kafka_bus import open_kafka_bus
+from chassis.bus.kafka_topics import make_topics
 from operations.registry import topics
 from tests.faults.steps import NAME, STEPS
 from tests.faults.test_step_kills import dies_and_comes_back

@@ -1,9 +1,9 @@
-"""The settings of the backends (chassis.backend_settings)."""
+"""The settings of the backends (chassis.runtime.backends)."""
 
 import pytest
 from pydantic import ValidationError
 
-from chassis.backend_settings import EventSettings
+from chassis.runtime.backends import EventSettings
 
 
 def test_kafka_needs_its_brokers():

@@ -4,9 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from chassis.access import AccessRule, Caller, caller_scope, check_access, current_caller, find_caller
+from chassis.auth.access import AccessRule, Caller, caller_scope, check_access, current_caller, find_caller
 from chassis.errors import DomainError, Kind
-from chassis.interceptors import certificate_names, peer_ip
+from chassis.grpc_server.interceptors import certificate_names, peer_ip
 
 USER = UUID("6f1c4b1e-8f0a-4b7e-9d63-2f6a3f3b9a11")
 NOBODY = Caller()

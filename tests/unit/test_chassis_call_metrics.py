@@ -4,7 +4,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
-from chassis.call_metrics import DURATION_BUCKETS_SECONDS, CallMetrics
+from chassis.observability.call_metrics import DURATION_BUCKETS_SECONDS, CallMetrics
 
 CALLS = (("/a/B", "OK", 0.0004), ("/a/B", "OK", 0.001), ("/a/B", "NOT_FOUND", 0.7), ("/a/C", "OK", 99.0))
 

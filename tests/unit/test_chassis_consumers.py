@@ -1,15 +1,18 @@
-"""chassis.consumers and chassis.event_bus: which failures are tried again, how long the wait is, which adapter is opened."""
+"""chassis.bus.consumers and chassis.bus.event_bus: which failures are tried again, how long the wait is, which adapter is
+opened.
+"""
 
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from chassis.advisory_locks import lock_key
-from chassis.consumers import RetryPolicy, is_retryable
-from chassis.database import engine_url
+from chassis.bus.consumers import RetryPolicy, is_retryable
+from chassis.bus.event_bus import PARTITIONS, partition_of
+from chassis.bus.factory import open_event_bus
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
-from chassis.event_bus import PARTITIONS, open_event_bus, partition_of
-from chassis.memory_bus import MemoryEventBus
+from chassis.postgres.advisory_locks import lock_key
+from chassis.postgres.database import engine_url
+from tests.fakes.event_bus import MemoryEventBus
 
 
 class DriverError(Exception):

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samovar.options.v1 import options_pb2
 
-from chassis import reasons
-from chassis.error_wire import OMITTED, STATUS_DETAILS_KEY, STATUS_LIMIT_BYTES, from_rpc_error, to_rpc_status
-from chassis.errors import DomainError, FieldViolation, Kind
-from chassis.reasons import ABSENT, REASONS, learn_reasons, spec, texts
+from chassis.errors import DomainError, FieldViolation, Kind, reasons
+from chassis.errors.reasons import ABSENT, REASONS, learn_reasons, spec, texts
+from chassis.errors.wire import OMITTED, STATUS_DETAILS_KEY, STATUS_LIMIT_BYTES, from_rpc_error, to_rpc_status
 
 
 def over_the_wire(error: DomainError) -> DomainError:

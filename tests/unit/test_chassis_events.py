@@ -1,4 +1,6 @@
-"""chassis.events and chassis.event_json: what an event looks like on the wire, and what a tolerant reader accepts."""
+"""chassis.cloudevents.events and chassis.cloudevents.event_json: what an event looks like on the wire, and what a tolerant
+reader accepts.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -17,9 +19,9 @@ from library.v1 import events_pb2 as library_events
 from library.v1 import items_pb2
 from payment.v1 import events_pb2 as payment_events
 
+from chassis.cloudevents.event_json import from_json, parse_time, to_json
+from chassis.cloudevents.events import CloudEvent, decode, event_option, from_wire, new_event, to_wire, uuid7
 from chassis.errors import DomainError
-from chassis.event_json import from_json, parse_time, to_json
-from chassis.events import CloudEvent, decode, event_option, from_wire, new_event, to_wire, uuid7
 
 NOW = datetime(2026, 3, 1, 10, 30, 0, 250_000, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""chassis.kafka_driver: a coordinator that is still loading is not taken for one that knows of no commits, and nobody waits for
+"""chassis.bus.kafka_driver: a coordinator that is still loading is not taken for one that knows of no commits, and nobody waits for
 clients that do not end.
 """
 
@@ -10,7 +10,7 @@ from aiokafka.errors import GroupLoadInProgressError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v1
 
-from chassis.kafka_driver import end_quietly, heed_refusals
+from chassis.bus.kafka_driver import end_quietly, heed_refusals
 
 LOADING = 14
 
@@ -49,7 +49,7 @@ async def test_other_refusals_are_left_to_the_driver():
 
 
 async def test_a_client_that_swallows_its_cancellation_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chassis.kafka_driver.CLOSE_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("chassis.bus.kafka_driver.CLOSE_TIMEOUT_SECONDS", 0.01)
     may_end, ended = asyncio.Event(), asyncio.Event()
 
     async def stop() -> None:

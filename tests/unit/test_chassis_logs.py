@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from chassis import logs
-from chassis.access import Caller, caller_scope
+from chassis.auth.access import Caller, caller_scope
+from chassis.observability import logs
 
 USER = UUID("6f1c4b1e-8f0a-4b7e-9d63-2f6a3f3b9a11")
 
@@ -175,7 +175,7 @@ def test_a_library_that_repeats_itself_is_heard_once_in_a_while_and_its_repeats_
 
 
 def test_the_messages_that_are_watched_for_repeats_have_a_limit(monkeypatch):
-    monkeypatch.setattr("chassis.logs.REPEATS_REMEMBERED", 3)
+    monkeypatch.setattr("chassis.observability.logs.REPEATS_REMEMBERED", 3)
     repeats = logs.Repeats(lambda: 1.0)
     for number in range(10):
         assert repeats.filter(logging.makeLogRecord({"name": "aiokafka", "msg": f"message {number}"}))

@@ -1,4 +1,4 @@
-"""chassis.object_http.choose_range and chassis.directory_store: RFC 9110 ranges, atomic writes."""
+"""sandbox.peers.object_http.choose_range and chassis.objects.directory_store: RFC 9110 ranges, atomic writes."""
 
 import os
 from collections.abc import Callable
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.directory_store import DirectoryStore
-from chassis.object_http import ByteRange, RangeNotSatisfiable, choose_range
-from chassis.object_store import open_object_store
+from chassis.objects.directory_store import DirectoryStore
+from chassis.objects.factory import open_object_store
+from sandbox.peers.object_http import ByteRange, RangeNotSatisfiable, choose_range
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from chassis.background import background
-from chassis.readiness import Readiness
+from chassis.concurrency.background import background
+from chassis.grpc_server.readiness import Readiness
 
 
 async def fine() -> None:

@@ -1,4 +1,4 @@
-"""chassis.signed_urls: only what was signed, only until it expires."""
+"""chassis.objects.signed_urls: only what was signed, only until it expires."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import DomainError
-from chassis.signed_urls import sign, verify
+from chassis.objects.signed_urls import sign, verify
 
 KEY = "key-of-the-test"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

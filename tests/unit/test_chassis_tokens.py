@@ -11,9 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from chassis.errors import DomainError, Kind
-from chassis.service_tokens import RENEW_AT_SHARE, RETRY_SECONDS, ServiceTokenSource, _Token
-from chassis.tokens import (
+from chassis.auth.service_tokens import RENEW_AT_SHARE, RETRY_SECONDS, ServiceTokenSource, _Token
+from chassis.auth.tokens import (
     CLOCK_SKEW_SECONDS,
     KEYS_MAX_AGE_SECONDS,
     KEYS_RETRY_SECONDS,
@@ -24,6 +23,7 @@ from chassis.tokens import (
     parse_key_set,
     service_tokens,
 )
+from chassis.errors import DomainError, Kind
 
 USER = "6f1c4b1e-8f0a-4b7e-9d63-2f6a3f3b9a11"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

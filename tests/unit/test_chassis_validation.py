@@ -6,7 +6,7 @@ import pytest
 from library.v1 import items_pb2, query_pb2
 
 from chassis.errors import DomainError, Kind
-from chassis.validation import compile_rules, validate, violations_of
+from chassis.grpc_server.validation import compile_rules, validate, violations_of
 
 USER = "6f1c4b1e-8f0a-4b7e-9d63-2f6a3f3b9a11"
 

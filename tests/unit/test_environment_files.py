@@ -15,8 +15,8 @@ from download_svc.settings import DownloadSettings
 from gateway.generated import backends_of, load_generated
 from gateway.settings import GatewaySettings, address_setting
 from library_svc.settings import LibrarySettings
-from sandbox.backend_servers import BACKENDS, KAFKA_VERSION, PORTS, POSTGRES_MAJOR
-from sandbox.settings import SandboxSettings
+from sandbox.devstack.backend_servers import BACKENDS, KAFKA_VERSION, PORTS, POSTGRES_MAJOR
+from sandbox.peers.settings import SandboxSettings
 
 ROOT = Path(__file__).parents[2]
 CLASSES: tuple[type[ProgramSettings], ...] = (LibrarySettings, DownloadSettings, GatewaySettings, SandboxSettings)

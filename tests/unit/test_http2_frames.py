@@ -20,10 +20,10 @@ from hyperframe.frame import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis import http2
-from chassis.http2_connection import Connection
-from chassis.http2_exchange import Failure
-from chassis.rpc_wire import outcome_of_exchange, read_message, request_body, request_head
+from chassis.grpc_client import http2
+from chassis.grpc_client.http2_connection import Connection
+from chassis.grpc_client.http2_exchange import Failure
+from chassis.grpc_client.rpc_wire import outcome_of_exchange, read_message, request_body, request_head
 
 NAMES = st.text("abcxyz019_.-", min_size=1, max_size=126)
 VALUES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=200)

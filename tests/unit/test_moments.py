@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.moments import to_timestamp
+from chassis.cloudevents.moments import to_timestamp
 
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=3)), timezone(-timedelta(hours=11, minutes=30))])
 # Protobuf's timestamps begin and end with the years 1 and 9999 in UTC.

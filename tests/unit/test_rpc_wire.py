@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis import http2
-from chassis.http2_exchange import Exchange, Failed, Failure
-from chassis.rpc_wire import (
+from chassis.grpc_client import http2
+from chassis.grpc_client.http2_exchange import Exchange, Failed, Failure
+from chassis.grpc_client.rpc_wire import (
     metadata_fields,
     outcome_of,
     outcome_of_exchange,

@@ -1,11 +1,11 @@
-"""Presigned URLs (chassis.s3_signing) against the published example of the protocol."""
+"""Presigned URLs (chassis.objects.s3_signing) against the published example of the protocol."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from chassis.s3_signing import MAX_EXPIRES_SECONDS, SigningKey, presign
+from chassis.objects.s3_signing import MAX_EXPIRES_SECONDS, SigningKey, presign
 
 KEY = SigningKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
 ORIGIN = "https://examplebucket.s3.amazonaws.com"

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from chassis.migrations import create_shared_tables, drop_shared_tables
+from chassis.postgres.migrations import create_shared_tables, drop_shared_tables
 
 revision = "0001"
 down_revision = None

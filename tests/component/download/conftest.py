@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.migrations import upgrade
+from chassis.postgres.migrations import upgrade
 from tests.component.download.rig import Rig, rig
 
 

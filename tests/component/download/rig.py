@@ -24,12 +24,13 @@ from download.v1 import downloads_pb2_grpc, installations_pb2_grpc, updates_pb2_
 from google.protobuf.message import Message
 from library.v1 import query_pb2, query_pb2_grpc
 
-from chassis.event_bus import EventBus, open_event_bus
-from chassis.events import CloudEvent, new_event
-from chassis.readiness import Readiness
-from chassis.rpc_client import open_channel
-from chassis.rpc_server import serve
-from chassis.tokens import KeySet, open_key_set, service_tokens
+from chassis.auth.tokens import KeySet, open_key_set, service_tokens
+from chassis.bus.event_bus import EventBus
+from chassis.bus.factory import open_event_bus
+from chassis.cloudevents.events import CloudEvent, new_event
+from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import serve
 from depot import manifest as manifests
 from depot import signing
 from download_svc.main import build

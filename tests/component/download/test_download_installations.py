@@ -9,7 +9,7 @@ import pytest
 from download.v1 import installations_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from chassis.error_wire import from_rpc_error
+from chassis.errors.wire import from_rpc_error
 from tests.component.download.rig import Release, Rig, User, until
 
 TOPIC = "com.platform.download.events.v1"

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from download.v1 import downloads_pb2 as downloads
 from library.v1 import events_pb2 as library_events
 
-from chassis.error_wire import from_rpc_error
-from chassis.signed_urls import verify
+from chassis.errors.wire import from_rpc_error
+from chassis.objects.signed_urls import verify
 from depot import manifest as manifests
 from depot import signing
 from tests.component.download.rig import (

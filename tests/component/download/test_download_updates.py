@@ -8,7 +8,7 @@ import pytest
 from download.v1 import downloads_pb2 as downloads
 from download.v1 import updates_pb2 as pb
 
-from chassis.error_wire import from_rpc_error
+from chassis.errors.wire import from_rpc_error
 from tests.component.download.rig import Release, Rig, User
 
 # Chunks of the rig's files are named by path and number: what grows keeps its first chunks.

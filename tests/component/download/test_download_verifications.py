@@ -11,7 +11,7 @@ from download.v1 import downloads_pb2 as downloads
 from download.v1 import updates_pb2 as updates
 from download.v1 import verifications_pb2 as pb
 
-from chassis.error_wire import from_rpc_error
+from chassis.errors.wire import from_rpc_error
 from tests.component.download.rig import Release, Rig, User, chunk_ids, file_entry, until
 
 TOPIC = "com.platform.download.events.v1"

@@ -20,22 +20,22 @@ from rest.routes import ROUTES, STREAMS
 from samovar.types.v1 import page_pb2
 from yarl import URL
 
-from chassis.access import Caller, current_caller
+from chassis.auth.access import Caller, current_caller
+from chassis.auth.service_tokens import ServiceTokenSource
+from chassis.auth.tokens import KeySet, open_key_set, service_tokens, user_tokens
 from chassis.errors import DomainError, Kind
-from chassis.logs import JsonFormatter
-from chassis.readiness import Readiness
-from chassis.rpc_server import serve
-from chassis.service_tokens import ServiceTokenSource
-from chassis.tokens import KeySet, open_key_set, service_tokens, user_tokens
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import serve
+from chassis.observability.logs import JsonFormatter
 from gateway.app import AppParts, make_app, utc_now
-from gateway.backends import open_backends
-from gateway.documentation import read_documentation
-from gateway.idempotency import Idempotency
-from gateway.limits import Limits
-from gateway.ops import Probes
-from gateway.rate_limits import RateLimiter
-from gateway.server import serve_http
-from sandbox.free_port import free_port
+from gateway.http.documentation import read_documentation
+from gateway.http.ops import Probes
+from gateway.http.server import serve_http
+from gateway.quota.idempotency import Idempotency
+from gateway.quota.rate_limits import RateLimiter
+from gateway.request.limits import Limits
+from gateway.upstream.backends import open_backends
+from sandbox.devstack.free_port import free_port
 from tests.component.rpc_rig import AUDIENCE, ISSUER, AuthServer, auth_server, user_token
 
 ITEM = "0b6f9d3c-26c4-4b6a-8a53-5c9f4c7f4a10"

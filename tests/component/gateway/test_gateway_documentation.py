@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from chassis.errors import DomainError, Kind
-from gateway.documentation import ASYNCAPI_PATH, DOCS_PATH, OPENAPI_PATH, VIEWER_ASSETS
+from gateway.http.documentation import ASYNCAPI_PATH, DOCS_PATH, OPENAPI_PATH, VIEWER_ASSETS
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,

@@ -6,8 +6,8 @@ import uuid
 import aiohttp
 import pytest
 
-from gateway.cors import EXPOSED_HEADERS, METHODS, REQUEST_HEADERS, SECURITY_HEADERS
-from gateway.limits import Limits
+from gateway.http.cors import EXPOSED_HEADERS, METHODS, REQUEST_HEADERS, SECURITY_HEADERS
+from gateway.request.limits import Limits
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,

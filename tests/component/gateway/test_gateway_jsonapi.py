@@ -17,14 +17,14 @@ from grpc_status import rpc_status
 from samovar.types.v1 import page_pb2
 from yarl import URL
 
-from chassis.error_wire import to_rpc_status
 from chassis.errors import DomainError, FieldViolation, Kind
-from chassis.readiness import Readiness
+from chassis.errors.wire import to_rpc_status
+from chassis.grpc_server.readiness import Readiness
 from gateway.app import AppParts, make_app
-from gateway.backends import open_backends
-from gateway.limits import Limits
-from gateway.ops import Probes
-from gateway.server import serve_http
+from gateway.http.ops import Probes
+from gateway.http.server import serve_http
+from gateway.request.limits import Limits
+from gateway.upstream.backends import open_backends
 from tests.unit.codegen import contract_compiler
 from tests.unit.codegen.contract_compiler import EXAMPLE, EXAMPLE_FILES, Example
 

@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 from download.v1 import downloads_pb2_grpc
 
-from chassis.readiness import Readiness
-from chassis.rpc_server import serve
-from chassis.tokens import open_key_set, service_tokens, user_tokens
+from chassis.auth.tokens import open_key_set, service_tokens, user_tokens
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import serve
 from tests.component.gateway.gateway_rig import STREAM_PATH, FakeDownload
 from tests.component.rpc_rig import AUDIENCE, ISSUER, auth_server, user_token
 

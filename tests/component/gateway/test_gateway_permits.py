@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from gateway.rate_limits import UNCOUNTED, Budget, RateLimiter
-from gateway.redis_permits import RedisPermits
-from gateway.redis_store import StoreAway, open_redis_store
+from gateway.quota.rate_limits import UNCOUNTED, Budget, RateLimiter
+from gateway.quota.redis_permits import RedisPermits
+from gateway.quota.redis_store import StoreAway, open_redis_store
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,

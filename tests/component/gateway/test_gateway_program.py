@@ -12,9 +12,9 @@ import pytest
 from library.v1 import items_pb2_grpc
 from rest.routes import ROUTES, STREAMS
 
-from chassis.readiness import Readiness
-from chassis.rpc_server import serve
-from chassis.tokens import open_key_set, service_tokens, user_tokens
+from chassis.auth.tokens import open_key_set, service_tokens, user_tokens
+from chassis.grpc_server.readiness import Readiness
+from chassis.grpc_server.server import serve
 from gateway.main import build
 from gateway.settings import GatewaySettings
 from tests.component.gateway.gateway_rig import ITEM_PATH, STREAM_PATH, FakeLibrary, close_code, soon

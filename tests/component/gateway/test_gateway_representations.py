@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDict
 
-from gateway.representations import OFFLOADED_BYTES, represent
+from gateway.http.conditional import OFFLOADED_BYTES, represent
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     ITEM,

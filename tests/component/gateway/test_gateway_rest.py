@@ -12,8 +12,8 @@ import pytest
 from aiohttp import hdrs
 
 from chassis.errors import DomainError, Kind
-from gateway.breaker import FAILURES_TO_OPEN
-from gateway.server import GatewayProtocol
+from gateway.http.server import GatewayProtocol
+from gateway.upstream.breaker import FAILURES_TO_OPEN
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,
@@ -562,7 +562,9 @@ async def _open_the_breaker(rig: GatewayRig) -> None:
 
 
 async def test_a_backend_that_mostly_fails_is_refused_at_once_and_others_are_not(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gateway.breaker.OPEN_MIN_SECONDS", 4.0)  # longer than anything holds up the refused call
+    monkeypatch.setattr(
+        "gateway.upstream.breaker.OPEN_MIN_SECONDS", 4.0
+    )  # longer than anything holds up the refused call
     async with gateway_rig() as rig:
         rig.library.error = DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
         await _open_the_breaker(rig)
@@ -579,7 +581,7 @@ async def test_a_backend_that_mostly_fails_is_refused_at_once_and_others_are_not
 
 
 async def test_a_backend_that_answers_the_readiness_check_is_tried_at_once(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gateway.breaker.OPEN_MIN_SECONDS", 3600.0)
+    monkeypatch.setattr("gateway.upstream.breaker.OPEN_MIN_SECONDS", 3600.0)
     async with gateway_rig() as rig:
         rig.library.error = DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
         await _open_the_breaker(rig)
@@ -590,7 +592,7 @@ async def test_a_backend_that_answers_the_readiness_check_is_tried_at_once(monke
 
 
 async def test_a_backend_that_can_be_reached_again_is_tried_at_once(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gateway.breaker.OPEN_MIN_SECONDS", 3600.0)
+    monkeypatch.setattr("gateway.upstream.breaker.OPEN_MIN_SECONDS", 3600.0)
     async with gateway_rig() as rig:
         await rig.stop_library()
         await _open_the_breaker(rig)

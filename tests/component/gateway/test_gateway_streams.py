@@ -12,7 +12,7 @@ from aiohttp import WSMsgType
 from yarl import URL
 
 from chassis.errors import DomainError, Kind
-from chassis.reasons import REASONS
+from chassis.errors.reasons import REASONS
 from tests.component.gateway.gateway_rig import (
     ORIGIN,
     PRODUCT,

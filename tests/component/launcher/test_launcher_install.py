@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from launcher_platform import FakePlatform, assert_installed, make_account, make_game, run_platform
 
 from launcher.failures import ExitCode, LauncherError
-from launcher.install import InstallRequest, InstallResult, Patience, install
+from launcher.install.installation import InstallResult, install
+from launcher.install.pipeline import Patience
+from launcher.install.sessions import InstallRequest
 
 KEY = Ed25519PrivateKey.generate()
 SPOILT = ["flip", "other", "short", "long", "chunked-short", "chunked-long", "drop", "500", "404", "redirect"]

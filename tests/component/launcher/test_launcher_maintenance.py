@@ -23,8 +23,10 @@ from launcher_platform import (
 )
 
 from launcher.failures import ExitCode, LauncherError
-from launcher.install import InstallRequest, InstallResult, Patience, install
-from launcher.maintenance import repair, uninstall, update, verify
+from launcher.install.installation import InstallResult, install
+from launcher.install.maintenance import repair, uninstall, update, verify
+from launcher.install.pipeline import Patience
+from launcher.install.sessions import InstallRequest
 from launcher.settings import Account
 
 KEY = Ed25519PrivateKey.generate()

@@ -5,9 +5,9 @@ import uuid
 import pytest
 from aiohttp import web
 
+from launcher.api.library_api import LibraryApi
+from launcher.api.rest import MAX_TRIES, open_rest
 from launcher.failures import LauncherError
-from launcher.library_api import LibraryApi
-from launcher.rest import MAX_TRIES, open_rest
 from launcher.settings import Account
 
 PATIENT_SECONDS = 30.0

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from launcher.api.library_api import PLAYTIME, SESSIONS, LibraryApi
+from launcher.api.library_resources import PlayStatus
+from launcher.api.rest import open_rest
 from launcher.failures import ExitCode, LauncherError
-from launcher.library_api import PLAYTIME, SESSIONS, LibraryApi
-from launcher.library_resources import PlayStatus
-from launcher.play import Played, play
-from launcher.rest import open_rest
+from launcher.game.play import Played, play
 from launcher.settings import Account
 
 QUICK_SECONDS = 0.001
@@ -187,7 +187,7 @@ async def test_a_refusal_on_the_way_is_a_failure() -> None:
 
 
 async def test_a_gateway_that_stays_away_when_the_game_is_over_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.play.QUIT_SECONDS", 0.2)
+    monkeypatch.setattr("launcher.game.play.QUIT_SECONDS", 0.2)
     async with playing() as scene:
         scene.tracker.away = 1_000_000
         scene.playing.cancel()

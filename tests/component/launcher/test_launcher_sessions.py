@@ -5,9 +5,9 @@ import uuid
 import pytest
 from aiohttp import web
 
-from launcher.api import open_api
+from launcher.api.download_client import open_api
 from launcher.failures import LauncherError
-from launcher.sessions import wait_for_slot
+from launcher.install.sessions import wait_for_slot
 from launcher.settings import Account
 
 SESSION_ID = uuid.uuid4()

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from aiohttp import WSCloseCode, web
 
+from launcher.cli.watching import LIBRARY_UPDATES, Event, follow
 from launcher.failures import ExitCode, LauncherError
 from launcher.settings import Account
-from launcher.watching import LIBRARY_UPDATES, Event, follow
 
 NOBODY = "http://127.0.0.1:1"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from launcher.cdn import Cdn, DeliveryError, LinkRefusedError, WrongLengthError, open_cdn
-from launcher.limiter import Limiter
+from launcher.cdn.cdn import Cdn, DeliveryError, LinkRefusedError, WrongLengthError, open_cdn
+from launcher.cdn.limiter import Limiter
 
 BODY = bytes(range(256)) * 2000
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -14,9 +14,9 @@ def patient() -> Iterator[None]:
     """For a module, as some of the services here; a test that is about the waiting sets it back."""
     with pytest.MonkeyPatch.context() as patch:
         for limit in (
-            "library_svc.application.catalog.FILL_DEADLINE_SECONDS",
-            "library_svc.application.achievements.CATALOG_DEADLINE_SECONDS",
-            "library_svc.infrastructure.redis_access.ANSWER_SECONDS",
+            "library_svc.catalog.application.FILL_DEADLINE_SECONDS",
+            "library_svc.achievements.application.CATALOG_DEADLINE_SECONDS",
+            "library_svc.access.redis.ANSWER_SECONDS",
         ):
             patch.setattr(limit, PATIENT_SECONDS)
         yield

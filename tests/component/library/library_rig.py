@@ -30,12 +30,12 @@ from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundComple
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from chassis.error_wire import to_rpc_status
+from chassis.bus.event_bus import EventBus
+from chassis.bus.event_log import open_event_log
+from chassis.cloudevents.events import CloudEvent, from_wire, new_event
 from chassis.errors import DomainError, Kind
-from chassis.event_bus import EventBus
-from chassis.event_log import open_event_log
-from chassis.events import CloudEvent, from_wire, new_event
-from chassis.rpc_client import open_channel
+from chassis.errors.wire import to_rpc_status
+from chassis.grpc_client.rpc_client import open_channel
 from library_svc.main import NAME, SERVICES, build, migrate
 from library_svc.settings import LibrarySettings
 from tests.component.rpc_rig import AUDIENCE, ISSUER, as_user, auth_server, user_token

@@ -13,8 +13,8 @@ from library.v1.events_pb2 import REMOVAL_REASON_REFUND
 from library.v1.query_pb2 import CheckGameAccessRequest
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
 
-from chassis.redis_state import open_redis
-from chassis.rpc_client import open_channel
+from chassis.grpc_client.rpc_client import open_channel
+from chassis.live.redis_state import open_redis
 from library_svc.main import NAME, SERVICES, build
 from tests.component.library.library_rig import Rig, library_rig, refund, statements, until
 from tests.component.rpc_rig import as_service

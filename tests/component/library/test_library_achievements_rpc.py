@@ -11,8 +11,8 @@ from catalog.v1 import product_pb2
 from library.v1 import achievements_pb2 as pb
 from library.v1 import playtime_pb2, query_pb2
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
+from chassis.errors.wire import from_rpc_error
 from tests.component.library.library_rig import Rig, library_rig, statements, until, user
 from tests.component.rpc_rig import as_service
 

@@ -12,8 +12,8 @@ from library.v1 import items_pb2
 from library.v1.events_pb2 import REMOVAL_REASON_ADMIN, REMOVAL_REASON_FAMILY_REVOKED, REMOVAL_REASON_REFUND
 from library.v1.query_pb2 import CheckGameAccessRequest
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
+from chassis.errors.wire import from_rpc_error
 from tests.component.library.library_rig import Rig, library_rig, own_items, until, user
 from tests.component.rpc_rig import as_service
 

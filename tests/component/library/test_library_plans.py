@@ -4,8 +4,8 @@ import pytest
 
 from bench.library_data import SESSIONS, begin_playing, load, players
 from bench.library_plans import FLUSHED, explain
-from chassis.database import open_database
-from chassis.migrations import upgrade
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
 
 USERS = 1_000
 STRANGERS = """

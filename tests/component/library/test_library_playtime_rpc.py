@@ -12,8 +12,8 @@ import pytest_asyncio
 from library.v1 import playtime_pb2 as pb
 from library.v1 import query_pb2
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
+from chassis.errors.wire import from_rpc_error
 from tests.component.library.library_rig import Rig, library_rig, own_items, refund, statements, until, user
 from tests.component.rpc_rig import as_service
 

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.background import background
-from chassis.database import Database, open_database
-from chassis.migrations import upgrade
-from library_svc.application.achievements import keep_counted
-from library_svc.domain.achievements import Achievement, rarity_percentage
-from library_svc.domain.ids import AchievementId, ProductId, UserId
-from library_svc.infrastructure.postgres import PostgresLibrary
-from library_svc.infrastructure.postgres_achievements import PostgresAchievementTallies
+from chassis.concurrency.background import background
+from chassis.postgres.database import Database, open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.achievements.application import keep_counted
+from library_svc.achievements.domain import Achievement, rarity_percentage
+from library_svc.achievements.postgres import PostgresAchievementTallies
+from library_svc.ids import AchievementId, ProductId, UserId
+from library_svc.postgres import PostgresLibrary
 
 UNLOCKS_A_SECOND = 1_000
 TRANSACTIONS_A_SECOND = 20

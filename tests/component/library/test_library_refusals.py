@@ -10,8 +10,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from library.v1 import items_pb2 as pb
 from library.v1.query_pb2 import CheckGameAccessRequest
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
+from chassis.errors.wire import from_rpc_error
 from tests.component.library.library_rig import Rig, library_rig, own_items, user
 from tests.component.rpc_rig import as_service, as_user, user_token
 

@@ -14,17 +14,17 @@ import pytest
 from catalog.v1.events_pb2 import PriceUpdated
 from library.v1 import wishlist_pb2 as pb
 
-from chassis.background import background
-from chassis.database import open_database
-from chassis.memory_bus import MemoryEventBus
-from chassis.migrations import upgrade
-from chassis.outbox import OutboxRelay
-from library_svc.application.sales import BATCH_USERS, hear, keep_telling
-from library_svc.domain.ids import ProductId, SaleId
-from library_svc.domain.sales import Sale
-from library_svc.infrastructure.postgres import PostgresLibrary
-from library_svc.infrastructure.postgres_sales import ROOM_EVENTS, PostgresOutgoing
+from chassis.bus.outbox import OutboxRelay
+from chassis.concurrency.background import background
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.ids import ProductId, SaleId
+from library_svc.postgres import PostgresLibrary
+from library_svc.sales.application import BATCH_USERS, hear, keep_telling
+from library_svc.sales.domain import Sale
+from library_svc.sales.postgres import ROOM_EVENTS, PostgresOutgoing
 from tests.component.library.library_rig import Rig, library_rig, purchase, until, user
+from tests.fakes.event_bus import MemoryEventBus
 
 LIBRARY_TOPIC = "com.platform.library.events.v1"
 CATALOG_DEAD_LETTERS = "com.platform.catalog.events.v1.dlq"

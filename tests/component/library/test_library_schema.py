@@ -11,8 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis.migrations import downgrade, upgrade
-from library_svc.infrastructure.tables import metadata
+from chassis.postgres.migrations import downgrade, upgrade
+from library_svc.schema import metadata
 
 USER = uuid4()
 USER_TABLES = [

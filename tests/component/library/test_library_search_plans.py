@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from chassis.database import open_database
-from chassis.migrations import upgrade
-from library_svc.application.readers import ItemQuery, ItemSort
-from library_svc.domain.catalog import Language, folded
-from library_svc.domain.ids import UserId
-from library_svc.domain.search import LEFT_OUT, STAND_INS, title_key
-from library_svc.infrastructure.postgres_reader import PostgresReader
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.catalog.domain import Language, folded
+from library_svc.ids import UserId
+from library_svc.items.application import ItemQuery, ItemSort
+from library_svc.items.postgres_reader import PostgresReader
+from library_svc.items.search import LEFT_OUT, STAND_INS, title_key
 
 PRODUCTS, OWNED = 20_000, 50
 PUT_PRODUCT = """

@@ -131,7 +131,7 @@ async def test_a_page_that_misses_titles_asks_catalog_once_as_itself(rig: Rig, u
 async def test_without_catalog_the_items_answer_without_titles(
     rig: Rig, user_id: UUID, trouble: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("library_svc.application.catalog.FILL_DEADLINE_SECONDS", 1.0)
+    monkeypatch.setattr("library_svc.catalog.application.FILL_DEADLINE_SECONDS", 1.0)
     await rig.buy(user_id, uuid4())
     if trouble == "away":
         await rig.stop_catalog()

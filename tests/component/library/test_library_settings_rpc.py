@@ -12,8 +12,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from library.v1 import game_settings_pb2 as pb
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
+from chassis.errors.wire import from_rpc_error
 from tests.component.library.library_rig import Rig, library_rig, statements, until, user
 
 # Each test has users of its own, so one running service does for all of them.

@@ -3,12 +3,12 @@
 import asyncio
 from uuid import uuid4
 
-from chassis.database import open_database
-from chassis.migrations import upgrade
-from library_svc.application.categories import create_category
-from library_svc.domain.ids import UserId
-from library_svc.infrastructure.postgres import USER_CONNECTIONS, PostgresLibrary
-from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.categories.application import create_category
+from library_svc.categories.postgres import PostgresCategoryReader
+from library_svc.ids import UserId
+from library_svc.postgres import USER_CONNECTIONS, PostgresLibrary
 
 CHANGES = 20
 WAITING = """

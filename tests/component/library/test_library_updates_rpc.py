@@ -24,9 +24,9 @@ from library.v1 import updates_pb2 as pb
 from library.v1.updates_pb2_grpc import LibraryUpdateServiceStub
 from redis.asyncio import Redis
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import Kind
-from chassis.rpc_client import open_channel
+from chassis.errors.wire import from_rpc_error
+from chassis.grpc_client.rpc_client import open_channel
 from library_svc.main import NAME, SERVICES, build
 from tests.component.data_rig import proxied
 from tests.component.library.library_rig import Rig, library_rig, own_items, refund, until, user

@@ -9,8 +9,8 @@ import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 from library.v1 import wishlist_pb2 as pb
 
-from chassis.error_wire import from_rpc_error
 from chassis.errors import DomainError, Kind
+from chassis.errors.wire import from_rpc_error
 from tests.component.library.library_rig import Rig, library_rig, statements, until, user
 
 # Each test has users of its own, so one running service does for all of them.

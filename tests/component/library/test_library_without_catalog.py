@@ -10,7 +10,7 @@ from catalog.v1 import product_pb2
 from google.protobuf.struct_pb2 import Struct
 from library.v1 import achievements_pb2, game_settings_pb2, playtime_pb2, wishlist_pb2
 
-from chassis.error_wire import from_rpc_error
+from chassis.errors.wire import from_rpc_error
 from tests.component.library.library_rig import Rig, library_rig, own_items, until, user
 from tests.component.library.test_library_updates_rpc import watching
 

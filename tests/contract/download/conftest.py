@@ -6,38 +6,27 @@ from dataclasses import dataclass
 
 import pytest
 
-from chassis.database import Database, open_database
-from chassis.migrations import upgrade
-from download_svc.application.ports import Begin
-from download_svc.application.readers import (
-    AnnouncementReader,
-    InstallationReader,
-    SessionReader,
-    UpdateReader,
-    VerificationReader,
-    VersionReader,
-)
-from download_svc.domain.manifests import Manifest
-from download_svc.domain.sessions import Session
-from download_svc.domain.versions import Version
-from download_svc.infrastructure.memory import (
-    MemoryInstallationReader,
-    MemorySessionReader,
-    MemoryStore,
-    MemoryVersionReader,
-)
-from download_svc.infrastructure.memory_records import (
-    MemoryAnnouncementReader,
-    MemoryUpdateReader,
-    MemoryVerificationReader,
-)
-from download_svc.infrastructure.postgres import units_of_work
-from download_svc.infrastructure.postgres_announcements import PostgresAnnouncementReader
-from download_svc.infrastructure.postgres_installations import PostgresInstallationReader
-from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
-from download_svc.infrastructure.postgres_updates import PostgresUpdateReader
-from download_svc.infrastructure.postgres_verifications import PostgresVerificationReader
-from download_svc.infrastructure.postgres_versions import PostgresVersionReader
+from chassis.postgres.database import Database, open_database
+from chassis.postgres.migrations import upgrade
+from download_svc.installations.application import InstallationReader
+from download_svc.installations.postgres import PostgresInstallationReader
+from download_svc.postgres import units_of_work
+from download_svc.sessions.application import SessionReader
+from download_svc.sessions.domain import Session
+from download_svc.sessions.postgres import PostgresSessionReader
+from download_svc.transaction import Begin
+from download_svc.updates.announcements import AnnouncementReader
+from download_svc.updates.application import UpdateReader
+from download_svc.updates.postgres import PostgresUpdateReader
+from download_svc.updates.postgres_announcements import PostgresAnnouncementReader
+from download_svc.verifications.domain import VerificationReader
+from download_svc.verifications.postgres import PostgresVerificationReader
+from download_svc.versions.application import VersionReader
+from download_svc.versions.domain import Version
+from download_svc.versions.manifests import Manifest
+from download_svc.versions.postgres import PostgresVersionReader
+from tests.fakes.download.records import MemoryAnnouncementReader, MemoryUpdateReader, MemoryVerificationReader
+from tests.fakes.download.store import MemoryInstallationReader, MemorySessionReader, MemoryStore, MemoryVersionReader
 from tests.unit.download.rig import file_references, make_items, make_version
 
 

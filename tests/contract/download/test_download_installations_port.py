@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from download_svc.application.readers import PageRequest
-from download_svc.domain.installations import Installation, InstallationChanges, KeptInstallation
-from download_svc.domain.manifests import Platform
+from download_svc.installations.domain import Installation, InstallationChanges, KeptInstallation
+from download_svc.paging import PageRequest
+from download_svc.versions.manifests import Platform
 from tests.contract.download.conftest import Ports
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,14 +11,13 @@ from uuid import uuid4
 import pytest
 from content.v1 import manifest_pb2 as content
 
-from chassis.directory_store import DirectoryStore
 from chassis.errors import DomainError, Kind
+from chassis.objects.directory_store import DirectoryStore
 from depot import manifest as manifests
-from download_svc.application.ports import ManifestReader
-from download_svc.domain.manifests import Chunk, Entry, EntryType, Manifest, Platform, StoredManifest
-from download_svc.domain.versions import Version
-from download_svc.infrastructure.manifests import StoredManifests
-from download_svc.infrastructure.memory import MemoryManifestReader, MemoryStore
+from download_svc.versions.domain import ManifestReader, Version
+from download_svc.versions.manifests import Chunk, Entry, EntryType, Manifest, Platform, StoredManifest
+from download_svc.versions.sources import StoredManifests
+from tests.fakes.download.store import MemoryManifestReader, MemoryStore
 from tests.unit.download.rig import make_version
 
 Keep = Callable[[Manifest], Awaitable[tuple[ManifestReader, Version]]]

@@ -6,13 +6,13 @@ import asyncpg
 import pytest
 from sqlalchemy import Engine, event, text
 
-from chassis.database import open_database
-from chassis.migrations import downgrade, upgrade
-from download_svc.application.readers import PageRequest
-from download_svc.domain.sessions import ItemStatus
-from download_svc.infrastructure import tables
-from download_svc.infrastructure.postgres import units_of_work
-from download_svc.infrastructure.postgres_sessions import PostgresSessionReader
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import downgrade, upgrade
+from download_svc.paging import PageRequest
+from download_svc.postgres import units_of_work
+from download_svc.schema import metadata
+from download_svc.sessions.domain import ItemStatus
+from download_svc.sessions.postgres import PostgresSessionReader
 from tests.unit.download.rig import file_references, make_items, make_manifest, make_session, make_version
 
 
@@ -24,7 +24,7 @@ async def test_the_code_knows_the_columns_that_there_are(migrated: str):
         found: dict[str, set[str]] = {}
         for table, column in rows:
             found.setdefault(table, set()).add(column)
-    for name, table in tables.metadata.tables.items():
+    for name, table in metadata.tables.items():
         known = {column.name for column in table.columns}
         assert known | {"created_at", "updated_at"} == found[name] | {"created_at", "updated_at"}
 

@@ -8,9 +8,9 @@ from uuid import uuid4, uuid5
 import pytest
 
 from chassis.errors import DomainError
-from download_svc.application.readers import PageRequest
-from download_svc.domain.manifests import Entry, EntryType, Platform
-from download_svc.domain.sessions import Failure, ItemStatus, Status
+from download_svc.paging import PageRequest
+from download_svc.sessions.domain import Failure, ItemStatus, Status
+from download_svc.versions.manifests import Entry, EntryType, Platform
 from tests.contract.download.conftest import Ports
 from tests.unit.download.rig import NOW, digest, make_items, make_manifest, make_session, make_version
 

@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from download_svc.application.readers import PageRequest, PendingAnnouncement
-from download_svc.domain.installations import Installation
-from download_svc.domain.manifests import Platform
-from download_svc.domain.sessions import UpdateType
-from download_svc.domain.updates import HistoryEntry, Update, UpdateOutcome, UpdateStatus
-from download_svc.domain.versions import Version
+from download_svc.installations.domain import Installation
+from download_svc.paging import PageRequest
+from download_svc.sessions.domain import UpdateType
+from download_svc.updates.announcements import PendingAnnouncement
+from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
+from download_svc.versions.domain import Version
+from download_svc.versions.manifests import Platform
 from tests.contract.download.conftest import Ports
 from tests.unit.download.rig import NOW, make_manifest
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from download_svc.application.readers import PageRequest
-from download_svc.domain.manifests import Entry, EntryType
-from download_svc.domain.verifications import Issue, IssueKind, Verification, VerificationStatus
-from download_svc.domain.versions import Version
+from download_svc.paging import PageRequest
+from download_svc.verifications.domain import Issue, IssueKind, Verification, VerificationStatus
+from download_svc.versions.domain import Version
+from download_svc.versions.manifests import Entry, EntryType
 from tests.contract.download.conftest import Ports
 from tests.unit.download.rig import NOW, file_entry, make_manifest
 

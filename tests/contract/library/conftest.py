@@ -9,33 +9,29 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import select
 
-from chassis.database import open_database
-from chassis.migrations import upgrade
-from library_svc.application.ports import AchievementTallies, Begin, Definitions, Products
-from library_svc.application.readers import (
-    AchievementReader,
-    CategoryReader,
-    GameSettingsReader,
-    LibraryReader,
-    PlaytimeReader,
-    WishlistReader,
-)
-from library_svc.domain.events import LibraryEvent
-from library_svc.domain.ids import UserId
-from library_svc.infrastructure.events import outgoing
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.postgres import PostgresLibrary, PostgresProducts
-from library_svc.infrastructure.postgres_achievements import (
-    PostgresAchievementReader,
-    PostgresAchievementTallies,
-    PostgresDefinitions,
-)
-from library_svc.infrastructure.postgres_categories import PostgresCategoryReader
-from library_svc.infrastructure.postgres_game_settings import PostgresGameSettingsReader
-from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
-from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.infrastructure.postgres_wishlist import PostgresWishlistReader
-from library_svc.infrastructure.tables import shared
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.achievements.application import AchievementReader, AchievementTallies, Definitions
+from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
+from library_svc.catalog.application import Products
+from library_svc.catalog.postgres import PostgresProducts
+from library_svc.categories.application import CategoryReader
+from library_svc.categories.postgres import PostgresCategoryReader
+from library_svc.events import LibraryEvent
+from library_svc.game_settings.application import GameSettingsReader
+from library_svc.game_settings.postgres import PostgresGameSettingsReader
+from library_svc.ids import UserId
+from library_svc.items.application import LibraryReader
+from library_svc.items.postgres_reader import PostgresReader
+from library_svc.outgoing import outgoing
+from library_svc.playtime.application import PlaytimeReader
+from library_svc.playtime.postgres import PostgresPlaytimeReader
+from library_svc.postgres import PostgresLibrary
+from library_svc.schema import shared
+from library_svc.transaction import Begin
+from library_svc.wishlist.application import WishlistReader
+from library_svc.wishlist.postgres import PostgresWishlistReader
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 
 Told = tuple[str, str]
 """An event as the platform is told it: the end of its type, its product."""

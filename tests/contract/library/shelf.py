@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from library_svc.application.readers import ItemQuery
-from library_svc.domain.catalog import Language, Product
-from library_svc.domain.ids import ItemId, ProductId, UserId
-from library_svc.domain.items import AcquisitionType, Item
+from library_svc.catalog.domain import Language, Product
+from library_svc.ids import ItemId, ProductId, UserId
+from library_svc.items.application import ItemQuery
+from library_svc.items.domain import AcquisitionType, Item
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -10,11 +10,9 @@ import pytest
 from adapters import adapters as adapters_of
 from adapters import settings_of
 
-from chassis.memory_state import MemoryLiveValues
-from chassis.redis_link import RedisLink
-from chassis.redis_state import open_link, open_redis
-from library_svc.application import entitlements
-from library_svc.application.access import (
+from chassis.live.redis_link import RedisLink
+from chassis.live.redis_state import open_link, open_redis
+from library_svc.access.application import (
     ACCESS_CHANGE_SECONDS,
     ACCESS_KEPT_SECONDS,
     REMEMBERING_LIMIT,
@@ -23,13 +21,15 @@ from library_svc.application.access import (
     changing,
     open_game_access,
 )
-from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.ids import ProductId, UserId
-from library_svc.domain.items import RemovalReason
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.pulses import LivePulses
-from library_svc.infrastructure.redis_access import AWAY_SECONDS, RedisKnownAccess, open_known_access
+from library_svc.access.redis import AWAY_SECONDS, RedisKnownAccess, open_known_access
+from library_svc.entitlements import application as entitlements
+from library_svc.entitlements.domain import Source, SourceKind
+from library_svc.ids import ProductId, UserId
+from library_svc.items.domain import RemovalReason
+from library_svc.playtime.redis import LivePulses
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
+from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER, GAME = UserId(uuid4()), ProductId(uuid4())

@@ -8,18 +8,16 @@ from uuid import uuid4
 import pytest
 
 from chassis.errors import DomainError
-from chassis.memory_state import MemoryLiveValues
-from library_svc.application.achievements import (
+from library_svc.achievements.application import (
     DEFINITIONS_KEPT,
     DEFINITIONS_KEPT_FOR_UNKNOWN,
+    AchievementSort,
     DefinitionFiller,
+    ShownAchievement,
     list_achievements,
     update_progress,
 )
-from library_svc.application.entitlements import grant, revoke
-from library_svc.application.ports import Origin
-from library_svc.application.readers import AchievementSort, ShownAchievement
-from library_svc.domain.achievements import (
+from library_svc.achievements.domain import (
     Achievement,
     AchievementNotFound,
     AlreadyUnlocked,
@@ -28,14 +26,17 @@ from library_svc.domain.achievements import (
     ProgressRejected,
     SetTo,
 )
-from library_svc.domain.catalog import Product, ProductNotFound
-from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.ids import AchievementId, PlaytimeSessionId, ProductId, UserId
-from library_svc.domain.items import RemovalReason
-from library_svc.domain.playtime import PlaytimeSession
-from library_svc.infrastructure.memory import MemoryCatalog
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.pulses import LivePulses
+from library_svc.catalog.domain import Product, ProductNotFound
+from library_svc.entitlements.application import grant, revoke
+from library_svc.entitlements.domain import Source, SourceKind
+from library_svc.ids import AchievementId, PlaytimeSessionId, ProductId, UserId
+from library_svc.items.domain import RemovalReason
+from library_svc.playtime.domain import PlaytimeSession
+from library_svc.playtime.redis import LivePulses
+from library_svc.transaction import Origin
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryCatalog
+from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE_STEP = SetTo(1)

@@ -11,12 +11,12 @@ import pytest
 from catalog.v1 import product_pb2, product_pb2_grpc
 
 from chassis.errors import DomainError, Kind
-from chassis.rpc_client import open_channel
-from library_svc.application.ports import Catalog
-from library_svc.domain.catalog import Product
-from library_svc.domain.ids import ProductId
-from library_svc.infrastructure.catalog import GrpcCatalog
-from library_svc.infrastructure.memory import MemoryCatalog
+from chassis.grpc_client.rpc_client import open_channel
+from library_svc.catalog.application import Catalog
+from library_svc.catalog.domain import Product
+from library_svc.catalog.grpc import GrpcCatalog
+from library_svc.ids import ProductId
+from tests.fakes.library.store import MemoryCatalog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WHOLE = Product(ProductId(uuid4()), NOON, True, "Чай", "Tea", "https://c/1", "game")

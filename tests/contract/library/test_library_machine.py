@@ -29,48 +29,47 @@ from hypothesis.stateful import (
 from library_model import DAY, NOON, SILENCE, TICKS_PER_SECOND, WAYS, Model, Play
 from sqlalchemy import select
 
-from chassis.database import open_database
-from chassis.live_state import LiveValues
-from chassis.memory_state import MemoryLiveValues
-from chassis.migrations import upgrade
-from chassis.redis_state import open_redis_state
-from library_svc.application.achievements import DefinitionFiller, list_achievements, update_progress
-from library_svc.application.entitlements import Settled, grant, revoke
-from library_svc.application.playtime import (
+from chassis.live.live_state import LiveValues
+from chassis.live.redis_state import open_redis_state
+from chassis.postgres.database import open_database
+from chassis.postgres.migrations import upgrade
+from library_svc.achievements.application import (
+    AchievementReader,
+    AchievementSort,
+    AchievementTallies,
+    DefinitionFiller,
+    Definitions,
+    list_achievements,
+    update_progress,
+)
+from library_svc.achievements.domain import AlreadyUnlocked, Definition, Increment, ProgressRejected, SetTo
+from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
+from library_svc.catalog.domain import Product
+from library_svc.entitlements.application import Settled, grant, revoke
+from library_svc.entitlements.domain import ProductAccessDenied, Source, SourceKind
+from library_svc.ids import AchievementId, DeviceId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.items.application import LibraryReader
+from library_svc.items.domain import RemovalReason
+from library_svc.items.postgres_reader import PostgresReader
+from library_svc.outgoing import outgoing
+from library_svc.playtime.application import (
     FLUSH_SECONDS,
     Heartbeats,
+    PlaytimeReader,
     end_session,
     end_silent_sessions,
     start_session,
 )
-from library_svc.application.ports import AchievementTallies, Begin, Definitions, Origin
-from library_svc.application.readers import AchievementReader, AchievementSort, LibraryReader, PlaytimeReader
-from library_svc.domain.achievements import (
-    AlreadyUnlocked,
-    Definition,
-    Increment,
-    ProgressRejected,
-    SetTo,
-)
-from library_svc.domain.catalog import Product
-from library_svc.domain.entitlements import ProductAccessDenied, Source, SourceKind
-from library_svc.domain.ids import AchievementId, DeviceId, PlaytimeSessionId, ProductId, UserId, WishId
-from library_svc.domain.items import RemovalReason
-from library_svc.domain.playtime import PlaytimeSession, PlaytimeSessionNotFound, SessionOver
-from library_svc.domain.wishlist import Wish
-from library_svc.infrastructure.events import outgoing
-from library_svc.infrastructure.memory import MemoryCatalog, MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.postgres import PostgresLibrary
-from library_svc.infrastructure.postgres_achievements import (
-    PostgresAchievementReader,
-    PostgresAchievementTallies,
-    PostgresDefinitions,
-)
-from library_svc.infrastructure.postgres_playtime import PostgresPlaytimeReader
-from library_svc.infrastructure.postgres_reader import PostgresReader
-from library_svc.infrastructure.pulses import LivePulses
-from library_svc.infrastructure.tables import shared
+from library_svc.playtime.domain import PlaytimeSession, PlaytimeSessionNotFound, SessionOver
+from library_svc.playtime.postgres import PostgresPlaytimeReader
+from library_svc.playtime.redis import LivePulses
+from library_svc.postgres import PostgresLibrary
+from library_svc.schema import shared
+from library_svc.transaction import Begin, Origin
+from library_svc.wishlist.domain import Wish
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryCatalog, MemoryLibrary, MemoryProducts
+from tests.fakes.live_state import MemoryLiveValues
 
 START = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MAX_SILENCE = timedelta(seconds=SILENCE / TICKS_PER_SECOND)

@@ -8,17 +8,15 @@ from uuid import uuid4
 import pytest
 
 from chassis.errors import DomainError, Kind
-from chassis.memory_state import MemoryLiveValues
-from library_svc.application.entitlements import grant, revoke
-from library_svc.application.playtime import Heartbeats, end_session, end_silent_sessions, start_session
-from library_svc.application.ports import Played
-from library_svc.application.readers import DailyPlaytime
-from library_svc.domain.entitlements import ProductAccessDenied, Source, SourceKind
-from library_svc.domain.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
-from library_svc.domain.items import RemovalReason
-from library_svc.domain.playtime import PlaytimeSession, PlaytimeSessionNotFound, SessionOver, SessionStatus
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.pulses import LivePulses
+from library_svc.entitlements.application import grant, revoke
+from library_svc.entitlements.domain import ProductAccessDenied, Source, SourceKind
+from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
+from library_svc.items.domain import RemovalReason
+from library_svc.playtime.application import DailyPlaytime, Heartbeats, end_session, end_silent_sessions, start_session
+from library_svc.playtime.domain import Played, PlaytimeSession, PlaytimeSessionNotFound, SessionOver, SessionStatus
+from library_svc.playtime.redis import LivePulses
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MAX_SILENCE = timedelta(seconds=300)

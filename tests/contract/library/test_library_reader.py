@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from library_svc.application.ports import CATALOG_BATCH_LIMIT
-from library_svc.application.readers import ItemSort
-from library_svc.domain.catalog import Language, Product
-from library_svc.domain.ids import ItemId, ProductId
-from library_svc.domain.items import AcquisitionType, InstallationStatus, Item
+from library_svc.catalog.application import CATALOG_BATCH_LIMIT
+from library_svc.catalog.domain import Language, Product
+from library_svc.ids import ItemId, ProductId
+from library_svc.items.application import ItemSort
+from library_svc.items.domain import AcquisitionType, InstallationStatus, Item
 from tests.contract.library.shelf import Shelf
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from library_svc.application.sales import hear, tell_batch
-from library_svc.application.wishlist import remove_wish
-from library_svc.domain.ids import ProductId, SaleId, UserId, WishId
-from library_svc.domain.sales import Sale, SaleStatus
-from library_svc.domain.wishlist import Wish
+from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.sales.application import hear, tell_batch
+from library_svc.sales.domain import Sale, SaleStatus
+from library_svc.wishlist.application import remove_wish
+from library_svc.wishlist.domain import Wish
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,18 +7,18 @@ from uuid import uuid4
 
 import pytest
 
-from library_svc.application.entitlements import grant
-from library_svc.application.game_settings import patch_settings, put_settings
-from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.game_settings import (
+from library_svc.entitlements.application import grant
+from library_svc.entitlements.domain import Source, SourceKind
+from library_svc.game_settings.application import patch_settings, put_settings
+from library_svc.game_settings.domain import (
     GameSettings,
     GameSettingsUpdated,
     PreconditionRequired,
     SettingsVersionConflict,
     encoded,
 )
-from library_svc.domain.ids import ProductId, UserId
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.ids import ProductId, UserId
+from tests.fakes.library.access import MemoryKnownAccess
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 PAYLOAD = {

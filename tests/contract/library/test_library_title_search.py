@@ -2,8 +2,8 @@
 
 import pytest
 
-from library_svc.application.readers import ItemSort
-from library_svc.domain.catalog import Language
+from library_svc.catalog.domain import Language
+from library_svc.items.application import ItemSort
 from tests.contract.library.shelf import Shelf
 
 TITLES = [

@@ -7,14 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.memory_state import MemoryLiveValues
-from library_svc.application.entitlements import grant, revoke
-from library_svc.application.installations import follow
-from library_svc.application.items import update_item
-from library_svc.domain.entitlements import Grant, Source, SourceKind
-from library_svc.domain.ids import DeviceId, DownloadSessionId, ItemId, ProductId, UserId, VersionId
-from library_svc.domain.installations import Download, DownloadStatus, Installation, InstallationState, Verification
-from library_svc.domain.items import (
+from library_svc.entitlements.application import grant, revoke
+from library_svc.entitlements.domain import Grant, Source, SourceKind
+from library_svc.ids import DeviceId, DownloadSessionId, ItemId, ProductId, UserId, VersionId
+from library_svc.installations.application import follow
+from library_svc.installations.domain import Download, DownloadStatus, Installation, InstallationState, Verification
+from library_svc.items.application import update_item
+from library_svc.items.domain import (
     AcquisitionType,
     GameAdded,
     GameRemoved,
@@ -23,8 +22,9 @@ from library_svc.domain.items import (
     ItemChanges,
     RemovalReason,
 )
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.pulses import LivePulses
+from library_svc.playtime.redis import LivePulses
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 

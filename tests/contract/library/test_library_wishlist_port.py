@@ -7,15 +7,15 @@ from uuid import uuid4
 
 import pytest
 
-from library_svc.application.catalog import ProductFiller
-from library_svc.application.entitlements import grant
-from library_svc.application.wishlist import add_wish
-from library_svc.domain.catalog import Language, Product
-from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.ids import ProductId, UserId, WishId
-from library_svc.domain.wishlist import WISHES_LIMIT, Wish, WishAlreadyExists, WishlistFull, WishlistItemAdded
-from library_svc.infrastructure.memory import MemoryCatalog
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.catalog.application import ProductFiller
+from library_svc.catalog.domain import Language, Product
+from library_svc.entitlements.application import grant
+from library_svc.entitlements.domain import Source, SourceKind
+from library_svc.ids import ProductId, UserId, WishId
+from library_svc.wishlist.application import add_wish
+from library_svc.wishlist.domain import WISHES_LIMIT, Wish, WishAlreadyExists, WishlistFull, WishlistItemAdded
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryCatalog
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)

@@ -16,7 +16,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from rest.routes import STREAMS
 from samovar.options.v1 import options_pb2
 
-from chassis.events import CloudEvent, new_event, to_wire
+from chassis.cloudevents.events import CloudEvent, new_event, to_wire
 from codegen.generate import PROTO, own_files
 from gateway.contract import StreamRoute
 from tests.unit.codegen.documents import ASYNCAPI, as_services_send, faults, read, resolved

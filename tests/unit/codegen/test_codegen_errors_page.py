@@ -2,8 +2,8 @@
 
 import grpc
 
-from chassis.reasons import REASONS, ReasonSpec
-from codegen.emit_errors import errors_page
+from chassis.errors.reasons import REASONS, ReasonSpec
+from codegen.emit.errors import errors_page
 from codegen.generate import DOCS
 
 TEXT = {"ru": "а | б", "en": "a | b"}

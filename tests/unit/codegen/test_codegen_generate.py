@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 from samovar.options.v1 import options_pb2
 
-from codegen.emit_options import OPTIONS_FILE, options_page
+from codegen.emit.options import OPTIONS_FILE, options_page
 from codegen.generate import DOCS, HEADER, MARK, PROTO, Job, own_files, read_job, work
 from tests.unit.codegen import contract_compiler
 

@@ -13,11 +13,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from rest.routes import ROUTES
 from samovar.types.v1 import page_pb2
 
-from chassis.reasons import REASONS
-from codegen.constraints import is_required, keywords
-from codegen.model import Field, Kind, Location
+from chassis.errors.reasons import REASONS
+from codegen.read.constraints import is_required, keywords
+from codegen.read.model import Field, Kind, Location
 from gateway.contract import Problem, Route
-from gateway.documents import answer_document, read_attributes, read_linkage, read_resources
+from gateway.jsonapi.documents import answer_document, read_attributes, read_linkage, read_resources
 from tests.unit.codegen.contract_compiler import Example
 from tests.unit.codegen.documents import (
     OPENAPI,

@@ -6,13 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from chassis.memory_state import MemoryLiveStreams, MemoryLiveValues
-from download_svc.application import access, links, reports, sessions
-from download_svc.application.plans import Plans
-from download_svc.application.ports import Announcement
-from download_svc.application.readers import SessionView
-from download_svc.domain.events import Event
-from download_svc.domain.manifests import (
+from download_svc.access import application as access
+from download_svc.events import Event
+from download_svc.feed.redis import HotLiveBoard
+from download_svc.links import application as links
+from download_svc.links.signing import CdnLinkSigner, CdnProvider
+from download_svc.sessions import application as sessions
+from download_svc.sessions import reports
+from download_svc.sessions.application import SessionView
+from download_svc.sessions.domain import Item, ItemReport, ItemStatus, Session, Target
+from download_svc.updates.planning import Plans
+from download_svc.versions.domain import Announcement, Version, VersionState
+from download_svc.versions.manifests import (
     Chunk,
     Entry,
     EntryType,
@@ -22,22 +27,15 @@ from download_svc.domain.manifests import (
     StoredManifest,
     derived_ids,
 )
-from download_svc.domain.sessions import Item, ItemReport, ItemStatus, Session, Target
-from download_svc.domain.versions import Version, VersionState
-from download_svc.infrastructure.links import CdnLinkSigner, CdnProvider
-from download_svc.infrastructure.live import HotLiveBoard
-from download_svc.infrastructure.memory import (
+from tests.fakes.download.records import MemoryAnnouncementReader, MemoryUpdateReader, MemoryVerificationReader
+from tests.fakes.download.store import (
     MemoryInstallationReader,
     MemoryManifestReader,
     MemorySessionReader,
     MemoryStore,
     MemoryVersionReader,
 )
-from download_svc.infrastructure.memory_records import (
-    MemoryAnnouncementReader,
-    MemoryUpdateReader,
-    MemoryVerificationReader,
-)
+from tests.fakes.live_state import MemoryLiveStreams, MemoryLiveValues
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 FILES = {"bin/game": 300, "data/a.pak": 1000, "data/empty": 0}

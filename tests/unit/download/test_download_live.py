@@ -7,10 +7,10 @@ from uuid import uuid4
 from download.v1 import downloads_pb2 as downloads
 
 from chassis.errors import DomainError, Kind
-from download_svc.application.live import announce_move
-from download_svc.application.ports import FeedRecord
-from download_svc.domain.sessions import Failure, ItemReport, ItemStatus, SessionMoved, Status
-from download_svc.infrastructure.live import MAX_ITEM_EVENTS_PER_REPORT, HotLiveBoard
+from download_svc.feed.application import FeedRecord
+from download_svc.feed.redis import MAX_ITEM_EVENTS_PER_REPORT, HotLiveBoard
+from download_svc.sessions.domain import Failure, ItemReport, ItemStatus, SessionMoved, Status
+from download_svc.sessions.live import announce_move
 from tests.unit.download.rig import NOW, World, make_manifest
 
 

@@ -12,13 +12,13 @@ from download.v1 import downloads_pb2 as downloads
 from download.v1 import verifications_pb2 as verifications_pb
 from hypothesis import given
 
+from chassis.cloudevents.events import decode, new_event
 from chassis.errors import DomainError
-from chassis.events import decode, new_event
-from download_svc.application.readers import SessionView
-from download_svc.domain.installations import GameInstalled
-from download_svc.domain.manifests import EntryType, Platform
-from download_svc.domain.progress import LiveProgress
-from download_svc.domain.sessions import (
+from download_svc.installations.domain import GameInstalled
+from download_svc.outgoing import to_message, to_new_event
+from download_svc.sessions import messages
+from download_svc.sessions.application import SessionView
+from download_svc.sessions.domain import (
     Failure,
     ItemCounts,
     ItemMoved,
@@ -28,13 +28,15 @@ from download_svc.domain.sessions import (
     Status,
     UpdateType,
 )
-from download_svc.domain.updates import HistoryEntry, Update, UpdateOffered, UpdateOutcome, UpdateStatus
-from download_svc.domain.verifications import Issue, IssueKind, LocalEntry, Verification, VerificationStatus
-from download_svc.infrastructure.events import to_message, to_new_event
-from download_svc.infrastructure.postgres_rows import session_of, session_values, version_of, version_values
-from download_svc.infrastructure.postgres_updates import history_of, history_values, update_of, update_values
-from download_svc.infrastructure.postgres_verifications import verification_of, verification_values
-from download_svc.presentation import messages, verification_messages
+from download_svc.sessions.postgres import session_of, session_values
+from download_svc.sessions.progress import LiveProgress
+from download_svc.updates.domain import HistoryEntry, Update, UpdateOffered, UpdateOutcome, UpdateStatus
+from download_svc.updates.postgres import history_of, history_values, update_of, update_values
+from download_svc.verifications import messages as verification_messages
+from download_svc.verifications.domain import Issue, IssueKind, LocalEntry, Verification, VerificationStatus
+from download_svc.verifications.postgres import verification_of, verification_values
+from download_svc.versions.manifests import EntryType, Platform
+from download_svc.versions.postgres import version_of, version_values
 from tests.unit.download.rig import NOW, make_manifest, make_session, make_version
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)

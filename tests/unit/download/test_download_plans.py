@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from download_svc.domain.manifests import Chunk, Entry, EntryType
-from download_svc.domain.plans import FileAction, plan_versions
-from download_svc.domain.sessions import UpdateType
+from download_svc.sessions.domain import UpdateType
+from download_svc.updates.plans import FileAction, plan_versions
+from download_svc.versions.manifests import Chunk, Entry, EntryType
 
 Tree = Mapping[str, tuple[bytes, ...]]
 PIECES = st.sampled_from([bytes([number]) * (number + 1) for number in range(8)])

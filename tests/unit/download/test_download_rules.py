@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 
 from chassis.errors import DomainError
-from download_svc.domain.manifests import Platform, derived_ids
-from download_svc.domain.progress import LiveProgress, measure, seconds_left
-from download_svc.domain.queue import MAX_LIVE_SESSIONS_PER_USER, Queue
-from download_svc.domain.sessions import Status
-from download_svc.domain.versions import VersionState, channels_of, choose, require_disk_space
+from download_svc.queue.domain import MAX_LIVE_SESSIONS_PER_USER, Queue
+from download_svc.sessions.domain import Status
+from download_svc.sessions.progress import LiveProgress, measure, seconds_left
+from download_svc.versions.domain import VersionState, channels_of, choose, require_disk_space
+from download_svc.versions.manifests import Platform, derived_ids
 from tests.unit.download.rig import NOW, make_manifest, make_session, make_version
 
 PRODUCT = uuid4()

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chassis.errors import DomainError, Kind
-from download_svc.domain.sessions import (
+from download_svc.sessions.domain import (
     LIVE,
     MOVES,
     SLOT_HOLDERS,

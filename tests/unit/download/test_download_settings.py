@@ -5,8 +5,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.settings import BadSettings, read_settings
 from depot.signing import format_public_keys, public_key
-from download_svc.infrastructure.manifests import origin_of
 from download_svc.settings import DownloadSettings
+from download_svc.versions.sources import origin_of
 
 KEY = format_public_keys({"key-1": public_key(Ed25519PrivateKey.generate())})
 GOOD = {

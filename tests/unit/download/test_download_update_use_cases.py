@@ -8,21 +8,21 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.errors import DomainError, Kind
-from download_svc.application import sessions
-from download_svc.application.access import end_access
-from download_svc.application.announcements import announce_pending, offer_newer
-from download_svc.application.installations import change_installation, report_uninstalled
-from download_svc.application.plans import MAX_CACHED_PLANS, Plans, session_plan
-from download_svc.application.readers import PageRequest, SessionView
-from download_svc.application.sessions import StartRequest
-from download_svc.application.updates import InstalledProduct, apply_update, check_updates, rollback_update
-from download_svc.domain.installations import Installation, InstallationChanges, KeptInstallation
-from download_svc.domain.manifests import Entry, Platform
-from download_svc.domain.plans import FileAction, VersionPlan
-from download_svc.domain.sessions import ItemReport, ItemStatus, Status, Target, UpdateType
-from download_svc.domain.updates import HistoryEntry, Update, UpdateOffered, UpdateOutcome, UpdateStatus
-from download_svc.domain.versions import Version, VersionState
-from download_svc.infrastructure.memory import MemoryManifestReader
+from download_svc.access.application import end_access
+from download_svc.installations.application import change_installation, report_uninstalled
+from download_svc.installations.domain import Installation, InstallationChanges, KeptInstallation
+from download_svc.paging import PageRequest
+from download_svc.sessions import application as sessions
+from download_svc.sessions.application import SessionView, StartRequest
+from download_svc.sessions.domain import ItemReport, ItemStatus, Status, Target, UpdateType
+from download_svc.updates.announcements import announce_pending, offer_newer
+from download_svc.updates.application import InstalledProduct, apply_update, check_updates, rollback_update
+from download_svc.updates.domain import HistoryEntry, Update, UpdateOffered, UpdateOutcome, UpdateStatus
+from download_svc.updates.planning import MAX_CACHED_PLANS, Plans, session_plan
+from download_svc.updates.plans import FileAction, VersionPlan
+from download_svc.versions.domain import Version, VersionState
+from download_svc.versions.manifests import Entry, Platform
+from tests.fakes.download.store import MemoryManifestReader
 from tests.unit.download.rig import World, make_manifest
 
 OLD = {"a": 400, "b": 800, "gone": 100}

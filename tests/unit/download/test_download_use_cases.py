@@ -7,14 +7,14 @@ from uuid import UUID, uuid4, uuid5
 import pytest
 
 from chassis.errors import DomainError, Kind
-from download_svc.application import sessions
-from download_svc.application.access import CACHE_SECONDS, end_access, follow_removal
-from download_svc.application.links import MAX_LINKS_PER_ANSWER
-from download_svc.application.versions import publish_version
-from download_svc.domain.installations import GameInstalled
-from download_svc.domain.manifests import Manifest
-from download_svc.domain.queue import MAX_LIVE_SESSIONS_PER_USER
-from download_svc.domain.sessions import ItemReport, ItemStatus, SessionMoved, Status, Target
+from download_svc.access.application import CACHE_SECONDS, end_access, follow_removal
+from download_svc.installations.domain import GameInstalled
+from download_svc.links.application import MAX_LINKS_PER_ANSWER
+from download_svc.queue.domain import MAX_LIVE_SESSIONS_PER_USER
+from download_svc.sessions import application as sessions
+from download_svc.sessions.domain import ItemReport, ItemStatus, SessionMoved, Status, Target
+from download_svc.versions.application import publish_version
+from download_svc.versions.manifests import Manifest
 from tests.unit.download.rig import World, digest, file_entry, make_announcement, make_manifest
 
 

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import DomainError
-from download_svc.application import sessions
-from download_svc.application.plans import session_plan
-from download_svc.application.readers import PageRequest, SessionView
-from download_svc.application.verifications import (
+from download_svc.paging import PageRequest
+from download_svc.sessions import application as sessions
+from download_svc.sessions.application import SessionView
+from download_svc.sessions.domain import ItemReport, ItemStatus
+from download_svc.updates.planning import session_plan
+from download_svc.updates.plans import FileAction, VersionPlan, plan_repair
+from download_svc.verifications.application import (
     MAX_KEPT_PER_INSTALLATION,
     create_verification,
     repair_verification,
     submit_hashes,
 )
-from download_svc.domain.manifests import Chunk, Entry, EntryType
-from download_svc.domain.plans import FileAction, VersionPlan, plan_repair
-from download_svc.domain.sessions import ItemReport, ItemStatus
-from download_svc.domain.verifications import (
+from download_svc.verifications.domain import (
     MAX_EXTRA_ISSUES,
     Issue,
     IssueKind,
@@ -33,7 +33,8 @@ from download_svc.domain.verifications import (
     VerificationCompleted,
     judge,
 )
-from download_svc.domain.versions import Version, VersionState
+from download_svc.versions.domain import Version, VersionState
+from download_svc.versions.manifests import Chunk, Entry, EntryType
 from tests.unit.download.rig import World, digest, make_manifest
 
 FILES = {"a": 1000, "b": 1000, "c": 10, "d": 0}

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chassis.errors import DomainError, Kind
-from gateway.breaker import (
+from gateway.upstream.breaker import (
     FAILURES_TO_OPEN,
     OPEN,
     OPEN_MAX_SECONDS,

@@ -4,7 +4,7 @@ import brotli
 import pytest
 import zstandard
 
-from gateway.compression import CODINGS, choose_coding
+from gateway.request.compression import CODINGS, choose_coding
 
 
 @pytest.mark.parametrize(

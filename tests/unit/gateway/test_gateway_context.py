@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.context import client_ip, request_id
+from gateway.request.context import client_ip, request_id
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
 

@@ -7,9 +7,9 @@ import pytest
 from rest.routes import ROUTES
 
 from gateway.contract import Route
-from gateway.documents import read_resources
-from gateway.errors import Refused
-from gateway.pointers import Source, locate
+from gateway.jsonapi.documents import read_resources
+from gateway.problems.errors import Refused
+from gateway.problems.pointers import Source, locate
 
 PLACES = {"products": "/data/#"}
 

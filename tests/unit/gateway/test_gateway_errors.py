@@ -4,13 +4,13 @@ from download.v1 import downloads_pb2
 from library.v1 import items_pb2
 
 from chassis.errors import DomainError, FieldViolation, Kind
-from chassis.reasons import REASONS
-from chassis.validation import violations_of
-from gateway.context import RequestContext
+from chassis.errors.reasons import REASONS
+from chassis.grpc_server.validation import violations_of
 from gateway.contract import Problem
-from gateway.descriptions import describe
-from gateway.errors import common_status, error_response, of_error, of_problem
-from gateway.pointers import Source, existing, locate
+from gateway.problems.descriptions import describe
+from gateway.problems.errors import common_status, error_response, of_error, of_problem
+from gateway.problems.pointers import Source, existing, locate
+from gateway.request.context import RequestContext
 
 POINTERS = {
     "product_id": "/data/attributes/product_id",

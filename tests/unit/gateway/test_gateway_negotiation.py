@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.negotiation import JSON, JSON_API, choose_language, choose_media_type, is_supported_content_type
+from gateway.request.negotiation import JSON, JSON_API, choose_language, choose_media_type, is_supported_content_type
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract import Page
-from gateway.errors import Refused
-from gateway.pages import ascii_url, page_links, page_meta, parse_query, total_pages
+from gateway.jsonapi.pages import ascii_url, page_links, page_meta, parse_query, total_pages
+from gateway.problems.errors import Refused
 
 NUMBERS = {"page", "page[number]"}
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.contract import Problem
-from gateway.pointers import Source, locate
-from gateway.preconditions import if_match_tags
+from gateway.http.preconditions import if_match_tags
+from gateway.problems.pointers import Source, locate
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 
 from chassis.errors import DomainError
-from gateway.context import RequestContext
-from gateway.rate_limits import PERIOD_SECONDS, UNCOUNTED, Budget, Grant, RateLimiter
-from gateway.redis_store import StoreAway
+from gateway.quota.rate_limits import PERIOD_SECONDS, UNCOUNTED, Budget, Grant, RateLimiter
+from gateway.quota.redis_store import StoreAway
+from gateway.request.context import RequestContext
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract import StreamedEvent
-from gateway.stream_buffer import BufferFull, StreamBuffer
+from gateway.streams.buffer import BufferFull, StreamBuffer
 
 
 def event(number: int, supersedes: str | None = None) -> StreamedEvent:

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from launcher.cdn import FIRST_REST_SECONDS, Providers
-from launcher.resources import Candidate
+from launcher.api.resources import Candidate
+from launcher.cdn.cdn import FIRST_REST_SECONDS, Providers
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 NORTH, SOUTH, EAST = (Candidate(name, name, END) for name in ("north", "south", "east"))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from launcher.cli.main import app
 from launcher.failures import EXIT_CODES_HELP
-from launcher.main import app
 
 
 @pytest.fixture

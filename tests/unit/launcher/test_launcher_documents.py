@@ -11,8 +11,8 @@ from library.v1 import items_pb2 as items
 from rest.routes import ROUTES
 
 from gateway.contract import Problem, Route
-from launcher.library_resources import library_entry_of
-from launcher.resources import (
+from launcher.api.library_resources import library_entry_of
+from launcher.api.resources import (
     CdnReport,
     ItemReport,
     ItemStatus,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.disk.folder import Folder, Walker, disk_failure
 from launcher.failures import ExitCode
-from launcher.folder import Folder, Walker, disk_failure
 
 
 def open_descriptors() -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.folder import Folder
-from launcher.journal import Journal, Recorded
+from launcher.disk.folder import Folder
+from launcher.disk.journal import Journal, Recorded
 
 MANIFEST = bytes(range(32))
 

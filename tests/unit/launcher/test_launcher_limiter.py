@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.limiter import Limiter, limiter_of
+from launcher.cdn.limiter import Limiter, limiter_of
 
 
 class Time:

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from launcher.api import MAX_LINK_IDS
+from launcher.api.download_client import MAX_LINK_IDS
+from launcher.api.resources import Candidate, Link
+from launcher.disk.plan import PlannedChunk
 from launcher.failures import ExitCode, LauncherError
-from launcher.links import FIRST_BATCH_LINKS, LinkBook
-from launcher.plan import PlannedChunk
-from launcher.resources import Candidate, Link
+from launcher.install.links import FIRST_BATCH_LINKS, LinkBook
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

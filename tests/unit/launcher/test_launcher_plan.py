@@ -5,11 +5,11 @@ from uuid import UUID, uuid4, uuid5
 
 from content.v1 import manifest_pb2 as content
 
-from launcher.ledger import Ledger, Progress
-from launcher.pipeline import missing_chunks
-from launcher.plan import Plan, item_id, plan_of
-from launcher.resources import ItemStatus
-from launcher.survey import Found
+from launcher.api.resources import ItemStatus
+from launcher.disk.plan import Plan, item_id, plan_of
+from launcher.disk.scan import Found
+from launcher.install.pipeline import missing_chunks
+from launcher.install.progress import Ledger, Progress
 
 
 def manifest_of(files: dict[str, list[bytes]]) -> content.Manifest:

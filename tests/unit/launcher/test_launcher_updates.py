@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 
 from depot import manifest as depot_manifest
 from depot.chunks import compress
+from launcher.disk.commit import Placement, remove_tree
+from launcher.disk.plan import Plan, outdated_by, read_kept
+from launcher.disk.scan import survey
+from launcher.disk.verification import IssueKind, damage, verify_tree
+from launcher.disk.workspace import Workspace
+from launcher.disk.writer import Writer
 from launcher.failures import LauncherError
-from launcher.pipeline import missing_chunks
-from launcher.placement import Placement, remove_tree
-from launcher.plan import Plan, outdated_by, read_kept
-from launcher.reuse import reuse
-from launcher.survey import survey
-from launcher.verification import IssueKind, damage, verify_tree
-from launcher.workspace import Workspace
-from launcher.writer import Writer
+from launcher.install.pipeline import missing_chunks
+from launcher.install.reuse import reuse
 
 CHUNK_BYTES = 16
 PRODUCT = uuid4()
@@ -105,7 +105,7 @@ class Brought:
 
 
 def bring(folder: Path, version: Version) -> Brought:
-    """What launcher.install does, the network replaced by a dictionary."""
+    """What launcher.install.installation does, the network replaced by a dictionary."""
     stop = threading.Event()
     workspace = Workspace.open(folder)
     try:
@@ -289,7 +289,7 @@ def test_an_update_killed_between_two_renames_is_followed_by_any_other(
 
     second = publish({"a": b"2a", "b": b"2b", "only2": b"2"})
     with monkeypatch.context() as patched:
-        patched.setattr("launcher.placement.os.rename", dying)
+        patched.setattr("launcher.disk.commit.os.rename", dying)
         with pytest.raises(Killed):
             bring(tmp_path, second)
     third: Tree = {"a": b"3a", "b": b"3b", "only3": b"3"}

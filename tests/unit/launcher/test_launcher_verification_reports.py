@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.api import MAX_HASH_FILES
-from launcher.verification import LocalEntry
-from launcher.verification_reports import MAX_BATCH_BYTES, batches
+from launcher.api.download_client import MAX_HASH_FILES
+from launcher.disk.verification import LocalEntry
+from launcher.install.verification_reports import MAX_BATCH_BYTES, batches
 
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 ENTRIES = st.lists(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import Kind
-from library_svc.domain.achievements import (
+from library_svc.achievements.domain import (
     Achievement,
     AlreadyUnlocked,
     Definition,
@@ -16,8 +16,8 @@ from library_svc.domain.achievements import (
     SetTo,
     rarity_percentage,
 )
-from library_svc.domain.catalog import Language
-from library_svc.domain.ids import AchievementId, ProductId, UserId
+from library_svc.catalog.domain import Language
+from library_svc.ids import AchievementId, ProductId, UserId
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MAX_INT32 = 2**31 - 1

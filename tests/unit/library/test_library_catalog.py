@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from library_svc.domain.catalog import Language, Product, folded
-from library_svc.domain.ids import ProductId
+from library_svc.catalog.domain import Language, Product, folded
+from library_svc.ids import ProductId
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = ProductId(UUID(int=7))

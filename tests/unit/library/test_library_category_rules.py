@@ -5,14 +5,13 @@ from uuid import uuid4
 
 import pytest
 
-from library_svc.application.categories import create_category, delete_category, update_category
-from library_svc.application.items import update_item
-from library_svc.application.readers import ItemQuery
-from library_svc.domain.catalog import Language
-from library_svc.domain.categories import Category, CategoryAlreadyExists, CategoryChanges, CategoryNotFound
-from library_svc.domain.ids import CategoryId, ItemId, ProductId, UserId
-from library_svc.domain.items import AcquisitionType, Item, ItemChanges
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+from library_svc.catalog.domain import Language
+from library_svc.categories.application import create_category, delete_category, update_category
+from library_svc.categories.domain import Category, CategoryAlreadyExists, CategoryChanges, CategoryNotFound
+from library_svc.ids import CategoryId, ItemId, ProductId, UserId
+from library_svc.items.application import ItemQuery, update_item
+from library_svc.items.domain import AcquisitionType, Item, ItemChanges
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER, STRANGER = UserId(uuid4()), UserId(uuid4())

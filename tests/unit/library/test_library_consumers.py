@@ -9,21 +9,21 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.background import background
-from chassis.consumers import Consumer
+from chassis.bus.consumers import Consumer
+from chassis.cloudevents.events import CloudEvent, decode
+from chassis.concurrency.background import background
 from chassis.errors import DomainError
-from chassis.events import CloudEvent, decode
-from chassis.memory_bus import MemoryEventBus
-from chassis.memory_state import MemoryLiveValues
-from library_svc.application.access import open_game_access
-from library_svc.domain.ids import ProductId, SaleId, UserId
-from library_svc.domain.items import AcquisitionType, GameAdded, GameRemoved, InstallationStatus, RemovalReason
-from library_svc.domain.sales import Sale
-from library_svc.infrastructure.events import outgoing
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.pulses import LivePulses
-from library_svc.presentation.consumers import Consumers
+from library_svc.access.application import open_game_access
+from library_svc.consumers import Consumers
+from library_svc.ids import ProductId, SaleId, UserId
+from library_svc.items.domain import AcquisitionType, GameAdded, GameRemoved, InstallationStatus, RemovalReason
+from library_svc.outgoing import outgoing
+from library_svc.playtime.redis import LivePulses
+from library_svc.sales.domain import Sale
+from tests.fakes.event_bus import MemoryEventBus
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
+from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER, GAME = UserId(uuid4()), ProductId(uuid4())

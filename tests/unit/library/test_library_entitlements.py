@@ -5,13 +5,12 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.memory_state import MemoryLiveValues
-from library_svc.application.entitlements import Settled, grant, revoke
-from library_svc.application.installations import follow
-from library_svc.domain.entitlements import Grant, Source, SourceKind, foundation
-from library_svc.domain.ids import DeviceId, ProductId, UserId, VersionId
-from library_svc.domain.installations import Installation
-from library_svc.domain.items import (
+from library_svc.entitlements.application import Settled, grant, revoke
+from library_svc.entitlements.domain import Grant, Source, SourceKind, foundation
+from library_svc.ids import DeviceId, ProductId, UserId, VersionId
+from library_svc.installations.application import follow
+from library_svc.installations.domain import Installation
+from library_svc.items.domain import (
     AcquisitionType,
     GameAdded,
     GameRemoved,
@@ -20,9 +19,10 @@ from library_svc.domain.items import (
     ItemUpdated,
     RemovalReason,
 )
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.pulses import LivePulses
+from library_svc.playtime.redis import LivePulses
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
+from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER = UserId(uuid4())

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from library_svc.application.entitlements import grant
-from library_svc.application.installations import follow
-from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.ids import DeviceId, DownloadSessionId, ProductId, UserId, VersionId
-from library_svc.domain.installations import (
+from library_svc.entitlements.application import grant
+from library_svc.entitlements.domain import Source, SourceKind
+from library_svc.ids import DeviceId, DownloadSessionId, ProductId, UserId, VersionId
+from library_svc.installations.application import follow
+from library_svc.installations.domain import (
     Download,
     DownloadStatus,
     Installation,
@@ -21,9 +21,9 @@ from library_svc.domain.installations import (
     News,
     Verification,
 )
-from library_svc.domain.items import InstallationStatus
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
+from library_svc.items.domain import InstallationStatus
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 V1, V2 = VersionId(UUID(int=1)), VersionId(UUID(int=2))

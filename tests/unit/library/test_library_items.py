@@ -6,13 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from library_svc.application.catalog import ProductFiller
-from library_svc.application.items import get_item, list_items, update_item
-from library_svc.application.readers import ItemQuery, ItemSort
-from library_svc.domain.catalog import Language, Product
-from library_svc.domain.ids import ItemId, ProductId, UserId
-from library_svc.domain.items import AcquisitionType, Item, ItemChanges, ItemNotFound
-from library_svc.infrastructure.memory import MemoryCatalog, MemoryLibrary, MemoryProducts
+from library_svc.catalog.application import ProductFiller
+from library_svc.catalog.domain import Language, Product
+from library_svc.ids import ItemId, ProductId, UserId
+from library_svc.items.application import ItemQuery, ItemSort, get_item, list_items, update_item
+from library_svc.items.domain import AcquisitionType, Item, ItemChanges, ItemNotFound
+from tests.fakes.library.store import MemoryCatalog, MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER = UserId(uuid4())

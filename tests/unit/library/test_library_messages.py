@@ -12,16 +12,27 @@ from hypothesis import strategies as st
 from library.v1 import items_pb2 as pb
 
 from chassis.errors import DomainError, Kind
-from library_svc.application.readers import ItemPage, ItemQuery, ItemSort, ShownItem
-from library_svc.domain.catalog import Language, Product
-from library_svc.domain.categories import Category
-from library_svc.domain.changes import UNCHANGED
-from library_svc.domain.entitlements import Grant, Source, SourceKind
-from library_svc.domain.ids import UserId
-from library_svc.domain.installations import Download, DownloadStatus, Installation, Verification
-from library_svc.domain.items import AcquisitionType, InstallationStatus, Item, ItemChanges
-from library_svc.infrastructure import rows
-from library_svc.presentation import messages
+from library_svc.catalog.domain import Language, Product
+from library_svc.catalog.postgres import product_of, product_row
+from library_svc.categories.domain import Category
+from library_svc.categories.postgres import category_of, category_row
+from library_svc.changes import UNCHANGED
+from library_svc.entitlements.domain import Grant, Source, SourceKind
+from library_svc.entitlements.postgres import grant_of, grant_row
+from library_svc.ids import UserId
+from library_svc.installations.domain import Download, DownloadStatus, Installation, Verification
+from library_svc.installations.postgres import (
+    download_of,
+    download_row,
+    installation_of,
+    installation_row,
+    verification_of,
+    verification_row,
+)
+from library_svc.items import messages
+from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.items.domain import AcquisitionType, InstallationStatus, Item, ItemChanges
+from library_svc.items.postgres import item_of, item_row
 
 USER = UserId(uuid4())
 times = st.integers(0, 2**53).map(
@@ -72,41 +83,41 @@ verifications = st.builds(Verification, st.uuids(), st.uuids(), st.booleans(), t
 class TestRows:
     @given(items)
     def test_an_item_comes_back_from_its_row(self, item: Item):
-        assert rows.item_of(rows.item_row(item)) == item
+        assert item_of(item_row(item)) == item
 
     @given(categories)
     def test_a_category_comes_back_from_its_row(self, category: Category):
-        assert rows.category_of(rows.category_row(category)) == category
+        assert category_of(category_row(category)) == category
 
     @given(grants)
     def test_a_grant_comes_back_from_its_row(self, grant: Grant):
-        assert rows.grant_of(rows.grant_row(grant)) == grant
+        assert grant_of(grant_row(grant)) == grant
 
     @given(downloads)
     def test_a_download_comes_back_from_its_row(self, download: Download):
-        assert rows.download_of(rows.download_row(USER, USER, download)) == download
+        assert download_of(download_row(USER, USER, download)) == download
 
     @given(verifications)
     def test_a_verification_comes_back_from_its_row(self, verification: Verification):
-        assert rows.verification_of(rows.verification_row(USER, USER, verification)) == verification
+        assert verification_of(verification_row(USER, USER, verification)) == verification
 
     @given(installations)
     def test_an_installation_comes_back_from_its_row(self, installation: Installation):
-        assert rows.installation_of(rows.installation_row(USER, USER, installation)) == installation
+        assert installation_of(installation_row(USER, USER, installation)) == installation
 
     @given(products)
     def test_a_product_comes_back_from_its_row(self, product: Product):
-        assert rows.product_of(rows.product_row(product)) == product
+        assert product_of(product_row(product)) == product
 
     @given(products)
     def test_a_title_has_a_folded_form_exactly_when_it_is_known(self, product: Product):
-        row = rows.product_row(product)
+        row = product_row(product)
 
         assert (row["folded_ru"] is None) == (product.title_ru is None)
         assert (row["folded_en"] is None) == (product.title_en is None)
 
     def test_a_row_without_a_product_has_none(self):
-        assert rows.product_of({"as_of": None}) is None
+        assert product_of({"as_of": None}) is None
 
 
 def _optional(message: pb.LibraryItem, name: str) -> object:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import Kind
-from library_svc.domain.ids import PlaytimeSessionId, ProductId, UserId
-from library_svc.domain.playtime import (
+from library_svc.ids import PlaytimeSessionId, ProductId, UserId
+from library_svc.playtime.domain import (
     Interval,
     PlaytimeSession,
     Pulse,

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.background import background
+from chassis.concurrency.background import background
 from chassis.errors import DomainError, Kind
-from library_svc.application import sales
-from library_svc.application.ports import Transaction
-from library_svc.application.sales import hear, tell_batch
-from library_svc.domain.ids import ProductId, SaleId, UserId, WishId
-from library_svc.domain.sales import Sale, SaleStatus, WishlistItemOnSale
-from library_svc.domain.wishlist import Wish
-from library_svc.infrastructure import rows
-from library_svc.infrastructure.events import outgoing
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
+from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.outgoing import outgoing
+from library_svc.sales import application as sales
+from library_svc.sales.application import hear, tell_batch
+from library_svc.sales.domain import Sale, SaleStatus, WishlistItemOnSale
+from library_svc.sales.postgres import sale_of, sale_row
+from library_svc.transaction import Transaction
+from library_svc.wishlist.domain import Wish
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -262,4 +262,4 @@ def test_the_notice_is_on_the_wire_as_the_contract_says():
     )
 )
 def test_a_sale_comes_back_from_its_row(one: Sale):
-    assert rows.sale_of(rows.sale_row(one)) == one
+    assert sale_of(sale_row(one)) == one

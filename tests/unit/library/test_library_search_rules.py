@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from library_svc.domain.catalog import folded
-from library_svc.domain.search import (
+from library_svc.catalog.domain import folded
+from library_svc.items.search import (
     LETTERS_WITH_AN_ERROR,
     MAX_LETTERS_WITH_AN_ERROR,
     STAND_INS,

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import DomainError, Kind
-from chassis.memory_state import MemoryLiveValues
-from library_svc.application.entitlements import grant, revoke
-from library_svc.application.game_settings import patch_settings, put_settings
-from library_svc.domain.entitlements import ProductAccessDenied, Source, SourceKind
-from library_svc.domain.game_settings import (
+from library_svc.entitlements.application import grant, revoke
+from library_svc.entitlements.domain import ProductAccessDenied, Source, SourceKind
+from library_svc.game_settings.application import patch_settings, put_settings
+from library_svc.game_settings.domain import (
     MAX_PAYLOAD_BYTES,
     GameSettings,
     GameSettingsNotFound,
@@ -25,13 +24,14 @@ from library_svc.domain.game_settings import (
     merged,
     normalised,
 )
-from library_svc.domain.ids import ProductId, UserId
-from library_svc.domain.items import RemovalReason
-from library_svc.infrastructure import rows
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.infrastructure.pulses import LivePulses
-from library_svc.presentation.game_settings import payload_of, settings_message
+from library_svc.game_settings.postgres import settings_of, settings_row
+from library_svc.game_settings.presentation import payload_of, settings_message
+from library_svc.ids import ProductId, UserId
+from library_svc.items.domain import RemovalReason
+from library_svc.playtime.redis import LivePulses
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
+from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -139,7 +139,7 @@ class TestPayloads:
         sent = Struct.FromString(message.settings_payload.SerializeToString())
 
         assert encoded(payload_of(sent)) == encoded(payload)
-        assert rows.settings_of(rows.settings_row(settings)) == settings
+        assert settings_of(settings_row(settings)) == settings
         assert (message.version, message.product_id) == (1, str(GAME))
 
     def test_whole_numbers_are_integers_and_booleans_are_not(self):

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chassis.errors import DomainError
-from library_svc.infrastructure.turns import Turns
+from library_svc.turns import Turns
 
 AGES = 3600.0
 

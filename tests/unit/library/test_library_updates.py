@@ -11,21 +11,24 @@ from library.v1 import events_pb2
 from library.v1 import updates_pb2 as pb
 from samovar.options.v1.options_pb2 import event as event_option
 
-from chassis.events import CloudEvent, decode
-from chassis.memory_state import MemoryLiveStreams
-from library_svc.application import categories, installations, items, wishlist
-from library_svc.domain.achievements import AchievementUnlocked, Definition
-from library_svc.domain.catalog import Language
-from library_svc.domain.categories import CategoryChange, CategoryChanged, CategoryChanges
-from library_svc.domain.events import LibraryEvent
-from library_svc.domain.ids import AchievementId, CategoryId, DeviceId, ItemId, ProductId, UserId, VersionId, WishId
-from library_svc.domain.installations import Installation
-from library_svc.domain.items import AcquisitionType, GameAdded, Item, ItemChanges, ItemUpdated
-from library_svc.domain.wishlist import Wish, WishChanges, WishlistItemAdded, WishlistItemRemoved, WishlistItemUpdated
-from library_svc.infrastructure.events import outgoing
-from library_svc.infrastructure.memory import MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.updates import LiveUpdateFeed
-from library_svc.presentation.updates import UpdateView, live_subscriptions
+from chassis.cloudevents.events import CloudEvent, decode
+from library_svc.achievements.domain import AchievementUnlocked, Definition
+from library_svc.catalog.domain import Language
+from library_svc.categories import application as categories
+from library_svc.categories.domain import CategoryChange, CategoryChanged, CategoryChanges
+from library_svc.events import LibraryEvent
+from library_svc.feed.presentation import UpdateView, live_subscriptions
+from library_svc.feed.redis import LiveUpdateFeed
+from library_svc.ids import AchievementId, CategoryId, DeviceId, ItemId, ProductId, UserId, VersionId, WishId
+from library_svc.installations import application as installations
+from library_svc.installations.domain import Installation
+from library_svc.items import application as items
+from library_svc.items.domain import AcquisitionType, GameAdded, Item, ItemChanges, ItemUpdated
+from library_svc.outgoing import outgoing
+from library_svc.wishlist import application as wishlist
+from library_svc.wishlist.domain import Wish, WishChanges, WishlistItemAdded, WishlistItemRemoved, WishlistItemUpdated
+from tests.fakes.library.store import MemoryLibrary, MemoryProducts
+from tests.fakes.live_state import MemoryLiveStreams
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER, GAME = UserId(uuid4()), ProductId(uuid4())

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from library_svc.application.catalog import ProductFiller
-from library_svc.application.entitlements import grant
-from library_svc.application.readers import ShownWish
-from library_svc.application.wishlist import add_wish, get_wish, list_wishes, remove_wish, update_wish
-from library_svc.domain.catalog import Language, Product, ProductNotFound
-from library_svc.domain.entitlements import Source, SourceKind
-from library_svc.domain.ids import ProductId, UserId, WishId
-from library_svc.domain.items import GameAdded
-from library_svc.domain.wishlist import (
+from library_svc.catalog.application import ProductFiller
+from library_svc.catalog.domain import Language, Product, ProductNotFound
+from library_svc.entitlements.application import grant
+from library_svc.entitlements.domain import Source, SourceKind
+from library_svc.ids import ProductId, UserId, WishId
+from library_svc.items.domain import GameAdded
+from library_svc.wishlist.application import ShownWish, add_wish, get_wish, list_wishes, remove_wish, update_wish
+from library_svc.wishlist.domain import (
     WISHES_LIMIT,
     Wish,
     WishAlreadyExists,
@@ -25,10 +24,10 @@ from library_svc.domain.wishlist import (
     WishlistItemRemoved,
     WishNotFound,
 )
-from library_svc.infrastructure import rows
-from library_svc.infrastructure.memory import MemoryCatalog, MemoryLibrary, MemoryProducts
-from library_svc.infrastructure.memory_access import MemoryKnownAccess
-from library_svc.presentation.wishlist import wish_message
+from library_svc.wishlist.postgres import wish_of, wish_row
+from library_svc.wishlist.presentation import wish_message
+from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.store import MemoryCatalog, MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -186,7 +185,7 @@ wishes = st.builds(
 
 @given(wishes)
 def test_a_wish_comes_back_from_its_row_and_is_shown_as_it_is(wish: Wish):
-    assert rows.wish_of(rows.wish_row(wish)) == wish
+    assert wish_of(wish_row(wish)) == wish
 
     message = wish_message(ShownWish(wish, None), Language.RU)
     assert (message.id, message.product_id, message.priority) == (str(wish.id), str(wish.product_id), wish.priority)

@@ -1,4 +1,4 @@
-"""The start and stop of real servers (sandbox.backends), with a small server in the place of a big one."""
+"""The start and stop of real servers (sandbox.devstack.backends), with a small server in the place of a big one."""
 
 import asyncio
 import os
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sandbox import backend_servers, backends
-from sandbox.backend_servers import PORTS, Backend, BackendUnavailable, Site
-from sandbox.embedded import Command
+from sandbox.devstack import backend_servers, backends
+from sandbox.devstack.backend_servers import PORTS, Backend, BackendUnavailable, Site
+from sandbox.devstack.embedded import Command
 
 SERVER = "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()\nwhile True: s.accept()"
 

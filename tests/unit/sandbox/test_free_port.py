@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.free_port import FIRST_PORT, LAST_PORT, free_port
+from sandbox.devstack.free_port import FIRST_PORT, LAST_PORT, free_port
 
-TEN = "from sandbox.free_port import free_port; print(*(free_port() for _ in range(10)))"
+TEN = "from sandbox.devstack.free_port import free_port; print(*(free_port() for _ in range(10)))"
 
 
 def test_processes_that_ask_at_once_are_given_different_ports() -> None:
@@ -24,6 +24,6 @@ def test_the_system_gives_them_to_no_connection() -> None:
 
 def test_one_in_use_is_passed_over(monkeypatch) -> None:
     taken, other = free_port(), free_port()  # what comes after them may be another process's
-    monkeypatch.setattr("sandbox.free_port._next_in_turn", iter([taken, other]).__next__)
+    monkeypatch.setattr("sandbox.devstack.free_port._next_in_turn", iter([taken, other]).__next__)
     with socket.create_server(("127.0.0.1", taken)):
         assert free_port() == other

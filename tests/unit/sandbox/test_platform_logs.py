@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sandbox.platform_cli import LogPrinter
+from sandbox.devstack.platform_cli import LogPrinter
 
 WORDS = "asked for [red]?a[]=\\[b]"
 LINE = json.dumps(

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from depot.signing import parse_public_keys, public_key
-from sandbox import keys
-from sandbox.auth import TokenIssuer, key_id
+from sandbox.peers import keys
+from sandbox.peers.auth import TokenIssuer, key_id
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 USER = UUID("11111111-1111-4111-8111-111111111111")

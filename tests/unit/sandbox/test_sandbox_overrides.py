@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.platform_config import PlatformError, read_overrides
+from sandbox.devstack.platform_config import PlatformError, read_overrides
 
 
 def test_settings_are_read_by_program() -> None:

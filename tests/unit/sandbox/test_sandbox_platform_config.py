@@ -1,6 +1,6 @@
 """What the embedded platform tells its programs."""
 
-from sandbox.platform_config import Home, Ports, embedded_backends, environments
+from sandbox.devstack.platform_config import Home, Ports, embedded_backends, environments
 
 PORTS = Ports(gateway=8080, download=9092, library=9094, sandbox=9096, sandbox_http=9098, postgres=15432, valkey=16379)
 

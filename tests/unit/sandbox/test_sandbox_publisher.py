@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.directory_store import DirectoryStore
+from chassis.objects.directory_store import DirectoryStore
 from depot import chunks, manifest, signing
-from sandbox import packing
 from sandbox.ids import product_id_of, version_id_of
-from sandbox.publisher import CHUNKS_IN_MEMORY, Published, Signer, Version, publish_tree
-from sandbox.tree import PublishRefused, scan
+from sandbox.publishing import packing
+from sandbox.publishing.publisher import CHUNKS_IN_MEMORY, Published, Signer, Version, publish_tree
+from sandbox.publishing.tree import PublishRefused, scan
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SIGNER = Signer("studio", KEY)

@@ -1,1 +1,0 @@
-"""Alembic's environment for every service: chassis.migrations points it at the service's scripts."""

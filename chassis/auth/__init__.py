@@ -1,0 +1,1 @@
+"""Callers: their tokens and certificates, and what each may call."""

@@ -1,0 +1,1 @@
+"""Events between services: the port, its adapters, the outbox, the inbox and consumers."""

@@ -1,0 +1,232 @@
+"""Reads a group's events from the bus and gives each to its handler: decode, one use case, commit. Run by a service's main.
+
+A failure that another try can cure is tried again, with a delay that grows to a bound, and holds up only its own partition; every
+other failure makes the record a dead letter. Handlers must be idempotent (chassis.bus.inbox).
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from logging import getLogger
+from typing import Any
+
+import asyncpg
+from google.protobuf.message import Message
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Gauge
+from sqlalchemy.exc import DBAPIError
+
+from chassis.bus.event_bus import BusRecord, EventBus, EventReader, Partition
+from chassis.cloudevents.events import CloudEvent, decode, event_option, from_wire
+from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
+from chassis.observability.telemetry import start_span
+from chassis.postgres.database import is_transient
+
+BATCH_RECORDS = 50
+POLL_SECONDS = 1.0
+"""How late a record is whose notification was lost."""
+
+LAG_INTERVAL_SECONDS = 15.0
+FIRST_DELAY_SECONDS = 0.1
+LAST_DELAY_SECONDS = 10.0
+
+_log = getLogger(__name__)
+_propagator = TraceContextTextMapPropagator()
+
+_handled = Counter("consumer_events", "Events read from the bus, by what became of them.", ["group", "type", "outcome"])
+
+_lag = Gauge("consumer_lag_events", "Records of its topics that the group has not dealt with yet.", ["group"])
+
+Handler = Callable[[Any, CloudEvent], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Messages of this type go to this handler. Topic and event type are the message's event option."""
+
+    message_type: type[Message]
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait before another try: doubled each time, up to the last delay, with a random part."""
+
+    first_delay_seconds: float = FIRST_DELAY_SECONDS
+    last_delay_seconds: float = LAST_DELAY_SECONDS
+
+    def delay_seconds(self, attempt: int) -> float:
+        """The wait after the given number of failed tries."""
+        ceiling: float = min(self.first_delay_seconds * 2 ** min(attempt - 1, 30), self.last_delay_seconds)
+        return ceiling * random.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    topic: str
+    subscription: Subscription
+
+
+class Consumer:
+    """A member of the group. `group` is also the name that its handlers give to the inbox."""
+
+    def __init__(
+        self,
+        bus: EventBus,
+        group: str,
+        subscriptions: Sequence[Subscription],
+        *,
+        retry: RetryPolicy | None = None,
+        batch_records: int = BATCH_RECORDS,
+    ) -> None:
+        self._bus = bus
+        self._group = group
+        self._retry = retry or RetryPolicy()
+        self._batch_records = batch_records
+        self._routes: Mapping[str, _Route] = _routes(subscriptions)
+        self._topics = sorted({route.topic for route in self._routes.values()})
+        self._busy: set[Partition] = set()
+
+    async def run(self) -> None:
+        """Consumes until it is cancelled; waits out the loss of the bus."""
+        failures = 0
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                async with self._bus.subscribe(self._group, self._topics) as reader:
+                    await self._consume(reader)
+            except Exception as error:  # noqa: BLE001 - the consumer outlives every failure of the bus
+                if asyncio.get_running_loop().time() - started > self._retry.last_delay_seconds:
+                    failures = 0
+                failures += 1
+                _log.warning("consumer interrupted", extra={"group": self._group, "error": _describe(error)})
+            await asyncio.sleep(self._retry.delay_seconds(failures))
+
+    async def _consume(self, reader: EventReader) -> None:
+        self._busy.clear()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._report_lag(), name=f"{self._group} lag")
+            while True:
+                held = frozenset(self._busy)
+                records = await reader.poll(held=held, max_records=self._batch_records, wait_seconds=POLL_SECONDS)
+                for source, batch in groupby(records, key=lambda record: record.source):
+                    self._busy.add(source)
+                    tasks.create_task(
+                        self._work(reader, source, list(batch)), name=f"{self._group} {source.topic}/{source.number}"
+                    )
+
+    async def _work(self, reader: EventReader, source: Partition, batch: Sequence[BusRecord]) -> None:
+        """Deals with a partition's batch in order, while other partitions go on beside it."""
+        for record in batch:
+            await self._deal_with(record)
+        await reader.commit(batch[-1])
+        self._busy.discard(source)
+        reader.wake()
+
+    async def _report_lag(self) -> None:
+        while True:
+            # No reader ends over a figure: while the bus does not say, the last that it said stands.
+            with suppress(DomainError, OSError):
+                lag = await self._bus.lag(self._group, self._topics)
+                if lag is not None:
+                    _lag.labels(self._group).set(lag)
+            await asyncio.sleep(LAG_INTERVAL_SECONDS)
+
+    async def _deal_with(self, record: BusRecord) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._handle(record)
+            except Exception as error:  # noqa: BLE001 - the consumer loop decides what every failure of a handler means
+                attempt += 1
+                if not is_retryable(error):
+                    await self._give_up(record, error)
+                    return
+                delay_seconds = self._retry.delay_seconds(attempt)
+                _log.warning(
+                    "event will be tried again",
+                    extra={
+                        "group": self._group,
+                        "topic": record.topic,
+                        "position": record.position,
+                        "attempt": attempt,
+                        "delay_seconds": round(delay_seconds, 3),
+                        "error": _describe(error),
+                    },
+                )
+                await asyncio.sleep(delay_seconds)
+            else:
+                return
+
+    async def _handle(self, record: BusRecord) -> None:
+        event = from_wire(record.value, topic=record.topic)
+        route = self._routes.get(event.type)
+        if route is None:
+            return
+        if route.topic != record.topic:
+            description = f"{event.type} belongs on {route.topic}"
+            raise DomainError(Kind.INVALID_ARGUMENT, "EVENT_INVALID", details={"description": description})
+        message = decode(event, route.subscription.message_type)
+        context = _propagator.extract({"traceparent": event.trace_parent}) if event.trace_parent else None
+        attributes = {"messaging.destination.name": record.topic, "messaging.message.id": event.id}
+        span = start_span(f"process {event.type}", context, SpanKind.CONSUMER, attributes)
+        with trace.use_span(span, end_on_exit=True):
+            await route.subscription.handler(message, event)
+        _handled.labels(self._group, event.type, "handled").inc()
+
+    async def _give_up(self, record: BusRecord, error: Exception) -> None:
+        reason = error.reason if isinstance(error, DomainError) else "INTERNAL_ERROR"
+        # The text of an unknown exception may hold anything; the log has it, the letter names only its type.
+        description = error.details.get("description", "") if isinstance(error, DomainError) else type(error).__name__
+        _log.error(
+            "event is a dead letter",
+            exc_info=None if isinstance(error, DomainError) else error,
+            extra={
+                "group": self._group,
+                "topic": record.topic,
+                "partition": record.partition,
+                "position": record.position,
+                "reason": reason,
+                "description": description,
+            },
+        )
+        await self._bus.dead_letter(record, group=self._group, reason=reason, description=description)
+        _handled.labels(self._group, _type_of(record), "dead_letter").inc()
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same event may succeed later without anybody changing anything."""
+    if isinstance(error, DomainError):
+        return error.kind in RETRYABLE_KINDS
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or is_transient(error)
+    return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError))
+
+
+def _routes(subscriptions: Sequence[Subscription]) -> dict[str, _Route]:
+    routes: dict[str, _Route] = {}
+    for subscription in subscriptions:
+        option = event_option(subscription.message_type.DESCRIPTOR)
+        if option.type in routes:
+            raise ValueError(f"{option.type} has two handlers")
+        routes[option.type] = _Route(option.topic, subscription)
+    return routes
+
+
+def _type_of(record: BusRecord) -> str:
+    try:
+        return from_wire(record.value, topic=record.topic).type
+    except DomainError:
+        return "unreadable"
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_describe(inner) for inner in error.exceptions)
+    cause = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
+    return f"{error!r}{cause}"

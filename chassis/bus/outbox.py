@@ -1,0 +1,154 @@
+"""The relay: takes committed events from a service's outbox to the bus. The only producer; one is active per database, the others
+stand by. Run by a service's main beside its server.
+
+At least once: an event is marked only after the bus has it, so a crash in between sends it again under the same id.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from logging import getLogger
+from typing import Any
+
+import asyncpg
+import orjson
+from prometheus_client import Counter, Gauge
+
+from chassis.bus.event_bus import EventBus
+from chassis.cloudevents.events import CloudEvent
+from chassis.postgres.advisory_locks import lock_key
+from chassis.postgres.database import CONNECT_TIMEOUT_SECONDS, OUTBOX_CHANNEL, Database, close_quietly
+
+RELAY_LOCK = lock_key("outbox relay")
+BATCH_EVENTS = 500
+POLL_SECONDS = 1.0
+"""How late an event is whose notification was lost."""
+
+STANDBY_SECONDS = 1.0
+FIRST_DELAY_SECONDS = 0.1
+LAST_DELAY_SECONDS = 10.0
+COMMAND_TIMEOUT_SECONDS = 30.0
+HOUSEKEEPING_INTERVAL_SECONDS = 600.0
+OUTBOX_KEPT = timedelta(days=1)
+INBOX_KEPT = timedelta(days=30)
+DELETE_BATCH_ROWS = 5_000
+
+_log = getLogger(__name__)
+
+_published = Counter("outbox_events_published", "Events handed to the bus.", ["type"])
+_failures = Counter("outbox_relay_failures", "Times the relay lost its database or its bus.")
+_lag_seconds = Gauge("outbox_lag_seconds", "Age of the oldest event that is not on the bus yet.")
+
+_UNPUBLISHED = """
+SELECT id, topic, partition_key, type, subject, payload, trace_parent, created_at
+FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
+"""
+_MARK = "UPDATE outbox SET published_at = now() WHERE id = ANY ($1::uuid[])"
+_DELETE_OUTBOX = """
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox WHERE published_at IS NOT NULL AND published_at < now() - $1::interval LIMIT $2
+)
+"""
+_DELETE_INBOX = """
+DELETE FROM inbox WHERE (consumer, event_id) IN (
+    SELECT consumer, event_id FROM inbox WHERE handled_at < now() - $1::interval LIMIT $2
+)
+"""
+
+
+class OutboxRelay:
+    """Relays the events of one database. `source` is the CloudEvents source: `platform.library-service`."""
+
+    def __init__(self, database: Database, bus: EventBus, source: str) -> None:
+        self._dsn = database.dsn
+        self._bus = bus
+        self._source = source
+
+    async def run(self) -> None:
+        """Relays until it is cancelled; waits out the loss of the database and of the bus."""
+        delay_seconds = FIRST_DELAY_SECONDS
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._lead()
+            except Exception as error:  # noqa: BLE001 - the relay outlives every failure of what it stands between
+                _failures.inc()
+                _log.warning("outbox relay interrupted", extra={"source": self._source, "error": repr(error)})
+            if asyncio.get_running_loop().time() - started > LAST_DELAY_SECONDS:
+                delay_seconds = FIRST_DELAY_SECONDS
+            await asyncio.sleep(delay_seconds)
+            delay_seconds = min(delay_seconds * 2, LAST_DELAY_SECONDS)
+
+    async def _lead(self) -> None:
+        """Becomes the active relay and works as long as its connection, and with it the lock, lives."""
+        connection = await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            server_settings={
+                "application_name": f"{self._source} outbox"[:63],
+                "jit": "off",
+                # A mark that a crash of the server takes is one that was never made: the event is sent again under its id.
+                "synchronous_commit": "off",
+            },
+        )
+        try:
+            # Tried again and again instead of waited for: a waiting statement would hold back VACUUM.
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", RELAY_LOCK):  # noqa: ASYNC110 - in the server
+                await asyncio.sleep(STANDBY_SECONDS)
+            woken = asyncio.Event()
+            await connection.add_listener(OUTBOX_CHANNEL, lambda *_: woken.set())
+            connection.add_termination_listener(lambda *_: woken.set())
+            await self._work(connection, woken)
+        finally:
+            await close_quietly(connection)
+
+    async def _work(self, connection: "asyncpg.Connection[asyncpg.Record]", woken: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        next_housekeeping = loop.time()
+        while True:
+            # Cleared before looking: what commits from here on wakes us, what committed earlier is found.
+            woken.clear()
+            while await self._relay_batch(connection) == BATCH_EVENTS:
+                pass
+            if loop.time() >= next_housekeeping:
+                await _keep_house(connection)
+                next_housekeeping = loop.time() + HOUSEKEEPING_INTERVAL_SECONDS
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await woken.wait()
+
+    async def _relay_batch(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+        rows = await connection.fetch(_UNPUBLISHED, BATCH_EVENTS)
+        if not rows:
+            _lag_seconds.set(0)
+            return 0
+        _lag_seconds.set((datetime.now(UTC) - rows[0]["created_at"]).total_seconds())
+        events = [self._event(row) for row in rows]
+        await self._bus.publish(events)
+        await connection.execute(_MARK, [row["id"] for row in rows])
+        for event in events:
+            _published.labels(event.type).inc()
+        return len(rows)
+
+    def _event(self, row: Any) -> CloudEvent:
+        return CloudEvent(
+            id=str(row["id"]),
+            source=self._source,
+            type=row["type"],
+            subject=row["subject"],
+            time=row["created_at"],
+            topic=row["topic"],
+            partition_key=row["partition_key"],
+            trace_parent=row["trace_parent"],
+            data=orjson.loads(row["payload"]),
+        )
+
+
+async def _keep_house(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Deletes what nobody asks for any more, in portions that do not hold others up."""
+    for statement, kept in ((_DELETE_OUTBOX, OUTBOX_KEPT), (_DELETE_INBOX, INBOX_KEPT)):
+        while True:
+            status = await connection.execute(statement, kept, DELETE_BATCH_ROWS)
+            if int(status.rpartition(" ")[2]) < DELETE_BATCH_ROWS:
+                break

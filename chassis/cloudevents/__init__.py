@@ -1,0 +1,1 @@
+"""Typed events, their JSON, and moments as the wire has them."""

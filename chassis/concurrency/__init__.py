@@ -1,0 +1,1 @@
+"""Tasks beside a program's main one, and bounds on what runs at once."""

@@ -1,0 +1,69 @@
+"""A request on an HTTP/2 connection and what came of it. Made by chassis.grpc_client.http2_connection, read by
+chassis.grpc_client.rpc_unary.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from chassis.grpc_client.http2 import NO_ERROR, REFUSED_STREAM, Fields
+
+
+class Failed(Enum):
+    """Why an exchange did not come to its end."""
+
+    LOST = "the connection was lost"
+    GOING = "the connection ended before the request was taken"
+    RESET = "the peer reset the stream"
+    TOO_LARGE = "the answer is too large"
+    BROKEN = "the answer is no valid HTTP/2"
+    TOO_LATE = "the deadline passed"
+    CANCELLED = "cancelled here"
+    CLOSED = "the channel was closed"
+
+
+class Failure(NamedTuple):
+    """`code` is the peer's, of RFC 9113, where it reset the stream."""
+
+    why: Failed
+    text: str
+    code: int = NO_ERROR
+
+    @property
+    def is_untouched(self) -> bool:
+        """The peer says that it did nothing with the request, so that anybody may repeat it."""
+        return self.why is Failed.GOING or (self.why is Failed.RESET and self.code == REFUSED_STREAM)
+
+
+class Exchange:
+    """A request and what has come back. `ended` tells None when the peer ended it properly: then `trailers` are there, and
+    `headers` too unless the peer had nothing else to say.
+    """
+
+    __slots__ = (
+        "body",
+        "body_bytes",
+        "ended",
+        "headers",
+        "on_data",
+        "room",
+        "stream_id",
+        "taken",
+        "trailers",
+        "unsent",
+    )
+
+    def __init__(self, ended: "asyncio.Future[Failure | None]", on_data: Callable[[bytes], None] | None) -> None:
+        self.ended = ended
+        self.on_data = on_data
+        """Takes the body as it comes; without it the pieces collect in `body`."""
+        self.stream_id = 0
+        self.headers: Fields | None = None
+        self.trailers: Fields | None = None
+        self.body: list[bytes] = []
+        self.body_bytes = 0
+        self.taken = 0
+        self.unsent: memoryview | None = None
+        """What is left of the request; `room` is how much of it the peer takes now."""
+        self.room = 0

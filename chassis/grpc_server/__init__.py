@@ -1,0 +1,1 @@
+"""gRPC servers: the steps around every call, health, draining."""

@@ -1,0 +1,335 @@
+"""What happens to every call before and after a servicer, in this order: telemetry, errors, access, validation.
+
+One grpc.aio interceptor runs the four as steps around the handler, because four nested ones would cost more than the servicers.
+It also parses requests and renders responses itself, so that bytes are parsed only for callers who may call, and nothing
+that fails on the way tells the caller how. Installed by chassis.grpc_server.server.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import lru_cache
+from logging import getLogger
+from random import getrandbits
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from opentelemetry import trace
+from opentelemetry.context import attach
+from opentelemetry.trace import Span, SpanKind
+
+from chassis.auth.access import GATEWAY, AccessRule, Caller, access_of, check_access, is_exempt, set_caller
+from chassis.auth.calls import (
+    ACCEPT_LANGUAGE,
+    AUTHORIZATION,
+    CLIENT_IP,
+    REQUEST_ID,
+    SERVICE_AUTHORIZATION,
+    running_deadline,
+)
+from chassis.auth.tokens import Claims, TokenVerifier, bearer, unauthenticated
+from chassis.errors import DomainError, Kind
+from chassis.errors.wire import STATUS_DETAILS_KEY, from_rpc_error, to_rpc_status
+from chassis.grpc_server.validation import validate
+from chassis.observability import telemetry
+from chassis.observability.telemetry import RpcInstruments, rpc_instruments
+
+REQUEST_ID_LIMIT = 128
+CLIENT_IP_LIMIT = 64
+PEERS_REMEMBERED = 4_096
+"""Connections whose address need not be read again for each call."""
+
+_log = getLogger(__name__)
+
+
+_CODES: Mapping[Any, grpc.StatusCode] = {
+    **{code: code for code in grpc.StatusCode},
+    **{code.value[0]: code for code in grpc.StatusCode},
+}
+"""A servicer's context tells its code as a number or as a member, as it was set."""
+
+Handler = Any
+"""A grpc.RpcMethodHandler; grpcio does not type its members."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One running call, for telemetry."""
+
+    instruments: RpcInstruments
+    metadata: Mapping[str, str]
+    span: Span
+    started: float
+    code: grpc.StatusCode = grpc.StatusCode.OK
+
+    @property
+    def method(self) -> str:
+        return self.instruments.span_name
+
+    def end(self) -> None:
+        self.instruments.end(self.span, self.code, time.perf_counter() - self.started)
+
+
+class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
+    """The steps around every handler of one server. `service` is this program's name: ErrorInfo's domain. `asks_for_certificates`:
+    peers show certificates, with names in them; looking for names that cannot be there costs as much as a token.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        verifier: TokenVerifier | None,
+        service_verifier: TokenVerifier | None,
+        asks_for_certificates: bool,
+    ) -> None:
+        self._service = service
+        self._asks_for_certificates = asks_for_certificates
+        self._verifier = verifier
+        self._service_verifier = service_verifier
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._draining = False
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or is_exempt(method):
+            return handler
+        known = self._wrapped.get(method)
+        if known is None or known[0] is not handler:
+            known = self._wrapped[method] = (handler, self._wrap(method, handler))
+        return known[1]
+
+    def end_streams(self) -> None:
+        """For the drain: ends every stream with UNAVAILABLE, and every new one at once; the client goes on elsewhere."""
+        self._draining = True
+        for task in self._streams:
+            task.cancel()
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        instruments = rpc_instruments(method, SpanKind.SERVER)
+        if handler.request_streaming:
+            return self._refusing(instruments, handler)
+        rule = access_of(method)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream(instruments, rule, handler))
+        return grpc.unary_unary_rpc_method_handler(self._unary(instruments, rule, handler))
+
+    def _refusing(self, instruments: RpcInstruments, handler: Handler) -> Handler:
+        # No method of the platform streams requests; one that did would have to be guarded message by message first.
+        async def refuse(_requests: Any, context: Any) -> None:
+            call = self._begin(instruments, context)
+            try:
+                await self._abort(call, context, DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED"))
+            finally:
+                call.end()
+
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(refuse)
+        return grpc.stream_unary_rpc_method_handler(refuse)
+
+    def _unary(
+        self, instruments: RpcInstruments, rule: AccessRule, handler: Handler
+    ) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        behaviour = handler.unary_unary
+        parse, render = handler.request_deserializer, handler.response_serializer
+
+        async def unary(raw: bytes, context: Any) -> bytes:
+            call = self._begin(instruments, context)
+            try:
+                request = await self._admit(call, rule, raw, parse, context)
+                answer: bytes = render(await behaviour(request, context))
+            except BaseException as error:
+                await self._fail(call, context, error)
+                raise
+            else:
+                return answer
+            finally:
+                call.end()
+
+        return unary
+
+    def _stream(
+        self, instruments: RpcInstruments, rule: AccessRule, handler: Handler
+    ) -> Callable[[bytes, Any], AsyncIterator[bytes]]:
+        behaviour = handler.unary_stream
+        parse, render = handler.request_deserializer, handler.response_serializer
+
+        async def stream(raw: bytes, context: Any) -> AsyncIterator[bytes]:
+            call = self._begin(instruments, context)
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101  gRPC runs every handler in a task
+            self._streams.add(task)
+            try:
+                request = await self._admit(call, rule, raw, parse, context)
+                if self._draining:
+                    raise _elsewhere()
+                # Closed here, in this task and at once: a stream that nobody reads any more must not wait for the collector.
+                async with aclosing(behaviour(request, context)) as messages:
+                    async for message in messages:
+                        yield render(message)
+            except GeneratorExit:
+                call.code = grpc.StatusCode.CANCELLED
+                raise
+            except asyncio.CancelledError:
+                if not self._draining or context.cancelled():
+                    call.code = grpc.StatusCode.CANCELLED
+                    raise
+                # It was end_streams that cancelled: the client is still there and is told where to go.
+                task.uncancel()
+                await self._fail(call, context, _elsewhere())
+                raise
+            except BaseException as error:
+                await self._fail(call, context, error)
+                raise
+            finally:
+                self._streams.discard(task)
+                call.end()
+
+        return stream
+
+    def _begin(self, instruments: RpcInstruments, context: Any) -> _Call:
+        """Telemetry: the span, as a child of the caller's, is the current one for the rest of the call."""
+        metadata = _text_metadata(context)
+        span = instruments.start(telemetry.extract(metadata))
+        attach(trace.set_span_in_context(span))
+        remaining = context.time_remaining()
+        running_deadline.set(None if remaining is None else time.monotonic() + remaining)
+        return _Call(instruments, metadata, span, time.perf_counter())
+
+    async def _admit(
+        self,
+        call: _Call,
+        rule: AccessRule,
+        raw: bytes,
+        parse: Callable[[bytes], Message],
+        context: Any,
+    ) -> Message:
+        """Access, then validation."""
+        caller = await self._identify(rule, call.metadata, context)
+        set_caller(caller)
+        check_access(rule, caller)
+        try:
+            request = parse(raw)
+        except DecodeError as error:
+            details = {"description": "the message cannot be parsed"}
+            raise DomainError(Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details=details) from error
+        validate(request)
+        return request
+
+    async def _identify(self, rule: AccessRule, metadata: Mapping[str, str], context: Any) -> Caller:
+        service = await self._identify_service(rule, metadata, context)
+        from_gateway = service == GATEWAY
+        claims = await self._identify_user(rule, metadata)
+        language = "en" if metadata.get(ACCEPT_LANGUAGE, "").lower().startswith("en") else "ru"
+        return Caller(
+            user_id=_user_of(claims),
+            roles=claims.roles if claims else frozenset(),
+            permissions=claims.permissions if claims else frozenset(),
+            service=service,
+            client_ip=(_client_ip(metadata) if from_gateway else None) or peer_ip(context.peer()),
+            request_id=(_request_id(metadata) if from_gateway else None) or f"{getrandbits(128):032x}",
+            language=language,
+        )
+
+    async def _identify_service(self, rule: AccessRule, metadata: Mapping[str, str], context: Any) -> str | None:
+        value = metadata.get(SERVICE_AUTHORIZATION)
+        if self._service_verifier is not None and value is not None:
+            claims = await self._service_verifier.verify(bearer(value))
+            if claims.service is None:
+                raise unauthenticated()
+            return claims.service
+        if not self._asks_for_certificates:
+            return None
+        names = certificate_names(context.auth_context())
+        # A certificate may carry several names; the one that opens this method is the one that counts.
+        return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
+
+    async def _identify_user(self, rule: AccessRule, metadata: Mapping[str, str]) -> Claims | None:
+        value = metadata.get(AUTHORIZATION)
+        if value is None or rule.public:
+            # What is open to all stays open to those whose token has just expired.
+            return None
+        if self._verifier is None:
+            raise unauthenticated()
+        claims = await self._verifier.verify(bearer(value))
+        if claims.user_id is None:
+            raise unauthenticated()
+        return claims
+
+    async def _fail(self, call: _Call, context: Any, error: BaseException) -> None:
+        """Errors: what the caller is told of a failure. Returns only for those that must go on as they are."""
+        if isinstance(error, grpc.aio.AbortError):
+            call.code = _CODES.get(context.code(), grpc.StatusCode.UNKNOWN)
+            return
+        if isinstance(error, asyncio.CancelledError):
+            call.code = grpc.StatusCode.CANCELLED
+            return
+        if isinstance(error, grpc.aio.AioRpcError):
+            downstream = from_rpc_error(error)
+            if downstream.kind in {Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED}:
+                error = downstream
+        if isinstance(error, DomainError):
+            if error.kind is Kind.INTERNAL:
+                _log.error("internal error", extra={"method": call.method, "reason": error.reason}, exc_info=error)
+                error.details.setdefault("trace_id", telemetry.current_trace_id())
+            await self._abort(call, context, error)
+        if not isinstance(error, Exception):
+            return
+        _log.error("unhandled exception", extra={"method": call.method}, exc_info=error)
+        call.span.record_exception(error)
+        details = {"trace_id": telemetry.current_trace_id()}
+        await self._abort(call, context, DomainError(Kind.INTERNAL, "INTERNAL_ERROR", details=details))
+
+    async def _abort(self, call: _Call, context: Any, error: DomainError) -> None:
+        status = to_rpc_status(error, domain=self._service)
+        call.code = grpc.StatusCode[error.kind.value]
+        trailers = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+        await context.abort(call.code, status.message, trailing_metadata=trailers)
+
+
+def _elsewhere() -> DomainError:
+    return DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=0)
+
+
+def _text_metadata(context: Any) -> dict[str, str]:
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def _user_of(claims: Claims | None) -> UUID | None:
+    return claims.user_id if claims is not None else None
+
+
+def _request_id(metadata: Mapping[str, str]) -> str | None:
+    value = metadata.get(REQUEST_ID, "")
+    return value if 0 < len(value) <= REQUEST_ID_LIMIT and value.isascii() and value.isprintable() else None
+
+
+def _client_ip(metadata: Mapping[str, str]) -> str | None:
+    value = metadata.get(CLIENT_IP, "")
+    return value if 0 < len(value) <= CLIENT_IP_LIMIT else None
+
+
+@lru_cache(PEERS_REMEMBERED)
+def peer_ip(peer: str) -> str | None:
+    """The address in a gRPC peer (`ipv4:127.0.0.1:50321`, `ipv6:%5B::1%5D:50321`); None for a Unix socket."""
+    scheme, _, rest = peer.partition(":")
+    if scheme not in {"ipv4", "ipv6"}:
+        return None
+    return unquote(rest).rpartition(":")[0].strip("[]") or None
+
+
+def certificate_names(auth_context: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names in the peer's verified client certificate: common name, then alternative names."""
+    values = [*auth_context.get("x509_common_name", ()), *auth_context.get("x509_subject_alternative_name", ())]
+    return tuple(dict.fromkeys(value.decode(errors="replace") for value in values if value))

@@ -1,0 +1,1 @@
+"""Hot state that can be rebuilt: values and streams in Redis."""

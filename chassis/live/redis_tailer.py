@@ -1,0 +1,190 @@
+"""The one connection of a process over which all its stream readers hear of new records. Used by chassis.live.redis_state only.
+
+Published messages are the fast way and may be lost (an outage, a slow reader); whoever may have lost one is told to look into the
+stream. So nothing here has to be exact but that telling.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from logging import getLogger
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from chassis.errors import DomainError, Kind
+from chassis.live.live_state import READER_MAX_RECORDS, Position
+
+FIRST_DELAY_SECONDS = 0.05
+LAST_DELAY_SECONDS = 2.0
+PING_SECONDS = 10.0
+SILENCE_SECONDS = 25.0
+"""Without any answer for so long the connection is given up."""
+
+SUBSCRIBE_TIMEOUT_SECONDS = 5.0
+
+_log = getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A record as it was announced on its stream's channel."""
+
+    epoch: str
+    position: Position
+    payload: bytes
+
+
+_LOOK = Published("", (0, 0), b"")
+
+
+@dataclass(slots=True, eq=False)
+class Watcher:
+    """A reader's queue; `has_missed` says that the queue is not to be trusted and the stream is to be read."""
+
+    records: asyncio.Queue[Published] = field(default_factory=lambda: asyncio.Queue(READER_MAX_RECORDS))
+    has_missed: bool = False
+    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, record: Published) -> None:
+        try:
+            self.records.put_nowait(record)
+        except asyncio.QueueFull:
+            self.miss()
+
+    def miss(self) -> None:
+        """Drops what is queued, for the stream has it too, and wakes the reader."""
+        self.has_missed = True
+        while not self.records.empty():
+            self.records.get_nowait()
+        self.records.put_nowait(_LOOK)
+
+
+class StreamTailer:
+    """Subscribes to the channels that have watchers and hands out what comes."""
+
+    def __init__(self, client: "Redis") -> None:
+        self._client = client
+        self._watchers: dict[bytes, set[Watcher]] = {}
+        self._confirmed: set[bytes] = set()
+        self._connection: AbstractConnection | None = None
+        self._wanted = asyncio.Event()
+        self._heard_at = 0.0
+
+    async def run(self) -> None:
+        """Works until it is cancelled; connects when the first watcher comes, and again after every loss."""
+        delay_seconds = FIRST_DELAY_SECONDS
+        while True:
+            await self._wanted.wait()
+            try:
+                async with self._connected() as connection, asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._keep_alive(connection))
+                    await self._listen(connection)
+            except (RedisError, OSError, TimeoutError, BaseExceptionGroup) as error:
+                _raise_unless_outage(error)
+                if self._confirmed:
+                    delay_seconds = FIRST_DELAY_SECONDS
+                self._confirmed.clear()
+                _log.warning("live streams interrupted", extra={"error": repr(error), "delay_seconds": delay_seconds})
+            await asyncio.sleep(delay_seconds)
+            delay_seconds = min(delay_seconds * 2, LAST_DELAY_SECONDS)
+
+    @asynccontextmanager
+    async def watch(self, channel_name: str) -> AsyncIterator[Watcher]:
+        """A watcher of the channel; when it is given, everything published from now on reaches it or makes it look.
+
+        Raises:
+            DomainError: SERVICE_UNAVAILABLE when the server does not confirm in time.
+        """
+        channel = channel_name.encode()
+        watcher = Watcher()
+        first = channel not in self._watchers
+        self._watchers.setdefault(channel, set()).add(watcher)
+        self._wanted.set()
+        try:
+            if channel in self._confirmed:
+                watcher.subscribed.set()
+            elif first:
+                await self._send("SUBSCRIBE", channel)
+            try:
+                async with asyncio.timeout(SUBSCRIBE_TIMEOUT_SECONDS):
+                    await watcher.subscribed.wait()
+            except TimeoutError as error:
+                raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=1.0) from error
+            yield watcher
+        finally:
+            watchers = self._watchers[channel]
+            watchers.discard(watcher)
+            if not watchers:
+                del self._watchers[channel]
+                self._confirmed.discard(channel)
+                await self._send("UNSUBSCRIBE", channel)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AbstractConnection]:
+        connection: AbstractConnection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            self._heard_at = asyncio.get_running_loop().time()
+            self._connection = connection
+            if self._watchers:
+                await connection.send_command("SUBSCRIBE", *self._watchers, check_health=False)
+            yield connection
+        finally:
+            self._connection = None
+            await connection.disconnect(nowait=True)
+
+    async def _send(self, command: str, channel: bytes) -> None:
+        """Sends if there is a connection; a new one begins with all channels that are wanted then."""
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            return
+        try:
+            await connection.send_command(command, channel, check_health=False)
+        except (RedisError, OSError, TimeoutError):
+            # The listener notices the same loss and connects anew.
+            await connection.disconnect(nowait=True)
+
+    async def _listen(self, connection: AbstractConnection) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            message = await connection.read_response(timeout=math.inf, push_request=True)
+            self._heard_at = loop.time()
+            self._take(message)
+
+    async def _keep_alive(self, connection: AbstractConnection) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            if loop.time() - self._heard_at > SILENCE_SECONDS:
+                raise TimeoutError("the server is silent")
+            await connection.send_command("PING", check_health=False)
+
+    def _take(self, message: Any) -> None:
+        if not isinstance(message, list):
+            return
+        if message[0] == b"message":
+            epoch, entry, payload = message[2].split(b" ", 2)
+            milliseconds, _, number = entry.partition(b"-")
+            record = Published(epoch.decode(), (int(milliseconds), int(number)), payload)
+            for watcher in self._watchers.get(message[1], ()):
+                watcher.offer(record)
+        elif message[0] == b"subscribe" and message[1] in self._watchers:
+            self._confirmed.add(message[1])
+            # Before this moment nothing reached us, so each of them has to look once.
+            for watcher in self._watchers[message[1]]:
+                watcher.subscribed.set()
+                watcher.miss()
+
+
+def _raise_unless_outage(error: BaseException) -> None:
+    """A mistake of the program must not look like an outage that will pass."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            _raise_unless_outage(inner)
+    elif not isinstance(error, (RedisError, OSError, TimeoutError)):
+        raise error

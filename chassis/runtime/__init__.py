@@ -1,0 +1,1 @@
+"""How a program starts, runs and ends, and what its settings open."""

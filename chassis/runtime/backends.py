@@ -1,0 +1,128 @@
+"""Settings of the event bus, the live state and the object store, for every program that has one; each opens what the settings
+name. Mixed into a program's own settings (contract section 8).
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, SecretStr
+
+from chassis.bus.event_bus import EventBus
+from chassis.bus.factory import open_event_bus
+from chassis.live.redis_state import RedisState, open_redis_state
+from chassis.objects.factory import open_object_store
+from chassis.objects.object_store import ObjectStore
+from chassis.settings import ProgramSettings
+
+if TYPE_CHECKING:
+    from chassis.objects.s3_store import S3Location
+
+
+class EventSettings(ProgramSettings):
+    """Where events go."""
+
+    events_backend: Literal["postgres", "kafka"] = "postgres"
+    events_postgres_dsn: SecretStr = SecretStr("")
+    kafka_brokers: str = Field("", pattern=r"^([^:/,\s]+:\d+(,[^:/,\s]+:\d+)*)?$")
+    """host:port, with commas between."""
+    kafka_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
+    """What the names of all topics and groups begin with: for environments that share a cluster."""
+
+    def problems(self) -> list[str]:
+        """As ProgramSettings says."""
+        missing = []
+        if self.events_backend == "postgres" and not self.events_postgres_dsn.get_secret_value():
+            missing.append("EVENTS_POSTGRES_DSN: needed when EVENTS_BACKEND is postgres")
+        if self.events_backend == "kafka" and not self.kafka_brokers:
+            missing.append("KAFKA_BROKERS: needed when EVENTS_BACKEND is kafka")
+        return super().problems() + missing
+
+    def open_event_bus(self, application_name: str) -> AbstractAsyncContextManager[EventBus]:
+        """The bus that these settings name."""
+        return open_event_bus(
+            self.events_backend,
+            postgres_dsn=self.events_postgres_dsn.get_secret_value(),
+            kafka_brokers=self.kafka_brokers,
+            kafka_prefix=self.kafka_prefix,
+            application_name=application_name,
+        )
+
+
+class LiveStateSettings(ProgramSettings):
+    """Where the live state is."""
+
+    redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
+    redis_password: SecretStr = SecretStr("")
+    redis_db: int = Field(0, ge=0)
+    redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
+    """What all keys and channels begin with: for environments that share a server."""
+
+    def open_live_state(self) -> AbstractAsyncContextManager[RedisState]:
+        """The live state that these settings name."""
+        return open_redis_state(
+            self.redis_addr,
+            password=self.redis_password.get_secret_value(),
+            database=self.redis_db,
+            prefix=self.redis_prefix,
+        )
+
+
+class ObjectSettings(ProgramSettings):
+    """Where objects lie."""
+
+    objects_backend: Literal["directory", "s3"] = "directory"
+    objects_directory: str = ""
+    objects_base_url: str = ""
+    objects_signing_key: SecretStr = SecretStr("")
+    s3_endpoint: str = Field("", pattern=r"^([^:/\s]+(:\d+)?)?$")
+    """host, or host:port."""
+    s3_public_endpoint: str = Field("", pattern=r"^([^:/\s]+(:\d+)?)?$")
+    """What clients call the endpoint, if that is something else: it stands in the signed URLs."""
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
+    s3_region: str = "us-east-1"
+    s3_use_ssl: bool = True
+    s3_bucket: str = Field("samovar", min_length=3, max_length=63)
+
+    def problems(self) -> list[str]:
+        """As ProgramSettings says."""
+        needed = {
+            "directory": {
+                "OBJECTS_DIRECTORY": self.objects_directory,
+                "OBJECTS_BASE_URL": self.objects_base_url,
+                "OBJECTS_SIGNING_KEY": self.objects_signing_key.get_secret_value(),
+            },
+            "s3": {
+                "S3_ENDPOINT": self.s3_endpoint,
+                "S3_ACCESS_KEY_ID": self.s3_access_key_id,
+                "S3_SECRET_ACCESS_KEY": self.s3_secret_access_key.get_secret_value(),
+            },
+        }[self.objects_backend]
+        missing = [name for name, value in needed.items() if not value]
+        return super().problems() + [
+            f"{name}: needed when OBJECTS_BACKEND is {self.objects_backend}" for name in missing
+        ]
+
+    def open_object_store(self) -> AbstractAsyncContextManager[ObjectStore]:
+        """The store that these settings name."""
+        return open_object_store(
+            self.objects_backend,
+            directory=self.objects_directory,
+            base_url=self.objects_base_url,
+            signing_key=self.objects_signing_key.get_secret_value(),
+            s3=self.s3_location() if self.objects_backend == "s3" else None,
+        )
+
+    def s3_location(self) -> "S3Location":
+        """The bucket that these settings name."""
+        from chassis.objects.s3_store import S3Location  # noqa: PLC0415 - only who uses it loads the client
+
+        return S3Location(
+            endpoint=self.s3_endpoint,
+            access_key=self.s3_access_key_id,
+            secret_key=self.s3_secret_access_key.get_secret_value(),
+            region=self.s3_region,
+            bucket=self.s3_bucket,
+            use_ssl=self.s3_use_ssl,
+            public_endpoint=self.s3_public_endpoint,
+        )

@@ -1,0 +1,65 @@
+"""Which headers an operation reads and which its answers carry: all follow from the endpoint's form. For codegen.emit.openapi."""
+
+from collections.abc import Iterator
+
+from samovar.options.v1 import options_pb2
+
+from codegen.emit import openapi_parts as parts
+from codegen.emit.json_schemas import Json
+from codegen.read.endpoints import Endpoint
+
+RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+
+
+def request_headers(endpoint: Endpoint) -> Iterator[Json]:
+    """Parameters of the operation that are headers."""
+    yield from parts.HEADER_PARAMETERS
+    if is_tagged_read(endpoint):
+        yield parts.IF_NONE_MATCH
+    if takes_key(endpoint):
+        yield parts.IDEMPOTENCY_KEY
+    if endpoint.if_match_field is not None:
+        said = endpoint.if_match_field.comment
+        yield {**parts.IF_MATCH, "description": said} if said else parts.IF_MATCH
+
+
+def success_headers(endpoint: Endpoint) -> dict[str, Json]:
+    """Headers of the operation's success."""
+    names = ["X-Request-ID"]
+    if endpoint.data is not None:
+        names.append("Content-Language")
+        rest = endpoint.method.rest
+        names += ["Location"] if rest is not None and rest.location else []
+        names += ["ETag"] if is_tagged_read(endpoint) or endpoint.etag_field is not None else []
+    names += ["Idempotency-Replayed"] if takes_key(endpoint) else []
+    names += RATE_LIMIT_HEADERS if is_counted(endpoint) else ()
+    return dict(parts.header_references(*names))
+
+
+def not_modified(endpoint: Endpoint) -> dict[str, Json]:
+    """By its status, the answer to If-None-Match when the client has what it asks for; empty where there are no tags."""
+    if not is_tagged_read(endpoint):
+        return {}
+    names = ["X-Request-ID", "ETag", *(RATE_LIMIT_HEADERS if is_counted(endpoint) else ())]
+    return {"304": {"description": "The client has it already.", "headers": dict(parts.header_references(*names))}}
+
+
+def is_tagged_read(endpoint: Endpoint) -> bool:
+    """A read that the client may keep: what carries signed URLs is kept by nobody."""
+    return endpoint.verb == "GET" and endpoint.data is not None and not _signs_urls(endpoint)
+
+
+def takes_key(endpoint: Endpoint) -> bool:
+    """Whether Idempotency-Key counts: a key is its user's, and signed links age."""
+    is_public = endpoint.method.access is not None and endpoint.method.access.public
+    return endpoint.verb == "POST" and not is_public and not _signs_urls(endpoint)
+
+
+def is_counted(endpoint: Endpoint) -> bool:
+    """Whether requests count against the user's rate limit."""
+    access = endpoint.method.access or options_pb2.Access()
+    return not access.public and access.rate_class != options_pb2.RATE_CLASS_NONE
+
+
+def _signs_urls(endpoint: Endpoint) -> bool:
+    return endpoint.method.rest is not None and endpoint.method.rest.signed_urls

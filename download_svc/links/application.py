@@ -1,0 +1,145 @@
+"""Signed links to chunks, and the reference to a session's manifest: only of the session's own version."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from chassis.errors import DomainError, Kind
+from download_svc.access.application import CachedAccess, end_access, product_access_denied
+from download_svc.sessions.application import Policy, SessionReader
+from download_svc.sessions.domain import Session, download_not_found, file_not_found, invalid_transition
+from download_svc.transaction import Begin
+from download_svc.versions.application import VersionReader
+from download_svc.versions.domain import version_not_found
+from download_svc.versions.manifests import Chunk, StoredManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Signed, for GET with ranges, at one CDN."""
+
+    url: str
+    cdn_provider: str
+    expires_at: datetime
+
+
+class ManifestLinks(Protocol):
+    """Signed links to the kept copies of manifests."""
+
+    def link(self, key: str, now: datetime) -> tuple[str, datetime]:
+        """URL, and when it ends. No network."""
+
+
+class LinkSigner(Protocol):
+    """Signs links to objects on the CDNs, without the network."""
+
+    def sign(self, product_id: UUID, sha256s: Sequence[bytes], now: datetime) -> Sequence[Sequence[Link]]:
+        """For each chunk of the product its candidates, best first. CPU only; long lists belong in a thread."""
+
+
+MAX_LINKS_PER_ANSWER = 4_000
+"""Chunks in one answer, which keeps it under a gRPC message's 4 MiB with three CDNs; a longer file is asked for by chunk."""
+THREAD_ABOVE_LINKS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLinks:
+    """One chunk and where it can be had, best first."""
+
+    chunk: Chunk
+    candidates: Sequence[Link]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestLink:
+    """The session's signed manifest by reference."""
+
+    session_id: UUID
+    manifest: StoredManifest
+    url: str
+    expires_at: datetime
+
+
+async def create_links(
+    begin: Begin,
+    sessions: SessionReader,
+    versions: VersionReader,
+    access: CachedAccess,
+    signer: LinkSigner,
+    policy: Policy,
+    *,
+    user_id: UUID,
+    session_id: UUID,
+    ids: Sequence[bytes | UUID],
+    now: datetime,
+) -> Sequence[ChunkLinks]:
+    """Signs links to chunks, in the order asked for, each chunk once; an id is a chunk's SHA-256 or a file_metadata_id.
+
+    When Library says that access has ended, the user's live sessions of the product are cancelled.
+
+    Raises:
+        DOWNLOAD_NOT_FOUND; INVALID_STATE_TRANSITION: the session holds no slot.
+        PRODUCT_ACCESS_DENIED: access has ended.
+        FILE_NOT_FOUND: at least one id is not of the session's manifest; no link is signed.
+        INVALID_ARGUMENT: the files have more than MAX_LINKS_PER_ANSWER chunks.
+    """
+    view = await sessions.get(user_id, session_id)
+    if view is None:
+        raise download_not_found(session_id)
+    session = view.session
+    if not session.holds_slot:
+        raise invalid_transition(session.status)
+    if not await access.is_granted(user_id, session.product_id, now):
+        await end_access(
+            begin, access, user_id=user_id, product_id=session.product_id, slots=policy.slots_per_user, now=now
+        )
+        raise product_access_denied(session.product_id)
+    chunks = await _chunks(versions, session, ids)
+    sha256s = [chunk.sha256 for chunk in chunks]
+    if len(sha256s) <= THREAD_ABOVE_LINKS:
+        links = signer.sign(session.product_id, sha256s, now)
+    else:
+        links = await asyncio.to_thread(signer.sign, session.product_id, sha256s, now)
+    return [ChunkLinks(chunk, candidates) for chunk, candidates in zip(chunks, links, strict=True)]
+
+
+async def manifest_link(
+    sessions: SessionReader,
+    versions: VersionReader,
+    objects: ManifestLinks,
+    *,
+    user_id: UUID,
+    session_id: UUID,
+    now: datetime,
+) -> ManifestLink:
+    """Where the session's manifest lies. Raises: DOWNLOAD_NOT_FOUND."""
+    view = await sessions.get(user_id, session_id)
+    if view is None:
+        raise download_not_found(session_id)
+    version = await versions.get(view.session.product_id, view.session.version_id)
+    if version is None:
+        raise version_not_found(view.session.product_id)
+    url, expires_at = objects.link(version.manifest.key, now)
+    return ManifestLink(session_id, version.manifest, url, expires_at)
+
+
+async def _chunks(versions: VersionReader, session: Session, ids: Sequence[bytes | UUID]) -> Sequence[Chunk]:
+    sha256s = list(dict.fromkeys(one for one in ids if isinstance(one, bytes)))
+    file_ids = list(dict.fromkeys(one for one in ids if isinstance(one, UUID)))
+    by_sha256 = await versions.chunks(session.version_id, sha256s) if sha256s else {}
+    by_file: Mapping[UUID, Sequence[Chunk]] = {}
+    if file_ids:
+        by_file = await versions.chunks_of_files(session.version_id, file_ids, limit=MAX_LINKS_PER_ANSWER + 1)
+    wanted: dict[bytes, Chunk] = {}
+    for one in ids:
+        found = by_file.get(one) if isinstance(one, UUID) else [by_sha256[one]] if one in by_sha256 else None
+        if found is None:
+            raise file_not_found()
+        wanted.update((chunk.sha256, chunk) for chunk in found if chunk.sha256 not in wanted)
+    if len(wanted) > MAX_LINKS_PER_ANSWER or sum(map(len, by_file.values())) > MAX_LINKS_PER_ANSWER:
+        description = f"more than {MAX_LINKS_PER_ANSWER} chunks; ask for them by their SHA-256"
+        raise DomainError(Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": description})
+    return list(wanted.values())

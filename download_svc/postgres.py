@@ -1,0 +1,49 @@
+"""The unit of work over PostgreSQL: all that a use case writes, inbox and outbox in one transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chassis.bus.inbox import first_time
+from chassis.postgres.database import Database, Transaction
+from download_svc.events import Event
+from download_svc.installations.postgres import PostgresInstallations
+from download_svc.outgoing import to_new_event
+from download_svc.sessions.postgres import PostgresSessions
+from download_svc.transaction import Begin, UnitOfWork
+from download_svc.updates.postgres import PostgresUpdates
+from download_svc.updates.postgres_announcements import PostgresAnnouncements
+from download_svc.verifications.postgres import PostgresVerifications
+from download_svc.versions.postgres import PostgresVersions
+
+
+class PostgresUnitOfWork:
+    """One transaction. The events of the sessions saved in it are committed with it."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.sessions = PostgresSessions(transaction)
+        self.versions = PostgresVersions(transaction)
+        self.installations = PostgresInstallations(transaction)
+        self.updates = PostgresUpdates(transaction)
+        self.announcements = PostgresAnnouncements(transaction)
+        self.verifications = PostgresVerifications(transaction)
+
+    def record(self, event: Event) -> None:
+        self._transaction.record(to_new_event(event))
+
+    async def first_time(self, consumer: str, event_id: str) -> bool:
+        return await first_time(self._transaction, consumer, event_id)
+
+    async def commit(self) -> None:
+        await self._transaction.commit()
+
+
+def units_of_work(database: Database) -> Begin:
+    """What begins a transaction of the database."""
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[UnitOfWork]:
+        async with database.begin() as transaction:
+            yield PostgresUnitOfWork(transaction)
+
+    return begin

@@ -1,0 +1,65 @@
+"""What clients say they have done: reports move items, items move the session, ended sessions give their slots on."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from download_svc.feed.application import LiveBoard
+from download_svc.queue.domain import Queue
+from download_svc.sessions.application import Policy, SessionReader, SessionView
+from download_svc.sessions.domain import Item, ItemReport, Session, Status, download_not_found
+from download_svc.transaction import Begin, UnitOfWork
+from download_svc.updates.outcomes import follow
+
+
+async def report_download(
+    begin: Begin,
+    sessions: SessionReader,
+    board: LiveBoard,
+    policy: Policy,
+    *,
+    user_id: UUID,
+    session_id: UUID,
+    sequence: int,
+    reports: Sequence[ItemReport],
+    now: datetime,
+) -> SessionView:
+    """Applies a report and answers the session as it is then. Idempotent by `sequence`: a stale one changes nothing, and so does
+    any report on a session that holds no slot.
+
+    Raises: DOWNLOAD_NOT_FOUND, FILE_NOT_FOUND, VALIDATION_ERROR.
+    """
+    touched: Sequence[Item] | None = None
+    async with begin() as work:
+        await work.sessions.lock(user_id)
+        session = await work.sessions.get(user_id, session_id)
+        if session is None:
+            raise download_not_found(session_id)
+        if session.takes(sequence):
+            touched = await _apply(work, policy, session, sequence, reports, now)
+            await work.commit()
+    if touched is not None:
+        # After the commit and best effort: progress is hot state, a report stands without it.
+        await board.progress(session, touched, now)
+    view = await sessions.get(user_id, session_id)
+    return SessionView(session, None) if view is None else view
+
+
+async def _apply(
+    work: UnitOfWork, policy: Policy, session: Session, sequence: int, reports: Sequence[ItemReport], now: datetime
+) -> Sequence[Item]:
+    items = await work.sessions.items(session.user_id, session.id, [report.item_id for report in reports])
+    touched = session.report(sequence, reports, items, now)
+    await work.sessions.save_items(session.user_id, touched)
+    replaced = None
+    if session.status is Status.COMPLETED:
+        before = await work.installations.on_device(session.user_id, session.device_id, session.product_id)
+        replaced = before.installation.version_id if before else None
+        session.installed(await work.installations.put(session.installation(), now), now)
+    await work.sessions.save(session)
+    if not session.holds_slot:
+        await follow(work, session, now, replaced=replaced)
+        queue = Queue(await work.sessions.live(session.user_id), slots=policy.slots_per_user)
+        for promoted in queue.promote(now):
+            await work.sessions.save(promoted)
+    return touched

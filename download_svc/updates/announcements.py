@@ -1,0 +1,186 @@
+"""Newer versions are offered to those who have an older one installed: in batches, each a transaction that also notes how far it
+got, so that it goes on after a crash. Called by presentation.announcer and the consumers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from chassis.errors import DomainError
+from download_svc.installations.application import InstallationReader
+from download_svc.installations.domain import KeptInstallation
+from download_svc.transaction import Begin
+from download_svc.updates.domain import Update, UpdateOffered, UpdateStatus
+from download_svc.updates.outcomes import update_id
+from download_svc.updates.planning import Plans, PlanSummary
+from download_svc.versions.application import VersionReader
+from download_svc.versions.domain import STABLE_CHANNEL, Version, VersionState
+
+MAX_PENDING_ANNOUNCEMENTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAnnouncement:
+    """A version that is being announced; everybody up to `after`, a user and an installation, is told."""
+
+    version_id: UUID
+    product_id: UUID
+    after: tuple[UUID, UUID] | None
+
+
+class AnnouncementReader(Protocol):
+    """Announcements that are not done."""
+
+    async def pending(self) -> Sequence[PendingAnnouncement]:
+        """The oldest first, at most MAX_PENDING_ANNOUNCEMENTS."""
+
+
+BATCH_INSTALLATIONS = 100
+
+
+async def announce_pending(
+    begin: Begin,
+    announcements: AnnouncementReader,
+    versions: VersionReader,
+    installations: InstallationReader,
+    plans: Plans,
+    *,
+    now: datetime,
+) -> None:
+    """Goes on with every announcement that is not done yet. Raises: SERVICE_UNAVAILABLE."""
+    failure: DomainError | None = None
+    for one in await announcements.pending():
+        try:
+            await announce_version(begin, versions, installations, plans, one, now=now)
+        except DomainError as error:
+            failure = error  # one that cannot be announced now is in no other's way
+    if failure is not None:
+        raise failure
+
+
+async def announce_version(
+    begin: Begin,
+    versions: VersionReader,
+    installations: InstallationReader,
+    plans: Plans,
+    pending: PendingAnnouncement,
+    *,
+    now: datetime,
+) -> None:
+    """Offers a version to every user who has an older one installed on the same platform. Only the newest stable one is offered.
+
+    Who was offered it before is not told again, so nothing is harmed when two do this at once. Pinned installations are offered it
+    too, without telling the platform.
+
+    Raises: SERVICE_UNAVAILABLE.
+    """
+    known = await versions.of_product(pending.product_id)
+    new = next((version for version in known if version.version_id == pending.version_id), None)
+    after = pending.after
+    if new is not None and newest_stable(known, new) == new:
+        by_id = {version.version_id: version for version in known}
+        while batch := await installations.behind(new, after=after, limit=BATCH_INSTALLATIONS):
+            after = (batch[-1].installation.user_id, batch[-1].id)
+            await _offer(begin, plans, by_id, new, batch, after, now)
+    async with begin() as work:
+        await work.announcements.finish(pending.version_id)
+        await work.commit()
+
+
+async def offer_newer(
+    begin: Begin,
+    versions: VersionReader,
+    installations: InstallationReader,
+    plans: Plans,
+    *,
+    user_id: UUID,
+    device_id: UUID | None,
+    product_id: UUID,
+    now: datetime,
+) -> None:
+    """An older version was put in place, or gone back to: the newest one can be had. Nobody is told: the user knows. Idempotent."""
+    kept = await installations.on_device(user_id, device_id, product_id)
+    known = await versions.of_product(product_id)
+    current = next((one for one in known if kept and one.version_id == kept.installation.version_id), None)
+    if kept is None or current is None:
+        return
+    new = newest_stable(known, current)
+    if new is None or new.released_at <= current.released_at:
+        return
+    update = _update(kept, new, await plans.cost(current, new), now)
+    async with begin() as work:
+        await work.sessions.lock(user_id)
+        there = await work.updates.get(user_id, product_id, new.version_id)
+        if there is None or there.status is UpdateStatus.APPLIED:
+            await work.updates.put(update)
+            await work.commit()
+
+
+def newest_stable(known: Sequence[Version], like: Version) -> Version | None:
+    """The newest version for the platform that everybody may have."""
+    stable = [
+        version
+        for version in known
+        if version.platform is like.platform
+        and version.channel == STABLE_CHANNEL
+        and version.state is VersionState.KEPT
+    ]
+    return max(stable, key=lambda version: (version.released_at, version.version_id), default=None)
+
+
+async def _offer(
+    begin: Begin,
+    plans: Plans,
+    versions: Mapping[UUID, Version],
+    new: Version,
+    batch: Sequence[KeptInstallation],
+    after: tuple[UUID, UUID],
+    now: datetime,
+) -> None:
+    # What it costs is worked out before the transaction: manifests come from the object store.
+    places = {kept.installation.version_id for kept in batch}
+    costs = {version_id: await plans.cost(versions.get(version_id), new) for version_id in places}
+    async with begin() as work:
+        await work.sessions.lock_all({kept.installation.user_id for kept in batch})
+        for kept in batch:
+            user_id = kept.installation.user_id
+            if await work.updates.get(user_id, new.product_id, new.version_id) is not None:
+                continue
+            update = _update(kept, new, costs[kept.installation.version_id], now)
+            await work.updates.remove_available(user_id, new.product_id, released_until=new.released_at)
+            await work.updates.put(update)
+            if not kept.is_pinned:
+                work.record(_offered(update, now))
+        await work.announcements.advance(new.version_id, after)
+        await work.commit()
+
+
+def _update(kept: KeptInstallation, new: Version, cost: PlanSummary, now: datetime) -> Update:
+    one = kept.installation
+    return Update(
+        id=update_id(one.user_id, one.product_id, new.version_id),
+        user_id=one.user_id,
+        product_id=one.product_id,
+        from_version_id=one.version_id,
+        to_version_id=new.version_id,
+        type=cost.update_type,
+        size_bytes=cost.fetch_bytes,
+        release_notes_url=new.release_notes_url,
+        status=UpdateStatus.AVAILABLE,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _offered(update: Update, now: datetime) -> UpdateOffered:
+    return UpdateOffered(
+        user_id=update.user_id,
+        product_id=update.product_id,
+        current_version_id=update.from_version_id,
+        new_version_id=update.to_version_id,
+        type=update.type,
+        size_bytes=update.size_bytes,
+        at=now,
+    )

@@ -1,0 +1,105 @@
+"""Plans between versions, made from kept manifests and remembered; what a session has to do. Used by the other use cases."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.errors import DomainError, Kind
+from download_svc.sessions.application import SessionReader
+from download_svc.sessions.domain import Session, UpdateType, download_not_found
+from download_svc.updates.plans import VersionPlan, plan_repair, plan_versions
+from download_svc.verifications.domain import VerificationReader
+from download_svc.versions.application import VersionReader
+from download_svc.versions.domain import ManifestReader, Version, version_not_found
+
+MAX_CACHED_PLANS = 8
+"""Plans of large games take tens of megabytes; those of one update are asked for page by page, by many at once."""
+MAX_CACHED_SUMMARIES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What a plan costs."""
+
+    update_type: UpdateType
+    fetch_bytes: int
+    required_disk_space_bytes: int
+
+
+class Plans:
+    """Plans between versions. A version never changes, so neither does a plan: the last ones are kept, and what many cost."""
+
+    def __init__(self, manifests: ManifestReader) -> None:
+        self._manifests = manifests
+        self._plans: OrderedDict[tuple[UUID | None, UUID], VersionPlan] = OrderedDict()
+        self._summaries: OrderedDict[tuple[UUID | None, UUID], PlanSummary] = OrderedDict()
+
+    @property
+    def manifests(self) -> ManifestReader:
+        return self._manifests
+
+    async def between(self, old: Version | None, new: Version) -> VersionPlan:
+        """From a version, None = an empty folder, to another. Raises: SERVICE_UNAVAILABLE: a manifest cannot be read now."""
+        key = (old.version_id if old else None, new.version_id)
+        plan = self._plans.get(key)
+        if plan is None:
+            before = await self._manifests.entries(old) if old else ()
+            plan = await asyncio.to_thread(plan_versions, before, await self._manifests.entries(new))
+            self._plans[key] = plan
+            self._summaries[key] = PlanSummary(plan.update_type, plan.fetch_bytes, plan.required_disk_space_bytes)
+            while len(self._plans) > MAX_CACHED_PLANS:
+                self._plans.popitem(last=False)
+            while len(self._summaries) > MAX_CACHED_SUMMARIES:
+                self._summaries.popitem(last=False)
+        if key in self._plans:  # another that waited meanwhile may have pushed it out
+            self._plans.move_to_end(key)
+        return plan
+
+    async def cost(self, old: Version | None, new: Version) -> PlanSummary:
+        """What the plan costs, by the same function. Raises: SERVICE_UNAVAILABLE."""
+        key = (old.version_id if old else None, new.version_id)
+        known = self._summaries.get(key)
+        if known is None:
+            plan = await self.between(old, new)
+            known = PlanSummary(plan.update_type, plan.fetch_bytes, plan.required_disk_space_bytes)
+        return known
+
+
+def require_space(plan: VersionPlan, free_bytes: int | None) -> None:
+    """Refuses what cannot fit, when the client said how much is free.
+
+    Raises:
+        INSUFFICIENT_CLIENT_DISK_SPACE: with `required_bytes` and `available_bytes`.
+    """
+    if free_bytes is not None and free_bytes < plan.required_disk_space_bytes:
+        raise DomainError(
+            Kind.FAILED_PRECONDITION,
+            "INSUFFICIENT_CLIENT_DISK_SPACE",
+            details={"required_bytes": str(plan.required_disk_space_bytes), "available_bytes": str(free_bytes)},
+        )
+
+
+async def session_plan(
+    sessions: SessionReader,
+    versions: VersionReader,
+    verifications: VerificationReader,
+    plans: Plans,
+    *,
+    user_id: UUID,
+    session_id: UUID,
+) -> tuple[Session, VersionPlan]:
+    """A session and what it has to do. Raises: DOWNLOAD_NOT_FOUND, VERSION_NOT_FOUND, SERVICE_UNAVAILABLE."""
+    view = await sessions.get(user_id, session_id)
+    if view is None:
+        raise download_not_found(session_id)
+    session = view.session
+    new = await versions.get(session.product_id, session.version_id)
+    if new is None:
+        raise version_not_found(session.product_id)
+    if session.is_repair:
+        verification = await verifications.of_session(user_id, session_id)
+        issues = await verifications.damage(verification) if verification else ()
+        return session, await asyncio.to_thread(plan_repair, await plans.manifests.entries(new), issues)
+    old = await versions.get(session.product_id, session.from_version_id) if session.from_version_id else None
+    return session, await plans.between(old, new)

@@ -1,0 +1,64 @@
+"""How far new versions are announced, in PostgreSQL."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, insert, or_, select, tuple_, update
+
+from chassis.postgres.database import Database, Transaction
+from download_svc.updates.announcements import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
+from download_svc.versions.domain import Version
+from download_svc.versions.postgres import version_announcements
+
+
+class PostgresAnnouncements:
+    """Announcements inside a transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._connection = transaction.connection
+
+    async def add(self, version: Version) -> None:
+        await self._connection.execute(
+            insert(version_announcements).values(version_id=version.version_id, product_id=version.product_id)
+        )
+
+    async def advance(self, version_id: UUID, after: tuple[UUID, UUID]) -> None:
+        columns = version_announcements.c
+        reached = tuple_(columns.after_user_id, columns.after_installation_id)
+        await self._connection.execute(
+            update(version_announcements)
+            .where(columns.version_id == version_id, or_(columns.after_user_id.is_(None), reached < tuple_(*after)))
+            .values(after_user_id=after[0], after_installation_id=after[1])
+        )
+
+    async def finish(self, version_id: UUID) -> None:
+        await self._connection.execute(
+            update(version_announcements)
+            .where(version_announcements.c.version_id == version_id)
+            .values(done_at=func.now())
+        )
+
+
+class PostgresAnnouncementReader:
+    """Announcements that are not done."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def pending(self) -> Sequence[PendingAnnouncement]:
+        columns = version_announcements.c
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                select(version_announcements)
+                .where(columns.done_at.is_(None))
+                .order_by(columns.created_at, columns.version_id)
+                .limit(MAX_PENDING_ANNOUNCEMENTS)
+            )
+            return [
+                PendingAnnouncement(
+                    row.version_id,
+                    row.product_id,
+                    (row.after_user_id, row.after_installation_id) if row.after_user_id else None,
+                )
+                for row in rows
+            ]

@@ -1,0 +1,78 @@
+"""Versions that Catalog announces: the manifest is fetched and checked, then everything it says is stored at once."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from chassis.errors import DomainError, Kind
+from download_svc.transaction import Begin
+from download_svc.verifications.domain import PlacedEntry
+from download_svc.versions.domain import Announcement, ManifestSource, Version
+from download_svc.versions.manifests import Chunk, FileReference
+
+
+class VersionReader(Protocol):
+    """Published versions and what they consist of."""
+
+    async def of_product(self, product_id: UUID) -> Sequence[Version]:
+        """All, retired ones too, in no order."""
+
+    async def of_products(self, product_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Version]]:
+        """`of_product` for several, in one statement; what has no versions is left out."""
+
+    async def get(self, product_id: UUID, version_id: UUID) -> Version | None: ...
+
+    async def files(self, version_id: UUID) -> Sequence[FileReference]:
+        """Entries of type file, ordered by path."""
+
+    async def entries_at(self, version_id: UUID, paths: Collection[str]) -> Mapping[str, PlacedEntry]:
+        """The entries, without chunks, at those of the paths that the version has."""
+
+    async def chunks(self, version_id: UUID, sha256s: Sequence[bytes]) -> Mapping[bytes, Chunk]:
+        """Those of the chunks that the version has."""
+
+    async def chunks_of_files(
+        self, version_id: UUID, file_metadata_ids: Sequence[UUID], *, limit: int
+    ) -> Mapping[UUID, Sequence[Chunk]]:
+        """The chunks of those of the files that the version has, in order; at most `limit` chunks in all."""
+
+
+async def publish_version(
+    begin: Begin, manifests: ManifestSource, announcement: Announcement, *, event: tuple[str, str]
+) -> None:
+    """Makes a version downloadable. Idempotent: a version that is known with the same manifest stays as it is.
+
+    `event` is the consumer and event id. The network comes first, the transaction after.
+
+    Raises:
+        MANIFEST_SIGNATURE_INVALID, MANIFEST_INVALID: the version stays unknown.
+        SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED: to be tried again.
+    """
+    manifest = await manifests.fetch(announcement)
+    version = Version(
+        product_id=announcement.product_id,
+        version_id=announcement.version_id,
+        version_name=announcement.version_name,
+        platform=announcement.platform,
+        channel=announcement.channel,
+        released_at=announcement.released_at,
+        total_size_bytes=manifest.total_size_bytes,
+        file_count=manifest.file_count,
+        is_critical=announcement.is_critical,
+        release_notes_url=announcement.release_notes_url,
+        manifest=manifest.stored,
+    )
+    async with begin() as work:
+        if not await work.first_time(*event):
+            return
+        known = await work.versions.get(version.version_id)
+        if known is None:
+            await work.versions.add(version, manifest)
+            await work.announcements.add(version)
+        elif known.product_id != version.product_id or known.manifest.sha256 != version.manifest.sha256:
+            raise DomainError(
+                Kind.FAILED_PRECONDITION,
+                "MANIFEST_INVALID",
+                details={"description": "the version is already published with another manifest"},
+            )
+        await work.commit()

@@ -1,0 +1,1 @@
+"""HTTP of the gateway: the server, addresses, tokens, conditional requests, documents."""

@@ -1,0 +1,65 @@
+"""Who the user is: the Bearer token of a request, checked as the services check it again. A service's token is no user's,
+and nothing but the token says who calls (X-User-Id is not read). Contract: sections 1 and 5.
+"""
+
+from typing import Protocol
+
+from aiohttp import hdrs, web
+
+from chassis.auth.access import Caller, set_caller
+from chassis.auth.tokens import Claims
+from chassis.errors import DomainError, Kind
+from gateway.contract import AccessRule
+from gateway.request.context import RequestContext
+
+SCHEME = "bearer"
+
+
+class Verifier(Protocol):
+    """What checks a token: chassis.auth.tokens.TokenVerifier, for our issuer and audience."""
+
+    async def verify(self, token: str) -> Claims:
+        """Raises: DomainError UNAUTHENTICATED, TOKEN_EXPIRED."""
+
+
+def bearer_token(request: web.BaseRequest) -> str | None:
+    """The token of the Authorization header; None without the header.
+
+    Raises:
+        DomainError: UNAUTHENTICATED for more than one header or another scheme.
+    """
+    headers = request.headers.getall(hdrs.AUTHORIZATION, ())
+    if not headers:
+        return None
+    scheme, _, token = headers[0].strip().partition(" ")
+    token = token.strip()
+    if len(headers) > 1 or scheme.lower() != SCHEME or not token:
+        raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+    return token
+
+
+async def authenticate(verifier: Verifier, token: str | None, access: AccessRule, context: RequestContext) -> Claims:
+    """The claims of a user who has one of the roles that `access` names. From here on the request is that user's, in logs too.
+
+    Raises:
+        DomainError: UNAUTHENTICATED or TOKEN_EXPIRED for the token, PERMISSION_DENIED for the roles.
+    """
+    if token is None:
+        raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+    claims = await verifier.verify(token)
+    if claims.user_id is None:
+        raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
+    context.user_id = claims.user_id
+    set_caller(
+        Caller(
+            user_id=claims.user_id,
+            roles=claims.roles,
+            permissions=claims.permissions,
+            client_ip=context.client_ip,
+            request_id=context.request_id,
+            language=context.language,
+        ),
+    )
+    if claims.roles.isdisjoint(access.roles):
+        raise DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED")
+    return claims

@@ -1,0 +1,118 @@
+"""How an answer's body is sent: with a strong entity tag, not at all when the client has it already, compressed where that is
+worth it and safe. Called by gateway.middleware for whatever is served. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
+
+Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must tell nothing. They are
+bearer secrets beside members that the request chose, which is what guessing by compressed length (BREACH) needs. Nothing else
+we send is secret to who asked for it; our own tokens travel in headers.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import sha256
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+
+from gateway.request.compression import CODINGS, choose_coding
+
+ETAG_HEX_DIGITS = 32
+COMPRESSED_ABOVE_BYTES = 1024
+OFFLOADED_BYTES = 64 * 1024
+"""From here on hashing and compressing take a thread: the loop has others to serve."""
+Kept = dict[str | None, tuple[str, bytes]]
+"""Tag and body by coding."""
+KEPT: web.ResponseKey[Kept] = web.ResponseKey("kept", Kept)
+"""For answers that are always the same: whoever makes one puts in a dict of its own, and it is hashed and compressed once."""
+CONTENT_TYPES_REMEMBERED = 64
+NO_STORE = "no-store"
+NO_TRANSFORM = "no-transform"
+
+_READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+_KEPT_IN_304 = (hdrs.ETAG, hdrs.VARY, hdrs.CACHE_CONTROL, hdrs.CONTENT_LANGUAGE)
+_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_COMPRESSIBLE = re.compile(r"text/.+|application/(?:.+\+)?(?:json|javascript|xml)|image/svg\+xml")
+
+
+async def represent(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """The answer as it is sent: `response`, changed, or one that says that the client has it already."""
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+        return response
+    body = response.body
+    coding = _coding_of(request, response, body)
+    kept = response.get(KEPT)
+    known = kept.get(coding) if kept is not None else None
+    if _is_tagged(request, response):
+        tag = response.headers.get(hdrs.ETAG)  # the service's own (option `etag_field`)
+        if tag is None:
+            tag = known[0] if known is not None else await _tag_of(response, body, coding)
+            response.headers[hdrs.ETAG] = tag
+        if hdrs.IF_NONE_MATCH in request.headers and is_among(tag, request.headers.getall(hdrs.IF_NONE_MATCH)):
+            return _not_modified(response)
+    if coding is not None:
+        body = known[1] if known is not None else await _compressed(coding, body)
+        response.body = body
+        response.headers[hdrs.CONTENT_ENCODING] = coding
+    if kept is not None and hdrs.ETAG in response.headers:
+        kept[coding] = (response.headers[hdrs.ETAG], body)
+    return response
+
+
+def _coding_of(request: web.Request, response: web.Response, body: bytes) -> str | None:
+    """What the body is to be compressed with. Small bodies say too that this depends on Accept-Encoding: the next may be large."""
+    headers = response.headers
+    if not _is_compressible(headers.get(hdrs.CONTENT_TYPE, "")) or hdrs.CONTENT_ENCODING in headers:
+        return None
+    if NO_TRANSFORM in headers.get(hdrs.CACHE_CONTROL, ""):
+        return None
+    vary = headers.get(hdrs.VARY)
+    headers[hdrs.VARY] = f"{vary}, {hdrs.ACCEPT_ENCODING}" if vary else hdrs.ACCEPT_ENCODING
+    # A tag that a service gave comes back to it with If-Match, so it must stay as it is; and a strong one stands for one coding.
+    if len(body) <= COMPRESSED_ABOVE_BYTES or hdrs.ETAG in headers or hdrs.ACCEPT_ENCODING not in request.headers:
+        return None
+    return choose_coding(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
+
+
+@lru_cache(CONTENT_TYPES_REMEMBERED)
+def _is_compressible(content_type: str) -> bool:
+    return _COMPRESSIBLE.fullmatch(content_type.partition(";")[0].strip().lower()) is not None
+
+
+async def _compressed(coding: str, body: bytes) -> bytes:
+    compress = CODINGS[coding]
+    return await asyncio.to_thread(compress, body) if len(body) >= OFFLOADED_BYTES else compress(body)
+
+
+def _is_tagged(request: web.Request, response: web.Response) -> bool:
+    """Reads that somebody may keep. What carries signed URLs is kept by nobody and is never twice the same."""
+    return (
+        request.method in _READS
+        and response.status == HTTPStatus.OK
+        and NO_STORE not in response.headers.get(hdrs.CACHE_CONTROL, "")
+    )
+
+
+async def _tag_of(response: web.Response, body: bytes, coding: str | None) -> str:
+    # The same bytes are another representation under another media type or language, and compressed they are other bytes.
+    about = (
+        f"{response.headers.get(hdrs.CONTENT_TYPE, '')}\0{response.headers.get(hdrs.CONTENT_LANGUAGE, '')}\0".encode()
+    )
+    digest = await asyncio.to_thread(_digest, about, body) if len(body) >= OFFLOADED_BYTES else _digest(about, body)
+    return f'"{digest}"' if coding is None else f'"{digest}-{coding}"'
+
+
+def _digest(about: bytes, body: bytes) -> str:
+    digest = sha256(about)
+    digest.update(body)
+    return digest.hexdigest()[:ETAG_HEX_DIGITS]
+
+
+def is_among(tag: str, if_none_match: Iterable[str]) -> bool:
+    """True when the client has what `tag` stands for: weak comparison, as If-None-Match wants it."""
+    return any(value.strip() == "*" or tag in _TAG.findall(value) for value in if_none_match)
+
+
+def _not_modified(response: web.Response) -> web.Response:
+    headers = {name: response.headers[name] for name in _KEPT_IN_304 if name in response.headers}
+    return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)

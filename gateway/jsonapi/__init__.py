@@ -1,0 +1,1 @@
+"""JSON:API documents from and to gRPC messages."""

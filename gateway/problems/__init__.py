@@ -1,0 +1,1 @@
+"""Errors as JSON:API tells them."""

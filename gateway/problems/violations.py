@@ -1,0 +1,75 @@
+"""What buf.validate says of a request that the transcoder could not read whole: told with the transcoder's own complaints, so that
+a client learns everything in one answer. A request that can be read is the service's to check. Called by gateway.jsonapi.rest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from google.protobuf.message import Message
+
+from chassis.errors import FieldViolation
+from chassis.grpc_server.validation import violations_of
+from gateway.contract import JsonValue, Problem
+from gateway.problems.pointers import Source, existing, locate
+from gateway.transcoding import MAX_PROBLEMS
+
+
+def with_broken_rules(
+    problems: Sequence[Problem], message: Message, pointers: Mapping[str, str], document: JsonValue
+) -> Sequence[Problem]:
+    """The problems, and a problem for every rule that the message breaks elsewhere: where the transcoder already complained,
+    what stands in the message is a stand-in.
+    """
+    places = {_place(problem) for problem in problems}
+    found = [*problems]
+    for violation in violations_of(message):
+        source = locate(violation.field, pointers)
+        if source is not None and any(_overlap(source, place) for place in places):
+            continue
+        problem = _problem(violation, source, document)
+        # A message and the mask made for it break the same rule at the same place.
+        if problem not in found:
+            found.append(problem)
+        if len(found) >= MAX_PROBLEMS:
+            break
+    return found
+
+
+def _place(problem: Problem) -> Source | None:
+    if problem.pointer is not None:
+        return Source("pointer", problem.pointer)
+    if problem.parameter is not None:
+        return Source("parameter", problem.parameter)
+    return Source("header", problem.header) if problem.header is not None else None
+
+
+def _overlap(source: Source, place: Source | None) -> bool:
+    """Whether one is the other, or stands in it."""
+    if place is None or source.kind != place.kind:
+        return False
+    if source.kind != "pointer":
+        return source.value == place.value
+    return f"{source.value}/".startswith(f"{place.value}/") or f"{place.value}/".startswith(f"{source.value}/")
+
+
+def _problem(violation: FieldViolation, source: Source | None, document: JsonValue) -> Problem:
+    details = dict(_details(violation, source, document))
+    match source:
+        case None:
+            return Problem("VALIDATION_ERROR", details=details)
+        case Source("pointer", value):
+            return Problem("VALIDATION_ERROR", pointer=existing(value, document), details=details)
+        case Source("parameter", value):
+            return Problem("VALIDATION_ERROR", parameter=value, details=details)
+        case Source(_, value):
+            return Problem("VALIDATION_ERROR", header=value, details=details)
+
+
+def _details(violation: FieldViolation, source: Source | None, document: JsonValue) -> Iterator[tuple[str, str]]:
+    """As gateway.problems.errors shows a service's violation."""
+    yield "description", violation.description
+    if violation.rule:
+        yield "rule", violation.rule
+    if source is None:
+        yield "field", violation.field
+    elif source.kind == "pointer" and existing(source.value, document) != source.value:
+        yield "member", source.value

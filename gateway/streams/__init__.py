@@ -1,0 +1,1 @@
+"""Server streams as WebSocket, SSE and lines of JSON."""

@@ -1,0 +1,1 @@
+"""The platform's REST as the launcher uses it."""

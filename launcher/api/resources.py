@@ -1,0 +1,212 @@
+"""The resources of the Download Service that the launcher reads, as typed values, and how each is read from its JSON:API object.
+Used by launcher.api.download_client and by everything that holds a session or a link.
+"""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from launcher.api.rest import Resource
+
+
+class SessionStatus(StrEnum):
+    """The status machine of the contract, section 3."""
+
+    QUEUED = "queued"
+    INITIALIZING = "initializing"
+    DOWNLOADING = "downloading"
+    PAUSED = "paused"
+    VERIFYING = "verifying"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+class ItemStatus(StrEnum):
+    """Where a file stands."""
+
+    PENDING = "pending"
+    DOWNLOADING = "downloading"
+    VERIFYING = "verifying"
+    COMPLETED = "completed"
+    ERROR = "error"
+
+
+HOLDING = frozenset({SessionStatus.INITIALIZING, SessionStatus.DOWNLOADING, SessionStatus.VERIFYING})
+"""Statuses that hold one of the user's slots: only then may the client fetch."""
+LIVE = HOLDING | {SessionStatus.QUEUED, SessionStatus.PAUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A `downloadSession`."""
+
+    id: UUID
+    product_id: UUID
+    version_id: UUID
+    device_id: UUID | None
+    status: SessionStatus
+    platform: str | None
+    queue_position: int | None
+    error_code: str | None
+    error_message: str | None
+    report_sequence: int | None = None
+    """Of the last report that the server took in."""
+    installation_path: str | None = None
+    from_version_id: UUID | None = None
+
+    @property
+    def is_repair(self) -> bool:
+        """It brings what is damaged of the version in place, and nothing else."""
+        return self.from_version_id == self.version_id
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationEntry:
+    """A `verification`, as far as the launcher needs it."""
+
+    id: UUID
+    status: str
+    corrupted_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestReference:
+    """A `manifestReference`."""
+
+    url: str
+    size_bytes: int
+    sha256: str
+    signature: bytes
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One place a chunk can be had from, until then."""
+
+    url: str
+    provider: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A `downloadLink`: a chunk's candidates, best first."""
+
+    chunk_id: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationEntry:
+    """An `installation`, as far as the launcher needs it."""
+
+    id: UUID
+    product_id: UUID
+    version_id: UUID
+    device_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    """Progress of one file."""
+
+    item_id: UUID
+    status: ItemStatus
+    downloaded_bytes: int
+    provider: str | None = None
+    error_code: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        members: dict[str, Any] = {
+            "item_id": str(self.item_id),
+            "status": self.status.value,
+            "downloaded_bytes": self.downloaded_bytes,
+        }
+        if self.provider:
+            members["cdn_provider"] = self.provider
+        if self.error_code:
+            members["error_code"] = self.error_code
+        return members
+
+
+@dataclass(frozen=True, slots=True)
+class CdnReport:
+    """What one CDN did since the last report."""
+
+    provider: str
+    bytes: int
+    duration_ms: int
+    errors: int
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "bytes": self.bytes,
+            "duration_ms": self.duration_ms,
+            "errors": self.errors,
+        }
+
+
+def session_of(resource: Resource) -> Session:
+    attributes = resource["attributes"]
+    device = attributes.get("device_id")
+    error = attributes.get("error") or {}
+    before = attributes.get("from_version_id")
+    return Session(
+        id=UUID(resource["id"]),
+        product_id=UUID(attributes["product_id"]),
+        version_id=UUID(attributes["version_id"]),
+        device_id=UUID(device) if device else None,
+        status=SessionStatus(attributes["status"]),
+        platform=attributes.get("platform"),
+        queue_position=attributes.get("queue_position"),
+        error_code=error.get("code"),
+        error_message=error.get("message"),
+        report_sequence=attributes.get("report_sequence"),
+        installation_path=attributes.get("installation_path"),
+        from_version_id=UUID(before) if before else None,
+    )
+
+
+def verification_entry_of(resource: Resource) -> VerificationEntry:
+    attributes = resource["attributes"]
+    return VerificationEntry(UUID(resource["id"]), str(attributes["status"]), int(attributes["corrupted_files_count"]))
+
+
+def manifest_reference_of(resource: Resource) -> ManifestReference:
+    attributes = resource["attributes"]
+    return ManifestReference(
+        url=str(attributes["manifest_url"]),
+        size_bytes=int(attributes["size_bytes"]),
+        sha256=str(attributes["sha256"]),
+        signature=base64.b64decode(attributes["signature"], validate=True),
+        key_id=str(attributes["key_id"]),
+    )
+
+
+def link_of(resource: Resource) -> Link:
+    candidates = tuple(
+        Candidate(
+            url=str(candidate["url"]),
+            provider=str(candidate["cdn_provider"]),
+            expires_at=datetime.fromisoformat(candidate["expires_at"]),
+        )
+        for candidate in resource["attributes"]["candidates"]
+    )
+    return Link(str(resource["id"]), candidates)
+
+
+def installation_entry_of(resource: Resource) -> InstallationEntry:
+    attributes = resource["attributes"]
+    device = attributes.get("device_id")
+    return InstallationEntry(
+        id=UUID(resource["id"]),
+        product_id=UUID(attributes["product_id"]),
+        version_id=UUID(attributes["version_id"]),
+        device_id=UUID(device) if device else None,
+    )

@@ -1,0 +1,188 @@
+"""The work behind the launcher's commands, with everything heavy imported. Loaded by launcher.cli.app when a command runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import UUID
+
+from rich.console import Console
+
+from depot.signing import parse_public_keys
+from launcher.api.library_api import open_library
+from launcher.cli.display import keep_showing, open_display, write_json
+from launcher.cli.naming import find_product
+from launcher.cli.watching import LIBRARY_UPDATES, follow
+from launcher.disk.workspace import Installed
+from launcher.failures import ExitCode, LauncherError
+from launcher.install.installation import InstallResult, install
+from launcher.install.maintenance import Pace, Verification, repair, uninstall, update, verify
+from launcher.install.progress import Progress
+from launcher.install.sessions import InstallRequest
+from launcher.settings import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked `install` for: the product by id or title, the rest as in InstallRequest."""
+
+    product: str
+    directory: Path
+    version_id: UUID | None
+    platform: str | None
+    limit_kbps: int
+    parallel: int
+    priority: int | None
+
+
+def checked_keys(keys: str) -> str:
+    """The keys, if they are written right."""
+    try:
+        parse_public_keys(keys)
+    except ValueError as error:
+        raise LauncherError("INVALID_ARGUMENT", f"--trust-keys: {error}", ExitCode.USAGE) from None
+    return keys
+
+
+async def check_token(owner: Account) -> None:
+    """The gateway is there and takes the token."""
+    async with open_library(owner) as api:
+        await api.check_token()
+
+
+async def install_game(owner: Account, wish: Wish, *, as_json: bool) -> InstallResult:
+    """Installs and shows how it gets on."""
+    async with open_library(owner) as api:
+        product_id, title = await find_product(api, wish.product)
+    request = InstallRequest(
+        product_id=product_id,
+        directory=wish.directory,
+        version_id=wish.version_id,
+        platform=wish.platform,
+        priority=wish.priority,
+        limit_kbps=wish.limit_kbps,
+        parallel=wish.parallel,
+    )
+    async with _showing(title, as_json=as_json) as progress:
+        return await install(owner, request, progress=progress)
+
+
+async def update_game(
+    owner: Account, directory: Path, version_id: UUID | None, pace: Pace, *, is_rollback: bool, as_json: bool
+) -> InstallResult:
+    """Updates or goes back, and shows how it gets on."""
+    async with _showing(directory.name, as_json=as_json) as progress:
+        return await update(
+            owner, directory, version_id=version_id, is_rollback=is_rollback, pace=pace, progress=progress
+        )
+
+
+async def verify_game(owner: Account | None, directory: Path) -> Verification:
+    """Compares the folder with what was published."""
+    return await verify(directory, owner)
+
+
+async def repair_game(
+    owner: Account, directory: Path, pace: Pace, *, as_json: bool
+) -> tuple[Verification, InstallResult | None]:
+    """Verifies, then repairs what is damaged and shows how it gets on."""
+    verification = await verify(directory, owner)
+    if not verification.damage:
+        return verification, None
+    async with _showing(directory.name, as_json=as_json) as progress:
+        return verification, await repair(owner, directory, verification, pace=pace, progress=progress)
+
+
+async def uninstall_game(owner: Account, directory: Path) -> tuple[Installed, int]:
+    """Removes the game from the folder and tells the server."""
+    return await uninstall(owner, directory)
+
+
+async def watch_library(owner: Account, count: int | None, *, as_json: bool) -> None:
+    """Shows each event of the user's library as it comes: `count` of them, or without end."""
+    shown = 0
+    async with aclosing(follow(owner, LIBRARY_UPDATES)) as events:
+        async for event in events:
+            if as_json:
+                write_json(
+                    {"event": event.type, "id": event.id, "timestamp": event.timestamp, "payload": event.payload}
+                )
+            else:
+                figures = "  ".join(f"{name}={value}" for name, value in event.payload.items())
+                print(f"{event.timestamp}  {event.type}  {figures}", flush=True)
+            shown += 1
+            if shown == count:
+                return
+
+
+def show_verification(found: Verification, *, as_json: bool) -> None:
+    """One JSON object, or a line per path that is not as published."""
+    if found.report_failure is not None:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"samovar: the server was not told: {found.report_failure}", markup=False
+        )
+    if as_json:
+        write_json(_verification_document(found))
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    for issue in found.issues:
+        console.print(f"{issue.kind.value:>10} {issue.path}", markup=False)
+    console.print(f"{found.files} files checked, {len(found.damage)} damaged")
+
+
+def show_repair(found: Verification, result: InstallResult | None, *, as_json: bool) -> None:
+    """What was damaged, and what it took to mend it."""
+    if as_json:
+        fetched = result.fetched_bytes if result else 0
+        write_json(
+            _verification_document(found)
+            | {"status": "repaired" if result else "ok", "repaired": len(found.damage), "fetched_bytes": fetched}
+        )
+        return
+    text = f"{len(found.damage)} repaired, {result.fetched_bytes:,} bytes fetched" if result else "nothing is damaged"
+    Console(soft_wrap=True, highlight=False).print(text)
+
+
+def show_uninstalled(installed: Installed, removed: int, *, as_json: bool) -> None:
+    """The last line."""
+    if as_json:
+        write_json({"status": "uninstalled", "product_id": str(installed.product_id), "removed_files": removed})
+        return
+    Console(soft_wrap=True, highlight=False).print(f"uninstalled: {removed} files removed")
+
+
+def _verification_document(found: Verification) -> dict[str, object]:
+    return {
+        "status": "damaged" if found.damage else "ok",
+        "product_id": str(found.product_id),
+        "version_id": str(found.version_id),
+        "files": found.files,
+        "issues": [{"path": issue.path, "kind": issue.kind.value} for issue in found.issues],
+        "verification_id": str(found.reported_id) if found.reported_id else None,
+    }
+
+
+@asynccontextmanager
+async def _showing(title: str, *, as_json: bool) -> AsyncIterator[Progress]:
+    """A progress that is shown while somebody fills it."""
+    progress = Progress()
+    with open_display(title, as_json=as_json) as display:
+        showing = asyncio.create_task(keep_showing(display, progress))
+        try:
+            yield progress
+        finally:
+            showing.cancel()
+            with suppress(asyncio.CancelledError):
+                await showing
+
+
+def show_result(result: InstallResult, *, as_json: bool) -> None:
+    """The last line."""
+    if as_json:
+        write_json(asdict(result))
+        return
+    Console(soft_wrap=True, highlight=False).print(
+        f"{result.status}: {result.files} files, {result.bytes:,} bytes in {result.seconds:.1f} s "
+        f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there, {result.reused_bytes:,} copied)"
+    )

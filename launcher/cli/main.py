@@ -1,0 +1,87 @@
+"""`samovar`: one command line for the launcher and, where they are installed, the sandbox and the operator's commands. Those are
+imported only when they run, so that `samovar --help` is quick and the launcher stands without them.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from launcher.cli import app as cli
+from launcher.cli import library_app as library_cli
+from launcher.failures import EXIT_CODES_HELP
+
+_PASS_ON: dict[str, Any] = {
+    "add_help_option": False,
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+}
+
+app = typer.Typer(
+    name="samovar",
+    help="Library and delivery of a game platform.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(cli.login)
+
+app.command()(cli.watch)
+
+app.add_typer(library_cli.library_app)
+
+app.command()(cli.install)
+
+app.command()(cli.update)
+
+app.command()(cli.verify)
+
+app.command()(cli.repair)
+
+app.command()(cli.uninstall)
+
+app.command()(library_cli.play)
+
+app.add_typer(library_cli.categories_app)
+
+app.add_typer(library_cli.achievements_app)
+
+app.add_typer(library_cli.wishlist_app)
+
+app.add_typer(library_cli.settings_app)
+
+
+def _mount(name: str, module: str, attribute: str, text: str, *, panel: str = "Local platform") -> None:
+    """A command that is somebody else's: everything after its name goes there, `--help` too."""
+
+    @app.command(name, help=text, rich_help_panel=panel, **_PASS_ON)
+    def run(context: typer.Context) -> None:
+        _load(module, attribute)(args=context.args, prog_name=f"samovar {name}")
+
+
+def _load(module: str, attribute: str) -> Callable[..., Any]:
+    found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command()(found)
+        found = single
+    return typer.main.get_command(found)
+
+
+_mount("up", "sandbox.devstack.platform_cli", "up", "Start the embedded platform and keep it running until Ctrl-C.")
+
+_mount("reset", "sandbox.devstack.platform_cli", "reset", "Remove all data of the embedded platform.")
+
+_mount("publish", "sandbox.cli", "publish", "Publish a folder as a version of a product.")
+
+_mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other services: tokens, purchases, prices.")
+
+_mount("events", "operations.events", "app", "Topics, lag and dead letters of the event bus.", panel="Operations")
+
+_mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,73 @@
+"""How every command of the launcher runs and ends: on uvloop, interruptible, its failure as a line, as JSON for scripts, and as an
+exit code. Used by launcher.cli.app and launcher.cli.library_app; imports nothing heavy, because `--help` must not wait for it.
+"""
+
+import asyncio
+import importlib
+import json
+import signal
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperGroup
+
+from launcher.failures import ExitCode, LauncherError
+
+_T = TypeVar("_T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+
+
+class ListsByDefault(TyperGroup):
+    """Commands of which `list` need not be said: what is no command's name is a word for `list`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts `list` before the words if no command is named. (Typer does not say what type a context has.)"""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def run(work: Coroutine[Any, Any, _T]) -> _T:
+    """Runs on uvloop. Ctrl-C and SIGTERM cancel the work, which keeps its state; then the process ends with 130 or 143."""
+    signals: list[int] = []
+
+    async def interruptible() -> _T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # inside a task
+
+        def interrupted(number: int) -> None:
+            signals.append(number)
+            task.cancel()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupted, number)
+        return await work
+
+    try:
+        with asyncio.Runner(loop_factory=importlib.import_module("uvloop").new_event_loop) as runner:
+            return runner.run(interruptible())
+    except asyncio.CancelledError:
+        code = ExitCode.TERMINATED if signal.SIGTERM in signals else ExitCode.INTERRUPTED
+        raise LauncherError("INTERRUPTED", "interrupted; run the command again to go on", code) from None
+
+
+@contextmanager
+def ending(*, as_json: bool = False) -> Iterator[None]:
+    """Shows the failure that ends the command, as JSON too for scripts, and ends with its exit code."""
+    try:
+        yield
+    except LauncherError as failure:
+        typer.echo(f"samovar: {failure}", err=True)
+        if as_json:
+            typer.echo(json.dumps(_document(failure)))
+        raise typer.Exit(failure.exit_code) from None
+
+
+def _document(failure: LauncherError) -> dict[str, object]:
+    error = {"code": failure.code, "message": failure.message, "file": failure.file}
+    names = {ExitCode.PAUSED: "paused", ExitCode.CANCELLED: "cancelled", ExitCode.INTERRUPTED: "interrupted"}
+    return {"status": names.get(failure.exit_code, "error"), "error": error, "exit_code": int(failure.exit_code)}

@@ -1,0 +1,1 @@
+"""A game's folder: what is there, what is planned, what is written."""

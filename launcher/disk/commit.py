@@ -1,0 +1,225 @@
+"""Puts a staged tree in the place of what is there: what the new version dropped is moved aside, folders are made, files and links
+renamed in. All of it or nothing: where the disk refuses half-way, everything goes back. Used by launcher.install.installation;
+blocks.
+
+A kill in the middle is finished by the next run: every file is staged, durable and noted before the first rename.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
+from launcher.disk.plan import Outdated, Plan, PlannedFile, PlannedLink
+from launcher.disk.workspace import Workspace
+
+_LINK_NAME = "link"
+
+
+class _Did(Enum):
+    MOVED_ASIDE = auto()
+    PLACED_FILE = auto()
+    PLACED_LINK = auto()
+    MADE_FOLDER = auto()
+    REMOVED_FOLDER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    did: _Did
+    path: str
+    name: str = ""
+    """In the staging folder."""
+
+
+class Placement:
+    """One change of a game's tree. `place` may be called again, in this process or another, until it has returned."""
+
+    def __init__(self, workspace: Workspace, plan: Plan, outdated: Outdated) -> None:
+        self._workspace = workspace
+        self._plan = plan
+        self._outdated = outdated
+        self._steps: list[_Step] = []
+        self._touched: dict[str, None] = {}
+        self._walker = Walker(workspace.root)
+        self._path = ""
+
+    def place(self, in_place: Iterable[int]) -> int:
+        """Makes the tree the plan's and its names durable; returns how many outdated files and links went.
+
+        Raises:
+            LauncherError: something lies in the way, or the disk refuses. The tree is as it was.
+        """
+        placed = set(in_place)
+        try:
+            removed = self._clear()
+            for path in self._plan.directories:
+                self._path = path
+                self._make_folder(path)
+            for file in self._plan.files.values():
+                self._path = file.path
+                self._place_file(file, is_in_place=file.index in placed)
+            for link in self._plan.links:
+                self._path = link.path
+                self._place_link(link)
+            self._sync()
+        except OSError as error:
+            self._undo()
+            raise disk_failure(error, self._path) from None
+        finally:
+            self._walker.close()
+        return removed
+
+    def _clear(self) -> int:
+        """Moves what is outdated aside. Folders go only when they are empty: what else is in them is the user's."""
+        removed = 0
+        for path in sorted(self._outdated.leaves):
+            self._path = path
+            try:
+                parent, name = self._walker.parent_of(path)
+            except OSError as error:
+                if not is_obstruction(error):
+                    raise
+                continue  # the tree there is not the one that was installed
+            if parent is not None and _is_leaf(parent, name):
+                self._move_aside(parent, name, path)
+                removed += 1
+        for path in sorted(self._outdated.folders, key=lambda path: (-path.count("/"), path)):
+            self._path = path
+            self._remove_folder(path)
+        return removed
+
+    def _remove_folder(self, path: str) -> None:
+        try:
+            parent, name = self._walker.parent_of(path)
+            if parent is None or parent.status(name) is None:
+                return
+            os.rmdir(name, dir_fd=parent.descriptor)
+        except OSError as error:
+            if not is_obstruction(error):
+                raise
+            return
+        self._note(_Did.REMOVED_FOLDER, path)
+
+    def _make_folder(self, path: str) -> None:
+        parent, name = self._walker.parent_of(path, create=True)
+        assert parent is not None  # noqa: S101  # created
+        if parent.status(name) is None:
+            os.mkdir(name, 0o755, dir_fd=parent.descriptor)
+            self._note(_Did.MADE_FOLDER, path)
+        self._walker.folder(path.split("/"))
+
+    def _place_file(self, file: PlannedFile, *, is_in_place: bool) -> None:
+        parent, name = self._walker.parent_of(file.path, create=True)
+        assert parent is not None  # noqa: S101  # created
+        if is_in_place:
+            _set_mode(parent, name, file.mode)
+            return
+        if _is_leaf(parent, name):
+            self._move_aside(parent, name, file.path)
+        staged = self._workspace.staged
+        os.rename(file.staged_name, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+        self._note(_Did.PLACED_FILE, file.path, file.staged_name)
+
+    def _place_link(self, link: PlannedLink) -> None:
+        parent, name = self._walker.parent_of(link.path, create=True)
+        assert parent is not None  # noqa: S101  # created
+        if _leads_to(parent, name) == link.target:
+            return
+        if _is_leaf(parent, name):
+            self._move_aside(parent, name, link.path)
+        staged = self._workspace.staged
+        staged.remove(_LINK_NAME)
+        os.symlink(link.target, _LINK_NAME, dir_fd=staged.descriptor)
+        os.rename(_LINK_NAME, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+        self._note(_Did.PLACED_LINK, link.path)
+
+    def _move_aside(self, parent: Folder, name: str, path: str) -> None:
+        """Into the staging folder, under a name that the next run's survey does not know: there it ends either way."""
+        aside = f"old-{len(self._steps)}"
+        os.rename(name, aside, src_dir_fd=parent.descriptor, dst_dir_fd=self._workspace.staged.descriptor)
+        self._note(_Did.MOVED_ASIDE, path, aside)
+
+    def _note(self, did: _Did, path: str, name: str = "") -> None:
+        """The folder that the path lies in has other names in it now."""
+        self._steps.append(_Step(did, path, name))
+        self._touched[path.rpartition("/")[0]] = None
+
+    def _sync(self) -> None:
+        for path in self._touched:
+            self._path = path
+            try:
+                folder = self._walker.folder(path.split("/") if path else [])
+            except OSError as error:
+                if not is_obstruction(error):
+                    raise
+                continue  # it is no folder any more: its name is the parent's to keep
+            if folder is not None:
+                folder.sync()
+
+    def _undo(self) -> None:
+        """Takes the steps back, the last one first. What cannot be taken back is left for the next run to finish."""
+        self._walker.close()
+        walker = Walker(self._workspace.root)
+        staged = self._workspace.staged
+        for step in reversed(self._steps):
+            with suppress(OSError):
+                parent, name = walker.parent_of(step.path)
+                if parent is None:
+                    continue
+                if step.did is _Did.MOVED_ASIDE:
+                    os.rename(step.name, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+                elif step.did is _Did.PLACED_FILE:
+                    os.rename(name, step.name, src_dir_fd=parent.descriptor, dst_dir_fd=staged.descriptor)
+                elif step.did is _Did.PLACED_LINK:
+                    parent.remove(name)
+                elif step.did is _Did.MADE_FOLDER:
+                    os.rmdir(name, dir_fd=parent.descriptor)
+                else:
+                    os.mkdir(name, 0o755, dir_fd=parent.descriptor)
+        walker.close()
+
+
+def remove_tree(workspace: Workspace, trees: Iterable[Plan]) -> int:
+    """Removes what was installed, and the folders that are empty then; returns how many files and links went.
+
+    Raises:
+        LauncherError: the disk refuses.
+    """
+    leaves: set[str] = set()
+    folders: set[str] = set()
+    for tree in trees:
+        leaves |= {file.path for file in tree.files.values()} | {link.path for link in tree.links}
+        folders |= set(tree.directories)
+        first = tree
+    if not leaves and not folders:
+        return 0
+    nothing = Plan(first.product_id, first.version_id, first.manifest_sha256, {}, (), (), (), 0)
+    return Placement(workspace, nothing, Outdated(frozenset(leaves), frozenset(folders))).place(())
+
+
+def _is_leaf(parent: Folder, name: str) -> bool:
+    """Something that is not a folder lies there."""
+    status = parent.status(name)
+    return status is not None and not stat.S_ISDIR(status.st_mode)
+
+
+def _leads_to(parent: Folder, name: str) -> str | None:
+    """Where the link of that name leads, if there is one."""
+    status = parent.status(name)
+    if status is None or not stat.S_ISLNK(status.st_mode):
+        return None
+    return os.readlink(name, dir_fd=parent.descriptor)
+
+
+def _set_mode(parent: Folder, name: str, mode: int) -> None:
+    descriptor = parent.open_file(name, os.O_RDONLY)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,163 @@
+"""A folder held open, and everything below it reached name by name without ever following a link: the walls that content from
+outside cannot climb (POSIX openat with O_NOFOLLOW). Used by launcher.disk.journal, launcher.disk.scan, launcher.disk.writer.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from launcher.failures import ExitCode, LauncherError
+
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OBSTRUCTED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
+
+
+class Folder:
+    """An open folder."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @classmethod
+    def open_root(cls, path: Path) -> "Folder":
+        """The folder that the user named, made if it is missing. Only here links are followed: the user chose the path."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            return cls(os.open(path.resolve(strict=True), _DIRECTORY_FLAGS))
+        except OSError as error:
+            raise disk_failure(error, str(path)) from None
+
+    def enter(self, name: str, *, create: bool = False) -> "Folder":
+        """The folder of that name in this one.
+
+        Raises:
+            OSError: missing; ELOOP or ENOTDIR for a link or a file.
+        """
+        if create:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=self.descriptor)
+        return Folder(os.open(name, _DIRECTORY_FLAGS, dir_fd=self.descriptor))
+
+    def open_file(self, name: str, flags: int, mode: int = 0o644) -> int:
+        """A descriptor of the regular file of that name, which has no other name anywhere.
+
+        Raises:
+            OSError: as open(2); ELOOP for a link; EEXIST for anything that is not a plain file with one name.
+        """
+        descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode, dir_fd=self.descriptor)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or (found.st_nlink > 1 and flags & (os.O_WRONLY | os.O_RDWR)):
+            os.close(descriptor)
+            raise OSError(errno.EEXIST, "in the way is something that is not a plain file", name)
+        return descriptor
+
+    def status(self, name: str) -> os.stat_result | None:
+        """What lies under that name, itself and not what it points to; None when nothing does."""
+        try:
+            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def names(self) -> list[str]:
+        return os.listdir(self.descriptor)  # noqa: PTH208  # pathlib knows no descriptors
+
+    def remove(self, name: str) -> None:
+        """Removes a file or a link, if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.descriptor)
+
+    def replace_file(self, name: str, data: bytes) -> None:
+        """Writes a small file so that there is always the old one or the whole new one."""
+        beside = f"{name}.new"
+        self.remove(beside)
+        descriptor = self.open_file(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(beside, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        self.sync()
+
+    def read_file(self, name: str, *, max_bytes: int) -> bytes | None:
+        """The bytes of a small file; None when there is none."""
+        try:
+            descriptor = self.open_file(name, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise OSError(errno.EFBIG, "larger than it can be", name)
+        return data
+
+    def sync(self) -> None:
+        """Makes the names in this folder survive the machine."""
+        os.fsync(self.descriptor)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+class Walker:
+    """Goes from folder to folder below a root, keeping the way open: cheap for paths in order."""
+
+    def __init__(self, root: Folder) -> None:
+        self._root = root
+        self._way: list[tuple[str, Folder]] = []
+
+    def parent_of(self, path: str, *, create: bool = False) -> tuple[Folder | None, str]:
+        """The folder that the last name of a relative path lies in (None when it is missing), and that name.
+
+        Raises:
+            OSError: ELOOP or ENOTDIR when a link or a file lies on the way.
+        """
+        *parents, name = path.split("/")
+        return self.folder(parents, create=create), name
+
+    def folder(self, names: Sequence[str], *, create: bool = False) -> Folder | None:
+        """The folder at the end of these names; None when it is missing."""
+        shared = 0
+        while shared < min(len(names), len(self._way)) and self._way[shared][0] == names[shared]:
+            shared += 1
+        self._leave(shared)
+        for name in names[shared:]:
+            here = self._way[-1][1] if self._way else self._root
+            try:
+                self._way.append((name, here.enter(name, create=create)))
+            except FileNotFoundError:
+                return None
+        return self._way[-1][1] if self._way else self._root
+
+    def close(self) -> None:
+        self._leave(0)
+
+    def _leave(self, depth: int) -> None:
+        while len(self._way) > depth:
+            self._way.pop()[1].close()
+
+
+def is_obstruction(error: OSError) -> bool:
+    """Something of another kind lies where a file or folder was expected."""
+    return error.errno in _OBSTRUCTED
+
+
+def disk_failure(error: OSError, path: str) -> LauncherError:
+    """An error of the disk in words: what is in the way, or what the disk lacks."""
+    if error.errno in _FULL:
+        return LauncherError(
+            "INSUFFICIENT_CLIENT_DISK_SPACE",
+            "the disk is full; make room and run the command again, it goes on where it stopped",
+            ExitCode.DISK,
+            file=path,
+        )
+    if error.errno in _OBSTRUCTED:
+        message = "a link or another kind of entry lies where a folder or file belongs; nothing was opened through it"
+        return LauncherError("PATH_OBSTRUCTED", message, ExitCode.DISK, file=path)
+    return LauncherError("DISK_ERROR", f"the disk refused: {error.strerror or error}", ExitCode.DISK, file=path)

@@ -1,0 +1,148 @@
+"""What of an installation is on the disk already: staged by an interrupted run, or in place. Trusts no claim of the journal before
+the bytes have been hashed or the file is the very one that was. Used by launcher.disk.writer; blocks: runs in a thread.
+"""
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
+from launcher.disk.journal import Recorded
+from launcher.disk.plan import Outdated, Plan, PlannedFile
+from launcher.disk.workspace import Workspace
+
+READ_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Found:
+    """What need not be fetched. A file is in at most one of the three."""
+
+    in_place: set[int] = field(default_factory=set)
+    ready: set[int] = field(default_factory=set)
+    """Staged, whole, right, durable."""
+    chunks: dict[int, set[int]] = field(default_factory=dict)
+    """Right chunks of staged files."""
+
+    def present_bytes(self, file: PlannedFile) -> int:
+        """Bytes of the file that are there."""
+        if file.index in self.in_place or file.index in self.ready:
+            return file.size_bytes
+        return sum(file.chunks[number].size_bytes for number in self.chunks.get(file.index, ()))
+
+
+class Stopped(BaseException):
+    """The work was given up from outside. Like CancelledError no failure, and nothing on the way may catch it."""
+
+
+def survey(
+    workspace: Workspace, plan: Plan, recorded: Recorded | None, outdated: Outdated, stop: threading.Event
+) -> Found:
+    """Looks at every file of the plan, and removes what is staged and unknown. What is `outdated` is in nobody's way.
+
+    Raises:
+        LauncherError: something lies in the way of a file.
+    """
+    found = Found()
+    walker = Walker(workspace.root)
+    if recorded is None:
+        workspace.clear_staged()
+        recorded = Recorded()
+    staged = set(workspace.staged.names())
+    try:
+        for file in plan.files.values():
+            check_stopped(stop)
+            try:
+                _survey_file(workspace.staged, walker, file, recorded, staged, found, stop)
+            except OSError as error:
+                if not (is_obstruction(error) and outdated.covers(file.path)):
+                    raise disk_failure(error, file.path) from None
+    finally:
+        walker.close()
+    kept = {str(index) for index in found.ready | found.chunks.keys()}
+    for name in staged - kept:
+        workspace.staged.remove(name)
+    return found
+
+
+def hash_descriptor(descriptor: int, stop: threading.Event) -> bytes:
+    """SHA-256 of a whole file, given up when `stop` is set."""
+    digest = hashlib.sha256()
+    position = 0
+    while piece := os.pread(descriptor, READ_BYTES, position):
+        check_stopped(stop)
+        digest.update(piece)
+        position += len(piece)
+    return digest.digest()
+
+
+def _survey_file(
+    staging: Folder,
+    walker: Walker,
+    file: PlannedFile,
+    recorded: Recorded,
+    staged: set[str],
+    found: Found,
+    stop: threading.Event,
+) -> None:
+    mtime_ns = recorded.files.get(file.index)
+    is_staged = file.staged_name in staged
+    if mtime_ns is not None and is_staged and _is_same(staging.status(file.staged_name), file, mtime_ns):
+        found.ready.add(file.index)
+        return
+    parent, name = walker.parent_of(file.path)
+    status = parent.status(name) if parent is not None else None
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(21, "a folder lies there", file.path)
+    if mtime_ns is not None and not is_staged and _is_same(status, file, mtime_ns):
+        found.in_place.add(file.index)
+        return
+    if is_staged and file.index in recorded.chunks:
+        right = set(_right_chunks(staging, file, recorded.chunks[file.index], stop))
+        if right:
+            found.chunks[file.index] = right
+            return
+    if parent is not None and status is not None and _is_candidate(status, file):
+        descriptor = parent.open_file(name, os.O_RDONLY)
+        try:
+            if hash_descriptor(descriptor, stop) == file.sha256:
+                found.in_place.add(file.index)
+        finally:
+            os.close(descriptor)
+
+
+def _is_same(status: os.stat_result | None, file: PlannedFile, mtime_ns: int) -> bool:
+    """The very file that was found right and made durable, untouched since."""
+    return status is not None and _is_candidate(status, file) and status.st_mtime_ns == mtime_ns
+
+
+def _is_candidate(status: os.stat_result, file: PlannedFile) -> bool:
+    """A plain file of the right size. One with several names may be changed under another: it is fetched anew."""
+    return stat.S_ISREG(status.st_mode) and status.st_size == file.size_bytes and status.st_nlink == 1
+
+
+def _right_chunks(staging: Folder, file: PlannedFile, claimed: set[int], stop: threading.Event) -> Iterator[int]:
+    try:
+        descriptor = staging.open_file(file.staged_name, os.O_RDWR)
+    except OSError:
+        staging.remove(file.staged_name)  # what is no plain file of ours is begun anew
+        return
+    try:
+        for number in sorted(claimed):
+            check_stopped(stop)
+            if number < len(file.chunks):
+                chunk = file.chunks[number]
+                data = os.pread(descriptor, chunk.size_bytes, chunk.offset)
+                if hashlib.sha256(data).digest() == chunk.sha256:
+                    yield number
+    finally:
+        os.close(descriptor)
+
+
+def check_stopped(stop: threading.Event) -> None:
+    """Raises Stopped when the work was given up."""
+    if stop.is_set():
+        raise Stopped

@@ -1,0 +1,310 @@
+"""The launcher's own folder in the root of a game: who works there (a lock), which session, what is staged, what is installed.
+Everything here blocks: call it in a thread. Used by launcher.install.installation.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from depot.errors import ManifestInvalid
+from depot.manifest import MAX_STORED_BYTES
+from launcher.disk import journal
+from launcher.disk.folder import Folder, disk_failure
+from launcher.disk.journal import Journal, Recorded
+from launcher.disk.plan import STAGING_FOLDER, Plan, read_kept
+from launcher.failures import ExitCode, LauncherError
+
+STATE_FILE = "state.json"
+INSTALLED_FILE = "installed.json"
+MANIFEST_FILE = "manifest"
+STAGED_FOLDER = "staging"
+LOCK_FILE = "lock"
+_INCOMING = "incoming"
+MAX_STATE_BYTES = 64 * 1024
+SPARE_BYTES = 1 << 20
+"""Left free beside what the files need: folders, journal, the file system's own."""
+SPARE_BYTES_PER_FILE = 4096
+"""Half a block lost at each file's end, rounded up, and its inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Which session an interrupted run belongs to."""
+
+    session_id: UUID
+    product_id: UUID
+    version_id: UUID
+    is_rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What a game's folder holds; the version is unknown while its first installation is not finished."""
+
+    product_id: UUID
+    version_id: UUID | None
+
+
+class Workspace:
+    """A game's folder, open and locked: `root` the game, `own` the launcher's folder, `staged` the files not in place yet."""
+
+    def __init__(self, root: Folder, own: Folder, staged: Folder, lock: int, *, made: Sequence[Path]) -> None:
+        self.root = root
+        self.own = own
+        self.staged = staged
+        self._lock = lock
+        self._made = made
+        self._journal: Journal | None = None
+
+    @classmethod
+    def open(cls, directory: Path) -> "Workspace":
+        """Opens the folder, made if missing, for this process alone.
+
+        Raises:
+            LauncherError: another launcher works there, or the disk refuses.
+        """
+        made = [path for path in (directory / STAGING_FOLDER, directory) if not path.exists()]
+        root = Folder.open_root(directory)
+        try:
+            own = root.enter(STAGING_FOLDER, create=True)
+            staged = own.enter(STAGED_FOLDER, create=True)
+            lock = own.open_file(LOCK_FILE, os.O_RDWR | os.O_CREAT)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"another launcher is at work in {directory}"
+            raise LauncherError("FOLDER_IN_USE", message, ExitCode.USAGE) from None
+        except OSError as error:
+            raise disk_failure(error, f"{directory}/{STAGING_FOLDER}") from None
+        return cls(root, own, staged, lock, made=made)
+
+    def close(self) -> None:
+        """A folder that was made for nothing (the download was refused) goes again."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._made:
+            self.own.remove(LOCK_FILE)
+            with suppress(OSError):
+                os.rmdir(STAGED_FOLDER, dir_fd=self.own.descriptor)
+            for path in self._made:
+                with suppress(OSError):  # there is something in it
+                    path.rmdir()
+        os.close(self._lock)
+        for folder in (self.staged, self.own, self.root):
+            folder.close()
+
+    def open_journal(self, manifest_sha256: bytes) -> tuple[Journal, Recorded | None]:
+        """The journal of this manifest and what it says; nothing when it is new."""
+        try:
+            self._journal, recorded = Journal.open(self.own, manifest_sha256)
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{journal.FILE_NAME}") from None
+        return self._journal, recorded
+
+    def free_bytes(self) -> int:
+        """What the disk has left for this user."""
+        status = os.fstatvfs(self.root.descriptor)
+        return status.f_bavail * status.f_frsize
+
+    def state(self) -> State | None:
+        """Of an interrupted run; None when there was none, or what it left makes no sense."""
+        try:
+            value = json.loads(self.own.read_file(STATE_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
+            return _state_of(value)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{STATE_FILE}") from None
+
+    def save_state(self, state: State) -> None:
+        self._made = ()
+        value = {
+            "session_id": str(state.session_id),
+            "product_id": str(state.product_id),
+            "version_id": str(state.version_id),
+            "is_rollback": state.is_rollback,
+        }
+        self._replace(STATE_FILE, json.dumps(value).encode())
+
+    def check_product(self, product_id: UUID) -> None:
+        """One folder holds one product.
+
+        Raises:
+            LauncherError: another one is installed here.
+        """
+        try:
+            stored = self.own.read_file(INSTALLED_FILE, max_bytes=MAX_STATE_BYTES) or b"{}"
+            installed = json.loads(stored).get("product_id", str(product_id))
+        except (ValueError, AttributeError):
+            return
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{INSTALLED_FILE}") from None
+        if installed != str(product_id):
+            message = f"the folder holds another product, {installed}: choose another folder"
+            raise LauncherError("FOLDER_IN_USE", message, ExitCode.USAGE)
+
+    def stored_manifest(self, sha256: bytes, *, max_bytes: int) -> bytes | None:
+        """The manifest that an earlier run kept, unchecked; None when it cannot be read."""
+        try:
+            return self.own.read_file(manifest_name(sha256), max_bytes=max_bytes)
+        except OSError:
+            return None
+
+    def keep_manifest(self, sha256: bytes, stored: bytes) -> None:
+        self._replace(manifest_name(sha256), stored)
+
+    def need_bytes(self, needed_bytes: int, files: int) -> None:
+        """There is room for so much more.
+
+        Raises:
+            LauncherError: there is not.
+        """
+        wanted = needed_bytes + SPARE_BYTES + files * SPARE_BYTES_PER_FILE
+        free = self.free_bytes()
+        if wanted > free:
+            message = f"the disk is too full: {wanted:,} bytes are needed, {free:,} are free"
+            raise LauncherError("INSUFFICIENT_CLIENT_DISK_SPACE", message, ExitCode.DISK)
+
+    def clear_staged(self) -> None:
+        """Removes every staged file: nothing is known about them."""
+        for name in self.staged.names():
+            self.staged.remove(name)
+
+    def installed(self) -> Installed | None:
+        """What the folder holds; None when nothing is known of it."""
+        value = self._installed_value()
+        try:
+            product_id = UUID(value["product_id"])
+            version_id = UUID(value["version_id"]) if "version_id" in value else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return Installed(product_id, version_id)
+
+    def kept_plans(self) -> Sequence[Plan]:
+        """The trees whose files may be in the game's folder: what is installed, and what was being put in place when a run was
+        interrupted. A kept manifest that is not whole any more is left out.
+        """
+        value = self._installed_value()
+        plans = []
+        for reference in (value, value.get(_INCOMING)):
+            stored = self._kept_manifest(reference)
+            if stored is not None:
+                with suppress(ManifestInvalid):
+                    plans.append(read_kept(stored))
+        return plans
+
+    def note_incoming(self, plan: Plan) -> None:
+        """Notes what is about to be put in place, so that whatever comes after a crash knows whose files lie there."""
+        value = self._installed_value()
+        value["product_id"] = str(plan.product_id)
+        value[_INCOMING] = _reference(plan)
+        self._replace(INSTALLED_FILE, json.dumps(value).encode())
+
+    def note_installed(self, plan: Plan) -> None:
+        """Notes what is in place now, for updates and verifications to come."""
+        value = {"product_id": str(plan.product_id), "version_id": str(plan.version_id), **_reference(plan)}
+        self._replace(INSTALLED_FILE, json.dumps(value).encode())
+
+    def remove_own(self) -> None:
+        """Removes the launcher's folder from a game's folder that holds no game any more, and that folder if it is empty."""
+        self.clear_staged()
+        for name in self.own.names():
+            if name != STAGED_FOLDER:
+                self.own.remove(name)
+        with suppress(OSError):  # what is not the launcher's stays
+            os.rmdir(STAGED_FOLDER, dir_fd=self.own.descriptor)
+            os.rmdir(STAGING_FOLDER, dir_fd=self.root.descriptor)
+
+    def discard(self) -> None:
+        """Forgets the session and everything staged; what says what is installed stays."""
+        value = self._installed_value()
+        kept = {_manifest_of(value), _manifest_of(value.get(_INCOMING))}
+        try:
+            self.own.remove(STATE_FILE)
+            self.own.remove(journal.FILE_NAME)
+            self.clear_staged()
+            for name in self.own.names():
+                if name.startswith(f"{MANIFEST_FILE}-") and name not in kept:
+                    self.own.remove(name)
+            self.own.sync()
+        except OSError as error:
+            raise disk_failure(error, STAGING_FOLDER) from None
+
+    def _installed_value(self) -> dict[str, Any]:
+        """What was noted, unchecked; empty when there is nothing, or nothing that makes sense."""
+        try:
+            value = json.loads(self.own.read_file(INSTALLED_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
+        except ValueError:
+            return {}
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{INSTALLED_FILE}") from None
+        return value if isinstance(value, dict) else {}
+
+    def _kept_manifest(self, reference: object) -> bytes | None:
+        if not isinstance(reference, dict):
+            return None
+        try:
+            sha256 = bytes.fromhex(reference["manifest_sha256"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        stored = self.stored_manifest(sha256, max_bytes=MAX_STORED_BYTES)
+        return stored if stored is not None and hashlib.sha256(stored).digest() == sha256 else None
+
+    def _replace(self, name: str, data: bytes) -> None:
+        try:
+            self.own.replace_file(name, data)
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{name}") from None
+
+
+def is_same_folder(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one folder, however they are spelt."""
+    try:
+        return one == other or one.samefile(other)
+    except OSError:
+        return False
+
+
+def is_at_work(directory: Path) -> bool:
+    """Whether a launcher works in a game's folder of this machine now. Changes nothing; in a folder that is not there none does."""
+    try:
+        own = Folder(os.open(directory / STAGING_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except OSError:
+        return False
+    try:
+        lock = own.open_file(LOCK_FILE, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(lock)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        own.close()
+    return False
+
+
+def _state_of(value: Any) -> State:
+    ids = (UUID(value["session_id"]), UUID(value["product_id"]), UUID(value["version_id"]))
+    return State(*ids, is_rollback=bool(value.get("is_rollback", False)))
+
+
+def _reference(plan: Plan) -> dict[str, str]:
+    return {"manifest_sha256": plan.manifest_sha256.hex(), "manifest": manifest_name(plan.manifest_sha256)}
+
+
+def _manifest_of(reference: object) -> str | None:
+    return str(reference.get("manifest")) if isinstance(reference, dict) else None
+
+
+def manifest_name(sha256: bytes) -> str:
+    """What a kept manifest is called in the launcher's folder."""
+    return f"{MANIFEST_FILE}-{sha256.hex()[:16]}"

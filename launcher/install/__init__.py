@@ -1,0 +1,1 @@
+"""Installing, updating, repairing and removing a game."""

@@ -1,0 +1,367 @@
+"""Installs, updates or repairs a game: from the request to the last rename, resumable at any point, from whatever is on the disk.
+Called by the commands, by the demo and by tests.
+"""
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from content.v1 import manifest_pb2 as content
+
+from depot.errors import ManifestInvalid, ManifestSignatureInvalid
+from depot.manifest import MAX_STORED_BYTES
+from depot.signing import parse_public_keys
+from launcher.api.download_client import MAX_LINK_IDS, Api, open_api
+from launcher.api.resources import ManifestReference, Session
+from launcher.cdn.cdn import Cdn, DeliveryError, open_cdn
+from launcher.cdn.limiter import Limiter, limiter_of
+from launcher.disk.commit import Placement
+from launcher.disk.plan import Plan, PlannedChunk, outdated_by, read_manifest
+from launcher.disk.scan import Found, survey
+from launcher.disk.workspace import State, Workspace
+from launcher.disk.writer import Writer
+from launcher.failures import ExitCode, LauncherError, first_failure
+from launcher.install.links import LinkBook
+from launcher.install.pipeline import Patience, Pipeline, Threads, missing_chunks, open_threads
+from launcher.install.progress import Ledger, Phase, Progress
+from launcher.install.reporter import Reporter
+from launcher.install.reuse import reuse
+from launcher.install.sessions import InstallRequest, obtain_session, wait_for_slot
+from launcher.settings import Account
+
+__all__ = ["InstallRequest", "InstallResult", "Patience", "install"]
+
+MANIFEST_TRIES = 5
+LINKS_HORIZON_SECONDS = 120.0
+"""Under a limit, links are fetched for so much time ahead: more would end unused."""
+MIN_BATCH_LINKS = 16
+FAREWELL_SECONDS = 3.0
+"""How long an ending launcher tries to tell the server."""
+
+_ITEM_CODES = frozenset({"FILE_HASH_MISMATCH", "CDN_ERROR", "INSUFFICIENT_CLIENT_DISK_SPACE"})
+"""Failures of a file that the server is told: they put the session in error, and the next run retries it."""
+_ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID"})
+_HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "DISK_ERROR"})
+
+
+@dataclass(frozen=True, slots=True)
+class InstallResult:
+    """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
+    of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
+    """
+
+    status: str
+    files: int
+    bytes: int
+    seconds: float
+    fetched_bytes: int
+    resumed_bytes: int
+    session_id: str
+    version_id: str
+    previous_version_id: str | None = None
+    reused_bytes: int = 0
+    written_files: int = 0
+    removed_files: int = 0
+
+
+@dataclass(slots=True)
+class _Installation:
+    """What the steps of one installation share."""
+
+    account: Account
+    request: InstallRequest
+    progress: Progress
+    patience: Patience
+    api: Api
+    cdn: Cdn
+    limiter: Limiter | None
+    workspace: Workspace
+    threads: Threads
+    stop: threading.Event
+    previous: Sequence[Plan] = ()
+    """What is in the folder, as far as it is known."""
+    session: Session | None = None
+    is_cancelled: bool = False
+
+
+async def install(
+    account: Account,
+    request: InstallRequest,
+    *,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> InstallResult:
+    """Brings the game into `request.directory` and tells the server so. What an interrupted run left is used.
+
+    `progress` is filled on the way, for a display. A cancelled call keeps everything for the next and pauses the session.
+
+    Raises:
+        LauncherError: with the exit code and the platform's error code.
+    """
+    started = time.monotonic()
+    _check_keys(account)
+    async with _open(account, request, progress or Progress(), patience or Patience()) as work:
+        try:
+            return await _install(work, started)
+        except asyncio.CancelledError:
+            await _give_slot_back(work)
+            raise
+        except (LauncherError, ManifestInvalid, ManifestSignatureInvalid, BaseExceptionGroup) as error:
+            failure = _named(error)
+            if isinstance(failure, LauncherError):
+                work.is_cancelled = failure.exit_code is ExitCode.CANCELLED
+                if failure.code in _ENDING_CODES:
+                    await _end_session(work)
+                elif failure.code in _HOLDING_BACK_CODES:
+                    await _give_slot_back(work)
+            raise failure from error.__cause__
+
+
+@asynccontextmanager
+async def _open(
+    account: Account, request: InstallRequest, progress: Progress, patience: Patience
+) -> AsyncIterator[_Installation]:
+    """Opened in this order so that the threads are done before the folder under them is cleared or closed."""
+    limiter = limiter_of(request.limit_kbps)
+    stop = threading.Event()
+    workspace = await asyncio.to_thread(Workspace.open, request.directory)
+    work: _Installation | None = None
+    try:
+        async with (
+            open_api(
+                account, first_delay_seconds=patience.first_delay_seconds, outage_seconds=patience.outage_seconds
+            ) as api,
+            open_threads() as threads,
+        ):
+            with open_cdn(limiter=limiter) as cdn:
+                work = _Installation(account, request, progress, patience, api, cdn, limiter, workspace, threads, stop)
+                try:
+                    yield work
+                finally:
+                    stop.set()
+    finally:
+        if work is not None and work.is_cancelled:
+            await asyncio.to_thread(workspace.discard)
+        workspace.close()
+
+
+async def _install(work: _Installation, started: float) -> InstallResult:
+    installed = await work.threads.run(work.workspace.installed)
+    work.previous = await work.threads.run(work.workspace.kept_plans)
+    session = await _start(work)
+    work.progress.phase = Phase.CHECKING
+    plan = await _plan(work, session)
+    # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
+    scope = await work.api.item_ids(session.id) if session.is_repair else None
+    outdated = outdated_by(plan, work.previous)
+    journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
+    found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
+    writer = Writer(work.workspace, plan, journal, found, work.stop)
+    reporter = Reporter(
+        work.api,
+        session,
+        Ledger(plan, session.id, found, work.progress, scope=scope),
+        last_sequence=recorded.sequence if recorded else 0,
+        record_sequence=lambda sequence: work.threads.run(lambda: writer.record_sequence(sequence)),
+    )
+    placement = Placement(work.workspace, plan, outdated)
+    removed_files = await _bring(work, plan, found, writer, placement, reporter)
+    session = await reporter.finish()
+    await work.threads.run(work.workspace.discard)
+    work.progress.phase = Phase.COMPLETED
+    return InstallResult(
+        status=session.status.value,
+        files=len(plan.files),
+        bytes=plan.total_bytes,
+        seconds=round(time.monotonic() - started, 3),
+        fetched_bytes=work.progress.fetched_bytes,
+        resumed_bytes=work.progress.resumed_bytes,
+        session_id=str(session.id),
+        version_id=str(plan.version_id),
+        previous_version_id=str(installed.version_id) if installed and installed.version_id else None,
+        reused_bytes=work.progress.reused_bytes,
+        written_files=len(plan.files) - len(found.in_place),
+        removed_files=removed_files,
+    )
+
+
+async def _start(work: _Installation) -> Session:
+    """A session of this installation that holds a slot."""
+    workspace, product_id = work.workspace, work.request.product_id
+    await work.threads.run(lambda: workspace.check_product(product_id))
+    state = await work.threads.run(workspace.state)
+    work.session = session = await obtain_session(
+        work.api,
+        work.request,
+        device_id=work.account.device_id,
+        known=state if state is not None and state.product_id == product_id else None,
+        # The server knows what a whole version needs; over an earlier one it is less, which only this side can tell.
+        free_bytes=None if work.previous else await work.threads.run(workspace.free_bytes),
+    )
+    new_state = State(session.id, session.product_id, session.version_id, is_rollback=work.request.is_rollback)
+    await work.threads.run(lambda: workspace.save_state(new_state))
+    work.progress.phase = Phase.QUEUED
+
+    def waiting(seen: Session) -> None:
+        work.progress.queue_position = seen.queue_position
+
+    work.session = session = await wait_for_slot(work.api, session, waiting)
+    return session
+
+
+async def _plan(work: _Installation, session: Session) -> Plan:
+    """The manifest, fetched or kept from an earlier run, checked with this device's own keys, as a plan."""
+    reference = await work.api.manifest(session.id)
+    signature = content.ManifestSignature(key_id=reference.key_id, signature=reference.signature)
+    sha256 = _sha256_of(reference)
+    workspace = work.workspace
+    stored = await work.threads.run(lambda: workspace.stored_manifest(sha256, max_bytes=MAX_STORED_BYTES))
+    if stored is None or hashlib.sha256(stored).digest() != sha256:
+        stored = await _fetch_manifest(work, session, reference)
+    plan = await work.threads.run(
+        lambda: read_manifest(
+            stored,
+            signature=signature,
+            keys=work.account.trusted_keys,
+            product_id=session.product_id,
+            version_id=session.version_id,
+            platform=session.platform,
+        )
+    )
+    await work.threads.run(lambda: workspace.keep_manifest(sha256, stored))
+    return plan
+
+
+async def _fetch_manifest(work: _Installation, session: Session, reference: ManifestReference) -> bytes:
+    failure: LauncherError | None = None
+    for attempt in range(MANIFEST_TRIES):
+        if attempt:
+            await asyncio.sleep(work.patience.first_delay_seconds * 2 ** (attempt - 1))
+            reference = await work.api.manifest(session.id)  # the link may have ended meanwhile
+        try:
+            stored = bytes(await work.cdn.get(reference.url, size_bytes=reference.size_bytes))
+        except DeliveryError as error:
+            message = f"the manifest could not be fetched: {error}"
+            failure = LauncherError("CDN_ERROR", message, ExitCode.NETWORK)
+            continue
+        if hashlib.sha256(stored).digest() == _sha256_of(reference):
+            return stored
+        failure = LauncherError("MANIFEST_INVALID", "the manifest came corrupt", ExitCode.CORRUPT)
+    assert failure is not None  # noqa: S101  # there was at least one try
+    raise failure
+
+
+async def _bring(
+    work: _Installation, plan: Plan, found: Found, writer: Writer, placement: Placement, reporter: Reporter
+) -> int:
+    """Copies what the disk has, fetches what is missing, puts everything in place; answers how many outdated files went.
+
+    Until the last chunk is checked and durable nothing of the game is touched: what fails before leaves it as it was.
+    """
+    ledger = reporter.ledger
+    try:
+        async with asyncio.TaskGroup() as group:
+            reporting = group.create_task(reporter.run())
+            work.progress.phase = Phase.DOWNLOADING
+            lacking_bytes = plan.total_bytes - work.progress.done_bytes
+            await work.threads.run(lambda: work.workspace.need_bytes(lacking_bytes, len(plan.files)))
+            ledger.chunks_reused(
+                await work.threads.run(lambda: reuse(work.workspace, plan, work.previous, found, writer, work.stop))
+            )
+            missing = missing_chunks(plan, found)
+            await Pipeline(
+                found=found,
+                missing=missing,
+                paths={index: file.path for index, file in plan.files.items()},
+                ledger=ledger,
+                links=LinkBook(work.api, reporter.session.id, missing, batch_links=_batch_links(missing, work.limiter)),
+                cdn=work.cdn,
+                writer=writer,
+                threads=work.threads,
+                may_fetch=reporter.may_fetch,
+                look=reporter.look,
+                parallel=work.request.parallel,
+                patience=work.patience,
+            ).run()
+            work.progress.phase = Phase.INSTALLING
+            removed_files = await work.threads.run(
+                lambda: _put_in_place(work.workspace, plan, found, writer, placement)
+            )
+            reporting.cancel()
+    except BaseExceptionGroup as group_of_failures:
+        failure = first_failure(group_of_failures)
+        if isinstance(failure, LauncherError) and failure.code in _ITEM_CODES:
+            await reporter.give_up(failure)
+        raise
+    ledger.all_in_place()
+    return removed_files
+
+
+def _put_in_place(workspace: Workspace, plan: Plan, found: Found, writer: Writer, placement: Placement) -> int:
+    writer.sync()
+    workspace.note_incoming(plan)
+    removed_files = placement.place(found.in_place)
+    workspace.note_installed(plan)
+    return removed_files
+
+
+def _batch_links(missing: Sequence[PlannedChunk], limiter: Limiter | None) -> int:
+    if limiter is None or not missing:
+        return MAX_LINK_IDS
+    mean_bytes = sum(chunk.stored_size_bytes for chunk in missing) / len(missing)
+    return max(MIN_BATCH_LINKS, min(MAX_LINK_IDS, int(limiter.rate_bytes * LINKS_HORIZON_SECONDS / mean_bytes)))
+
+
+def _named(error: BaseException) -> BaseException:
+    """The failure to show."""
+    if isinstance(error, BaseExceptionGroup):
+        error = first_failure(error)
+    if isinstance(error, ManifestInvalid | ManifestSignatureInvalid):
+        message = f"the manifest was refused: {error.description}"
+        return LauncherError(error.reason, message, ExitCode.CORRUPT)
+    return error
+
+
+def _check_keys(account: Account) -> None:
+    """Without pinned keys no manifest can be believed: say so before anything is started."""
+    try:
+        keys = parse_public_keys(account.trusted_keys)
+    except ValueError as error:
+        message = f"the trusted manifest keys are not right: {error}"
+        raise LauncherError("NO_TRUSTED_KEYS", message, ExitCode.USAGE) from None
+    if not keys:
+        message = (
+            "no manifest key is trusted: run `samovar login --trust-keys key_id=base64` or set MANIFEST_PUBLIC_KEYS"
+        )
+        raise LauncherError("NO_TRUSTED_KEYS", message, ExitCode.USAGE)
+
+
+def _sha256_of(reference: ManifestReference) -> bytes:
+    try:
+        sha256 = bytes.fromhex(reference.sha256)
+    except ValueError:
+        sha256 = b""
+    if len(sha256) != hashlib.sha256().digest_size or not 0 < reference.size_bytes <= MAX_STORED_BYTES:
+        message = "the server's reference to the manifest makes no sense"
+        raise LauncherError("MANIFEST_INVALID", message, ExitCode.CORRUPT)
+    return sha256
+
+
+async def _give_slot_back(work: _Installation) -> None:
+    """Pauses the session, so that the user's other downloads go on; if that fails now, the next run finds it as it is."""
+    if work.session is not None:
+        with suppress(LauncherError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await work.api.pause(work.session.id)
+
+
+async def _end_session(work: _Installation) -> None:
+    """Cancels a session that can never go on."""
+    if work.session is not None:
+        with suppress(LauncherError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await work.api.cancel(work.session.id)

@@ -1,0 +1,115 @@
+"""Whether a user may use a product: out of what all instances remember, or out of the database. Called by LibraryQueryService, and
+by the use cases that change entitlements. KnownAccess is the port of what is remembered.
+
+An answer that is remembered never outlives a change: who changes a right says so before the transaction begins, and from then on
+nothing is remembered of it until the transaction is over. What is remembered can be lost, and be away; the database decides then.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from library_svc.ids import ProductId, UserId
+from library_svc.items.application import LibraryReader
+
+ACCESS_KEPT_SECONDS = 30.0
+"""How long an answer about access is remembered. Also how long one can be wrong at the worst: when who changed the right could not
+reach what others can, or the memory crashed and came back without its last second. Half of what the contract lets a caller keep
+it (section 3).
+"""
+
+ACCESS_CHANGE_SECONDS = 60.0
+"""How long nothing is remembered of a right whose change began and was not heard to end; longer than a transaction may take."""
+
+ACCESS_READ_SECONDS = 10.0
+"""How long who was told to remember the database's answer has for reading it."""
+
+REMEMBERING_LIMIT = 1_000
+"""Answers on their way to be remembered; of one more than these the database is asked again."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What is remembered of a user's right to a product.
+
+    Attributes:
+        is_answer: `since` is known: since when they may use it; None: they may not.
+        ticket: with what the database's answer may be remembered; None: it must not be.
+    """
+
+    is_answer: bool = False
+    since: datetime | None = None
+    ticket: str | None = None
+
+
+class KnownAccess(Protocol):
+    """What the instances remember together of users' rights. It can be lost, and be away: then it is empty, and nothing fails."""
+
+    async def find(self, user_id: UserId, product_id: ProductId) -> Recalled: ...
+
+    async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
+        """For ACCESS_KEPT_SECONDS; nothing happens when the right was changed, or the ticket lost, since the ticket was given."""
+
+    async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:
+        """Forgets these, and gives no ticket for them until `resume`, or for ACCESS_CHANGE_SECONDS.
+
+        Returns:
+            The name of the change, for `resume`.
+        """
+
+    async def resume(self, user_id: UserId, product_ids: Collection[ProductId], change: str) -> None:
+        """Ends the change; others of the same rights may go on."""
+
+
+class GameAccess:
+    """Answers, and remembers what it answered; who asks does not wait for that. Made by `open_game_access`."""
+
+    def __init__(self, reader: LibraryReader, known: KnownAccess, beside: asyncio.TaskGroup) -> None:
+        self._reader = reader
+        self._known = known
+        self._beside = beside
+        self._remembering = 0
+
+    async def since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
+        """Since when the user may use the product; None: they may not."""
+        known = await self._known.find(user_id, product_id)
+        if known.is_answer:
+            return known.since
+        since = await self._reader.access_since(user_id, product_id)
+        if known.ticket is not None and self._remembering < REMEMBERING_LIMIT:
+            self._remembering += 1
+            self._beside.create_task(self._remember(user_id, product_id, known.ticket, since))
+        return since
+
+    async def _remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
+        try:
+            await self._known.remember(user_id, product_id, ticket, since)
+        except Exception:  # the answer was given, so there is nobody else to tell
+            logger.exception("an answer about access is not remembered")
+        finally:
+            self._remembering -= 1
+
+
+@asynccontextmanager
+async def open_game_access(reader: LibraryReader, known: KnownAccess) -> AsyncIterator[GameAccess]:
+    """Answers while the block runs; leaving it waits until the last answers are remembered."""
+    async with asyncio.TaskGroup() as beside:
+        yield GameAccess(reader, known, beside)
+
+
+@asynccontextmanager
+async def changing(known: KnownAccess, user_id: UserId, product_ids: Collection[ProductId]) -> AsyncIterator[None]:
+    """Around a transaction that changes what the user may use of these products.
+
+    When the block fails it may not be known whether the transaction was committed: then nothing is remembered for a while
+    (ACCESS_CHANGE_SECONDS), instead of until the end of the block.
+    """
+    change = await known.suspend(user_id, product_ids)
+    yield
+    await known.resume(user_id, product_ids, change)

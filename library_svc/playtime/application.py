@@ -1,0 +1,331 @@
+"""Sessions of play: starting, hearing and ending them. Called by PlaytimeTrackerService, and by main.py for what goes on beside it.
+
+A heartbeat costs no write of the database: it goes into the live state, and into a note that `Heartbeats.flush` writes down for all
+sessions at once. Who loses the live state loses at most what came since the last flush; who loses the process, nothing that the
+live state has.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Protocol
+from uuid import uuid4
+
+from chassis.errors import RETRYABLE_KINDS, DomainError
+from library_svc.entitlements.domain import ProductAccessDenied, foundation
+from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
+from library_svc.playtime.domain import (
+    PlaytimeSession,
+    PlaytimeSessionEnded,
+    PlaytimeSessionNotFound,
+    Pulse,
+    SessionStatus,
+)
+from library_svc.transaction import Begin, Transaction
+
+
+class Pulses(Protocol):
+    """The pulses of live sessions, shared by all instances. They can be lost, and be away: then there are none."""
+
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse | None: ...
+
+    async def find_many(
+        self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]
+    ) -> Mapping[PlaytimeSessionId, Pulse]: ...
+
+    async def save(self, pulse: Pulse) -> None: ...
+
+    async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPlaytime:
+    """How long a product was played: in the period that was asked for, and in the last two weeks."""
+
+    product_id: ProductId
+    seconds: int
+    recent_seconds: int
+    last_played_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DailyPlaytime:
+    """How long was played on a day (UTC)."""
+
+    day: date
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaytimeStatistics:
+    """A user's playtime by product, the latest played first, and by day of the last two weeks, the earliest first."""
+
+    products: Sequence[ProductPlaytime]
+    days: Sequence[DailyPlaytime]
+
+    @property
+    def seconds(self) -> int:
+        return sum(product.seconds for product in self.products)
+
+    @property
+    def recent_seconds(self) -> int:
+        return sum(product.recent_seconds for product in self.products)
+
+    @property
+    def last_played_at(self) -> datetime | None:
+        return max((product.last_played_at for product in self.products), default=None)
+
+
+class PlaytimeReader(Protocol):
+    """Reads outside of any transaction; each is one statement."""
+
+    async def get_session(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None: ...
+
+    async def statistics(
+        self, user_id: UserId, product_ids: Sequence[ProductId], *, only_recent: bool, now: datetime
+    ) -> PlaytimeStatistics:
+        """Of these products, or of all when none is named; with `only_recent` nothing before the last two weeks counts."""
+
+    async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
+        """Live sessions of which no heartbeat is written down since then, the longest silent first."""
+
+
+FLUSH_SECONDS = 15.0
+"""How far the database may be behind the heartbeats; less than the interval of one client's heartbeats."""
+FLUSH_BATCH = 500
+"""Heartbeats written down in one statement: what is made of more keeps the calls of a moment waiting."""
+SILENCE_CHECK_SECONDS = 30.0
+SILENT_BATCH = 500
+"""Sessions looked at in one go when those whose clients fell silent are ended."""
+
+logger = logging.getLogger(__name__)
+
+
+async def start_session(
+    begin: Begin,
+    pulses: Pulses,
+    *,
+    user_id: UserId,
+    product_id: ProductId,
+    platform: str | None,
+    device_id: DeviceId | None,
+    now: datetime,
+) -> PlaytimeSession:
+    """Starts a session in one transaction. What lives of the product on the same device is cut off: its game is gone.
+
+    Raises:
+        ProductAccessDenied: the user may not use the product.
+    """
+    session = PlaytimeSession(
+        PlaytimeSessionId(uuid4()), user_id, product_id, now, now, platform=platform, device_id=device_id
+    )
+    async with begin(user_id) as tx:
+        await tx.lock_user(user_id)
+        if foundation(await tx.entitlements.of_product(user_id, product_id)) is None:
+            raise ProductAccessDenied(product_id)
+        live = await tx.playtime.live(user_id, product_id) if device_id is not None else ()
+        replaced = await cut_off_sessions(tx, pulses, [each for each in live if each.device_id == device_id])
+        if not await tx.playtime.has_begun(user_id, product_id):
+            await tx.playtime.count_player(product_id)
+        await tx.playtime.add(session)
+        await tx.commit()
+    if replaced:
+        await pulses.forget(replaced)
+    await pulses.save(session.pulse)
+    return session
+
+
+async def end_session(
+    begin: Begin,
+    pulses: Pulses,
+    *,
+    user_id: UserId,
+    session_id: PlaytimeSessionId,
+    now: datetime,
+    max_silence: timedelta,
+) -> PlaytimeSession:
+    """Ends a session in one transaction; one that has ended stays as it is.
+
+    Raises:
+        PlaytimeSessionNotFound: the user has no such session.
+    """
+    async with begin(user_id) as tx:
+        await tx.lock_user(user_id)
+        session = await tx.playtime.find(user_id, session_id)
+        if session is None:
+            raise PlaytimeSessionNotFound(session_id)
+        if session.is_live:
+            session = session.with_pulse(await pulses.find(user_id, session_id)).completed(now, max_silence)
+            await _save_ended(tx, session)
+        await tx.commit()
+    await pulses.forget([(user_id, session_id)])
+    return session
+
+
+async def end_silent_sessions(
+    begin: Begin, reader: PlaytimeReader, pulses: Pulses, *, now: datetime, max_silence: timedelta
+) -> int:
+    """Ends the sessions whose clients fell silent, each with its last heartbeat and in a transaction of its own.
+
+    Returns:
+        How many there were, at most SILENT_BATCH.
+    """
+    candidates = await reader.silent_since(now - max_silence, limit=SILENT_BATCH)
+    if not candidates:
+        return 0
+    heard = await pulses.find_many([(session.user_id, session.id) for session in candidates])
+    ended = 0
+    for candidate in candidates:
+        if not candidate.with_pulse(heard.get(candidate.id)).pulse.is_silent(now, max_silence):
+            continue
+        async with begin(candidate.user_id) as tx:
+            await tx.lock_user(candidate.user_id)
+            session = await tx.playtime.find(candidate.user_id, candidate.id)
+            if session is not None and session.is_live and session.pulse.is_silent(now, max_silence):
+                silent = session.with_pulse(heard.get(candidate.id))
+                await _save_ended(tx, silent.cut_off(SessionStatus.TIMED_OUT))
+                ended += 1
+            await tx.commit()
+    return ended
+
+
+async def cut_off_sessions(
+    tx: Transaction, pulses: Pulses, sessions: Sequence[PlaytimeSession]
+) -> Sequence[tuple[UserId, PlaytimeSessionId]]:
+    """Ends live sessions behind their clients' backs, each with its last heartbeat. Part of another use case.
+
+    Returns:
+        Those of which the pulses must be forgotten once it is committed, so that their next heartbeat is refused.
+    """
+    ended = [(session.user_id, session.id) for session in sessions]
+    heard = await pulses.find_many(ended) if ended else {}
+    for session in sessions:
+        await _save_ended(tx, session.with_pulse(heard.get(session.id)).cut_off(SessionStatus.TERMINATED))
+    return ended
+
+
+async def _save_ended(tx: Transaction, session: PlaytimeSession) -> None:
+    """Writes the end of a session down, with what follows from it for the item."""
+    assert session.end_time is not None  # noqa: S101  it has ended
+    assert session.duration_seconds is not None  # noqa: S101
+    await tx.playtime.save(session)
+    played = await tx.playtime.played(session.user_id, session.product_id)
+    if item := await tx.items.of_product(session.user_id, session.product_id):
+        await tx.items.save(item.with_playtime(played.total_seconds, played.last_played_at))
+    tx.record(
+        PlaytimeSessionEnded(
+            session.user_id,
+            session.product_id,
+            session.id,
+            session.duration_seconds,
+            played.total_seconds,
+            ended_at=session.end_time,
+        )
+    )
+
+
+class Heartbeats:
+    """Hears heartbeats, and writes them down behind."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        reader: PlaytimeReader,
+        pulses: Pulses,
+        *,
+        max_silence: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._begin = begin
+        self._reader = reader
+        self._pulses = pulses
+        self._max_silence = max_silence
+        self._now = now
+        self._unwritten: dict[PlaytimeSessionId, Pulse] = {}
+
+    async def record(self, user_id: UserId, session_id: PlaytimeSessionId, sequence: int | None) -> None:
+        """Hears one heartbeat: one read and one write of the live state.
+
+        Raises:
+            PlaytimeSessionNotFound: the user has no such session.
+            SessionOver: it is not live any more.
+        """
+        known = await self._pulses.find(user_id, session_id) or await self._from_database(user_id, session_id)
+        pulse = known.heard(sequence, self._now(), self._max_silence)
+        if pulse is not known:
+            self._note({session_id: pulse})
+            await self._pulses.save(pulse)
+
+    async def flush(self) -> int:
+        """Writes down what was heard since the last time; what is not live any more is forgotten.
+
+        Returns:
+            How many sessions it was.
+
+        Raises:
+            DomainError: the database cannot be reached; nothing that was heard is lost.
+        """
+        unwritten, self._unwritten = self._unwritten, {}
+        pulses, total = iter(list(unwritten.values())), len(unwritten)
+        try:
+            while batch := list(islice(pulses, FLUSH_BATCH)):
+                async with self._begin() as tx:
+                    live = await tx.playtime.record_heartbeats(batch)
+                    await tx.commit()
+                for pulse in batch:
+                    del unwritten[pulse.session_id]
+                gone = [(pulse.user_id, pulse.session_id) for pulse in batch if pulse.session_id not in live]
+                if gone:
+                    await self._pulses.forget(gone)
+        finally:
+            self._note(unwritten)
+        return total
+
+    def _note(self, heard: Mapping[PlaytimeSessionId, Pulse]) -> None:
+        for session_id, pulse in heard.items():
+            noted = self._unwritten.get(session_id)
+            if noted is None or noted.last_heartbeat_at <= pulse.last_heartbeat_at:
+                self._unwritten[session_id] = pulse
+
+    async def _from_database(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse:
+        session = await self._reader.get_session(user_id, session_id)
+        if session is None:
+            raise PlaytimeSessionNotFound(session_id)
+        return session.with_pulse(self._unwritten.get(session_id)).pulse
+
+    async def keep_written(self) -> None:
+        """Flushes again and again, and a last time when it is cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                await _unless_away(self.flush)
+        finally:
+            await _unless_away(self.flush)
+
+    async def keep_ending_silent(self) -> None:
+        """Ends the sessions whose clients fell silent, again and again."""
+        while True:
+            await asyncio.sleep(SILENCE_CHECK_SECONDS)
+            await _unless_away(self._end_all_silent)
+
+    async def _end_all_silent(self) -> None:
+        while (
+            await end_silent_sessions(
+                self._begin, self._reader, self._pulses, now=self._now(), max_silence=self._max_silence
+            )
+            == SILENT_BATCH
+        ):
+            pass
+
+
+async def _unless_away(job: Callable[[], Awaitable[object]]) -> None:
+    """Runs a job that comes again anyway: what it needs may be away for now."""
+    try:
+        await job()
+    except DomainError as error:
+        if error.kind not in RETRYABLE_KINDS:
+            raise
+        logger.warning("playtime is not written down for now", extra={"error": error.reason})

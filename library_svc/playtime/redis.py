@@ -1,0 +1,81 @@
+"""The pulses of live sessions in the live state: a hash `playtime_session:{<user>}:<session>` each (contract section 7).
+
+Away, it is as if it had lost everything: the database knows the sessions, and heartbeats are written down from memory.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from prometheus_client import Counter
+
+from chassis.errors import RETRYABLE_KINDS, DomainError
+from chassis.live.live_state import LiveValues
+from library_svc.ids import PlaytimeSessionId, UserId
+from library_svc.playtime.domain import Pulse
+
+KEPT_AFTER: Final = timedelta(seconds=60)
+"""How much longer than a silent session a pulse is kept: the one who ends it still finds when it was heard last."""
+
+AWAY: Final = Counter("library_pulses_away", "Looks at the live state of playtime that found it away")
+
+logger = logging.getLogger(__name__)
+
+
+class LivePulses:
+    """The Pulses over the live values, kept as long as a session may be silent and a little longer."""
+
+    def __init__(self, values: LiveValues, *, max_silence: timedelta) -> None:
+        self._values = values
+        self._ttl_seconds = (max_silence + KEPT_AFTER).total_seconds()
+
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse | None:
+        found: Mapping[str, str] | None = None
+        with _away_is_empty():
+            found = await self._values.get(_key(user_id, session_id))
+        return None if found is None else _pulse(user_id, session_id, found)
+
+    async def find_many(
+        self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]
+    ) -> Mapping[PlaytimeSessionId, Pulse]:
+        keys = {_key(user_id, session_id): (user_id, session_id) for user_id, session_id in sessions}
+        found: Mapping[str, Mapping[str, str]] = {}
+        with _away_is_empty():
+            found = await self._values.get_many(list(keys))
+        return {keys[key][1]: _pulse(*keys[key], values) for key, values in found.items()}
+
+    async def save(self, pulse: Pulse) -> None:
+        values = {"last_heartbeat_at": pulse.last_heartbeat_at.isoformat()}
+        if pulse.sequence is not None:
+            values["sequence"] = str(pulse.sequence)
+        with _away_is_empty():
+            await self._values.put(_key(pulse.user_id, pulse.session_id), values, ttl_seconds=self._ttl_seconds)
+
+    async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None:
+        with _away_is_empty():
+            await self._values.delete([_key(user_id, session_id) for user_id, session_id in sessions])
+
+
+def _key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
+    return f"playtime_session:{{{user_id}}}:{session_id}"
+
+
+def _pulse(user_id: UserId, session_id: PlaytimeSessionId, values: Mapping[str, str]) -> Pulse:
+    sequence = values.get("sequence")
+    heard_at = datetime.fromisoformat(values["last_heartbeat_at"])
+    return Pulse(user_id, session_id, heard_at, None if sequence is None else int(sequence))
+
+
+class _away_is_empty:  # noqa: N801  used like a function; a generator's context manager costs several times as much
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, DomainError) or error.kind not in RETRYABLE_KINDS:
+            return False
+        AWAY.inc()
+        logger.debug("the live state is away", extra={"error": error.reason})
+        return True

@@ -1,0 +1,85 @@
+"""Sales of products, and telling of them those who wish for the product. Contract section 6, `catalog.price.updated`,
+`library.wishlist.item.on_sale`.
+
+Told is everyone who wished for the product when the sale was heard of and still does when their turn comes, once for each sale,
+whatever happens to its discount afterwards. Who wishes for a product that is on sale already has seen its price, and is not told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from library_svc.ids import ProductId, SaleId, UserId
+
+
+class SaleStatus(StrEnum):
+    """How far a sale is told."""
+
+    TELLING = "telling"
+    """There may be somebody who is not told yet."""
+    ENDED = "ended"
+    """It was over, or another one came in its place, before everybody was told; nobody more is told."""
+    TOLD = "told"
+    """Everybody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """A sale of a product, and who is told of it.
+
+    Attributes:
+        heard_at: when it was first heard of.
+        told_until: the users up to this one, in the order of ids, are told; None: nobody, or, with all told, everybody.
+    """
+
+    product_id: ProductId
+    sale_id: SaleId
+    discount_percent: int
+    ends_at: datetime
+    heard_at: datetime
+    status: SaleStatus = SaleStatus.TELLING
+    told_until: UserId | None = None
+
+    def is_on(self, now: datetime) -> bool:
+        """Whether there is something to tell of."""
+        return self.discount_percent > 0 and now < self.ends_at
+
+    def announced_again(self, *, discount_percent: int, ends_at: datetime) -> "Sale":
+        """The same sale on other terms. Who was told of it is not told again; one that had ended goes on where it was."""
+        status = SaleStatus.TELLING if self.status is SaleStatus.ENDED else self.status
+        return replace(self, discount_percent=discount_percent, ends_at=ends_at, status=status)
+
+    def ended(self) -> "Sale":
+        """Nobody more is told."""
+        return replace(self, status=SaleStatus.ENDED) if self.status is SaleStatus.TELLING else self
+
+    def told_to(self, last: UserId | None) -> "Sale":
+        """Told up to this user; None: there was nobody left."""
+        if last is None:
+            return replace(self, status=SaleStatus.TOLD, told_until=None)
+        return replace(self, told_until=last)
+
+
+@dataclass(frozen=True, slots=True)
+class WishlistItemOnSale:
+    """A product that a user wishes for is on sale."""
+
+    user_id: UserId
+    product_id: ProductId
+    discount_percent: int
+    sale_id: SaleId
+    ends_at: datetime
+
+
+class Sales(Protocol):
+    """The sales of a transaction. What is found is locked until the transaction ends."""
+
+    async def of_product(self, product_id: ProductId) -> Sequence[Sale]: ...
+
+    async def next_to_tell(self) -> Sale | None:
+        """Of those that are being told, and that no other transaction holds, the one that was saved the longest ago."""
+
+    async def save(self, sale: Sale) -> None:
+        """Adds the sale, or replaces what was known of it."""

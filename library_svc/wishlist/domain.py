@@ -1,0 +1,117 @@
+"""The wishlist: products that a user wishes for, until they come by them. Contract section 2."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from chassis.errors import DomainError, Kind
+from library_svc.changes import UNCHANGED, Unchanged, changed
+from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.sales.domain import Sale
+
+WISHES_LIMIT: Final = 100
+"""Products on one user's wishlist."""
+
+
+@dataclass(frozen=True, slots=True)
+class WishChanges:
+    """What a user may change of a wish. None clears; what is UNCHANGED stays."""
+
+    priority: int | Unchanged = UNCHANGED
+    notes: str | Unchanged | None = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A product on a user's wishlist; each is there once.
+
+    Attributes:
+        priority: the highest is shown first; 0 is not ranked.
+        notified_on_sale_id: the last sale that the user was told of.
+    """
+
+    id: WishId
+    user_id: UserId
+    product_id: ProductId
+    added_at: datetime
+    priority: int = 0
+    notes: str | None = None
+    notified_on_sale_id: SaleId | None = None
+
+    def changed(self, changes: WishChanges) -> "Wish":
+        """The wish with the user's changes."""
+        return changed(self, changes)
+
+
+@dataclass(frozen=True, slots=True)
+class WishlistItemAdded:
+    """A user wishes for a product."""
+
+    user_id: UserId
+    product_id: ProductId
+    wishlist_item_id: WishId
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WishlistItemUpdated:
+    """A wish is another one than before."""
+
+    user_id: UserId
+    product_id: ProductId
+    wishlist_item_id: WishId
+
+
+@dataclass(frozen=True, slots=True)
+class WishlistItemRemoved:
+    """A user wishes for a product no more, or has it now."""
+
+    user_id: UserId
+    product_id: ProductId
+    wishlist_item_id: WishId
+    removed_at: datetime
+
+
+class WishNotFound(DomainError):
+    """There is no such item on the caller's wishlist. Another user's answers the same."""
+
+    def __init__(self, wish_id: WishId) -> None:
+        super().__init__(Kind.NOT_FOUND, "GAME_NOT_FOUND_IN_WISHLIST", details={"wishlist_item_id": str(wish_id)})
+
+
+class WishAlreadyExists(DomainError):
+    """The product is on the user's wishlist."""
+
+    def __init__(self, wish: Wish) -> None:
+        details = {"product_id": str(wish.product_id), "wishlist_item_id": str(wish.id)}
+        super().__init__(Kind.ALREADY_EXISTS, "WISHLIST_ITEM_ALREADY_EXISTS", details=details)
+
+
+class WishlistFull(DomainError):
+    """The user's wishlist has no room for another product."""
+
+    def __init__(self) -> None:
+        super().__init__(Kind.RESOURCE_EXHAUSTED, "WISHLIST_LIMIT_EXCEEDED", details={"limit": str(WISHES_LIMIT)})
+
+
+class Wishlist(Protocol):
+    """The wishes of a transaction. What is found is locked until the transaction ends."""
+
+    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None: ...
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None: ...
+
+    async def count(self, user_id: UserId) -> int: ...
+
+    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
+        """The next wishes to tell of the sale, in the order of users: after those who are told, and from before it was heard of."""
+
+    async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
+        """Notes in each that its user was told of the sale, in one statement."""
+
+    async def add(self, wish: Wish) -> None: ...
+
+    async def save(self, wish: Wish) -> None: ...
+
+    async def remove(self, wish: Wish) -> None: ...

@@ -1,0 +1,132 @@
+"""The demo's delivery: games are published, installed, updated by what is on the disk, damaged, verified and repaired. Called by
+sandbox.demo.__main__.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from depot import manifest as depot_manifest
+from sandbox.demo.content import Game, Release
+from sandbox.demo.scene import CommandLine, DemoFailed, Gateway, Scene, last_object, until
+
+DAMAGED_EXIT_CODE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an update brought and cost."""
+
+    files: int
+    bytes: int
+    fetched_bytes: int
+    full_bytes: int
+
+
+async def publish(line: CommandLine, game: Game, release: Release) -> Mapping[str, Any]:
+    """Returns what the publisher says of it: ids, sizes."""
+    published = await line.run(
+        *("publish", str(release.folder), "--product", game.slug, "--version", release.version, "--platform", "linux"),
+        *("--title-ru", game.title_ru, "--title-en", game.title_en, "--json"),
+    )
+    return last_object(published)
+
+
+async def publish_all(line: CommandLine, releases: Sequence[tuple[Game, Release]]) -> Sequence[Mapping[str, Any]]:
+    """All at once; answers in their order."""
+    async with asyncio.TaskGroup() as group:
+        publishing = [group.create_task(publish(line, game, release)) for game, release in releases]
+    return [task.result() for task in publishing]
+
+
+async def install_all(scene: Scene, games: Sequence[Game], products: Mapping[str, str]) -> None:
+    """Installs the first version of each with the launcher; the person watches its progress bars."""
+    table = Table("game", "version", "files", "MB", "seconds", "same as source", "library says")
+    for game in games:
+        began = time.monotonic()
+        await scene.launch("install", products[game.slug], "--to", str(scene.folder(game)))
+        took = time.monotonic() - began
+        files, size_bytes = await scene.compare(game, game.first)
+        status = await _library_says(scene.gateway, products[game.slug], None)
+        row = (str(files), f"{size_bytes / 1e6:.1f}", f"{took:.1f}", f"{files} of {files}", status)
+        table.add_row(game.title_en, game.first.version, *row)
+    scene.console.print(table)
+
+
+async def update_all(scene: Scene, games: Sequence[Game], products: Mapping[str, str]) -> Mapping[str, Update]:
+    """Publishes the next version of each and updates to it, by what is on the disk. By slug."""
+    table = Table("update", "files", "MB", "seconds", "fetched MB", "whole version MB", "same as source")
+    updates = {}
+    for game, published in zip(
+        games, await publish_all(scene.line, [(game, game.next) for game in games]), strict=True
+    ):
+        version_id = published["version_id"]
+        await scene.downloadable(products[game.slug], version_id)
+        began = time.monotonic()
+        result = await scene.launch("update", str(scene.folder(game)), "--version", version_id)
+        took = time.monotonic() - began
+        files, size_bytes = await scene.compare(game, game.next)
+        await _library_says(scene.gateway, products[game.slug], version_id)
+        full_bytes = await asyncio.to_thread(stored_size, scene.folder(game))
+        updates[game.slug] = update = Update(files, size_bytes, result["fetched_bytes"], full_bytes)
+        table.add_row(
+            f"{game.title_en} {game.first.version} → {game.next.version}",
+            *(str(files), f"{size_bytes / 1e6:.1f}", f"{took:.1f}"),
+            *(f"{update.fetched_bytes / 1e6:.1f}", f"{full_bytes / 1e6:.1f}", f"{files} of {files}"),
+        )
+    scene.console.print(table)
+    return updates
+
+
+async def repair_all(scene: Scene, games: Sequence[Game]) -> None:
+    """Flips a byte in the middle of each game's largest file, lets the launcher find it, and repair it."""
+    for game in games:
+        folder = scene.folder(game)
+        damaged = await asyncio.to_thread(damage_largest, folder)
+        found = last_object(await scene.line.run("verify", str(folder), "--json", code=DAMAGED_EXIT_CODE))
+        if found["issues"] != [{"path": damaged, "kind": "corrupted"}]:
+            raise DemoFailed(f"{damaged} was damaged, the launcher found {found['issues'][:5]}")
+        result = await scene.launch("repair", str(folder))
+        await scene.compare(game, game.next)
+        scene.console.print(
+            f"damaged, found and repaired {game.title_en}'s {damaged} with {result['fetched_bytes'] / 1e6:.1f} MB fetched",
+            markup=False,
+        )
+
+
+def damage_largest(folder: Path) -> str:
+    """Returns the damaged file's path in the tree."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    largest = max((path for path in files if ".samovar" not in path.parts), key=lambda path: path.stat().st_size)
+    with largest.open("r+b") as file:
+        middle = largest.stat().st_size // 2
+        file.seek(middle)
+        byte = file.read(1)
+        file.seek(middle)
+        file.write(bytes([byte[0] ^ 1]))
+    return largest.relative_to(folder).as_posix()
+
+
+def stored_size(folder: Path) -> int:
+    """What fetching the whole installed version would cost: each chunk of its manifest once, as stored."""
+    own = folder / ".samovar"
+    installed = json.loads((own / "installed.json").read_text())
+    manifest = depot_manifest.parse((own / installed["manifest"]).read_bytes())
+    chunks = {chunk.sha256: chunk.stored_size_bytes for entry in manifest.entries for chunk in entry.chunks}
+    return sum(chunks.values())
+
+
+async def _library_says(gateway: Gateway, product_id: str, version_id: str | None) -> str:
+    async def installed() -> str | None:
+        item = (await gateway.library())[product_id]
+        is_there = version_id is None or item["installed_version_id"] == version_id
+        return item["installation_status"] if item["installation_status"] == "installed" and is_there else None
+
+    status: str = await until("the library does not say `installed`", installed)
+    return status

@@ -1,0 +1,1 @@
+"""Stand-ins for Catalog, Auth, Account and Payment."""

@@ -1,0 +1,107 @@
+"""The sandbox over HTTP: the Auth stand-in's JWKS and token endpoint, the manifests as their publisher offers them, and the signed
+objects of the store and the CDN's origin. Opened by sandbox.peers.main.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import unquote_plus
+
+from aiohttp import web
+
+from chassis.errors import DomainError, Kind
+from chassis.objects.object_store import ObjectStore
+from depot.chunks import manifest_key, signature_key
+from sandbox.peers.auth import SERVICE_TOKEN_LIFE, TokenIssuer
+
+MAX_FORM_BYTES = 16 * 1024
+JWKS_PATH = "/.well-known/jwks.json"
+NO_STORE = {"Cache-Control": "no-store"}
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+class AuthHandlers:
+    """RFC 7517 keys, and the client credentials grant of OAuth 2 (RFC 6749 section 4.4)."""
+
+    def __init__(self, tokens: TokenIssuer) -> None:
+        self._tokens = tokens
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get(JWKS_PATH, self.jwks)
+        app.router.add_post("/oauth/token", self.token)
+
+    async def jwks(self, _request: web.Request) -> web.Response:
+        keys = await asyncio.to_thread(self._tokens.jwks)
+        return web.json_response(keys, headers={"Cache-Control": "max-age=30"})
+
+    async def token(self, request: web.Request) -> web.Response:
+        form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        if form.get("grant_type") != "client_credentials":
+            return _oauth_error(400, "unsupported_grant_type")
+        client_id, secret = _credentials(request, form)
+        if not self._tokens.is_client(client_id, secret):
+            return _oauth_error(401, "invalid_client", {"WWW-Authenticate": 'Basic realm="sandbox"'})
+        audience = form.get("audience", "")
+        if not audience:
+            return _oauth_error(400, "invalid_request")
+        token = await asyncio.to_thread(self._tokens.issue_service_token, client_id, audience=audience)
+        life_seconds = int(SERVICE_TOKEN_LIFE.total_seconds())
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": life_seconds}
+        return web.json_response(answer, headers=NO_STORE)
+
+
+class ManifestHandlers:
+    """Manifests without a link: they are signed, and say nothing that a chunk could be fetched with."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get(f"/manifests/{{product:{_UUID}}}/{{name:{_UUID}\\.manifest(?:\\.sig)?}}", self.manifest)
+
+    async def manifest(self, request: web.Request) -> web.Response:
+        version, _, extension = request.match_info["name"].partition(".")
+        key_of = signature_key if extension.endswith(".sig") else manifest_key
+        try:
+            stored = await self._objects.get(key_of(request.match_info["product"], version))
+        except DomainError as error:
+            if error.kind is Kind.NOT_FOUND:
+                raise web.HTTPNotFound from None
+            raise
+        return web.Response(body=stored, content_type="application/octet-stream")
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int, *, drain_seconds: float) -> AsyncIterator[int]:
+    """Serves while the block runs; gives the port.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain_seconds)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound: int = runner.addresses[0][1]
+        yield bound
+    finally:
+        await runner.cleanup()
+
+
+def _credentials(request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:
+    """From HTTP Basic, or from the form (RFC 6749 section 2.3.1)."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if re.fullmatch("basic", scheme, re.IGNORECASE):
+        try:
+            client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return "", ""
+        return unquote_plus(client_id), unquote_plus(secret)
+    return form.get("client_id", ""), form.get("client_secret", "")
+
+
+def _oauth_error(status: int, error: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": error}, status=status, headers={**NO_STORE, **(headers or {})})

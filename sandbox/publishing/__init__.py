@@ -1,0 +1,1 @@
+"""Publishing a version of a game."""

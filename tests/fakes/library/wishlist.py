@@ -1,0 +1,69 @@
+"""The wishlist and the sales of what is on it in memory: the parts of memory.py that concern them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.sales.domain import Sale, SaleStatus
+from library_svc.wishlist.domain import Wish
+
+
+@dataclass(slots=True)
+class WishRows:
+    """Wishes, and sales in the order in which they were saved last."""
+
+    wishes: dict[tuple[UserId, WishId], Wish] = field(default_factory=dict)
+    sales: dict[tuple[ProductId, SaleId], Sale] = field(default_factory=dict)
+
+
+class MemoryWishlist:
+    def __init__(self, rows: WishRows) -> None:
+        self._rows = rows
+
+    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None:
+        return self._rows.wishes.get((user_id, wish_id))
+
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None:
+        own = (wish for wish in self._rows.wishes.values() if wish.user_id == user_id)
+        return next((wish for wish in own if wish.product_id == product_id), None)
+
+    async def count(self, user_id: UserId) -> int:
+        return sum(wish.user_id == user_id for wish in self._rows.wishes.values())
+
+    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
+        wishes = [
+            wish
+            for wish in self._rows.wishes.values()
+            if wish.product_id == sale.product_id
+            and wish.added_at <= sale.heard_at
+            and (sale.told_until is None or wish.user_id > sale.told_until)
+        ]
+        return sorted(wishes, key=lambda wish: wish.user_id)[:limit]
+
+    async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
+        for wish in wishes:
+            await self.save(replace(wish, notified_on_sale_id=sale_id))
+
+    async def add(self, wish: Wish) -> None:
+        await self.save(wish)
+
+    async def save(self, wish: Wish) -> None:
+        self._rows.wishes[wish.user_id, wish.id] = wish
+
+    async def remove(self, wish: Wish) -> None:
+        del self._rows.wishes[wish.user_id, wish.id]
+
+
+class MemorySales:
+    def __init__(self, rows: WishRows) -> None:
+        self._rows = rows
+
+    async def of_product(self, product_id: ProductId) -> Sequence[Sale]:
+        return [sale for sale in self._rows.sales.values() if sale.product_id == product_id]
+
+    async def next_to_tell(self) -> Sale | None:
+        return next((sale for sale in self._rows.sales.values() if sale.status is SaleStatus.TELLING), None)
+
+    async def save(self, sale: Sale) -> None:
+        self._rows.sales.pop((sale.product_id, sale.sale_id), None)
+        self._rows.sales[sale.product_id, sale.sale_id] = sale
