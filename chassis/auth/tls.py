@@ -33,12 +33,14 @@ class Tls:
         """For a client on asyncio's transports. Blocks: Python reads certificates from files only.
 
         Raises:
-            ssl.SSLError: they are none.
+            ssl.SSLError: the certificates are invalid.
         """
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=self.authorities.decode("ascii"))
-        context.set_alpn_protocols(["h2"])
         with TemporaryDirectory(prefix="samovar-tls-") as folder:
-            chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
+            authorities, chain, key = (Path(folder, name) for name in ("authorities.pem", "chain.pem", "key.pem"))
+            # From a file OpenSSL reads what stands between the certificates too, whatever its encoding; as text it must be ASCII.
+            authorities.write_bytes(self.authorities)
+            context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(authorities))
+            context.set_alpn_protocols(["h2"])
             chain.write_bytes(self.certificate_chain)
             key.touch(mode=0o600)
             key.write_bytes(self.private_key)

@@ -20,6 +20,9 @@ BODY_LIMIT_BYTES: Final = MESSAGE_LIMIT_BYTES + 5
 CONNECTION_WINDOW_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 60.0
 KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
+TOO_MANY_PINGS: Final = b"too_many_pings"
+"""Why a gRPC server ends the connection of a client that pings more often than it permits
+(https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)."""
 CLOSE_SECONDS: Final = 1.0
 """For what is still to be sent when a connection is closed: nobody waits for it."""
 REPLIES_LIMIT: Final = 10_000
@@ -34,11 +37,16 @@ _log = getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):
-    """For loop.create_connection. `on_change` is called when it can be used, and when it takes no more exchanges."""
+    """For loop.create_connection. `on_change` is called when it can be used, and when it takes no more exchanges. A peer that is
+    silent for `keepalive_seconds` (KEEPALIVE_SECONDS if None) is pinged.
+    """
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], None], *, keepalive_seconds: float | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_change = on_change
+        self.keepalive_seconds = KEEPALIVE_SECONDS if keepalive_seconds is None else keepalive_seconds
+        self.pinged_too_often = False
+        """The peer ended it because of our pings: the next one to that address is to ping half as often."""
         self.is_ready = False
         """It is open, the peer's settings are known, and new exchanges may begin."""
         self.is_over = False
@@ -118,7 +126,7 @@ class Connection(asyncio.Protocol):
         )
         more = CONNECTION_WINDOW_BYTES - http2.WINDOW_BYTES
         self._send(http2.PREFACE + http2.settings(settings) + http2.window_update(0, more))
-        self._wake(KEEPALIVE_SECONDS, self._keep_alive)
+        self._wake(self.keepalive_seconds, self._keep_alive)
 
     def data_received(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -306,6 +314,7 @@ class Connection(asyncio.Protocol):
             raise ProtocolViolation(http2.FRAME_SIZE_ERROR, "a GOAWAY of a broken length")
         last = int.from_bytes(payload[:4], "big") & http2.STREAM_ID_MAX
         code = int.from_bytes(payload[4:8], "big")
+        self.pinged_too_often = code == http2.ENHANCE_YOUR_CALM and payload[8:] == TOO_MANY_PINGS
         text = f"the peer ends the connection with code {code} {payload[8:].decode(errors='replace')}".rstrip()
         failure = Failure(Failed.GOING, text)
         for stream_id, exchange in list(self._exchanges.items()):
@@ -399,7 +408,7 @@ class Connection(asyncio.Protocol):
         """Asks a peer that has been silent whether it is there, and lets go of one that does not say."""
         if self._heard:
             self._asked = False
-            wait = KEEPALIVE_SECONDS
+            wait = self.keepalive_seconds
         elif not self._asked:
             self._asked = True
             self._send(http2.frame(http2.PING, 0, 0, bytes(_PING_BYTES)))

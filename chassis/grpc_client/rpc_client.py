@@ -23,6 +23,7 @@ from chassis.auth.calls import ACCEPT_LANGUAGE, REQUEST_ID, SERVICE_AUTHORIZATIO
 from chassis.auth.service_tokens import ServiceTokenSource
 from chassis.auth.tls import Tls
 from chassis.grpc_client.http2_connection import KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS, MESSAGE_LIMIT_BYTES
+from chassis.grpc_client.rpc_call import UnaryCall
 from chassis.grpc_client.rpc_connections import RECONNECT_MAX_SECONDS, RECONNECT_MIN_SECONDS, Connections
 from chassis.grpc_client.rpc_unary import (
     BACKOFF_FACTOR,
@@ -167,7 +168,7 @@ class ServiceChannel:
         response_deserializer: Callable[[bytes], Any] | None = None,
         _registered_method: bool | None = False,  # noqa: FBT001, FBT002  generated stubs pass it
     ) -> Callable[..., Any]:
-        """Its calls are coroutines: begun when they are awaited, cancelled with who awaits them."""
+        """Its calls are `UnaryCall`s: begun when they are awaited, cancelled with what awaits them."""
         start = UnaryMethod(
             self._connections,
             method,
@@ -178,33 +179,39 @@ class ServiceChannel:
         ).call
         instruments = rpc_instruments(method, SpanKind.CLIENT)
 
-        async def call(
+        def call(
             request: Any,
             *,
-            timeout: float | None = None,  # noqa: ASYNC109  grpcio's signature
+            timeout: float | None = None,
             metadata: Metadata | None = None,
             wait_for_ready: bool | None = None,
-        ) -> Any:
-            token = None
-            if self._tokens is not None:
-                token = self._tokens.cached(self._audience) or await self._tokens.token(self._audience)
+        ) -> UnaryCall:
             seconds = self._timeout_seconds if timeout is None else timeout
             remaining = remaining_seconds()
             if remaining is not None and remaining < seconds:
                 seconds = remaining
-            span, trace_pairs = instruments.start_outgoing()
-            started = time.perf_counter()
-            code = _CANCELLED
-            try:
-                carried = _carried(trace_pairs, metadata, token)
-                answer = await start(request, seconds, carried, wait_for_ready=bool(wait_for_ready))
-                code = _OK
-            except grpc.aio.AioRpcError as failure:
-                code = failure.code()
-                raise
-            finally:
-                _ended(code, instruments, span, started)
-            return answer
+
+            async def begin(seen_by: UnaryCall) -> Any:
+                token = None
+                if self._tokens is not None:
+                    token = self._tokens.cached(self._audience) or await self._tokens.token(self._audience)
+                span, trace_pairs = instruments.start_outgoing()
+                started = time.perf_counter()
+                code = _CANCELLED
+                try:
+                    carried = _carried(trace_pairs, metadata, token)
+                    answer = await start(
+                        request, seconds, carried, wait_for_ready=bool(wait_for_ready), seen_by=seen_by
+                    )
+                    code = _OK
+                except grpc.aio.AioRpcError as failure:
+                    code = failure.code()
+                    raise
+                finally:
+                    _ended(code, instruments, span, started)
+                return answer
+
+            return UnaryCall(begin, seconds)
 
         return call
 

@@ -35,6 +35,8 @@ RECONNECT_MAX_SECONDS: Final = 2.0
 RECONNECT_FACTOR: Final = 1.6
 RECONNECT_JITTER: Final = 0.2
 """As gRPC's connection backoff has them."""
+KEEPALIVE_MAX_SECONDS: Final = 7_200.0
+"""However often a server complains of pings: TCP's own keepalive asks then."""
 STEADY_SECONDS: Final = 1.0
 """A connection that lived this long is made again at once."""
 RESOLVE_SECONDS: Final = 2.0
@@ -146,9 +148,9 @@ class Connections:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _open(self, address: Address, on_change: Callable[[], None]) -> Connection:
+    async def _open(self, address: Address, make: Callable[[], Connection]) -> Connection:
         name = _host_and_port(self._name)[0] if self._name else None
-        connection = await _open(address, on_change, tls=self._context, server_name=name)
+        connection = await _open(address, make, tls=self._context, server_name=name)
         self._held[connection.lost] = connection
         connection.lost.add_done_callback(self._held.pop)
         return connection
@@ -220,7 +222,7 @@ class _Replica:
     def __init__(
         self,
         address: str,
-        open_one: Callable[[Callable[[], None]], Awaitable[Connection]],
+        open_one: Callable[[Callable[[], Connection]], Awaitable[Connection]],
         watch_head: bytes,
         on_change: Callable[[], None],
     ) -> None:
@@ -229,6 +231,7 @@ class _Replica:
         self._watch_head = watch_head
         self._on_change = on_change
         self._moved = asyncio.Event()
+        self._keepalive_seconds: float | None = None
         self.task: asyncio.Task[None]
         self.serving: Connection | None = None
         self.state = _CONNECTING
@@ -258,7 +261,7 @@ class _Replica:
             OSError, TimeoutError: there is nobody.
             ValueError: an address, or a name of it, that cannot be.
         """
-        connection = await self._open(self._notice)
+        connection = await self._open(partial(Connection, self._notice, keepalive_seconds=self._keepalive_seconds))
         try:
             while not connection.is_ready:
                 if connection.is_over:
@@ -287,6 +290,8 @@ class _Replica:
             while connection.is_ready:
                 await self._move()
         finally:
+            if connection.pinged_too_often:
+                self._keepalive_seconds = min(2 * connection.keepalive_seconds, KEEPALIVE_MAX_SECONDS)
             connection.retire()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
@@ -329,18 +334,16 @@ class _Replica:
 
 
 async def _open(
-    address: Address, on_change: Callable[[], None], *, tls: ssl.SSLContext | None, server_name: str | None
+    address: Address, make: Callable[[], Connection], *, tls: ssl.SSLContext | None, server_name: str | None
 ) -> Connection:
     """A connection on which nothing has been said yet. Raises: OSError."""
     loop = asyncio.get_running_loop()
     if isinstance(address, str):
-        _, connection = await loop.create_unix_connection(lambda: Connection(on_change), address)
+        _, connection = await loop.create_unix_connection(make, address)
         return connection
     host, port = address
     name = (server_name or host) if tls is not None else None
-    _, connection = await loop.create_connection(
-        lambda: Connection(on_change), host, port, ssl=tls, server_hostname=name
-    )
+    _, connection = await loop.create_connection(make, host, port, ssl=tls, server_hostname=name)
     return connection
 
 

@@ -13,10 +13,12 @@ import grpc
 
 from chassis.grpc_client.http2_connection import MESSAGE_LIMIT_BYTES, Connection
 from chassis.grpc_client.http2_exchange import Exchange, Failed, Failure
+from chassis.grpc_client.rpc_call import UnaryCall
 from chassis.grpc_client.rpc_connections import Connections, Unreachable
 from chassis.grpc_client.rpc_wire import (
     Metadata,
     Outcome,
+    initial_metadata_of,
     metadata_fields,
     outcome_of_exchange,
     read_message,
@@ -82,8 +84,16 @@ class UnaryMethod:
         self._max_attempts = MAX_ATTEMPTS if is_repeatable else 1
         self._head = request_head(method, connections.authority, is_tls=connections.is_tls)
 
-    async def call(self, request: Any, seconds: float, metadata: Metadata, *, wait_for_ready: bool) -> Any:
-        """The answer, within `seconds`.
+    async def call(
+        self,
+        request: Any,
+        seconds: float,
+        metadata: Metadata,
+        *,
+        wait_for_ready: bool,
+        seen_by: UnaryCall | None = None,
+    ) -> Any:
+        """The answer, within `seconds`; `seen_by` gets the exchange that it came in.
 
         Raises:
             grpc.aio.AioRpcError: the server refused, or could not be asked.
@@ -104,13 +114,15 @@ class UnaryMethod:
             )
             if exchange is not None and outcome.code is _OK:
                 self._throttle.went_well()
+                if seen_by is not None:
+                    seen_by.exchange = exchange
                 return self._read(exchange)
             untouched += is_untouched
             if is_untouched and untouched <= UNTOUCHED_MAX:
                 continue
             attempt += 1
             if not await self._pause(loop, deadline, outcome, exchange, attempt):
-                raise _error(outcome)
+                raise _error(outcome, exchange)
 
     async def _attempt(
         self, loop: asyncio.AbstractEventLoop, deadline: float, head: bytes, body: bytes, *, wait_for_ready: bool
@@ -164,7 +176,7 @@ class UnaryMethod:
         try:
             return self._parse(read_message(exchange))
         except Exception as error:
-            raise _error(Outcome(_Code.INTERNAL, f"the answer cannot be read: {error}")) from error
+            raise _error(Outcome(_Code.INTERNAL, f"the answer cannot be read: {error}"), exchange) from error
 
 
 async def _ended(
@@ -180,8 +192,12 @@ async def _ended(
         alarm.cancel()
 
 
-def _error(outcome: Outcome) -> grpc.aio.AioRpcError:
-    metadata = grpc.aio.Metadata(*outcome.metadata)
+def _error(outcome: Outcome, exchange: Exchange | None = None) -> grpc.aio.AioRpcError:
+    initial = () if exchange is None else initial_metadata_of(exchange)
     return grpc.aio.AioRpcError(
-        outcome.code, grpc.aio.Metadata(), metadata, details=outcome.details, debug_error_string=None
+        outcome.code,
+        grpc.aio.Metadata(*initial),
+        grpc.aio.Metadata(*outcome.metadata),
+        details=outcome.details,
+        debug_error_string=None,
     )

@@ -52,6 +52,9 @@ _CODE_OF_FAILURE = {
 }
 _RECURRING = frozenset({"authorization", "x-service-authorization", "x-client-ip", "accept-language"})
 """Users and clients come again. Reading every character of two tokens took a third of a request header's making."""
+_PROTOCOL_FIELDS = frozenset(
+    {b":status", b"content-type", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-status", b"grpc-message"}
+)
 _TIMEOUT_MAX = 99_999_999
 """Eight digits."""
 
@@ -128,7 +131,7 @@ def outcome_of(trailers: Fields) -> Outcome:
             details = unquote_to_bytes(value).decode(errors="replace")
         elif name == b":status":
             http_status = value
-        elif name != b"content-type":
+        elif name not in _PROTOCOL_FIELDS:
             metadata.extend(_read_metadata(name, value))
     if status is not None:
         return Outcome(_CODES.get(status, _Code.UNKNOWN), details, tuple(metadata))
@@ -160,6 +163,15 @@ def outcome_of_exchange(exchange: Exchange, failure: Failure | None) -> Outcome:
     if exchange.trailers is None:
         return Outcome(_Code.INTERNAL, "the answer ended without trailers")
     return outcome_of(exchange.trailers)
+
+
+def initial_metadata_of(exchange: Exchange) -> tuple[tuple[str, str | bytes], ...]:
+    """What the server sent before its message, without the protocol's own fields."""
+    if exchange.headers is None:
+        return ()
+    return tuple(
+        pair for name, value in exchange.headers if name not in _PROTOCOL_FIELDS for pair in _read_metadata(name, value)
+    )
 
 
 def read_message(exchange: Exchange) -> bytes:

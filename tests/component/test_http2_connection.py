@@ -480,3 +480,15 @@ async def test_a_peer_that_answers_is_kept(monkeypatch):
             asked = await peer.expect(PingFrame)
             peer.send(PingFrame(0, opaque_data=asked.opaque_data, flags=("ACK",)))
         await works(connection, peer)
+
+
+async def test_a_goodbye_because_of_pings_is_remembered():
+    for code, reason, expected in (
+        (http2.ENHANCE_YOUR_CALM, b"too_many_pings", True),
+        (http2.ENHANCE_YOUR_CALM, b"calm down", False),
+        (http2.NO_ERROR, b"too_many_pings", False),
+    ):
+        async with pair() as (connection, peer):
+            peer.send(GoAwayFrame(0, last_stream_id=0, error_code=code, additional_data=reason))
+            await until(lambda connection=connection: connection.is_over)
+            assert connection.pinged_too_often is expected

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 
 from chassis.auth.tls import Tls
 from chassis.grpc_client import http2_connection, rpc_connections
+from chassis.grpc_client.http2 import ENHANCE_YOUR_CALM, NO_ERROR
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_client.rpc_connections import Connections
 from chassis.grpc_client.rpc_wire import request_body
@@ -413,7 +414,43 @@ async def test_a_connection_that_is_gone_is_not_held():
         assert [each() for each in gone] == [None] * 3
 
 
+async def test_a_server_that_complains_of_pings_gets_half_as_many_each_time(monkeypatch):
+    monkeypatch.setattr(rpc_connections, "KEEPALIVE_MAX_SECONDS", 150.0)
+    monkeypatch.setattr(rpc_connections, "STEADY_SECONDS", 0.0)
+    complaint = GoAwayFrame(0, error_code=ENHANCE_YOUR_CALM, additional_data=b"too_many_pings")
+    async with peer_server() as server, opened(server.target) as connections:
+        connections.connect()
+        for expected in (60.0, 120.0, 150.0, 150.0):
+            peer = await server.peer()
+            await _ready(connections, 1)
+            connection = connections.pick()
+            assert connection.keepalive_seconds == expected
+            peer.send(complaint)
+            await soon(connection.lost)
+            await until(lambda: connections.pick() is None)
+        # Another goodbye leaves it as it is.
+        peer = await server.peer()
+        await _ready(connections, 1)
+        connection = connections.pick()
+        peer.send(GoAwayFrame(0, error_code=NO_ERROR))
+        await soon(connection.lost)
+        await server.peer()
+        await _ready(connections, 1)
+        assert connections.pick().keepalive_seconds == 150.0
+
+
 # TLS.
+
+
+async def test_a_bundle_with_text_between_its_certificates_is_read_as_openssl_reads_it():
+    tls = certificate("peer")
+    other = certificate("other", authority="another").authorities
+    bundle = "# Корневой центр\r\n".encode() + other + b"\xff\xfe not text at all\n\n" + tls.authorities
+    async with grpcio_server(tls=tls) as server:
+        for authorities in (bundle, bundle.replace(b"\n", b"\r\n")):
+            client = Tls(tls.certificate_chain, tls.private_key, authorities)
+            async with opened(f"localhost:{server.port}", client) as connections:
+                assert await soon(say(connections, b"hello")) == b"hello"
 
 
 async def test_a_server_without_our_authority_is_unavailable_and_says_why():
