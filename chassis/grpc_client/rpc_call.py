@@ -46,7 +46,7 @@ class UnaryCall:
     async def trailing_metadata(self) -> grpc.aio.Metadata:
         failure = await self._failure()
         if failure is not None:
-            return grpc.aio.Metadata(*failure.trailing_metadata())
+            return cast("grpc.aio.Metadata", failure.trailing_metadata())
         return grpc.aio.Metadata(*(() if self.exchange is None else outcome_of_exchange(self.exchange, None).metadata))
 
     async def code(self) -> grpc.StatusCode:
