@@ -32,7 +32,7 @@ from library_svc.categories.application import CategoryPage
 from library_svc.categories.domain import Category
 from library_svc.ids import CategoryId, UserId
 from library_svc.items.domain import Item
-from library_svc.paging import Columns, read_page
+from library_svc.postgres_paging import Columns, read_page
 from library_svc.schema import metadata
 
 user_game_categories: Final = Table(

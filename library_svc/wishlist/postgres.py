@@ -30,7 +30,7 @@ from chassis.postgres.statements import Row
 from library_svc.catalog.postgres import catalog_products, product_of
 from library_svc.ids import ProductId, SaleId, UserId, WishId
 from library_svc.items.postgres_reader import PRODUCT_COLUMNS
-from library_svc.paging import Columns, read_page
+from library_svc.postgres_paging import Columns, read_page
 from library_svc.sales.domain import Sale
 from library_svc.schema import metadata
 from library_svc.wishlist.application import ShownWish, WishPage

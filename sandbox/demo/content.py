@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCKS = tuple(Path(__file__).with_name(name) for name in ("demo_content_before.lock", "demo_content.lock"))
+LOCKS = tuple(Path(__file__).with_name(name) for name in ("content_before.lock", "content.lock"))
 """Two, because pip takes one version of a package at a time."""
 FETCH_TIMEOUT_SECONDS = 180
 PLATFORM_TAG = "manylinux2014_x86_64"

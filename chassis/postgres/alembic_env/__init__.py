@@ -1,1 +1,1 @@
-
+"""Alembic's environment of every service's migrations."""

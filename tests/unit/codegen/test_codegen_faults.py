@@ -427,7 +427,7 @@ def test_a_bad_event_names_file_line_rule_and_message(rule: str, message: str, a
 def test_every_rule_of_the_generator_has_a_case_here() -> None:
     """Rules are the words that faults are added with: the second argument, or the first of a resolver's own."""
     rules = set()
-    for file in sorted((contract_compiler.ROOT / "codegen").glob("*.py")):
+    for file in sorted((contract_compiler.ROOT / "codegen").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 place = {"add": 1, "_fault": 0}.get(node.func.attr)

@@ -132,7 +132,7 @@ def _time(timestamp: Timestamp) -> datetime:
     return timestamp.ToDatetime(tzinfo=UTC)
 
 
-def item_of(message: pb.LibraryItem, user_id: UserId) -> Item:
+def item_of_message(message: pb.LibraryItem, user_id: UserId) -> Item:
     """The inverse of `item_message`, for the round trip."""
     status = pb.InstallationStatus.Name(message.installation_status).removeprefix("INSTALLATION_STATUS_")
     acquisition = pb.AcquisitionType.Name(message.acquisition_type).removeprefix("ACQUISITION_TYPE_")
@@ -160,7 +160,7 @@ class TestItemMessages:
         sent = messages.item_message(ShownItem(item, product), language).SerializeToString()
         message = pb.LibraryItem.FromString(sent)
 
-        assert item_of(message, item.user_id) == item
+        assert item_of_message(message, item.user_id) == item
         assert _optional(message, "title") == product.title(language)
         assert _optional(message, "cover_image_url") == product.cover_image_url
 

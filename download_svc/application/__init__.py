@@ -1,1 +1,0 @@
-"""Use cases of the Download Service and the ports they need."""

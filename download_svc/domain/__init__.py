@@ -1,1 +1,0 @@
-"""The rules of delivery: sessions and their status machine, the user's queue, versions, manifests, installations."""

@@ -1,1 +1,0 @@
-"""The Download Service on its wires: gRPC servicers and event consumers."""

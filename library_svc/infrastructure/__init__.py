@@ -1,1 +1,0 @@
-"""The adapters of application/ports.py, each file named by its technology."""
