@@ -24,6 +24,7 @@ from library_svc.items.postgres import PostgresItems
 from library_svc.outgoing import outgoing
 from library_svc.playtime.postgres import PostgresPlaytime
 from library_svc.sales.postgres import PostgresSales
+from library_svc.saves.postgres import PostgresSaves
 from library_svc.transaction import Origin
 from library_svc.turns import Turns
 from library_svc.wishlist.postgres import PostgresWishlist
@@ -65,6 +66,7 @@ class PostgresTransaction:
         self.game_settings = PostgresGameSettings(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
         self.sales = PostgresSales(tx.connection)
+        self.saves = PostgresSaves(tx.connection)
         self.playtime = PostgresPlaytime(tx)
         self.achievements = PostgresAchievements(tx)
 

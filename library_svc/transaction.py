@@ -16,6 +16,7 @@ from library_svc.installations.domain import Installations
 from library_svc.items.domain import Items
 from library_svc.playtime.domain import Playtime
 from library_svc.sales.domain import Sales
+from library_svc.saves.domain import Saves
 from library_svc.wishlist.domain import Wishlist
 
 
@@ -51,6 +52,9 @@ class Transaction(Protocol):
 
     @property
     def sales(self) -> Sales: ...
+
+    @property
+    def saves(self) -> Saves: ...
 
     @property
     def playtime(self) -> Playtime: ...

@@ -143,6 +143,14 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
                 library_v1_events.category_changed_object(message.category_updated),
                 None,
             )
+        case "savegame_sync_status":
+            return StreamedEvent(
+                "savegame.sync.status",
+                message.event_id,
+                timestamp_text(message.occurred_at),
+                library_v1_events.savegame_sync_status_changed_object(message.savegame_sync_status),
+                None,
+            )
         case "resync_required":
             return StreamedEvent(
                 "resync_required",

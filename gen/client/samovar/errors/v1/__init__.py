@@ -292,6 +292,36 @@ class ErrorReason(betterproto2.Enum):
     Relationship cannot be written.
     """
 
+    SAVEGAME_SLOT_NOT_FOUND = 100
+    """
+    Save slot not found.
+    """
+
+    SAVEGAME_VERSION_NOT_FOUND = 101
+    """
+    Save version not found.
+    """
+
+    SAVEGAME_UPLOAD_NOT_FOUND = 102
+    """
+    Upload of a save not found.
+    """
+
+    SAVEGAME_VERSION_CONFLICT = 103
+    """
+    Save version conflict.
+    """
+
+    SAVEGAME_FILE_TOO_LARGE = 104
+    """
+    Save too large.
+    """
+
+    USER_QUOTA_EXCEEDED = 105
+    """
+    Quota exceeded.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -350,6 +380,12 @@ class ErrorReason(betterproto2.Enum):
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
             81: "ERROR_REASON_VERIFICATION_NOT_FOUND",
             90: "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE",
+            100: "ERROR_REASON_SAVEGAME_SLOT_NOT_FOUND",
+            101: "ERROR_REASON_SAVEGAME_VERSION_NOT_FOUND",
+            102: "ERROR_REASON_SAVEGAME_UPLOAD_NOT_FOUND",
+            103: "ERROR_REASON_SAVEGAME_VERSION_CONFLICT",
+            104: "ERROR_REASON_SAVEGAME_FILE_TOO_LARGE",
+            105: "ERROR_REASON_USER_QUOTA_EXCEEDED",
         }
 
     @classmethod
@@ -410,4 +446,10 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
             "ERROR_REASON_VERIFICATION_NOT_FOUND": 81,
             "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE": 90,
+            "ERROR_REASON_SAVEGAME_SLOT_NOT_FOUND": 100,
+            "ERROR_REASON_SAVEGAME_VERSION_NOT_FOUND": 101,
+            "ERROR_REASON_SAVEGAME_UPLOAD_NOT_FOUND": 102,
+            "ERROR_REASON_SAVEGAME_VERSION_CONFLICT": 103,
+            "ERROR_REASON_SAVEGAME_FILE_TOO_LARGE": 104,
+            "ERROR_REASON_USER_QUOTA_EXCEEDED": 105,
         }
