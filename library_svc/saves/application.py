@@ -441,8 +441,7 @@ def _record_confirmed(tx: Transaction, slot: SaveSlot, upload_id: SaveVersionId,
     upload = _upload_of(slot, upload_id)
     if slot.is_refused(upload):
         tx.record(_status(slot, SavegameSyncStatus.CONFLICT))
-        return
-    if upload.state is VersionState.CURRENT:
+    elif upload.state is VersionState.CURRENT:
         tx.record(
             SavegameUploaded(
                 slot.user_id,
@@ -455,7 +454,8 @@ def _record_confirmed(tx: Transaction, slot: SaveSlot, upload_id: SaveVersionId,
                 server_timestamp=now,
             )
         )
-    tx.record(_status(slot, SavegameSyncStatus.SYNC_COMPLETED))
+    else:
+        tx.record(_status(slot, SavegameSyncStatus.SYNC_COMPLETED))
 
 
 def _status(slot: SaveSlot, status: SavegameSyncStatus, error_message: str | None = None) -> SavegameSyncStatusChanged:

@@ -95,7 +95,6 @@ async def test_a_first_save_becomes_the_current_version(cloud, user_id, adapters
     assert await adapters.told(user_id) == [
         ("savegame.sync.status.changed.v1", str(PRODUCT)),
         ("savegame.uploaded.v1", str(PRODUCT)),
-        ("savegame.sync.status.changed.v1", str(PRODUCT)),
     ]
 
 
