@@ -4,7 +4,7 @@ Contract section 6.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from payment.v1.events_pb2 import PurchaseCompleted, RefundCompleted, Transactio
 
 from chassis.bus.consumers import Subscription
 from chassis.cloudevents.events import CloudEvent
+from chassis.cloudevents.moments import from_timestamp
 from chassis.errors import DomainError, Kind
 from library_svc.access.application import KnownAccess
 from library_svc.catalog.application import Products
@@ -203,7 +204,7 @@ def _uuid(text: str, name: str) -> UUID:
 
 def _time(timestamp: Timestamp, event: CloudEvent) -> datetime:
     """When it happened; an event that does not say it happened when it was made."""
-    return timestamp.ToDatetime(tzinfo=UTC) if timestamp.ByteSize() else event.time
+    return from_timestamp(timestamp) if timestamp.ByteSize() else event.time
 
 
 def _invalid(description: str) -> DomainError:

@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge
 from chassis.bus.event_bus import EventBus
 from chassis.cloudevents.events import CloudEvent
 from chassis.postgres.advisory_locks import lock_key
-from chassis.postgres.database import CONNECT_TIMEOUT_SECONDS, OUTBOX_CHANNEL, Database, close_quietly
+from chassis.postgres.database import CONNECT_TIMEOUT_SECONDS, OUTBOX_CHANNEL, Database, close_quietly, connect
 
 RELAY_LOCK = lock_key("outbox relay")
 BATCH_EVENTS = 500
@@ -81,7 +81,7 @@ class OutboxRelay:
 
     async def _lead(self) -> None:
         """Becomes the active relay and works as long as its connection, and with it the lock, lives."""
-        connection = await asyncpg.connect(
+        connection = await connect(
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,

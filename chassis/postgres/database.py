@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
+from chassis.cloudevents.moments import read_moments_of
 from chassis.concurrency.background import background
 from chassis.errors import DomainError, Kind
 from chassis.postgres import statements
@@ -73,6 +74,7 @@ async def open_database(
         json_serializer=dump_json,
         json_deserializer=orjson.loads,
         connect_args={
+            "async_creator_fn": connect,
             "timeout": CONNECT_TIMEOUT_SECONDS,
             # The server ends a slow statement; the client's limit only catches a server that does not answer at all.
             "command_timeout": statement_timeout_seconds + CONNECT_TIMEOUT_SECONDS,
@@ -92,6 +94,21 @@ async def open_database(
     finally:
         await pool.close()
         await engine.dispose()
+
+
+async def connect(*args: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection of the driver itself, with moments as chassis.cloudevents.moments says. Takes what `asyncpg.connect` takes.
+
+    Raises:
+        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: there is no database to be had.
+    """
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **options)
+    try:
+        await read_moments_of(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 class Database:
