@@ -23,6 +23,7 @@ from chassis.bus.event_bus import (
     dead_letter_headers,
     origin_of,
     partition_of,
+    refused,
 )
 from chassis.cloudevents.events import CloudEvent, to_wire
 from chassis.concurrency.background import background
@@ -412,8 +413,12 @@ def _record(row: Any) -> BusRecord:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors become DomainError: to a publisher and to a reader they all mean that the log is not there now."""
+    """Driver errors become DomainError: to a publisher and to a reader they mean that the log is not there now, but for those that
+    say that the server cannot hold such a value.
+    """
     try:
         yield
+    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+        raise refused(type(error).__name__) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise unavailable() from error
