@@ -30,7 +30,7 @@ from library_svc.catalog.application import Products
 from library_svc.catalog.domain import Product
 from library_svc.entitlements import application as entitlements
 from library_svc.entitlements.domain import Source, SourceKind
-from library_svc.ids import DeviceId, DownloadSessionId, ProductId, SaleId, UserId, VersionId
+from library_svc.ids import DeviceId, DownloadSessionId, EventId, ProductId, SaleId, UserId, VersionId
 from library_svc.installations import application as installations
 from library_svc.installations.domain import NO_DEVICE, Download, DownloadStatus, Installation, Verification
 from library_svc.items.domain import RemovalReason
@@ -80,7 +80,7 @@ class Consumers:
         await entitlements.grant(
             self._begin,
             self._known_access,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_ids=_order_products([item.product_id for item in message.items]),
             source=_order(message.order_id),
@@ -92,7 +92,7 @@ class Consumers:
             self._begin,
             self._known_access,
             self._pulses,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_ids=_order_products([item.product_id for item in message.items]),
             source=_order(message.order_id),
@@ -105,7 +105,7 @@ class Consumers:
             raise _invalid("newStatus is not a status of a session")
         await installations.follow(
             self._begin,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_id=ProductId(_uuid(message.product_id, "productId")),
             news=Download(
@@ -127,7 +127,7 @@ class Consumers:
     ) -> None:
         await installations.follow(
             self._begin,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_id=ProductId(_uuid(message.product_id, "productId")),
             news=Installation(
@@ -143,7 +143,7 @@ class Consumers:
             raise _invalid("verificationStatus is missing")
         await installations.follow(
             self._begin,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_id=ProductId(_uuid(message.product_id, "productId")),
             news=Verification(
@@ -180,7 +180,7 @@ class Consumers:
             ends_at=_time(message.ends_at, event),
             heard_at=now,
         )
-        await sales.hear(self._begin, event_id=event.id, news=news, now=now)
+        await sales.hear(self._begin, event_id=EventId(event.source, event.id), news=news, now=now)
 
 
 def _order(order_id: str) -> Source:

@@ -16,19 +16,17 @@ from itertools import groupby
 from logging import getLogger
 from typing import Any
 
-import asyncpg
 from google.protobuf.message import Message
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge
-from sqlalchemy.exc import DBAPIError
 
 from chassis.bus.event_bus import BusRecord, EventBus, EventReader, Partition
 from chassis.cloudevents.events import CloudEvent, decode, event_option, from_wire
-from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
+from chassis.errors import DomainError, Kind
 from chassis.observability.telemetry import start_span
-from chassis.postgres.database import is_transient
+from chassis.postgres.database import is_retryable
 
 BATCH_RECORDS = 50
 POLL_SECONDS = 1.0
@@ -223,17 +221,6 @@ class Consumer:
         except Exception:  # noqa: BLE001 - a figure must not stop the loop that is dealing with a bad record
             return "unreadable"
         return event_type if event_type in self._routes else "other"
-
-
-def is_retryable(error: BaseException) -> bool:
-    """Whether the same event may succeed later without anybody changing anything."""
-    if isinstance(error, DomainError):
-        return error.kind in RETRYABLE_KINDS
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_retryable(inner) for inner in error.exceptions)
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or is_transient(error)
-    return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError))
 
 
 def _routes(subscriptions: Sequence[Subscription]) -> dict[str, _Route]:

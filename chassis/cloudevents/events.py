@@ -49,6 +49,11 @@ class CloudEvent:
     trace_parent: str | None
     data: Mapping[str, JsonValue]
 
+    @property
+    def key(self) -> str:
+        """One for each event of all sources. The id alone is its source's own (CloudEvents 1.0, `id`)."""
+        return f"{self.source} {self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:

@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
 from chassis.cloudevents.moments import read_moments_of
 from chassis.concurrency.background import background
-from chassis.errors import DomainError, Kind
+from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.postgres import statements
 from chassis.postgres.pool import Pool
 from chassis.postgres.statements import Row, Statement, dump_json
@@ -280,6 +280,17 @@ def _translated() -> Iterator[None]:
         raise unavailable() from error
 
 
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same work may succeed later without anybody changing anything."""
+    if isinstance(error, DomainError):
+        return error.kind in RETRYABLE_KINDS
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_retryable(inner) for inner in error.exceptions)
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or is_transient(error)
+    return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError))
+
+
 def is_transient(error: DBAPIError) -> bool:
     """Whether another try can succeed where this one failed."""
     state = getattr(error.orig, "sqlstate", None)
@@ -338,16 +349,20 @@ def shared_tables(metadata: MetaData) -> SharedTables:
         Column("trace_parent", TEXT),
         Column("created_at", moment, nullable=False, server_default=now),
         Column("published_at", moment),
+        Column("set_aside_at", moment),
+        Column("set_aside_for", TEXT),
     )
     Index("outbox_unpublished", outbox.c.position, postgresql_where=outbox.c.published_at.is_(None))
     Index("outbox_published", outbox.c.published_at, postgresql_where=outbox.c.published_at.is_not(None))
+    Index("outbox_set_aside", outbox.c.set_aside_at, postgresql_where=outbox.c.set_aside_at.is_not(None))
     inbox = Table(
         "inbox",
         metadata,
         Column("consumer", TEXT, nullable=False),
+        Column("source", TEXT, nullable=False, server_default=""),
         Column("event_id", TEXT, nullable=False),
         Column("handled_at", moment, nullable=False, server_default=now),
-        PrimaryKeyConstraint("consumer", "event_id"),
+        PrimaryKeyConstraint("consumer", "source", "event_id"),
     )
     Index("inbox_handled_at", inbox.c.handled_at)
     audit_log = Table(

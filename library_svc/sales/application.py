@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chassis.errors import RETRYABLE_KINDS, DomainError
-from library_svc.ids import UserId
+from library_svc.ids import EventId, UserId
 from library_svc.sales.domain import Sale, SaleStatus, WishlistItemOnSale
 from library_svc.transaction import Begin
 
@@ -34,7 +34,7 @@ ROOM_SECONDS = 0.1
 logger = logging.getLogger(__name__)
 
 
-async def hear(begin: Begin, *, event_id: str, news: Sale, now: datetime) -> None:
+async def hear(begin: Begin, *, event_id: EventId, news: Sale, now: datetime) -> None:
     """Notes what is true of the product's price now, in one transaction; again, it changes nothing.
 
     There is one sale of a product at a time: another one, or none, ends the one before, told or not.

@@ -24,6 +24,8 @@ wishlist_sales: Final = Table(
     Column("heard_at", DateTime(timezone=True), nullable=False),
     Column("status", Text, nullable=False),
     Column("told_until", Uuid),
+    Column("retry_at", DateTime(timezone=True)),
+    Column("failure", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )

@@ -321,7 +321,7 @@ async def test_a_duplicate_delivery_takes_effect_once(bus: EventBus, database: D
     async def handle(message: library_events.GameAdded, event: CloudEvent) -> None:
         nonlocal handled
         async with database.begin() as tx:
-            if await first_time(tx, GROUP, event.id):
+            if await first_time(tx, GROUP, event.source, event.id):
                 await _add_order(tx, int(message.product_id))
             await tx.commit()
         handled += 1
@@ -340,7 +340,7 @@ async def test_a_consumer_that_dies_after_its_effect_takes_effect_once(bus: Even
         nonlocal attempts
         attempts += 1
         async with database.begin() as tx:
-            if await first_time(tx, GROUP, event.id):
+            if await first_time(tx, GROUP, event.source, event.id):
                 await _add_order(tx, int(message.product_id))
             await tx.commit()
         if attempts == 1:
@@ -360,7 +360,7 @@ async def test_a_database_that_is_away_only_delays_the_consumer(database: Databa
 
         async def handle(message: library_events.GameAdded, event: CloudEvent) -> None:
             async with behind.begin() as tx:
-                if await first_time(tx, GROUP, event.id):
+                if await first_time(tx, GROUP, event.source, event.id):
                     await _add_order(tx, int(message.product_id))
                 await tx.commit()
 

@@ -223,25 +223,44 @@ async def test_a_deadlock_ends_one_of_the_two_and_says_try_again(database: Datab
 
 async def test_the_inbox_lets_an_event_through_once_per_consumer(database: Database):
     async with database.begin() as tx:
-        assert await first_time(tx, "library", "event-1")
-        assert await first_time(tx, "download", "event-1")
-        assert not await first_time(tx, "library", "event-1")
+        assert await first_time(tx, "library", "platform.a", "event-1")
+        assert await first_time(tx, "download", "platform.a", "event-1")
+        assert not await first_time(tx, "library", "platform.a", "event-1")
         await tx.commit()
     async with database.begin() as tx:
-        assert not await first_time(tx, "library", "event-1")
+        assert not await first_time(tx, "library", "platform.a", "event-1")
+
+
+async def test_two_sources_with_one_id_are_two_events(database: Database):
+    async with database.begin() as tx:
+        assert await first_time(tx, "library", "platform.payment", "1")
+        assert await first_time(tx, "library", "platform.catalog", "1")
+        await tx.commit()
+    async with database.begin() as tx:
+        assert not await first_time(tx, "library", "platform.payment", "1")
+        assert not await first_time(tx, "library", "platform.catalog", "1")
+
+
+async def test_what_code_of_before_noted_without_a_source_is_known(database: Database):
+    note = text("INSERT INTO inbox (consumer, event_id) VALUES ('library', '1') ON CONFLICT DO NOTHING RETURNING true")
+    async with database.begin() as tx:
+        assert (await tx.connection.execute(note)).scalar_one()
+        assert (await tx.connection.execute(note)).scalar_one_or_none() is None
+        assert not await first_time(tx, "library", "platform.payment", "1")
+        assert await first_time(tx, "download", "platform.payment", "1")
 
 
 async def test_the_inbox_forgets_what_was_rolled_back(database: Database):
     async with database.begin() as tx:
-        assert await first_time(tx, "library", "event-1")
+        assert await first_time(tx, "library", "platform.a", "event-1")
     async with database.begin() as tx:
-        assert await first_time(tx, "library", "event-1")
+        assert await first_time(tx, "library", "platform.a", "event-1")
 
 
 async def test_two_deliveries_at_once_take_effect_once(database: Database):
     async def deliver(order_id: int) -> bool:
         async with database.begin() as tx:
-            if not await first_time(tx, "library", "event-1"):
+            if not await first_time(tx, "library", "platform.a", "event-1"):
                 return False
             await insert_order(tx, order_id, f"user-{order_id}")
             await tx.commit()

@@ -6,12 +6,12 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from chassis.bus.consumers import RetryPolicy, is_retryable
+from chassis.bus.consumers import RetryPolicy
 from chassis.bus.event_bus import PARTITIONS, partition_of
 from chassis.bus.factory import open_event_bus
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.postgres.advisory_locks import lock_key
-from chassis.postgres.database import engine_url
+from chassis.postgres.database import engine_url, is_retryable
 from tests.fakes.event_bus import MemoryEventBus
 
 

@@ -18,7 +18,7 @@ from chassis.bus.outbox import OutboxRelay
 from chassis.concurrency.background import background
 from chassis.postgres.database import open_database
 from chassis.postgres.migrations import upgrade
-from library_svc.ids import ProductId, SaleId
+from library_svc.ids import EventId, ProductId, SaleId
 from library_svc.postgres import PostgresLibrary
 from library_svc.sales.application import BATCH_USERS, hear, keep_telling
 from library_svc.sales.domain import Sale
@@ -163,7 +163,7 @@ async def test_notices_wait_for_the_relay_and_do_not_pile_up_before_other_events
         async with database.begin() as tx:
             await tx.connection.exec_driver_sql(PUT_WISHES, (game, count))
             await tx.commit()
-        await hear(begin, event_id=str(uuid4()), news=news, now=now)
+        await hear(begin, event_id=EventId("test", str(uuid4())), news=news, now=now)
         async with background(keep_telling(begin, outgoing, now=lambda: now)):
 
             async def is_full() -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chassis.concurrency.background import background
 from chassis.errors import DomainError, Kind
-from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
 from library_svc.outgoing import outgoing
 from library_svc.sales import application as sales
 from library_svc.sales.application import hear, tell_batch
@@ -52,7 +52,7 @@ class Market:
             await tx.commit()
 
     async def hear(self, news: Sale, event_id: str | None = None) -> None:
-        await hear(self.library.begin, event_id=event_id or str(uuid4()), news=news, now=self.now)
+        await hear(self.library.begin, event_id=EventId("test", event_id or str(uuid4())), news=news, now=self.now)
 
     async def tell(self, *, limit: int = 2) -> bool:
         return await tell_batch(self.library.begin, now=self.now, limit=limit)
