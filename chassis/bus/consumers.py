@@ -24,6 +24,7 @@ from prometheus_client import Counter, Gauge
 
 from chassis.bus.event_bus import BusRecord, EventBus, EventReader, Partition
 from chassis.cloudevents.events import CloudEvent, decode, event_option, from_wire
+from chassis.concurrency.background import failure_of
 from chassis.errors import DomainError, Kind
 from chassis.observability.telemetry import start_span
 from chassis.postgres.database import is_retryable
@@ -165,7 +166,7 @@ class Consumer:
         loop = asyncio.get_running_loop()
         started, attempt = loop.time(), 0
         while True:
-            error = await _failure_of(step)
+            error = await failure_of(step)
             if error is None or not is_retryable(error):
                 return error
             now = loop.time()
@@ -231,22 +232,6 @@ def _routes(subscriptions: Sequence[Subscription]) -> dict[str, _Route]:
             raise ValueError(f"{option.type} has two handlers")
         routes[option.type] = _Route(option.topic, subscription)
     return routes
-
-
-async def _failure_of(step: Callable[[], Awaitable[None]]) -> Exception | None:
-    """Runs the step and returns what it raised. A cancellation that nobody asked this task for is a failure like any other."""
-    try:
-        await step()
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        failure = RuntimeError("the handler was cancelled from within")
-        failure.__cause__ = error
-        return failure
-    except Exception as error:  # noqa: BLE001 - the consumer loop decides what every failure of a handler means
-        return error
-    return None
 
 
 def _describe(error: BaseException) -> str:

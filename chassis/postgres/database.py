@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
 from chassis.cloudevents.moments import read_moments_of
-from chassis.concurrency.background import background
+from chassis.concurrency.background import attempt, background
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.postgres import statements
 from chassis.postgres.pool import Pool
@@ -165,9 +166,7 @@ class Database:
             await self._recorded.wait()
             await asyncio.sleep(ANNOUNCE_AFTER_SECONDS)
             self._recorded.clear()
-            try:
-                await self.fetch(_NOTIFY)
-            except (DomainError, asyncpg.PostgresError):
+            if not await attempt("outbox notification", partial(self.fetch, _NOTIFY)):
                 await asyncio.sleep(RETRY_AFTER_SECONDS)
 
     @asynccontextmanager

@@ -24,7 +24,7 @@ NOTICE = "wishlist.item.on_sale.v1"
 async def product_id(adapters) -> ProductId:
     """A product of a test's own. Sales that other tests left are ended: all tests share what is told next."""
     async with adapters.begin() as tx:
-        while left := await tx.sales.next_to_tell():
+        while left := await tx.sales.next_to_tell(NOON):
             await tx.sales.save(left.ended())
         await tx.commit()
     return ProductId(uuid4())
@@ -82,7 +82,7 @@ async def test_the_sale_that_waits_longest_is_next(adapters, product_id: Product
 
 async def next_to_tell(adapters) -> Sale | None:
     async with adapters.begin() as tx:
-        found: Sale | None = await tx.sales.next_to_tell()
+        found: Sale | None = await tx.sales.next_to_tell(NOON)
         return found
 
 
@@ -114,7 +114,7 @@ async def test_what_is_not_committed_is_neither_told_nor_passed_over(adapters, p
         pass
 
     async def dies(tx) -> None:
-        sale = await tx.sales.next_to_tell()
+        sale = await tx.sales.next_to_tell(NOON)
         await tx.wishlist.note_told(await tx.wishlist.wishing(sale, limit=2), sale.sale_id)
         await tx.sales.save(sale.told_to(wishes[1].user_id))
         raise Gone

@@ -166,10 +166,15 @@ class MemoryLibrary:
             rows.tallies[note] = rows.tallies.get(note, 0) + 1
         return len(taken)
 
-    async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
+    async def silent_since(
+        self, moment: datetime, *, limit: int, after: PlaytimeSession | None = None
+    ) -> Sequence[PlaytimeSession]:
+        def place(each: PlaytimeSession) -> tuple[datetime, PlaytimeSessionId]:
+            return each.last_heartbeat_at, each.id
+
         sessions = self._rows.playtime.sessions.values()
         silent = [each for each in sessions if each.is_live and each.last_heartbeat_at < moment]
-        return sorted(silent, key=lambda each: each.last_heartbeat_at)[:limit]
+        return sorted((each for each in silent if after is None or place(each) > place(after)), key=place)[:limit]
 
     def _shown_wish(self, wish: Wish) -> ShownWish:
         return ShownWish(wish, self._products.known.get(wish.product_id))
