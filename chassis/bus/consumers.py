@@ -105,19 +105,18 @@ class Consumer:
         failures = 0
         while True:
             started = asyncio.get_running_loop().time()
-            try:
-                async with self._bus.subscribe(self._group, self._topics) as reader:
-                    await self._consume(reader)
-            except Exception as error:  # noqa: BLE001 - the consumer outlives every failure of the bus
+            # The consumer outlives every failure of the bus.
+            error = await failure_of(self._consume)
+            if error is not None:
                 if asyncio.get_running_loop().time() - started > self._retry.last_delay_seconds:
                     failures = 0
                 failures += 1
                 _log.warning("consumer interrupted", extra={"group": self._group, "error": _describe(error)})
             await asyncio.sleep(self._retry.delay_seconds(failures))
 
-    async def _consume(self, reader: EventReader) -> None:
+    async def _consume(self) -> None:
         self._busy.clear()
-        async with asyncio.TaskGroup() as tasks:
+        async with self._bus.subscribe(self._group, self._topics) as reader, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._report_lag(), name=f"{self._group} lag")
             while True:
                 held = frozenset(self._busy)
@@ -132,7 +131,8 @@ class Consumer:
         """Deals with a partition's batch in order, while other partitions go on beside it."""
         for record in batch:
             await self._deal_with(record)
-        await reader.commit(batch[-1])
+        if (error := await failure_of(partial(reader.commit, batch[-1]))) is not None:
+            raise error
         self._busy.discard(source)
         reader.wake()
 

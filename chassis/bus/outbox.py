@@ -19,6 +19,7 @@ from prometheus_client import Counter, Gauge
 
 from chassis.bus.event_bus import EventBus
 from chassis.cloudevents.events import CloudEvent
+from chassis.concurrency.background import failure_of
 from chassis.errors import DomainError
 from chassis.postgres.advisory_locks import lock_key
 from chassis.postgres.database import (
@@ -90,9 +91,9 @@ class OutboxRelay:
         delay_seconds = FIRST_DELAY_SECONDS
         while True:
             started = asyncio.get_running_loop().time()
-            try:
-                await self._lead()
-            except Exception as error:  # noqa: BLE001 - the relay outlives every failure of what it stands between
+            # The relay outlives every failure of what it stands between.
+            error = await failure_of(self._lead)
+            if error is not None:
                 _failures.inc()
                 _log.warning("outbox relay interrupted", extra={"source": self._source, "error": repr(error)})
             if asyncio.get_running_loop().time() - started > LAST_DELAY_SECONDS:

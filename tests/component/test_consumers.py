@@ -5,8 +5,8 @@ transaction in one service to the effect in another.
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -634,3 +634,52 @@ async def test_a_record_that_fails_while_others_do_not_holds_its_partition_for_a
         await bus.publish([cloud_event(3, user_id="user-2")])
         await until(lambda: handler.handled == [3, 2])
     assert [letter.headers["dlq-reason"] for letter in await dead_letters(bus)] == ["INTERNAL_ERROR"]
+
+
+class CancelledBus(MemoryEventBus):
+    """Whose waits are cancelled from within, once each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled: list[str] = []
+
+    @asynccontextmanager
+    async def subscribe(self, group: str, topics: Sequence[str]) -> AsyncIterator[Any]:
+        async with super().subscribe(group, topics) as reader:
+            self._once("subscribe")
+            commit = reader.commit
+
+            async def committing(record: BusRecord) -> None:
+                self._once("commit")
+                await commit(record)
+
+            reader.commit = committing  # type: ignore[method-assign]
+            yield reader
+
+    async def publish(self, events: Sequence[CloudEvent]) -> None:
+        self._once("publish")
+        await super().publish(events)
+
+    def _once(self, what: str) -> None:
+        if what not in self.cancelled:
+            self.cancelled.append(what)
+            raise asyncio.CancelledError
+
+
+async def test_what_is_cancelled_from_within_ends_neither_the_consumer_nor_the_relay(database: Database):
+    bus, seen = CancelledBus(), Seen()
+    await record(database, game_added(1))
+    async with running(consumer(bus, seen).run, OutboxRelay(database, bus, "platform.library-service").run) as jobs:
+        await until(lambda: len(bus.cancelled) == 3)
+        await record(database, game_added(2))
+        await until(lambda: 2 in seen.numbers)
+        assert not any(job.done() for job in jobs)
+    assert await dead_letters(bus) == []
+
+
+async def test_the_log_says_what_it_cannot_hold(new_database: NewDatabase):
+    async with open_event_log(await new_database("events"), application_name="test") as log:
+        with pytest.raises(DomainError) as caught:
+            await log.append_raw(TOPIC, "nul \0", b"")
+        assert caught.value.kind is Kind.INVALID_ARGUMENT
+        await log.append_raw(TOPIC, "no nul", b"")
