@@ -80,9 +80,27 @@ async def test_the_sale_that_waits_longest_is_next(adapters, product_id: Product
     assert await next_to_tell(adapters) is None
 
 
-async def next_to_tell(adapters) -> Sale | None:
+async def test_a_sale_that_is_set_aside_comes_again_when_its_time_is_over_or_it_is_saved(
+    adapters, product_id: ProductId
+):
+    first, second = a_sale(product_id), a_sale(product_id, "summer")
+    await keep(adapters, first, second)
+    until = NOON + timedelta(minutes=1)
     async with adapters.begin() as tx:
-        found: Sale | None = await tx.sales.next_to_tell(NOON)
+        await tx.sales.set_aside(first, until=until, reason="\0 broken " * 500)
+        await tx.commit()
+    assert await next_to_tell(adapters) == second
+    await keep(adapters, second.ended())
+    assert await next_to_tell(adapters) is None
+    assert await next_to_tell(adapters, until) == first
+    await keep(adapters, first)
+    assert await next_to_tell(adapters) == first
+    await keep(adapters, first.ended())
+
+
+async def next_to_tell(adapters, now: datetime = NOON) -> Sale | None:
+    async with adapters.begin() as tx:
+        found: Sale | None = await tx.sales.next_to_tell(now)
         return found
 
 
