@@ -79,23 +79,20 @@ def from_timestamp(timestamp: Timestamp) -> datetime:
     Raises:
         InvalidTimestamp: it says none.
     """
-    check_timestamp(timestamp)
-    seconds = timestamp.seconds
+    seconds, nanos = _fields_of(timestamp)
     if seconds < _EARLIEST_SECONDS:
         return EARLIEST
     if seconds > _LATEST_SECONDS:
         return LATEST
-    return _EPOCH + timedelta(seconds=seconds, microseconds=timestamp.nanos // 1_000)
+    return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1_000)
 
 
-def check_timestamp(timestamp: Timestamp) -> None:
-    """Refuses what is no moment to protobuf.
-
-    Raises:
-        InvalidTimestamp: seconds or nanos are out of range.
-    """
-    if not (MIN_TIMESTAMP_SECONDS <= timestamp.seconds <= MAX_TIMESTAMP_SECONDS and 0 <= timestamp.nanos <= MAX_NANOS):
-        raise InvalidTimestamp(f"seconds {timestamp.seconds}, nanos {timestamp.nanos}")
+def _fields_of(timestamp: Timestamp) -> tuple[int, int]:
+    """Seconds and nanos, as far as they are what protobuf allows. Raises: InvalidTimestamp."""
+    seconds, nanos = timestamp.seconds, timestamp.nanos
+    if MIN_TIMESTAMP_SECONDS <= seconds <= MAX_TIMESTAMP_SECONDS and 0 <= nanos <= MAX_NANOS:
+        return seconds, nanos
+    raise InvalidTimestamp(f"seconds {seconds}, nanos {nanos}")
 
 
 def read_rfc_3339(text: str) -> tuple[int, int]:
@@ -158,11 +155,11 @@ def timestamp_text(timestamp: Timestamp) -> str:
     Raises:
         InvalidTimestamp: it says no moment.
     """
-    check_timestamp(timestamp)
-    seconds, nanos = timestamp.seconds, timestamp.nanos
+    seconds, nanos = _fields_of(timestamp)
     rest = seconds % _SECONDS_A_DAY
-    whole = f"{_DAYS[seconds // _SECONDS_A_DAY]}{_MINUTES[rest // 60]}{_DIGITS[rest % 60]}"
-    return f"{whole}.{fraction_text(nanos)}Z" if nanos else f"{whole}Z"
+    if not nanos:
+        return f"{_DAYS[seconds // _SECONDS_A_DAY]}{_MINUTES[rest // 60]}{_DIGITS[rest % 60]}Z"
+    return f"{_DAYS[seconds // _SECONDS_A_DAY]}{_MINUTES[rest // 60]}{_DIGITS[rest % 60]}.{fraction_text(nanos)}Z"
 
 
 def moment_text(moment: datetime) -> str:
