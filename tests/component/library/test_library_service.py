@@ -14,6 +14,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from library.v1 import items_pb2 as pb
 from library.v1.categories_pb2 import CreateCategoryRequest
 from library.v1.query_pb2 import CheckGameAccessRequest, GetLibraryItemsRequest
+from prometheus_client import REGISTRY
 
 from chassis.cloudevents.events import new_event
 from tests.component.library.library_rig import Rig, library_rig, own_items, purchase, refund, statements, until, user
@@ -302,5 +303,32 @@ async def test_times_at_the_ends_stop_nobody(rig: Rig, user_id: UUID):
         assert await rig.told(f"{topic}.dlq") == []
 
 
-async def _is_none(connection: asyncpg.Connection, query: str) -> bool:
-    return await connection.fetchval(query) == 0
+async def _is_none(connection: asyncpg.Connection, query: str, *values: object) -> bool:
+    return await connection.fetchval(query, *values) == 0
+
+
+async def test_jobs_that_fail_again_and_again_end_nothing(rig: Rig, user_id: UUID):
+    """The tables of some jobs are not what the code knows: nothing that a job expects."""
+
+    def failures(job: str) -> float:
+        return REGISTRY.get_sample_value("job_failures_total", {"job": job}) or 0.0
+
+    before = failures("sale notices")
+    connection = await asyncpg.connect(rig.postgres_dsn)
+    try:
+        await connection.execute("ALTER TABLE wishlist_sales RENAME COLUMN status TO state")
+        await until(lambda: _is_over(failures("sale notices"), before + 1))
+        await rig.buy(user_id, uuid4())
+        assert len(await own_items(rig, user_id)) == 1
+        await connection.execute("ALTER TABLE wishlist_sales RENAME COLUMN state TO status")
+        wished, price = uuid4(), PriceUpdated(discount_percent=10, sale_id="spring")
+        price.product_id = str(wished)
+        await rig.publish_dated(price, "endsAt", "9999-12-31T23:59:59Z")
+        told = "SELECT count(*) - 1 FROM wishlist_sales WHERE status = 'told' AND product_id = $1"
+        await until(lambda: _is_none(connection, told, wished))
+    finally:
+        await connection.close()
+
+
+async def _is_over(found: float, limit: float) -> bool:
+    return found > limit

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.cloudevents.moments import EARLIEST, LATEST, moment_text
 from chassis.concurrency.background import background, repeat
 from chassis.errors import DomainError, Kind
 from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
@@ -274,6 +275,12 @@ async def test_without_a_sale_there_is_nothing_to_do(market: Market):
 
     assert not await market.tell()
     assert await market.sales() == {}
+
+
+@pytest.mark.parametrize("ends_at", [EARLIEST, LATEST])
+def test_a_sale_for_ever_is_told_of_as_any_other(ends_at: datetime):
+    event = outgoing(WishlistItemOnSale(UserId(uuid4()), GAME, 25, SaleId("spring"), ends_at))
+    assert event.data["endsAt"] == moment_text(ends_at)
 
 
 def test_the_notice_is_on_the_wire_as_the_contract_says():
