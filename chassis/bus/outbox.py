@@ -45,7 +45,7 @@ OUTBOX_KEPT = timedelta(days=1)
 INBOX_KEPT = timedelta(days=30)
 DELETE_BATCH_ROWS = 5_000
 SET_ASIDE_FOR = timedelta(minutes=10)
-TRY_AGAIN_ROWS = 100
+TRY_AGAIN_ROWS = 5_000
 MAX_REASON_CHARACTERS = 1_000
 
 _log = getLogger(__name__)

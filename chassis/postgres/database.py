@@ -287,7 +287,10 @@ def is_retryable(error: BaseException) -> bool:
         return all(is_retryable(inner) for inner in error.exceptions)
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or is_transient(error)
-    return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError))
+    return isinstance(
+        error,
+        (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    )
 
 
 def is_transient(error: DBAPIError) -> bool:

@@ -37,13 +37,23 @@ def test_a_database_that_says_no_is_not(sqlstate: str):
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionResetError(), TimeoutError(), OSError(28, "full"), asyncpg.InterfaceError("closed")]
+    "error",
+    [
+        ConnectionResetError(),
+        TimeoutError(),
+        OSError(28, "full"),
+        asyncpg.InterfaceError("closed"),
+        asyncpg.InternalClientError("closed"),
+        ExceptionGroup("two", [OSError(), ExceptionGroup("one", [TimeoutError()])]),
+    ],
 )
 def test_failures_of_the_machine_and_the_network_are_tried_again(error: Exception):
     assert is_retryable(error)
 
 
-@pytest.mark.parametrize("error", [ValueError(), KeyError("a"), AssertionError()])
+@pytest.mark.parametrize(
+    "error", [ValueError(), KeyError("a"), AssertionError(), ExceptionGroup("two", [OSError(), ValueError()])]
+)
 def test_mistakes_of_the_program_are_not(error: Exception):
     assert not is_retryable(error)
 
