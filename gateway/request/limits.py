@@ -4,6 +4,8 @@ as one value, so that tests can make them small.
 
 from dataclasses import dataclass
 
+from chassis.http_server import BODY_SECONDS, KEEPALIVE_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -12,9 +14,13 @@ class Limits:
     body_bytes: int = 2 * 1024 * 1024
     url_bytes: int = 8 * 1024
     headers_bytes: int = 16 * 1024
+    negotiation_bytes: int = 2 * 1024
+    """Of all values of one header that the answer's form is chosen by, and of a body's media type."""
+    body_seconds: float = BODY_SECONDS
+    """How long a body may take before what came of it counts."""
     query_parameters: int = 100
     request_id_characters: int = 128
-    keepalive_seconds: float = 75.0
+    keepalive_seconds: float = KEEPALIVE_SECONDS
 
     sockets: int = 10_000
     """Live sockets of one process, those that have not said who they are included."""

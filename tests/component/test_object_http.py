@@ -14,6 +14,7 @@ import uvloop
 from aiohttp import web
 from yarl import URL
 
+from chassis.http_server import serve_app
 from chassis.objects.directory_store import DirectoryStore
 from chassis.objects.signed_urls import sign
 from sandbox.peers.object_http import add_object_routes
@@ -40,14 +41,11 @@ async def open_site(folder: Path) -> AsyncIterator[Site]:
     store = DirectoryStore(folder, "http://unused.invalid", KEY)
     add_object_routes(app, "/cdn", store, KEY, uploads=False)
     add_object_routes(app, "/objects", store, KEY, uploads=True)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession() as http:
-            yield Site(store, f"http://127.0.0.1:{runner.addresses[0][1]}/cdn", http)
-    finally:
-        await runner.cleanup()
+    async with (
+        serve_app(app, host="127.0.0.1", port=0, drain_seconds=1.0) as port,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Site(store, f"http://127.0.0.1:{port}/cdn", http)
 
 
 @pytest.fixture
