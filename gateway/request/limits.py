@@ -42,6 +42,8 @@ class Limits:
 
     kept_answer_bytes: int = 256 * 1024
     """The longest answer that is kept under an Idempotency-Key."""
+    kept_user_bytes: int = 1024 * 1024
+    """What the kept answers of one user may take together; the oldest go first."""
     rate_leases: int = 20_000
     """Users' leases of permits that a process remembers."""
 
