@@ -261,7 +261,7 @@ def _http_date(request: web.Request, name: str) -> datetime | None:
     value = request.headers.get(name)
     if value is None:
         return None
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         moment = parsedate_to_datetime(value)
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return None
