@@ -5,7 +5,7 @@ platform is opened here. RFC 9110, sections 8.4, 15.5.9 and 15.5.16; RFC 9112, s
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 BODY_SECONDS = 20.0
 """How long a body that has not come with its head may take, before what came of it counts."""
@@ -21,6 +21,8 @@ BODY_BYTES_PER_SECOND = 4 * 1024
 """A body has a second more for each so many bytes that came of it: slow lines may be slow, drips are cut off."""
 KEEPALIVE_SECONDS = 75.0
 """How long a connection may be idle, or take for the head of a request."""
+LINGER_SECONDS = 2.0
+"""How long a client that is still sending what is not read has to take the answer, before its connection is closed."""
 IDENTITY = "identity"
 """The one content coding that is taken: none."""
 
@@ -34,23 +36,35 @@ class BodyLate(web.RequestPayloadError):
 class BoundedProtocol(RequestHandler):
     """One connection. `body_seconds`: how long a body may take before what came of it counts."""
 
-    __slots__ = ("_body", "_body_seconds", "_body_timer", "_is_half_closed")
+    __slots__ = ("_body", "_body_seconds", "_body_timer", "_ended", "_is_half_closed", "_is_late", "_is_refused")
 
     def __init__(self, *arguments: Any, body_seconds: float = BODY_SECONDS, **options: Any) -> None:
         super().__init__(*arguments, auto_decompress=False, **options)
         self._body_seconds = body_seconds
         self._body: StreamReader | None = None
         self._body_timer: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Event | None = None
         self._is_half_closed = False
+        self._is_late = False
+        self._is_refused = False
 
     def data_received(self, data: bytes) -> None:
+        """What the parser refuses ends the connection: nothing that follows is looked at, and nothing of it is kept."""
+        if self._is_refused:
+            return
         super().data_received(data)
         if self._messages:
-            body = self._messages[-1][1]
-            if body is not self._body and not body.is_eof():
+            message, body = self._messages[-1]
+            if isinstance(message, _ErrInfo):
+                self._is_refused = True
+                self.on_refusal(message.exc)
+            elif body is not self._body and not body.is_eof():
                 self._stop_waiting()
                 self._body = body
                 self._wait_for_body(self._loop.time(), self._body_seconds)
+
+    def on_refusal(self, exc: BaseException | None) -> None:
+        """Called once for what the parser refuses, before that is answered."""
 
     def _wait_for_body(self, began: float, seconds: float) -> None:
         self._body_timer = self._loop.call_later(seconds, self._check_body, began)
@@ -71,6 +85,7 @@ class BoundedProtocol(RequestHandler):
         body.set_exception(BodyLate("the body did not come in time"))
         # Nothing that still comes of it is waited for.
         body.feed_eof()
+        self._is_late = True
         self.close()
 
     def _stop_waiting(self) -> None:
@@ -80,6 +95,9 @@ class BoundedProtocol(RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp types no answer, asyncio wants one
         """Return True, which keeps the connection, while whole requests of a client that has closed its half wait for answers."""
+        if self._ended is not None:
+            self._ended.set()
+            return False
         is_idle = self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
         is_cut_off = self._body is not None and not self._body.is_eof()
         if is_idle or is_cut_off or self._upgraded:
@@ -98,9 +116,26 @@ class BoundedProtocol(RequestHandler):
             self.close()
         if self._close and isinstance(resp, web.StreamResponse):
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        finished = await super().finish_response(request, resp, start_time)
+        if self._is_late or (self._is_refused and not self._messages):
+            await self._see_off()
+        return finished
+
+    async def _see_off(self) -> None:
+        """Close our half and wait for the client's: closing at once what is still sent to would cost the client the answer."""
+        transport = self.transport
+        if transport is None or transport.is_closing() or not transport.can_write_eof():
+            return
+        self._ended = asyncio.Event()
+        with suppress(OSError, RuntimeError, TimeoutError):
+            transport.write_eof()
+            transport.resume_reading()
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._ended.wait()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self._ended is not None:
+            self._ended.set()
         self._stop_waiting()
         self._body = None
         super().connection_lost(exc)

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.web_protocol import _ErrInfo
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import format_trace_id
 
@@ -32,21 +31,15 @@ _log = getLogger(__name__)
 class GatewayProtocol(BoundedProtocol):
     """One connection."""
 
-    __slots__ = ("_is_refused", "_on_loss")
+    __slots__ = ("_on_loss",)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._is_refused = False
         self._on_loss: Callable[[], None] | None = None
 
-    def data_received(self, data: bytes) -> None:
-        """What the parser refuses ends the connection: nothing that follows is looked at, and nothing of it is kept."""
-        if self._is_refused:
-            return
-        super().data_received(data)
-        if self._messages and isinstance(last := self._messages[-1][0], _ErrInfo):
-            self._is_refused = True
-            let_go_of_frames(last.exc)
+    def on_refusal(self, exc: BaseException | None) -> None:
+        if exc is not None:
+            let_go_of_frames(exc)
 
     @contextmanager
     def telling_of_loss(self, tell: Callable[[], None]) -> Iterator[None]:
