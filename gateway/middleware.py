@@ -29,7 +29,7 @@ from gateway.http.conditional import represent
 from gateway.http.ops import HEALTH_PATH, READY_PATH
 from gateway.jsonapi.pages import ascii_url
 from gateway.problems.errors import Refused, ServiceRefused, let_go_of_frames, refusal_response
-from gateway.request.context import CONTEXT, RequestContext, make_context
+from gateway.request.context import CONTEXT, FORWARDED_FOR_HEADER, RequestContext, make_context
 from gateway.request.limits import Limits
 from gateway.settings import Network
 from gateway.streams.handshakes import TOKEN_PARAMETER
@@ -49,7 +49,8 @@ SECRET_PARAMETERS = frozenset({TOKEN_PARAMETER, "access_token", "signature"})
 
 UNLOGGED_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 
-_NEGOTIATION = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.ACCEPT_LANGUAGE, hdrs.CONTENT_TYPE)
+_LISTS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.ACCEPT_LANGUAGE, hdrs.CONTENT_TYPE, FORWARDED_FOR_HEADER)
+"""Headers that are taken apart for every request, whoever sends it."""
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CODES_OF_STATUS = {
@@ -147,9 +148,9 @@ def _excess_of(request: web.Request, limits: Limits) -> Problem | None:
     size_bytes = sum(map(len, chain.from_iterable(raw))) + 4 * len(raw)
     if size_bytes > limits.headers_bytes:
         return Problem("HEADERS_TOO_LARGE")
-    if size_bytes > limits.negotiation_bytes:
-        for name in _NEGOTIATION:
-            if sum(map(len, request.headers.getall(name, ()))) > limits.negotiation_bytes:
+    if size_bytes > limits.list_header_bytes:
+        for name in _LISTS:
+            if sum(map(len, request.headers.getall(name, ()))) > limits.list_header_bytes:
                 return Problem("HEADERS_TOO_LARGE", header=name)
     return None
 

@@ -9,7 +9,7 @@ from typing import cast
 from gateway.contract import Encoded, JsonValue, Linkage, LinkedIds, Problem, Query, ResourceList, Route
 from gateway.jsonapi.pages import page_links, page_meta
 from gateway.problems.errors import Refused
-from gateway.transcoding import ATTRIBUTES, holds_too_many, is_full, note, pointer, read_json
+from gateway.transcoding import ATTRIBUTES, has_too_many_values, holds_too_many, is_full, note, pointer, read_json
 
 RELATIONSHIPS = "/data/relationships"
 VERSION = {"version": "1.1"}
@@ -22,8 +22,10 @@ def parse_json(raw: bytes) -> JsonValue:
     """The body as JSON (RFC 8259), strictly: UTF-8, no NaN, no member twice.
 
     Raises:
-        Refused: MALFORMED_JSON.
+        Refused: MALFORMED_JSON; PAYLOAD_TOO_LARGE for more values than are read.
     """
+    if has_too_many_values(raw):
+        raise Refused(Problem("PAYLOAD_TOO_LARGE"))
     try:
         return read_json(raw)
     except ValueError:

@@ -14,8 +14,8 @@ class Limits:
     body_bytes: int = 2 * 1024 * 1024
     url_bytes: int = 8 * 1024
     headers_bytes: int = 16 * 1024
-    negotiation_bytes: int = 2 * 1024
-    """Of all values of one header that the answer's form is chosen by, and of a body's media type."""
+    list_header_bytes: int = 2 * 1024
+    """Of all values of one header that is taken apart for every request: what the answer's form is chosen by, proxies."""
     body_seconds: float = BODY_SECONDS
     """How long a body may take before what came of it counts."""
     query_parameters: int = 100

@@ -6,6 +6,8 @@ as attributes are, NaN and infinities are refused. The JSON comes from `read_jso
 """
 
 from gateway.transcoding.documents import (
+    MAX_VALUES,
+    has_too_many_values,
     read_json,
 )
 from gateway.transcoding.limits import (
@@ -96,6 +98,7 @@ __all__ = [
     "MAX_TIMESTAMP_SECONDS",
     "MAX_UINT32",
     "MAX_UINT64",
+    "MAX_VALUES",
     "MIN_INT32",
     "MIN_INT64",
     "MIN_TIMESTAMP_SECONDS",
@@ -119,6 +122,7 @@ __all__ = [
     "fill_timestamp",
     "fill_value",
     "fill_wrapper",
+    "has_too_many_values",
     "holds_too_many",
     "identifiers",
     "int32",

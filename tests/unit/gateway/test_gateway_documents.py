@@ -7,10 +7,10 @@ import pytest
 from rest.routes import ROUTES
 
 from gateway.contract import Linkage, Problem, Route
-from gateway.jsonapi.documents import read_attributes, read_linkage, read_resources
+from gateway.jsonapi.documents import parse_json, read_attributes, read_linkage, read_resources
 from gateway.problems.errors import Refused
 from gateway.problems.pointers import Source, locate
-from gateway.transcoding import MAX_PROBLEMS, array, entries, members_of
+from gateway.transcoding import MAX_PROBLEMS, MAX_VALUES, array, entries, members_of
 
 PLACES = {"products": "/data/#"}
 
@@ -145,3 +145,14 @@ def test_entries_are_counted_before_they_are_looked_at() -> None:
 
 def test_as_many_items_as_are_allowed_are_read() -> None:
     assert len(read_resources({"data": [one()] * 1_000}, replace(a_route(), most_items=1_000))) == 1_000
+
+
+@pytest.mark.parametrize("unit", [b"0,", b"{},", b"[],", b'"",', b"[[[0]]],"])
+def test_values_are_counted_before_a_body_is_read(unit: bytes) -> None:
+    most = (MAX_VALUES - 1) // sum(unit.count(one) for one in (b",", b"[", b"{"))
+    assert len(parse_json(b"[" + unit * (most - 1) + b"0]")) == most
+    for body in (b"[" + unit * MAX_VALUES + b"0]", b"[" + unit * MAX_VALUES):
+        # The second is no JSON, which nobody finds out.
+        with pytest.raises(Refused) as refusal:
+            parse_json(body)
+        assert [problem.code for problem in refusal.value.problems] == ["PAYLOAD_TOO_LARGE"]
