@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import brotli
 import pytest
 import uvloop
 import zstandard
 from aiohttp import web
+from aiohttp.streams import StreamReader
 
 from chassis.http_server import BODY_BYTES_PER_SECOND, BoundedProtocol, serve_app
 
@@ -42,11 +43,23 @@ class Program:
         return web.Response(text=f"{len(self.bodies)}")
 
 
+class Watched(BoundedProtocol):
+    """Keeps the bodies that its parser made, whoever reads them."""
+
+    parsed: ClassVar[list[StreamReader]] = []
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.parsed += [body for _, body in self._messages if body not in self.parsed]
+
+
 @asynccontextmanager
-async def serving(program: Program, body_seconds: float = FAR_SECONDS) -> AsyncIterator[int]:
+async def serving(
+    program: Program, body_seconds: float = FAR_SECONDS, kind: type[BoundedProtocol] = BoundedProtocol
+) -> AsyncIterator[int]:
     app = web.Application(client_max_size=2**20)
     app.router.add_route("*", "/read", program.read)
-    protocol = partial(BoundedProtocol, body_seconds=body_seconds)
+    protocol = partial(kind, body_seconds=body_seconds)
     async with serve_app(app, host="127.0.0.1", port=0, drain_seconds=0.0, protocol=protocol) as port:
         yield port
 
@@ -107,10 +120,12 @@ async def test_a_coded_body_is_refused_and_nothing_inflates_it(coding: str, path
     bomb = BOMBS.get(coding.lower(), BOMBS["gzip"])()
     program = Program()
     request = head(f"Content-Length: {len(bomb)}", f"Content-Encoding: {coding}", "Connection: close", path=path)
-    async with serving(program) as port:
+    Watched.parsed.clear()
+    async with serving(program, kind=Watched) as port:
         with allocating_at_most(ALLOCATED_BYTES):
             said = await say(port, request, bomb)
     assert statuses(said) == [415]
+    assert sum(body.total_bytes for body in Watched.parsed) <= len(bomb)
     assert b"\r\nAccept-Encoding: identity\r\n" in said
     assert program.bodies == []
 
