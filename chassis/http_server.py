@@ -16,13 +16,13 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 BODY_SECONDS = 20.0
-"""How long a body that has not come with its head may take, before what came of it counts."""
+"""Time for a body that has not come with its head, before the bytes that came of it add to it."""
 BODY_BYTES_PER_SECOND = 4 * 1024
 """A body has a second more for each so many bytes that came of it: slow lines may be slow, drips are cut off."""
 KEEPALIVE_SECONDS = 75.0
-"""How long a connection may be idle, or take for the head of a request."""
+"""The longest that a connection may be idle, or take for the head of a request."""
 LINGER_SECONDS = 2.0
-"""How long a client that is still sending what is not read has to take the answer, before its connection is closed."""
+"""Time for a client that is still sending what is not read to take the answer, before its connection is closed."""
 IDENTITY = "identity"
 """The one content coding that is taken: none."""
 
@@ -34,7 +34,7 @@ class BodyLate(web.RequestPayloadError):
 
 
 class BoundedProtocol(RequestHandler):
-    """One connection. `body_seconds`: how long a body may take before what came of it counts."""
+    """One connection. `body_seconds` is the time of a body, before the bytes that came of it add to it."""
 
     __slots__ = ("_body", "_body_seconds", "_body_timer", "_ended", "_is_half_closed", "_is_late", "_is_refused")
 
@@ -49,7 +49,7 @@ class BoundedProtocol(RequestHandler):
         self._is_refused = False
 
     def data_received(self, data: bytes) -> None:
-        """What the parser refuses ends the connection: nothing that follows is looked at, and nothing of it is kept."""
+        """Parse what came. A refusal by the parser ends the connection: nothing that follows is looked at or kept."""
         if self._is_refused:
             return
         super().data_received(data)

@@ -155,7 +155,7 @@ class Route:
     signed_urls: bool
     idempotent: bool
     most_items: int = 0
-    """How many resource objects the document's list may hold; 0 = any number."""
+    """The most resource objects that the document's list may hold; 0 = any number."""
     body_is_optional: bool = False
     """A request without a body is a request with nothing said in it."""
     if_match_field: str | None = None

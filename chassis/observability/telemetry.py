@@ -176,7 +176,7 @@ class RpcInstruments:
 
 
 SILENCE_SECONDS = 10.0
-"""How long one who connects to the metrics' port may say nothing; each has a thread."""
+"""The longest that a connection to the metrics' port may be silent; each has a thread."""
 
 _NAMES = {code: code.name for code in grpc.StatusCode}
 

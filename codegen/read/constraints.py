@@ -106,7 +106,7 @@ def collection_keywords(rules: Rules | None) -> dict[str, Any]:
 
 
 def most_elements(one: Field) -> int:
-    """How many items a repeated field may have, or entries a map; 0 where the contract sets no limit."""
+    """The most items that a repeated field may have, or entries a map; 0 where the contract sets no limit."""
     if one.rules is None:
         return 0
     return one.rules.repeated.max_items or one.rules.map.max_pairs

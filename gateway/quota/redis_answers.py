@@ -10,7 +10,7 @@ from gateway.quota.redis_store import RedisStore
 
 MILLISECONDS = 1000
 ANSWER_OVERHEAD_BYTES = 512
-"""What an answer takes beside itself: its keys, its hash, its place in the list."""
+"""Memory of an answer beside itself: its keys, its hash, its place in the list."""
 
 # KEYS: the slot. ARGV: fingerprint, holder, ms it may run. Returns what is there, or nothing when the slot is ours now.
 _CLAIM = Script(

@@ -36,7 +36,7 @@ class RedisStore:
         self._away_until = -math.inf
 
     async def run(self, script: Script, names: Sequence[str], arguments: Sequence[Word]) -> Any:
-        """What the script returns for the keys of these names. Raises: StoreAway."""
+        """Run the script with the keys of these names; gives what it returns. Raises: StoreAway."""
         now = asyncio.get_running_loop().time()
         if now < self._away_until:
             raise StoreAway("not asked: it was away a moment ago")

@@ -17,7 +17,7 @@ class Limits:
     list_header_bytes: int = 2 * 1024
     """Of all values of one header that is taken apart for every request: what the answer's form is chosen by, proxies."""
     body_seconds: float = BODY_SECONDS
-    """How long a body may take before what came of it counts."""
+    """Time of a body, before the bytes that came of it add to it."""
     query_parameters: int = 100
     request_id_characters: int = 128
     keepalive_seconds: float = KEEPALIVE_SECONDS
@@ -43,7 +43,7 @@ class Limits:
     kept_answer_bytes: int = 256 * 1024
     """The longest answer that is kept under an Idempotency-Key."""
     kept_user_bytes: int = 1024 * 1024
-    """What the kept answers of one user may take together; the oldest go first."""
+    """Of all kept answers of one user; the oldest go first."""
     rate_leases: int = 20_000
     """Users' leases of permits that a process remembers."""
 

@@ -171,7 +171,7 @@ REPEATABLE = tuple(name for name in HEADERS if name not in {"Expect", "Upgrade"}
 REPETITIONS = (2, 10, 60, 120)
 """Of one header. The parser takes 128 in all."""
 LONG = (",", '"",', ',"', '"', '"\\', ";", "a;b=", "a, ", " ", "\t,", "W/", "1.2.3.4,", "=")
-"""What headers are made long of."""
+"""Units that long headers are made of."""
 LENGTHS = (500, 2_000, 2_050, 8_000, 15_000, 31_000)
 COUNTS = (0, 2, 99, 101, 501, 1_001, 10_001, 100_001)
 """Of the items of a list: around what the contract allows, and far above."""
@@ -184,7 +184,7 @@ MOST_LEVELS = 200
 
 
 Manner = Literal["at once", "half-closed", "dripping", "stalling"]
-"""How a whole request is sent: and then no more; in small pieces; or without the last byte of its body, which never comes."""
+"""Ways to send a whole request: and then no more; in small pieces; or without the last byte of its body, which never comes."""
 MANNERS: Sequence[tuple[Manner, int]] = (("at once", 860), ("half-closed", 89), ("dripping", 50), ("stalling", 1))
 """Each with how many of a thousand. A request that stalls takes the gateway's whole patience."""
 

@@ -41,7 +41,7 @@ REQUESTS_BETWEEN_LOOKS = 50
 STALL_SECONDS = 60.0
 """The gateway's patience with a body that does not come, and much more."""
 PIECES = 12
-CPU_SECONDS = 0.05
+CPU_SECONDS = 0.005
 """Of a request, on the average: one that takes seconds by itself is felt."""
 GROWTH_BYTES = 16 * 1024 * 1024
 

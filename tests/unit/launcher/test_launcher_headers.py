@@ -1,4 +1,4 @@
-"""What the launcher makes of numbers that a server sends as text."""
+"""Numbers that a server sends to the launcher as text."""
 
 import pytest
 
