@@ -1,5 +1,5 @@
-"""Every aiohttp server of the platform, and what it does with bodies that are compressed or do not come, and with clients that
-close their half. Real sockets: what is asked here is about bytes and connections.
+"""Every aiohttp server of the platform, given bodies that are compressed or do not come, and clients that close their half. Real
+sockets: what is asked here is about bytes and connections.
 """
 
 import asyncio
