@@ -26,7 +26,7 @@ from gateway.transcoding.limits import (
     MIN_INT32,
     MIN_INT64,
 )
-from gateway.transcoding.problems import pointer, report, report_at
+from gateway.transcoding.problems import holds_too_many, is_full, pointer, report, report_at
 
 ATTRIBUTES = "/data/attributes"
 """Where the members of a request document lie."""
@@ -272,24 +272,32 @@ def members_of(value: JsonValue, names: frozenset[str], at: str, problems: list[
         return {}
     if not value.keys() <= names:
         for name in value:
+            if is_full(problems):
+                break
             if name not in names and not name.startswith("@"):
                 report(problems, at, name, "attribute.unknown", "is not known here")
     return value
 
 
-def array(value: JsonValue, at: str, name: str | int, problems: list[Problem]) -> Sequence[JsonValue]:
-    if type(value) is list:
-        return value
-    report(problems, at, name, "type.array", "must be an array")
-    return ()
+def array(value: JsonValue, at: str, name: str | int, problems: list[Problem], most: int = 0) -> Sequence[JsonValue]:
+    """The items of a list; none when it has more than `most` (0: any number), which is said before any is read."""
+    if type(value) is not list:
+        report(problems, at, name, "type.array", "must be an array")
+        return ()
+    return () if holds_too_many(len(value), most, f"{at}/{name}", problems) else value
 
 
-def entries(value: JsonValue, at: str, name: str | int, problems: list[Problem]) -> Mapping[str, JsonValue]:
-    """The entries of a map."""
-    if type(value) is dict:
-        return value
-    report(problems, at, name, "type.object", "must be an object")
-    return {}
+def entries(
+    value: JsonValue, at: str, name: str | int, problems: list[Problem], most: int = 0
+) -> Mapping[str, JsonValue]:
+    """The entries of a map; none when it has more than `most` (0: any number), which is said before any is read."""
+    if type(value) is not dict:
+        report(problems, at, name, "type.object", "must be an object")
+        return {}
+    if 0 < most < len(value):
+        report(problems, at, name, "map.max_pairs", f"map must be at most {most} entries")
+        return {}
+    return value
 
 
 def key_boolean(key: str, at: str, name: str | int, problems: list[Problem]) -> bool:

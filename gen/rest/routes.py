@@ -502,6 +502,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        most_items=500,
         fieldsets={"updateAvailability": download_v1_updates.UPDATE_AVAILABILITY_FIELDS},
     ),
     Route(
@@ -1080,7 +1081,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=True,
         fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
-        linkages={"categories": Linkage("category_ids", "userCategory", True)},
+        linkages={"categories": Linkage("category_ids", "userCategory", True, 100)},
         fixed_relationships=frozenset({"product"}),
     ),
     Route(
@@ -1127,7 +1128,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
-        linkage=Linkage("category_ids", "userCategory", True),
+        linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
         method="GET",
@@ -1172,7 +1173,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
-        linkage=Linkage("category_ids", "userCategory", True),
+        linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
         method="POST",
@@ -1195,7 +1196,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
-        linkage=Linkage("category_ids", "userCategory", True),
+        linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
         method="GET",
