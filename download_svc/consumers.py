@@ -39,7 +39,9 @@ def state_subscriptions(
     """What changes our rows; each effect is recorded in the inbox with it."""
 
     async def version_published(message: catalog_events.VersionPublished, event: CloudEvent) -> None:
-        await publish_version(begin, manifests, messages.announcement(message), event=(INBOX_NAME, event.id))
+        await publish_version(
+            begin, manifests, messages.announcement(message), event=(INBOX_NAME, event.source, event.id)
+        )
 
     async def game_removed(message: library_events.GameRemoved, event: CloudEvent) -> None:
         await follow_removal(
@@ -49,7 +51,7 @@ def state_subscriptions(
             product_id=messages.event_uuid(message.product_id, "productId"),
             slots=policy.slots_per_user,
             now=now(),
-            event=(INBOX_NAME, event.id),
+            event=(INBOX_NAME, event.source, event.id),
         )
 
     return [
@@ -87,7 +89,7 @@ def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Su
 
     async def session_moved(message: download_events.DownloadSessionStatusChanged, event: CloudEvent) -> None:
         moved = messages.session_moved(message)
-        await announce_move(sessions, board, moved, event_id=event.id)
+        await announce_move(sessions, board, moved, event_id=event.key)
         _moves.labels(moved.new.value).inc()
         if moved.previous is None or moved.new not in IN_QUEUE:
             _log.info(
@@ -101,7 +103,7 @@ def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Su
             )
 
     async def update_available(message: download_events.DownloadUpdateAvailable, event: CloudEvent) -> None:
-        await board.offer(messages.update_offered(message), event_id=event.id)
+        await board.offer(messages.update_offered(message), event_id=event.key)
 
     return [
         Subscription(download_events.DownloadSessionStatusChanged, session_moved),

@@ -21,7 +21,7 @@ from chassis.auth.tls import Tls, read_tls
 from chassis.bus.consumers import Consumer
 from chassis.bus.event_bus import EventBus
 from chassis.bus.outbox import OutboxRelay
-from chassis.concurrency.background import background
+from chassis.concurrency.background import background, repeat
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
@@ -46,7 +46,6 @@ from download_svc.sessions.application import Policy
 from download_svc.sessions.postgres import PostgresSessionReader
 from download_svc.sessions.presentation import DownloadServicer, Ports
 from download_svc.settings import DownloadSettings, MigrateSettings
-from download_svc.updates import announcer
 from download_svc.updates import presentation as update_servicer
 from download_svc.updates.announcements import announce_pending
 from download_svc.updates.planning import Plans
@@ -66,6 +65,8 @@ NAME: Final = "download-service"
 EVENT_SOURCE: Final = "platform.download-service"
 LIBRARY_NAME: Final = "library-service"
 CATALOG_NAME: Final = "catalog-service"
+ANNOUNCE_SECONDS: Final = 1.0
+"""How long a new version may go unnoticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +187,17 @@ def _jobs(settings: DownloadSettings, resources: Resources, services: Services) 
     ]
     live = live_subscriptions(ports.sessions, services.downloads.board)
     announcements = PostgresAnnouncementReader(resources.database)
-    announce = partial(announce_pending, ports.begin, announcements, ports.versions, ports.installations, ports.plans)
+
+    async def announce() -> None:
+        await announce_pending(
+            ports.begin, announcements, ports.versions, ports.installations, ports.plans, now=ports.now()
+        )
+
     return (
         OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download, subscriptions).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download_live, live).run(),
-        announcer.run(announce, ports.now),
+        repeat("announcements", announce, pause_seconds=ANNOUNCE_SECONDS),
     )
 
 

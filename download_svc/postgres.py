@@ -31,8 +31,8 @@ class PostgresUnitOfWork:
     def record(self, event: Event) -> None:
         self._transaction.record(to_new_event(event))
 
-    async def first_time(self, consumer: str, event_id: str) -> bool:
-        return await first_time(self._transaction, consumer, event_id)
+    async def first_time(self, consumer: str, source: str, event_id: str) -> bool:
+        return await first_time(self._transaction, consumer, source, event_id)
 
     async def commit(self) -> None:
         await self._transaction.commit()

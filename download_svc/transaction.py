@@ -42,7 +42,7 @@ class UnitOfWork(Protocol):
     def record(self, event: Event) -> None:
         """An event that is not a session's own, to be committed with the rest."""
 
-    async def first_time(self, consumer: str, event_id: str) -> bool:
+    async def first_time(self, consumer: str, source: str, event_id: str) -> bool:
         """Records that the consumer handles the event; False if it did before."""
 
     async def commit(self) -> None: ...

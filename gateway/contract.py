@@ -84,11 +84,14 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class Linkage:
-    """A request field that a relationship of the document sets: with an id, or with several where `is_many`."""
+    """A request field that a relationship of the document sets: with an id, or with several where `is_many`, `most` of them at
+    most (0: any number).
+    """
 
     field: str
     type: str
     is_many: bool
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,8 @@ class Route:
     location: bool
     signed_urls: bool
     idempotent: bool
+    most_items: int = 0
+    """The most resource objects that the document's list may hold; 0 = any number."""
     body_is_optional: bool = False
     """A request without a body is a request with nothing said in it."""
     if_match_field: str | None = None

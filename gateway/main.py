@@ -128,7 +128,8 @@ def _rate_limiter(store: RedisStore, settings: GatewaySettings, limits: Limits) 
 
 
 def _idempotency(store: RedisStore, limits: Limits) -> Idempotency:
-    return Idempotency(RedisAnswers(store), max_answer_bytes=limits.kept_answer_bytes)
+    answers = RedisAnswers(store, user_bytes=limits.kept_user_bytes)
+    return Idempotency(answers, max_answer_bytes=limits.kept_answer_bytes)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
+from multidict import CIMultiDict, CIMultiDictProxy
 from opentelemetry import context as tracing
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -19,6 +20,7 @@ from opentelemetry.trace import SpanKind
 
 from chassis.auth.access import Caller, caller_scope
 from chassis.errors import DomainError
+from chassis.http_server import IDENTITY, BodyLate, is_coded
 from chassis.observability.call_metrics import CallMetrics
 from chassis.observability.logs import hash_user, write_line
 from chassis.observability.telemetry import extract, start_span
@@ -27,7 +29,7 @@ from gateway.http.conditional import represent
 from gateway.http.ops import HEALTH_PATH, READY_PATH
 from gateway.jsonapi.pages import ascii_url
 from gateway.problems.errors import Refused, ServiceRefused, let_go_of_frames, refusal_response
-from gateway.request.context import CONTEXT, RequestContext, make_context
+from gateway.request.context import CONTEXT, FORWARDED_FOR_HEADER, RequestContext, make_context
 from gateway.request.limits import Limits
 from gateway.settings import Network
 from gateway.streams.handshakes import TOKEN_PARAMETER
@@ -47,6 +49,9 @@ SECRET_PARAMETERS = frozenset({TOKEN_PARAMETER, "access_token", "signature"})
 
 UNLOGGED_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 
+_LISTS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.ACCEPT_LANGUAGE, hdrs.CONTENT_TYPE, FORWARDED_FOR_HEADER)
+"""Headers that are taken apart for every request, whoever sends it."""
+_NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CODES_OF_STATUS = {
     HTTPStatus.NOT_FOUND: "ROUTE_NOT_FOUND",
@@ -66,12 +71,16 @@ def serving(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
     async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         method, route = request.method, _route_of(request)
-        parent = _parent_of(request)
+        excess = _excess_of(request, limits)
+        # What is too long is read by nobody.
+        headers = request.headers if excess is None else _NO_HEADERS
+        parent = _parent_of(headers)
         attributes = {"http.request.method": method, "http.route": route}
         span = start_span(f"{method} {route}", parent, SpanKind.SERVER, attributes)
         ids = span.get_span_context()
         context = make_context(
             request,
+            headers,
             trace_id=f"{ids.trace_id:032x}",
             trusted_proxies=trusted_proxies,
             request_id_characters=limits.request_id_characters,
@@ -82,7 +91,7 @@ def serving(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
         token = tracing.attach(trace.set_span_in_context(span, parent))
         try:
             with caller_scope(caller):
-                response = await represent(request, await _answer(request, handler, limits))
+                response = await represent(request, await _answer(request, handler, excess))
             status, size_bytes = response.status, response.content_length or 0
         finally:
             tracing.detach(token)
@@ -101,10 +110,14 @@ def serving(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
     return serve
 
 
-async def _answer(request: web.Request, handler: Handler, limits: Limits) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, excess: Problem | None) -> web.StreamResponse:
     """Turns whatever is raised further inside into an answer. A lost connection needs none."""
     try:
-        _check_size(request, limits)
+        if excess is not None:
+            raise Refused(excess)
+        if is_coded(request):
+            problem = Problem("UNSUPPORTED_MEDIA_TYPE", header=hdrs.CONTENT_ENCODING)
+            raise Refused(problem, headers={hdrs.ACCEPT_ENCODING: IDENTITY})
         return await handler(request)
     except ConnectionError:
         raise
@@ -119,18 +132,27 @@ def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
         let_go_of_frames(raised)  # a route, or the body's stream, keeps it
     if isinstance(raised, web.HTTPException):
         return refusal_response(Refused(_problem_of_http(raised), headers=_kept_headers(raised)), context)
+    if isinstance(raised, BodyLate):
+        return refusal_response(Refused(Problem("REQUEST_TIMEOUT")), context)
     if isinstance(raised, web.RequestPayloadError):
         return refusal_response(Refused(Problem("MALFORMED_JSON")), context)
     _log.error("request failed", exc_info=raised)
     return refusal_response(Refused(Problem("INTERNAL_ERROR")), context)
 
 
-def _check_size(request: web.Request, limits: Limits) -> None:
+def _excess_of(request: web.Request, limits: Limits) -> Problem | None:
+    """The first thing of the request's head that is too long: asked before anything looks into it."""
     if len(request.raw_path) > limits.url_bytes:
-        raise Refused(Problem("URI_TOO_LONG"))
+        return Problem("URI_TOO_LONG")
     raw = request.raw_headers
-    if sum(map(len, chain.from_iterable(raw))) + 4 * len(raw) > limits.headers_bytes:
-        raise Refused(Problem("HEADERS_TOO_LARGE"))
+    size_bytes = sum(map(len, chain.from_iterable(raw))) + 4 * len(raw)
+    if size_bytes > limits.headers_bytes:
+        return Problem("HEADERS_TOO_LARGE")
+    if size_bytes > limits.list_header_bytes:
+        for name in _LISTS:
+            if sum(map(len, request.headers.getall(name, ()))) > limits.list_header_bytes:
+                return Problem("HEADERS_TOO_LARGE", header=name)
+    return None
 
 
 def _problem_of_http(raised: web.HTTPException) -> Problem:
@@ -153,9 +175,8 @@ def _route_of(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unknown"
 
 
-def _parent_of(request: web.Request) -> Context:
+def _parent_of(headers: Mapping[str, str]) -> Context:
     """The client's own span when it sent a `traceparent`; nothing otherwise, whatever runs here."""
-    headers = request.headers
     if "traceparent" not in headers:
         return Context()
     return extract({name: headers[name] for name in ("traceparent", "tracestate") if name in headers})

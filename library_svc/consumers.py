@@ -4,7 +4,7 @@ Contract section 6.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -23,13 +23,14 @@ from payment.v1.events_pb2 import PurchaseCompleted, RefundCompleted, Transactio
 
 from chassis.bus.consumers import Subscription
 from chassis.cloudevents.events import CloudEvent
+from chassis.cloudevents.moments import from_timestamp
 from chassis.errors import DomainError, Kind
 from library_svc.access.application import KnownAccess
 from library_svc.catalog.application import Products
 from library_svc.catalog.domain import Product
 from library_svc.entitlements import application as entitlements
 from library_svc.entitlements.domain import Source, SourceKind
-from library_svc.ids import DeviceId, DownloadSessionId, ProductId, SaleId, UserId, VersionId
+from library_svc.ids import DeviceId, DownloadSessionId, EventId, ProductId, SaleId, UserId, VersionId
 from library_svc.installations import application as installations
 from library_svc.installations.domain import NO_DEVICE, Download, DownloadStatus, Installation, Verification
 from library_svc.items.domain import RemovalReason
@@ -79,7 +80,7 @@ class Consumers:
         await entitlements.grant(
             self._begin,
             self._known_access,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_ids=_order_products([item.product_id for item in message.items]),
             source=_order(message.order_id),
@@ -91,7 +92,7 @@ class Consumers:
             self._begin,
             self._known_access,
             self._pulses,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_ids=_order_products([item.product_id for item in message.items]),
             source=_order(message.order_id),
@@ -104,7 +105,7 @@ class Consumers:
             raise _invalid("newStatus is not a status of a session")
         await installations.follow(
             self._begin,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_id=ProductId(_uuid(message.product_id, "productId")),
             news=Download(
@@ -126,7 +127,7 @@ class Consumers:
     ) -> None:
         await installations.follow(
             self._begin,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_id=ProductId(_uuid(message.product_id, "productId")),
             news=Installation(
@@ -142,7 +143,7 @@ class Consumers:
             raise _invalid("verificationStatus is missing")
         await installations.follow(
             self._begin,
-            event_id=event.id,
+            event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
             product_id=ProductId(_uuid(message.product_id, "productId")),
             news=Verification(
@@ -179,7 +180,7 @@ class Consumers:
             ends_at=_time(message.ends_at, event),
             heard_at=now,
         )
-        await sales.hear(self._begin, event_id=event.id, news=news, now=now)
+        await sales.hear(self._begin, event_id=EventId(event.source, event.id), news=news, now=now)
 
 
 def _order(order_id: str) -> Source:
@@ -203,7 +204,7 @@ def _uuid(text: str, name: str) -> UUID:
 
 def _time(timestamp: Timestamp, event: CloudEvent) -> datetime:
     """When it happened; an event that does not say it happened when it was made."""
-    return timestamp.ToDatetime(tzinfo=UTC) if timestamp.ByteSize() else event.time
+    return from_timestamp(timestamp) if timestamp.ByteSize() else event.time
 
 
 def _invalid(description: str) -> DomainError:

@@ -1,6 +1,6 @@
 """The ids of the library's things; the types keep them from being mixed up. All are UUIDs but those of others' making."""
 
-from typing import NewType
+from typing import NamedTuple, NewType
 from uuid import UUID
 
 UserId = NewType("UserId", UUID)
@@ -16,3 +16,10 @@ AchievementId = NewType("AchievementId", UUID)
 SaleId = NewType("SaleId", str)
 SavegameId = NewType("SavegameId", UUID)
 SaveVersionId = NewType("SaveVersionId", UUID)
+
+
+class EventId(NamedTuple):
+    """What is handled once: an event's id is its source's own."""
+
+    source: str
+    id: str

@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import grpc.aio
 from catalog.v1 import product_pb2
@@ -27,7 +27,7 @@ from chassis.auth.identity import open_identity
 from chassis.auth.tls import read_tls
 from chassis.bus.consumers import Consumer
 from chassis.bus.outbox import OutboxRelay
-from chassis.concurrency.background import background
+from chassis.concurrency.background import attempt, background, repeat
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
@@ -42,7 +42,7 @@ from library_svc.access.application import GameAccess, KnownAccess, open_game_ac
 from library_svc.access.presentation import LibraryQueryServicer
 from library_svc.access.redis import open_known_access
 from library_svc.achievements import presentation as achievements
-from library_svc.achievements.application import AchievementTallies, DefinitionFiller, keep_counted
+from library_svc.achievements.application import COUNT_SECONDS, AchievementTallies, DefinitionFiller, count_all
 from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
 from library_svc.achievements.presentation import AchievementServicer
 from library_svc.catalog.application import ProductFiller
@@ -65,12 +65,12 @@ from library_svc.items import presentation as servicer
 from library_svc.items.postgres_reader import PostgresReader
 from library_svc.items.presentation import LibraryServicer
 from library_svc.playtime import presentation as playtime
-from library_svc.playtime.application import Heartbeats
+from library_svc.playtime.application import FLUSH_SECONDS, SILENCE_CHECK_SECONDS, Heartbeats
 from library_svc.playtime.postgres import PostgresPlaytimeReader
 from library_svc.playtime.presentation import Pace, PlaytimeServicer
 from library_svc.playtime.redis import LivePulses
 from library_svc.postgres import PostgresLibrary
-from library_svc.sales.application import keep_telling
+from library_svc.sales.application import POLL_SECONDS, notify_all
 from library_svc.sales.postgres import PostgresOutgoing
 from library_svc.saves import presentation as saves
 from library_svc.saves.application import CloudSaves, SavePolicy
@@ -147,10 +147,10 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 OutboxRelay(database, bus, EVENT_SOURCE).run(),
                 Consumer(bus, settings.kafka_consumer_group_library, parts.consumers.subscriptions()).run(),
                 Consumer(bus, settings.kafka_consumer_group_library_live, live_subscriptions(feed)).run(),
-                parts.heartbeats.keep_written(),
-                parts.heartbeats.keep_ending_silent(),
-                keep_counted(parts.tallies),
-                parts.keep_telling_of_sales(),
+                _keep_written(parts.heartbeats),
+                repeat("silent sessions", parts.heartbeats.end_silent, pause_seconds=SILENCE_CHECK_SECONDS),
+                repeat("achievement tallies", partial(count_all, parts.tallies), pause_seconds=COUNT_SECONDS),
+                repeat("sale notices", parts.notify_of_sales, pause_seconds=POLL_SECONDS),
                 parts.cloud_saves.run_sweep(),
             )
         )
@@ -179,7 +179,15 @@ class Parts:
     heartbeats: Heartbeats
     tallies: AchievementTallies
     cloud_saves: CloudSaves
-    keep_telling_of_sales: Callable[[], Coroutine[Any, Any, None]]
+    notify_of_sales: Callable[[], Awaitable[None]]
+
+
+async def _keep_written(heartbeats: Heartbeats) -> None:
+    """Writes heartbeats down again and again, and a last time at the end."""
+    try:
+        await repeat("heartbeats", heartbeats.flush, pause_seconds=FLUSH_SECONDS)
+    finally:
+        await attempt("heartbeats", heartbeats.flush)
 
 
 def _wire(
@@ -239,7 +247,7 @@ def _wire(
         heartbeats=heartbeats,
         tallies=PostgresAchievementTallies(database),
         cloud_saves=cloud_saves,
-        keep_telling_of_sales=partial(keep_telling, begin, PostgresOutgoing(database), now=now),
+        notify_of_sales=partial(notify_all, begin, PostgresOutgoing(database), now=now),
     )
 
 

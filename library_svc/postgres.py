@@ -18,7 +18,7 @@ from library_svc.categories.postgres import PostgresCategories
 from library_svc.entitlements.postgres import PostgresEntitlements
 from library_svc.events import LibraryEvent
 from library_svc.game_settings.postgres import PostgresGameSettings
-from library_svc.ids import UserId
+from library_svc.ids import EventId, UserId
 from library_svc.installations.postgres import PostgresInstallations
 from library_svc.items.postgres import PostgresItems
 from library_svc.outgoing import outgoing
@@ -70,8 +70,8 @@ class PostgresTransaction:
         self.playtime = PostgresPlaytime(tx)
         self.achievements = PostgresAchievements(tx)
 
-    async def is_first(self, event_id: str) -> bool:
-        return await inbox.first_time(self._tx, self._consumer, event_id)
+    async def is_first(self, event_id: EventId) -> bool:
+        return await inbox.first_time(self._tx, self._consumer, *event_id)
 
     async def lock_user(self, user_id: UserId) -> None:
         # The low half of a UUID is random in every version; two users on one key would only wait for each other.

@@ -11,7 +11,7 @@ from library_svc.categories.domain import Categories
 from library_svc.entitlements.domain import Entitlements
 from library_svc.events import LibraryEvent
 from library_svc.game_settings.domain import GameSettingsStore
-from library_svc.ids import UserId
+from library_svc.ids import EventId, UserId
 from library_svc.installations.domain import Installations
 from library_svc.items.domain import Items
 from library_svc.playtime.domain import Playtime
@@ -62,7 +62,7 @@ class Transaction(Protocol):
     @property
     def achievements(self) -> Achievements: ...
 
-    async def is_first(self, event_id: str) -> bool:
+    async def is_first(self, event_id: EventId) -> bool:
         """Whether the incoming event is seen for the first time; remembers it with the transaction.
 
         Waits for another transaction that handles the same event.

@@ -14,7 +14,7 @@ from rich.table import Table
 from chassis.bus.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS, BusRecord, EventBus
 from chassis.bus.kafka_topics import TopicPlan, TopicsNotMade, make_topics
 from chassis.cloudevents.events import from_wire
-from chassis.errors import DomainError
+from chassis.errors import DomainError, Kind
 from chassis.runtime.backends import EventSettings
 from chassis.settings import load_settings
 from operations.registry import topics as platform_topics
@@ -148,15 +148,26 @@ def replay(
     if bool(addresses) == everything:
         raise typer.BadParameter("name dead letters by address, or take --all")
 
-    async def send(bus: EventBus) -> list[BusRecord]:
+    async def send(bus: EventBus) -> bool:
         choice = Choice(topic, reason, group)
         found = await _at(bus, addresses) if addresses else await _collect(bus, choice, limit=None)
-        for letter in found:
-            await bus.resend(letter)
-        return found
+        return all([await _resend(bus, letter) for letter in found])
 
-    for letter in _with_bus(send):
-        typer.echo(f"replayed {address_of(letter)} to {letter.headers.get('dlq-topic')}")
+    if not _with_bus(send):
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _resend(bus: EventBus, letter: BusRecord) -> bool:
+    """Puts one letter back, and says so. One that cannot be put back is in no other's way."""
+    try:
+        await bus.resend(letter)
+    except (ValueError, DomainError) as error:
+        if isinstance(error, DomainError) and error.kind is not Kind.INVALID_ARGUMENT:
+            raise
+        typer.echo(f"samovar events: {address_of(letter)} cannot be replayed: {error}", err=True)
+        return False
+    typer.echo(f"replayed {address_of(letter)} to {letter.headers.get('dlq-topic')}")
+    return True
 
 
 def address_of(letter: BusRecord) -> str:
@@ -212,5 +223,5 @@ def _with_bus(work: Callable[[EventBus], Awaitable[T]]) -> T:
 def _event_of(letter: BusRecord) -> str:
     try:
         return from_wire(letter.value, topic=letter.topic).type
-    except DomainError:
+    except Exception:  # noqa: BLE001  the list must show every letter, and letters are what nobody could read
         return "unreadable"

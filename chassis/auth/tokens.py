@@ -108,7 +108,7 @@ class KeySet:
             self._tried_at = self._monotonic()
             try:
                 self._keys = await self._fetch()
-            except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  a document may be wrong in any way, and the known keys are good
                 self._failing = True
                 _log.warning("key set cannot be fetched", extra={"url": self._url, "error": repr(error)})
                 return
@@ -162,7 +162,7 @@ def parse_key_set(body: bytes) -> Mapping[str, RSAPublicKey]:
             continue
         try:
             key = RSAAlgorithm.from_jwk(entry)
-        except (jwt.InvalidKeyError, ValueError):
+        except (jwt.InvalidKeyError, TypeError, ValueError):
             continue
         if isinstance(key, RSAPublicKey) and key.key_size >= RSA_MIN_BITS:
             keys[entry["kid"]] = key

@@ -1,31 +1,33 @@
 """Reads a group's events from the bus and gives each to its handler: decode, one use case, commit. Run by a service's main.
 
-A failure that another try can cure is tried again, with a delay that grows to a bound, and holds up only its own partition; every
-other failure makes the record a dead letter. Handlers must be idempotent (chassis.bus.inbox).
+Whatever a record holds, it ends as handled or as a dead letter. A failure that another try can cure is tried again, with a delay
+that grows to a bound, and holds up only its own partition, and that not for ever: a record that fails for an hour while others are
+handled is the record's fault. Every other failure makes it a dead letter at once. Handlers must be idempotent (chassis.bus.inbox).
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from logging import getLogger
 from typing import Any
 
-import asyncpg
 from google.protobuf.message import Message
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge
-from sqlalchemy.exc import DBAPIError
 
 from chassis.bus.event_bus import BusRecord, EventBus, EventReader, Partition
 from chassis.cloudevents.events import CloudEvent, decode, event_option, from_wire
-from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
+from chassis.concurrency.background import failure_of
+from chassis.errors import DomainError, Kind
 from chassis.observability.telemetry import start_span
-from chassis.postgres.database import is_transient
+from chassis.postgres.database import is_retryable
 
 BATCH_RECORDS = 50
 POLL_SECONDS = 1.0
@@ -34,6 +36,10 @@ POLL_SECONDS = 1.0
 LAG_INTERVAL_SECONDS = 15.0
 FIRST_DELAY_SECONDS = 0.1
 LAST_DELAY_SECONDS = 10.0
+PATIENCE_SECONDS = 3_600.0
+"""How long a record is tried again while others of the group are handled."""
+PROGRESS_SECONDS = 60.0
+"""How recently another must have been handled to say that what handlers need is there."""
 
 _log = getLogger(__name__)
 _propagator = TraceContextTextMapPropagator()
@@ -59,6 +65,7 @@ class RetryPolicy:
 
     first_delay_seconds: float = FIRST_DELAY_SECONDS
     last_delay_seconds: float = LAST_DELAY_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
 
     def delay_seconds(self, attempt: int) -> float:
         """The wait after the given number of failed tries."""
@@ -91,25 +98,25 @@ class Consumer:
         self._routes: Mapping[str, _Route] = _routes(subscriptions)
         self._topics = sorted({route.topic for route in self._routes.values()})
         self._busy: set[Partition] = set()
+        self._handled_at = -math.inf
 
     async def run(self) -> None:
         """Consumes until it is cancelled; waits out the loss of the bus."""
         failures = 0
         while True:
             started = asyncio.get_running_loop().time()
-            try:
-                async with self._bus.subscribe(self._group, self._topics) as reader:
-                    await self._consume(reader)
-            except Exception as error:  # noqa: BLE001 - the consumer outlives every failure of the bus
+            # The consumer outlives every failure of the bus.
+            error = await failure_of(self._consume)
+            if error is not None:
                 if asyncio.get_running_loop().time() - started > self._retry.last_delay_seconds:
                     failures = 0
                 failures += 1
                 _log.warning("consumer interrupted", extra={"group": self._group, "error": _describe(error)})
             await asyncio.sleep(self._retry.delay_seconds(failures))
 
-    async def _consume(self, reader: EventReader) -> None:
+    async def _consume(self) -> None:
         self._busy.clear()
-        async with asyncio.TaskGroup() as tasks:
+        async with self._bus.subscribe(self._group, self._topics) as reader, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._report_lag(), name=f"{self._group} lag")
             while True:
                 held = frozenset(self._busy)
@@ -124,44 +131,60 @@ class Consumer:
         """Deals with a partition's batch in order, while other partitions go on beside it."""
         for record in batch:
             await self._deal_with(record)
-        await reader.commit(batch[-1])
+        if (error := await failure_of(partial(reader.commit, batch[-1]))) is not None:
+            raise error
         self._busy.discard(source)
         reader.wake()
 
     async def _report_lag(self) -> None:
         while True:
             # No reader ends over a figure: while the bus does not say, the last that it said stands.
-            with suppress(DomainError, OSError):
+            with suppress(Exception):
                 lag = await self._bus.lag(self._group, self._topics)
                 if lag is not None:
                     _lag.labels(self._group).set(lag)
             await asyncio.sleep(LAG_INTERVAL_SECONDS)
 
     async def _deal_with(self, record: BusRecord) -> None:
-        attempt = 0
+        """Handles the record or makes it a dead letter, whatever it holds; waits out what is unavailable."""
+        error = await self._try(record, partial(self._handle, record), self._retry.patience_seconds)
+        if error is None:
+            return
+        refused = await self._try(record, partial(self._give_up, record, error))
+        if refused is not None:
+            # The bus does not take it as it is. Its place, where it still lies, says enough.
+            bare = replace(record, value=b"", headers={})
+            refused = await self._try(record, partial(self._give_up, bare, error))
+        if refused is not None:
+            _log.error("dead letter is lost", exc_info=refused, extra=self._place_of(record))
+            _handled.labels(self._group, self._type_of(record), "lost").inc()
+
+    async def _try(
+        self, record: BusRecord, step: Callable[[], Awaitable[None]], patience_seconds: float = math.inf
+    ) -> Exception | None:
+        """Runs the step until it succeeds; returns the error that no other try will cure, or that others do not have."""
+        loop = asyncio.get_running_loop()
+        started, attempt = loop.time(), 0
         while True:
-            try:
-                await self._handle(record)
-            except Exception as error:  # noqa: BLE001 - the consumer loop decides what every failure of a handler means
-                attempt += 1
-                if not is_retryable(error):
-                    await self._give_up(record, error)
-                    return
-                delay_seconds = self._retry.delay_seconds(attempt)
-                _log.warning(
-                    "event will be tried again",
-                    extra={
-                        "group": self._group,
-                        "topic": record.topic,
-                        "position": record.position,
-                        "attempt": attempt,
-                        "delay_seconds": round(delay_seconds, 3),
-                        "error": _describe(error),
-                    },
-                )
-                await asyncio.sleep(delay_seconds)
-            else:
-                return
+            error = await failure_of(step)
+            if error is None or not is_retryable(error):
+                return error
+            now = loop.time()
+            if now - started > patience_seconds and now - self._handled_at < PROGRESS_SECONDS:
+                return error
+            attempt += 1
+            delay_seconds = self._retry.delay_seconds(attempt)
+            facts = {"attempt": attempt, "delay_seconds": round(delay_seconds, 3), "error": _describe(error)}
+            _log.warning("event will be tried again", extra={**self._place_of(record), **facts})
+            await asyncio.sleep(delay_seconds)
+
+    def _place_of(self, record: BusRecord) -> Mapping[str, Any]:
+        return {
+            "group": self._group,
+            "topic": record.topic,
+            "partition": record.partition,
+            "position": record.position,
+        }
 
     async def _handle(self, record: BusRecord) -> None:
         event = from_wire(record.value, topic=record.topic)
@@ -177,6 +200,7 @@ class Consumer:
         span = start_span(f"process {event.type}", context, SpanKind.CONSUMER, attributes)
         with trace.use_span(span, end_on_exit=True):
             await route.subscription.handler(message, event)
+        self._handled_at = asyncio.get_running_loop().time()
         _handled.labels(self._group, event.type, "handled").inc()
 
     async def _give_up(self, record: BusRecord, error: Exception) -> None:
@@ -186,26 +210,18 @@ class Consumer:
         _log.error(
             "event is a dead letter",
             exc_info=None if isinstance(error, DomainError) else error,
-            extra={
-                "group": self._group,
-                "topic": record.topic,
-                "partition": record.partition,
-                "position": record.position,
-                "reason": reason,
-                "description": description,
-            },
+            extra={**self._place_of(record), "reason": reason, "description": description},
         )
         await self._bus.dead_letter(record, group=self._group, reason=reason, description=description)
-        _handled.labels(self._group, _type_of(record), "dead_letter").inc()
+        _handled.labels(self._group, self._type_of(record), "dead_letter").inc()
 
-
-def is_retryable(error: BaseException) -> bool:
-    """Whether the same event may succeed later without anybody changing anything."""
-    if isinstance(error, DomainError):
-        return error.kind in RETRYABLE_KINDS
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or is_transient(error)
-    return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError))
+    def _type_of(self, record: BusRecord) -> str:
+        """The event's type for metrics, which must not grow with what others send."""
+        try:
+            event_type = from_wire(record.value, topic=record.topic).type
+        except Exception:  # noqa: BLE001 - a figure must not stop the loop that is dealing with a bad record
+            return "unreadable"
+        return event_type if event_type in self._routes else "other"
 
 
 def _routes(subscriptions: Sequence[Subscription]) -> dict[str, _Route]:
@@ -216,13 +232,6 @@ def _routes(subscriptions: Sequence[Subscription]) -> dict[str, _Route]:
             raise ValueError(f"{option.type} has two handlers")
         routes[option.type] = _Route(option.topic, subscription)
     return routes
-
-
-def _type_of(record: BusRecord) -> str:
-    try:
-        return from_wire(record.value, topic=record.topic).type
-    except DomainError:
-        return "unreadable"
 
 
 def _describe(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chassis.cloudevents.events import CloudEvent
+from chassis.errors import DomainError, Kind
 
 PARTITIONS = 8
 """Partitions of a topic: the most consumers of one group that can work on it at once."""
@@ -75,7 +76,7 @@ class EventBus(Protocol):
         them may be.
 
         Raises:
-            OSError, DomainError: the bus cannot be reached.
+            OSError, DomainError: the bus cannot be reached; of the kind INVALID_ARGUMENT: it can, and refuses one of them.
         """
         ...
 
@@ -84,7 +85,11 @@ class EventBus(Protocol):
         ...
 
     async def dead_letter(self, record: BusRecord, *, group: str, reason: str, description: str) -> None:
-        """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why."""
+        """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why.
+
+        Raises:
+            OSError, DomainError: as in `publish`.
+        """
         ...
 
     async def lag(self, group: str, topics: Collection[str] = ()) -> int | None:
@@ -138,3 +143,8 @@ def origin_of(letter: BusRecord) -> tuple[str, dict[str, str]]:
     if not topic:
         raise ValueError(f"{letter.topic} {letter.partition}/{letter.position} is no dead letter")
     return topic, {name: value for name, value in letter.headers.items() if not name.startswith("dlq-")}
+
+
+def refused(why: str) -> DomainError:
+    """The error of a bus that is there and does not take an event."""
+    return DomainError(Kind.INVALID_ARGUMENT, "EVENT_INVALID", details={"description": f"the bus refuses it: {why}"})

@@ -23,9 +23,10 @@ from chassis.bus.event_bus import (
     dead_letter_headers,
     origin_of,
     partition_of,
+    refused,
 )
 from chassis.cloudevents.events import CloudEvent, to_wire
-from chassis.concurrency.background import background
+from chassis.concurrency.background import background, repeat
 from chassis.postgres.advisory_locks import lock_key
 from chassis.postgres.database import CONNECT_TIMEOUT_SECONDS, close_quietly, unavailable
 from chassis.postgres.migrations import ensure_database
@@ -147,7 +148,7 @@ async def open_event_log(dsn: str, *, application_name: str = "") -> AsyncIterat
     """The log in the database that the DSN names; the database and its tables are made when first needed."""
     log = PostgresEventLog(dsn, application_name=application_name)
     try:
-        async with background(log.keep_house()):
+        async with background(repeat("event log", log.delete_old, pause_seconds=HOUSEKEEPING_INTERVAL_SECONDS)):
             yield log
     finally:
         await log.close()
@@ -241,15 +242,6 @@ class PostgresEventLog:
                 deleted += rows
                 if rows < DELETE_BATCH_ROWS:
                     return deleted
-
-    async def keep_house(self) -> None:
-        """Deletes old records from time to time, for as long as the log is open."""
-        while True:
-            await asyncio.sleep(HOUSEKEEPING_INTERVAL_SECONDS)
-            try:
-                await self.delete_old()
-            except Exception:  # noqa: BLE001 - housekeeping must outlive whatever the database does
-                _log.warning("event log housekeeping failed", exc_info=True)
 
     async def close(self) -> None:
         """Closes the publishing connections; readers close their own."""
@@ -412,8 +404,12 @@ def _record(row: Any) -> BusRecord:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors become DomainError: to a publisher and to a reader they all mean that the log is not there now."""
+    """Driver errors become DomainError: to a publisher and to a reader they mean that the log is not there now, but for those that
+    say that the server cannot hold such a value.
+    """
     try:
         yield
+    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+        raise refused(type(error).__name__) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise unavailable() from error

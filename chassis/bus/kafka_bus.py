@@ -18,8 +18,8 @@ from chassis.bus.event_bus import DEAD_LETTER_SUFFIX, BusRecord, dead_letter_hea
 from chassis.bus.kafka_driver import end_quietly, heed_refusals, translated
 from chassis.bus.kafka_reader import KafkaReader, bus_record
 from chassis.bus.kafka_topics import KafkaObserver
-from chassis.cloudevents.event_json import format_time
 from chassis.cloudevents.events import MAX_EVENT_BYTES, CloudEvent, to_wire
+from chassis.cloudevents.moments import moment_text
 
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 MAX_REQUEST_BYTES = MAX_EVENT_BYTES + 100_000
@@ -239,7 +239,7 @@ def headers_of(event: CloudEvent) -> Mapping[str, str]:
         "ce_id": event.id,
         "ce_source": event.source,
         "ce_type": event.type,
-        "ce_time": format_time(event.time),
+        "ce_time": moment_text(event.time),
         "ce_partitionkey": event.partition_key,
     }
     if event.subject is not None:

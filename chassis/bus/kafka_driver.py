@@ -8,9 +8,16 @@ from collections.abc import Coroutine, Iterator
 from logging import getLogger
 from typing import Any
 
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 
+from chassis.bus.event_bus import refused
 from chassis.postgres.database import unavailable
 
 CLOSE_TIMEOUT_SECONDS = 5.0
@@ -23,12 +30,16 @@ _endings: set["asyncio.Task[object]"] = set()
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors become DomainError: to a publisher and to a reader they all mean that the bus is not there now."""
+    """Driver errors become DomainError: to a publisher and to a reader they mean that the bus is not there now, but for those that
+    say that a record is larger than it may be.
+    """
     try:
         yield
     except UnknownTopicOrPartitionError as error:
         _log.error("a topic is missing: make the topics with `samovar events topics`", extra={"error": repr(error)})
         raise unavailable() from error
+    except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+        raise refused(type(error).__name__) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise unavailable() from error
 

@@ -1,10 +1,13 @@
 """The relay: takes committed events from a service's outbox to the bus. The only producer; one is active per database, the others
 stand by. Run by a service's main beside its server.
 
-At least once: an event is marked only after the bus has it, so a crash in between sends it again under the same id.
+At least once: an event is marked only after the bus has it, so a crash in between sends it again under the same id. An event that
+the bus refuses, or that cannot be read, is set aside in its row with the reason and tried again from time to time; those behind it
+go on, of its key too.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
@@ -16,8 +19,17 @@ from prometheus_client import Counter, Gauge
 
 from chassis.bus.event_bus import EventBus
 from chassis.cloudevents.events import CloudEvent
+from chassis.concurrency.background import failure_of
+from chassis.errors import DomainError
 from chassis.postgres.advisory_locks import lock_key
-from chassis.postgres.database import CONNECT_TIMEOUT_SECONDS, OUTBOX_CHANNEL, Database, close_quietly
+from chassis.postgres.database import (
+    CONNECT_TIMEOUT_SECONDS,
+    OUTBOX_CHANNEL,
+    Database,
+    close_quietly,
+    connect,
+    is_retryable,
+)
 
 RELAY_LOCK = lock_key("outbox relay")
 BATCH_EVENTS = 500
@@ -32,26 +44,36 @@ HOUSEKEEPING_INTERVAL_SECONDS = 600.0
 OUTBOX_KEPT = timedelta(days=1)
 INBOX_KEPT = timedelta(days=30)
 DELETE_BATCH_ROWS = 5_000
+SET_ASIDE_FOR = timedelta(minutes=10)
+TRY_AGAIN_ROWS = 5_000
+MAX_REASON_CHARACTERS = 1_000
 
 _log = getLogger(__name__)
 
 _published = Counter("outbox_events_published", "Events handed to the bus.", ["type"])
 _failures = Counter("outbox_relay_failures", "Times the relay lost its database or its bus.")
+_set_aside = Counter("outbox_events_set_aside", "Times an event was set aside because no bus takes it.", ["type"])
 _lag_seconds = Gauge("outbox_lag_seconds", "Age of the oldest event that is not on the bus yet.")
 
 _UNPUBLISHED = """
 SELECT id, topic, partition_key, type, subject, payload, trace_parent, created_at
-FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
+FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL ORDER BY position LIMIT $1
 """
 _MARK = "UPDATE outbox SET published_at = now() WHERE id = ANY ($1::uuid[])"
+_SET_ASIDE = "UPDATE outbox SET set_aside_at = now(), set_aside_for = $2 WHERE id = $1"
+_TRY_AGAIN = """
+UPDATE outbox SET set_aside_at = NULL WHERE id IN (
+    SELECT id FROM outbox WHERE published_at IS NULL AND set_aside_at < now() - $1::interval ORDER BY set_aside_at LIMIT $2
+)
+"""
 _DELETE_OUTBOX = """
 DELETE FROM outbox WHERE id IN (
     SELECT id FROM outbox WHERE published_at IS NOT NULL AND published_at < now() - $1::interval LIMIT $2
 )
 """
 _DELETE_INBOX = """
-DELETE FROM inbox WHERE (consumer, event_id) IN (
-    SELECT consumer, event_id FROM inbox WHERE handled_at < now() - $1::interval LIMIT $2
+DELETE FROM inbox WHERE (consumer, source, event_id) IN (
+    SELECT consumer, source, event_id FROM inbox WHERE handled_at < now() - $1::interval LIMIT $2
 )
 """
 
@@ -69,9 +91,9 @@ class OutboxRelay:
         delay_seconds = FIRST_DELAY_SECONDS
         while True:
             started = asyncio.get_running_loop().time()
-            try:
-                await self._lead()
-            except Exception as error:  # noqa: BLE001 - the relay outlives every failure of what it stands between
+            # The relay outlives every failure of what it stands between.
+            error = await failure_of(self._lead)
+            if error is not None:
                 _failures.inc()
                 _log.warning("outbox relay interrupted", extra={"source": self._source, "error": repr(error)})
             if asyncio.get_running_loop().time() - started > LAST_DELAY_SECONDS:
@@ -81,7 +103,7 @@ class OutboxRelay:
 
     async def _lead(self) -> None:
         """Becomes the active relay and works as long as its connection, and with it the lock, lives."""
-        connection = await asyncpg.connect(
+        connection = await connect(
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
@@ -112,7 +134,7 @@ class OutboxRelay:
             while await self._relay_batch(connection) == BATCH_EVENTS:
                 pass
             if loop.time() >= next_housekeeping:
-                await _keep_house(connection)
+                await self._keep_house(connection)
                 next_housekeeping = loop.time() + HOUSEKEEPING_INTERVAL_SECONDS
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
@@ -124,12 +146,48 @@ class OutboxRelay:
             _lag_seconds.set(0)
             return 0
         _lag_seconds.set((datetime.now(UTC) - rows[0]["created_at"]).total_seconds())
-        events = [self._event(row) for row in rows]
-        await self._bus.publish(events)
+        if not await self._was_taken(connection, rows):
+            for row in rows:
+                await self._was_taken(connection, [row])
+        return len(rows)
+
+    async def _was_taken(self, connection: "asyncpg.Connection[asyncpg.Record]", rows: Sequence[Any]) -> bool:
+        """Publishes the rows and marks them. Of several that the bus does not take nothing is marked, a single one is set aside.
+
+        Raises:
+            OSError, DomainError, asyncpg.PostgresError, asyncpg.InterfaceError: the bus or the database is unavailable.
+        """
+        try:
+            events = [self._event(row) for row in rows]
+            await self._bus.publish(events)
+        except Exception as error:
+            if is_retryable(error):
+                raise
+            if len(rows) == 1:
+                await self._give_up(connection, rows[0], error)
+            return False
         await connection.execute(_MARK, [row["id"] for row in rows])
         for event in events:
             _published.labels(event.type).inc()
-        return len(rows)
+        return True
+
+    async def _give_up(self, connection: "asyncpg.Connection[asyncpg.Record]", row: Any, error: Exception) -> None:
+        reason = repr(error)[:MAX_REASON_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+        await connection.execute(_SET_ASIDE, row["id"], reason)
+        _set_aside.labels(row["type"]).inc()
+        _log.error(
+            "event is set aside",
+            exc_info=None if isinstance(error, DomainError) else error,
+            extra={"source": self._source, "id": str(row["id"]), "type": row["type"], "reason": reason},
+        )
+
+    async def _keep_house(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """What must not hold up events: it comes again."""
+        try:
+            await connection.execute(_TRY_AGAIN, SET_ASIDE_FOR, TRY_AGAIN_ROWS)
+            await _delete_old(connection)
+        except Exception as error:  # noqa: BLE001 - a connection that is gone is noticed by the next batch
+            _log.warning("outbox housekeeping failed", extra={"source": self._source, "error": repr(error)})
 
     def _event(self, row: Any) -> CloudEvent:
         return CloudEvent(
@@ -145,7 +203,7 @@ class OutboxRelay:
         )
 
 
-async def _keep_house(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _delete_old(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Deletes what nobody asks for any more, in portions that do not hold others up."""
     for statement, kept in ((_DELETE_OUTBOX, OUTBOX_KEPT), (_DELETE_INBOX, INBOX_KEPT)):
         while True:

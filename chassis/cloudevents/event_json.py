@@ -10,13 +10,13 @@ import binascii
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from chassis.cloudevents.moments import parse_timestamp, timestamp_text
 from chassis.errors import DomainError, Kind
 
 JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
@@ -25,7 +25,6 @@ M = TypeVar("M", bound=Message)
 
 TIMESTAMP = "google.protobuf.Timestamp"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGER_RANGES = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
@@ -55,29 +54,6 @@ def from_json(data: Mapping[str, Any], message_type: type[M]) -> M:
             details={"description": f"data.{error.path}: {error.expected} expected"},
         ) from error
     return message
-
-
-def format_time(time: datetime) -> str:
-    """RFC 3339 in UTC with Z and as many digits as it has: none, three or six."""
-    return time.astimezone(UTC).isoformat(timespec=_timespec(time)).removesuffix("+00:00") + "Z"
-
-
-def _timespec(time: datetime) -> str:
-    if time.microsecond == 0:
-        return "seconds"
-    return "milliseconds" if time.microsecond % 1000 == 0 else "microseconds"
-
-
-def parse_time(text: str) -> datetime:
-    """An RFC 3339 time as aware UTC.
-
-    Raises:
-        ValueError: it is none, or it has no offset.
-    """
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError("the time has no offset")
-    return time.astimezone(UTC)
 
 
 class _BadMember(Exception):
@@ -177,7 +153,7 @@ def _read_map_entry(member: _Member, key: Any, element: Any, target: Any) -> Non
         return
     try:
         typed_key = member.map_key(key)
-    except ValueError:
+    except (ValueError, KeyError):
         raise _BadMember("another kind of key").within(str(key)) from None
     try:
         if member.message is not None:
@@ -222,7 +198,7 @@ def _writer(field: FieldDescriptor) -> Writer:
     if field.message_type is not None:
         descriptor = field.message_type
         if descriptor.full_name == TIMESTAMP:
-            return _write_timestamp
+            return timestamp_text
         if descriptor.full_name.startswith("google.protobuf."):
             raise TypeError(f"{field.full_name}: {descriptor.full_name} has no form in events")
         return lambda message: _plan(descriptor.full_name, descriptor).write(message)
@@ -304,18 +280,11 @@ _SCALAR_READERS: dict[int, Reader] = {
 }
 
 
-def _write_timestamp(value: Any) -> str:
-    return format_time(_EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000))
-
-
 def _read_timestamp(value: Any, target: Any) -> None:
     try:
-        time = parse_time(_read_string(value))
+        target.CopyFrom(parse_timestamp(_read_string(value)))
     except ValueError:
         raise _BadMember("an RFC 3339 time") from None
-    since = time - _EPOCH
-    target.seconds = since.days * 86_400 + since.seconds
-    target.nanos = since.microseconds * 1000
 
 
 def _map_key(key: Any) -> str:

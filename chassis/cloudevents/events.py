@@ -20,6 +20,7 @@ from samovar.options.v1 import options_pb2
 
 from chassis.cloudevents import event_json
 from chassis.cloudevents.event_json import JsonValue
+from chassis.cloudevents.moments import moment_text, parse_moment
 from chassis.errors import DomainError, Kind
 
 MAX_EVENT_BYTES = 900_000
@@ -34,7 +35,9 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class CloudEvent:
-    """One event on the wire. `topic` is where it travels and no attribute of it; `time` is aware UTC."""
+    """One event on the wire. `topic` is where it travels and no attribute of it; `time` is a moment
+    (chassis.cloudevents.moments).
+    """
 
     id: str
     source: str
@@ -45,6 +48,11 @@ class CloudEvent:
     partition_key: str
     trace_parent: str | None
     data: Mapping[str, JsonValue]
+
+    @property
+    def key(self) -> str:
+        """One for each event of all sources. The id alone is its source's own (CloudEvents 1.0, `id`)."""
+        return f"{self.source} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +152,12 @@ def to_wire(event: CloudEvent) -> bytes:
         "id": event.id,
         "source": event.source,
         "type": event.type,
-        "time": event_json.format_time(event.time),
+        "time": moment_text(event.time),
         "datacontenttype": "application/json",
         "dataschema": f"urn:samovar:event:{event.type}",
-        "partitionkey": event.partition_key,
     }
+    if event.partition_key:
+        document["partitionkey"] = event.partition_key
     if event.subject is not None:
         document["subject"] = event.subject
     if event.trace_parent is not None:
@@ -204,7 +213,7 @@ def _time(document: dict[str, Any]) -> datetime:
     if text is None:
         return datetime.now(UTC)
     try:
-        return event_json.parse_time(text)
+        return parse_moment(text)
     except ValueError as error:
         raise _invalid("time is not an RFC 3339 time") from error
 

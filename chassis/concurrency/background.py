@@ -1,9 +1,25 @@
-"""Work that goes on beside a block and ends with it: refreshing, watching, relaying. Called by whoever opens such a resource."""
+"""Work that goes on beside a block and ends with it: refreshing, watching, relaying. Called by whoever opens such a resource.
+
+A job is a step that is repeated. Whatever a step raises is logged and counted, and the step comes again: nothing that a row holds
+ends a job, and no job ends its program.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from logging import getLogger
 from typing import Any
+
+from prometheus_client import Counter
+
+from chassis.errors import DomainError, is_unavailable
+
+LAST_PAUSE_SECONDS = 10.0
+"""How long a step that failed waits at most, if it does not pause for longer anyway."""
+
+_log = getLogger(__name__)
+
+_failures = Counter("job_failures", "What went wrong in work that goes on beside the calls, by the job.", ["job"])
 
 
 @asynccontextmanager
@@ -24,3 +40,61 @@ async def background(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         if len(errors.exceptions) == 1:
             raise errors.exceptions[0] from None
         raise
+
+
+async def repeat(job: str, step: Callable[[], Awaitable[object]], *, pause_seconds: float) -> None:
+    """Pauses and runs the step, again and again until it is cancelled. `job` is its name in logs and metrics. After failures the
+    pause grows to a bound.
+    """
+    failures = 0
+    while True:
+        await asyncio.sleep(max(pause_seconds, min(2.0**failures, LAST_PAUSE_SECONDS)) if failures else pause_seconds)
+        failures = 0 if await attempt(job, step) else min(failures + 1, 10)
+
+
+async def attempt(job: str, step: Callable[[], Awaitable[object]]) -> bool:
+    """Runs one step of a job. A step that goes on after single failures raises them at its end, in a group.
+
+    Returns:
+        Whether it raised nothing.
+    """
+    error = await failure_of(step)
+    if error is None:
+        return True
+    for each in _leaves(error):
+        _failures.labels(job).inc()
+        if is_unavailable(each) or isinstance(each, OSError):
+            _log.warning("job has to wait", extra={"job": job, "error": repr(each)})
+        else:
+            _log.error("job failed", exc_info=each, extra={"job": job, "details": _details_of(each)})
+    return False
+
+
+async def failure_of(step: Callable[[], Awaitable[object]]) -> Exception | None:
+    """Runs the step and returns what it raised. A cancellation that nobody asked this task for is a failure like any other."""
+    try:
+        await step()
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        failure = RuntimeError("cancelled from within")
+        failure.__cause__ = error
+        return failure
+    except Exception as error:  # noqa: BLE001 - loops decide what every failure of their steps means
+        return error
+    return None
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _details_of(error: Exception) -> str:
+    """What was noted of the row at which it failed."""
+    notes = list(getattr(error, "__notes__", ()))
+    return "; ".join([str(error), *notes] if isinstance(error, DomainError) else notes)

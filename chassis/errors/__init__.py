@@ -26,6 +26,11 @@ class Kind(StrEnum):
 RETRYABLE_KINDS = frozenset({Kind.ABORTED, Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
 
 
+def is_unavailable(error: BaseException) -> bool:
+    """Whether what was needed cannot be had now, so that it is nobody's fault that it failed."""
+    return isinstance(error, DomainError) and error.kind in RETRYABLE_KINDS
+
+
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
     """One broken rule: the field's path as protobuf spells it (`item.user_rating`, `items[3].item_id`), the rule's id, a text."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address
 from logging import getLogger
 from random import getrandbits
 from typing import Any
@@ -316,8 +317,7 @@ def _request_id(metadata: Mapping[str, str]) -> str | None:
 
 
 def _client_ip(metadata: Mapping[str, str]) -> str | None:
-    value = metadata.get(CLIENT_IP, "")
-    return value if 0 < len(value) <= CLIENT_IP_LIMIT else None
+    return _address(metadata.get(CLIENT_IP, ""))
 
 
 @lru_cache(PEERS_REMEMBERED)
@@ -326,7 +326,18 @@ def peer_ip(peer: str) -> str | None:
     scheme, _, rest = peer.partition(":")
     if scheme not in {"ipv4", "ipv6"}:
         return None
-    return unquote(rest).rpartition(":")[0].strip("[]") or None
+    return _address(unquote(rest).rpartition(":")[0].strip("[]"))
+
+
+@lru_cache(PEERS_REMEMBERED)
+def _address(text: str) -> str | None:
+    """The IP address that the text is, as PostgreSQL's `inet` and the logs take it: without the zone of a link-local one."""
+    if not 0 < len(text) <= CLIENT_IP_LIMIT:
+        return None
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def certificate_names(auth_context: Mapping[str, Any]) -> tuple[str, ...]:

@@ -84,8 +84,9 @@ class StreamTailer:
                 async with self._connected() as connection, asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_alive(connection))
                     await self._listen(connection)
-            except (RedisError, OSError, TimeoutError, BaseExceptionGroup) as error:
-                _raise_unless_outage(error)
+            except Exception as error:  # noqa: BLE001  whatever comes over the channels, the tailer outlives it
+                if not _is_outage(error):
+                    _log.error("live streams failed", exc_info=error)
                 if self._confirmed:
                     delay_seconds = FIRST_DELAY_SECONDS
                 self._confirmed.clear()
@@ -168,11 +169,12 @@ class StreamTailer:
         if not isinstance(message, list):
             return
         if message[0] == b"message":
-            epoch, entry, payload = message[2].split(b" ", 2)
-            milliseconds, _, number = entry.partition(b"-")
-            record = Published(epoch.decode(), (int(milliseconds), int(number)), payload)
+            record = _published(message[2])
             for watcher in self._watchers.get(message[1], ()):
-                watcher.offer(record)
+                if record is None:
+                    watcher.miss()
+                else:
+                    watcher.offer(record)
         elif message[0] == b"subscribe" and message[1] in self._watchers:
             self._confirmed.add(message[1])
             # Before this moment nothing reached us, so each of them has to look once.
@@ -181,10 +183,18 @@ class StreamTailer:
                 watcher.miss()
 
 
-def _raise_unless_outage(error: BaseException) -> None:
+def _published(message: bytes) -> Published | None:
+    """What a stream's channel carries; None for what another hand put there."""
+    try:
+        epoch, entry, payload = message.split(b" ", 2)
+        milliseconds, _, number = entry.partition(b"-")
+        return Published(epoch.decode(), (int(milliseconds), int(number)), payload)
+    except ValueError:
+        return None
+
+
+def _is_outage(error: BaseException) -> bool:
     """A mistake of the program must not look like an outage that will pass."""
     if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            _raise_unless_outage(inner)
-    elif not isinstance(error, (RedisError, OSError, TimeoutError)):
-        raise error
+        return all(_is_outage(inner) for inner in error.exceptions)
+    return isinstance(error, (RedisError, OSError, TimeoutError))

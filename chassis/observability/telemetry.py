@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from random import getrandbits
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from opentelemetry import trace
@@ -175,6 +175,9 @@ class RpcInstruments:
         self.series.record(_NAMES[code], seconds)
 
 
+SILENCE_SECONDS = 10.0
+"""The longest that a connection to the metrics' port may be silent; each has a thread."""
+
 _NAMES = {code: code.name for code in grpc.StatusCode}
 
 
@@ -192,13 +195,15 @@ def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
     )
 
 
-def serve_metrics(host: str, port: int) -> Callable[[], None]:
-    """Serves /metrics from a thread of its own; the returned function ends it.
+def serve_metrics(host: str, port: int, *, silence_seconds: float = SILENCE_SECONDS) -> Callable[[], None]:
+    """Serves /metrics from threads of its own; the returned function ends it. A client that says nothing is let go.
 
     Raises:
         OSError: the port cannot be had.
     """
     server, thread = start_http_server(port, addr=host)
+    handler: Any = server.RequestHandlerClass
+    server.RequestHandlerClass = type(handler.__name__, (handler,), {"timeout": silence_seconds})
 
     def stop() -> None:
         server.shutdown()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,8 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
-from chassis.concurrency.background import background
-from chassis.errors import DomainError, Kind
+from chassis.cloudevents.moments import read_moments_of
+from chassis.concurrency.background import attempt, background
+from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.postgres import statements
 from chassis.postgres.pool import Pool
 from chassis.postgres.statements import Row, Statement, dump_json
@@ -73,6 +75,7 @@ async def open_database(
         json_serializer=dump_json,
         json_deserializer=orjson.loads,
         connect_args={
+            "async_creator_fn": connect,
             "timeout": CONNECT_TIMEOUT_SECONDS,
             # The server ends a slow statement; the client's limit only catches a server that does not answer at all.
             "command_timeout": statement_timeout_seconds + CONNECT_TIMEOUT_SECONDS,
@@ -92,6 +95,21 @@ async def open_database(
     finally:
         await pool.close()
         await engine.dispose()
+
+
+async def connect(*args: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection of the driver itself, with moments as chassis.cloudevents.moments says. Takes what `asyncpg.connect` takes.
+
+    Raises:
+        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: there is no database to be had.
+    """
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **options)
+    try:
+        await read_moments_of(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 class Database:
@@ -148,9 +166,7 @@ class Database:
             await self._recorded.wait()
             await asyncio.sleep(ANNOUNCE_AFTER_SECONDS)
             self._recorded.clear()
-            try:
-                await self.fetch(_NOTIFY)
-            except (DomainError, asyncpg.PostgresError):
+            if not await attempt("outbox notification", partial(self.fetch, _NOTIFY)):
                 await asyncio.sleep(RETRY_AFTER_SECONDS)
 
     @asynccontextmanager
@@ -263,6 +279,20 @@ def _translated() -> Iterator[None]:
         raise unavailable() from error
 
 
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same work may succeed later without anybody changing anything."""
+    if isinstance(error, DomainError):
+        return error.kind in RETRYABLE_KINDS
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_retryable(inner) for inner in error.exceptions)
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or is_transient(error)
+    return isinstance(
+        error,
+        (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    )
+
+
 def is_transient(error: DBAPIError) -> bool:
     """Whether another try can succeed where this one failed."""
     state = getattr(error.orig, "sqlstate", None)
@@ -321,16 +351,20 @@ def shared_tables(metadata: MetaData) -> SharedTables:
         Column("trace_parent", TEXT),
         Column("created_at", moment, nullable=False, server_default=now),
         Column("published_at", moment),
+        Column("set_aside_at", moment),
+        Column("set_aside_for", TEXT),
     )
     Index("outbox_unpublished", outbox.c.position, postgresql_where=outbox.c.published_at.is_(None))
     Index("outbox_published", outbox.c.published_at, postgresql_where=outbox.c.published_at.is_not(None))
+    Index("outbox_set_aside", outbox.c.set_aside_at, postgresql_where=outbox.c.set_aside_at.is_not(None))
     inbox = Table(
         "inbox",
         metadata,
         Column("consumer", TEXT, nullable=False),
+        Column("source", TEXT, nullable=False, server_default=""),
         Column("event_id", TEXT, nullable=False),
         Column("handled_at", moment, nullable=False, server_default=now),
-        PrimaryKeyConstraint("consumer", "event_id"),
+        PrimaryKeyConstraint("consumer", "source", "event_id"),
     )
     Index("inbox_handled_at", inbox.c.handled_at)
     audit_log = Table(

@@ -8,7 +8,7 @@ needs no env.py: the one in chassis/alembic_env serves all.
 import asyncio
 import importlib.resources
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import asyncpg
 from sqlalchemy import Connection, make_url
@@ -17,6 +17,10 @@ from sqlalchemy.pool import NullPool
 
 from chassis.postgres.advisory_locks import lock_key
 from chassis.postgres.database import CONNECT_TIMEOUT_SECONDS, engine_url
+
+if TYPE_CHECKING:
+    from alembic.migration import MigrationContext
+
 
 MAINTENANCE_DATABASE = "postgres"
 MIGRATION_LOCK = lock_key("migrations")
@@ -115,9 +119,13 @@ class Executes(Protocol):
 
     def execute(self, sqltext: str, /) -> None: ...
 
+    def get_context(self) -> "MigrationContext": ...
+
 
 def create_shared_tables(op: Executes) -> None:
-    """Makes outbox, inbox, audit_log and erasures; for a service's first migration, with alembic's `op`."""
+    """Makes outbox, inbox, audit_log and erasures; for a service's first migration, with alembic's `op`. Call
+    `add_sources_and_set_aside` after it.
+    """
     for statement in _CREATE_SHARED:
         op.execute(statement)
 
@@ -126,6 +134,32 @@ def drop_shared_tables(op: Executes) -> None:
     """Undoes `create_shared_tables`."""
     for table in ("outbox", "inbox", "audit_log", "erasures"):
         op.execute(f"DROP TABLE {table}")
+
+
+def add_sources_and_set_aside(op: Executes) -> None:
+    """Has the inbox know whose an event's id is, and the outbox which events no bus takes. Code of before goes on meanwhile: what
+    it writes into the inbox is of no source. The key is built beside those who write.
+    """
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE inbox ADD COLUMN IF NOT EXISTS source text NOT NULL DEFAULT ''")
+        op.execute("DROP INDEX IF EXISTS inbox_by_source")  # of an attempt that was interrupted
+        op.execute("CREATE UNIQUE INDEX CONCURRENTLY inbox_by_source ON inbox (consumer, source, event_id)")
+    op.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey")
+    op.execute("ALTER TABLE inbox ADD CONSTRAINT inbox_pkey PRIMARY KEY USING INDEX inbox_by_source")
+    op.execute("ALTER TABLE outbox ADD COLUMN set_aside_at timestamptz, ADD COLUMN set_aside_for text")
+    op.execute("CREATE INDEX outbox_set_aside ON outbox (set_aside_at) WHERE set_aside_at IS NOT NULL")
+
+
+def drop_sources_and_set_aside(op: Executes) -> None:
+    """Undoes `add_sources_and_set_aside`. Of two events with one id the inbox then knows the first."""
+    op.execute("ALTER TABLE outbox DROP COLUMN set_aside_at, DROP COLUMN set_aside_for")
+    op.execute(
+        "DELETE FROM inbox AS later USING inbox AS first WHERE later.consumer = first.consumer"
+        " AND later.event_id = first.event_id AND (later.handled_at, later.source) > (first.handled_at, first.source)"
+    )
+    op.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey")
+    op.execute("ALTER TABLE inbox DROP COLUMN source")
+    op.execute("ALTER TABLE inbox ADD PRIMARY KEY (consumer, event_id)")
 
 
 _CREATE_SHARED = (

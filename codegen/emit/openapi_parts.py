@@ -107,8 +107,8 @@ IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": (
-        "Makes a repeated request safe: the answer to the first one with this key is given to the others, for 24 hours. "
-        "A key belongs to its user and operation."
+        "Makes a repeated request safe: the answer to the first one with this key that was carried out is given to the "
+        "others, for 24 hours. A key belongs to its user and operation."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "example": UUID,

@@ -45,7 +45,8 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
     if endpoint.path_fields:
         yield "ROUTE_NOT_FOUND"
     if endpoint.has_body:
-        yield from ("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "RESOURCE_TYPE_CONFLICT")
+        yield from ("MALFORMED_JSON", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+        yield "RESOURCE_TYPE_CONFLICT"
         if endpoint.document_id_parameter is None and endpoint.takes_resource:
             yield "CLIENT_ID_NOT_SUPPORTED"
         if endpoint.fixed_relationships:

@@ -50,9 +50,10 @@ def is_tagged_read(endpoint: Endpoint) -> bool:
 
 
 def takes_key(endpoint: Endpoint) -> bool:
-    """Whether Idempotency-Key counts: a key is its user's, and signed links age."""
-    is_public = endpoint.method.access is not None and endpoint.method.access.public
-    return endpoint.verb == "POST" and not is_public and not _signs_urls(endpoint)
+    """True where Idempotency-Key counts: a key is its user's, signed links age, and a read may be repeated anyway."""
+    access = endpoint.method.access or options_pb2.Access()
+    is_write = endpoint.verb == "POST" and access.rate_class != options_pb2.RATE_CLASS_READ
+    return is_write and not access.public and not _signs_urls(endpoint)
 
 
 def is_counted(endpoint: Endpoint) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from codegen.emit.module_names import ModuleNames
 from codegen.emit.python_source import assign, attribute, fit, text
+from codegen.read.constraints import most_elements
 from codegen.read.endpoints import WRAPPED_KINDS, snake
 from codegen.read.model import Field, Kind, MessageType, scalar
 
@@ -82,14 +83,15 @@ def _fill_field(one: Field, at: str, names: ModuleNames) -> list[str]:
     name, target = text(one.name), attribute("message", one.name)
     here = f'here = f"{{{at}}}/{one.name}"'
     entry = names.map_entry(one)
+    most = f", {most_elements(one)}" if most_elements(one) else ""
     if entry is not None:
         into = f"{target}[{_key(entry[0], names)}]"
-        each = f"for key, element in {names.runtime('entries')}(value, {at}, {name}, problems).items():"
+        each = f"for key, element in {names.runtime('entries')}(value, {at}, {name}, problems{most}).items():"
         if entry[1].kind is not Kind.MESSAGE:
             return [here, each, f"    {into} = {_value(entry[1], 'element', 'here', 'key', names)}"]
         return [here, each, f"    {_into(entry[1], 'element', 'here', 'key', into, names)}"]
     if one.repeated:
-        each = f"for index, element in enumerate({names.runtime('array')}(value, {at}, {name}, problems)):"
+        each = f"for index, element in enumerate({names.runtime('array')}(value, {at}, {name}, problems{most})):"
         if one.kind is not Kind.MESSAGE:
             return [here, each, f"    {target}.append({_value(one, 'element', 'here', 'index', names)})"]
         return [here, each, f"    {_into(one, 'element', 'here', 'index', f'{target}.add()', names)}"]

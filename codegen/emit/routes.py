@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from samovar.options.v1 import options_pb2
 
 from codegen.emit.python_source import Imports, alias, fit, pb2_module, rest_module, text
+from codegen.read.constraints import most_elements
 from codegen.read.endpoints import Endpoint, IncludePath, StreamEndpoint, snake
 from codegen.read.model import Field, MessageType, Method
 
@@ -87,6 +88,7 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
     request_types = [*(rest.request_types if rest else ())]
     if endpoint.element is not None and endpoint.element.resource is not None:
         request_types.append(endpoint.element.resource.type)
+    most_items = most_elements(endpoint.body_field) if endpoint.takes_list and endpoint.body_field is not None else 0
     return [
         "Route(",
         f"    method={text(endpoint.verb)},",
@@ -109,6 +111,7 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
         f"    location={rest is not None and rest.location},",
         f"    signed_urls={rest is not None and rest.signed_urls},",
         f"    idempotent={method.idempotent},",
+        *([f"    most_items={most_items},"] if most_items else []),
         *(["    body_is_optional=True,"] if endpoint.body_is_optional else []),
         *([f"    if_match_field={text(endpoint.if_match_field.name)},"] if endpoint.if_match_field else []),
         *(f"    {line}" for line in _compound(endpoint, imports, root)),
@@ -148,7 +151,8 @@ def _compound(endpoint: Endpoint, imports: Imports, root: str) -> Iterator[str]:
 
 def _linkage(one: Field, imports: Imports) -> str:
     linkage, kind = imports.use("gateway.contract", "Linkage"), one.relationship.type if one.relationship else ""
-    return f"{linkage}({text(one.name)}, {text(kind)}, {one.repeated})"
+    most = f", {most_elements(one)}" if most_elements(one) else ""
+    return f"{linkage}({text(one.name)}, {text(kind)}, {one.repeated}{most})"
 
 
 def _include(endpoint: Endpoint, include: IncludePath, imports: Imports, root: str) -> Iterator[str]:

@@ -105,6 +105,13 @@ def collection_keywords(rules: Rules | None) -> dict[str, Any]:
     return {name: value for name, value in pairs if value}
 
 
+def most_elements(one: Field) -> int:
+    """The most items that a repeated field may have, or entries a map; 0 where the contract sets no limit."""
+    if one.rules is None:
+        return 0
+    return one.rules.repeated.max_items or one.rules.map.max_pairs
+
+
 def element_rules(rules: Rules | None) -> Rules | None:
     """The rules of each element of a repeated field, or of each value of a map."""
     if rules is None:

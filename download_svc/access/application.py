@@ -73,7 +73,7 @@ async def follow_removal(
     product_id: UUID,
     slots: int,
     now: datetime,
-    event: tuple[str, str],
+    event: tuple[str, str, str],
 ) -> None:
     """The user lost the product at some time. The word of that may come late, and the product be theirs again: Library knows.
 
@@ -91,11 +91,11 @@ async def end_access(
     product_id: UUID,
     slots: int,
     now: datetime,
-    event: tuple[str, str] | None = None,
+    event: tuple[str, str, str] | None = None,
 ) -> None:
     """Cancels the user's live sessions of a product that the user may no longer use, and gives their slots on.
 
-    `event` is the consumer and event id when an event caused it: a second delivery then does nothing.
+    `event` is the consumer and the event's source and id when an event caused it: a second delivery then does nothing.
     """
     access.forget(user_id, product_id)
     async with begin() as work:

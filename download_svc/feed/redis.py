@@ -19,6 +19,7 @@ from uuid import UUID
 
 from download.v1 import downloads_pb2 as downloads
 
+from chassis.cloudevents.moments import parse_moment
 from chassis.errors import RETRYABLE_KINDS, DomainError
 from chassis.live.live_state import LiveStreams, LiveValues, StreamRecord, followed
 from download_svc.feed.application import FeedRecord
@@ -130,7 +131,7 @@ def _live_of(values: Mapping[str, str]) -> LiveProgress | None:
     with suppress(KeyError, ValueError):
         speed = values.get("speed_bps")
         return LiveProgress(
-            int(values["downloaded_bytes"]), datetime.fromisoformat(values["at"]), None if speed is None else int(speed)
+            int(values["downloaded_bytes"]), parse_moment(values["at"]), None if speed is None else int(speed)
         )
     return None
 

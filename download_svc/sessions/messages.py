@@ -1,7 +1,6 @@
 """Messages of download.v1 to values of the application, and back. Shape and limits were checked by the validation interceptor."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
 from uuid import UUID
 
 from catalog.v1 import events_pb2 as catalog_events
@@ -11,6 +10,7 @@ from download.v1 import events_pb2 as download_events
 from google.protobuf.timestamp_pb2 import Timestamp
 from samovar.types.v1 import page_pb2
 
+from chassis.cloudevents.moments import from_timestamp
 from chassis.errors import DomainError, Kind
 from chassis.errors.reasons import REASONS, texts
 from download_svc.links.application import ChunkLinks, ManifestLink
@@ -193,7 +193,7 @@ def announcement(message: catalog_events.VersionPublished) -> Announcement:
         version_name=message.version_name,
         platform=platform,
         channel=message.channel or STABLE_CHANNEL,
-        released_at=message.release_date.ToDatetime(tzinfo=UTC),
+        released_at=from_timestamp(message.release_date),
         manifest_url=message.file_manifest_url,
         is_critical=message.is_critical,
         release_notes_url=message.release_notes_url if message.HasField("release_notes_url") else None,
@@ -212,7 +212,7 @@ def session_moved(message: download_events.DownloadSessionStatusChanged) -> Sess
         version_id=event_uuid(message.version_id, "versionId"),
         previous=_STATUS_OF.get(message.previous_status),
         new=_STATUS_OF[message.new_status],
-        at=timestamp.ToDatetime(tzinfo=UTC),
+        at=from_timestamp(timestamp),
         failure=Failure(message.details.error_code, message.details.error_message)
         if message.HasField("details")
         else None,
@@ -232,7 +232,7 @@ def update_offered(message: download_events.DownloadUpdateAvailable) -> UpdateOf
         new_version_id=event_uuid(message.new_version_id, "newVersionId"),
         type=kind,
         size_bytes=message.update_size_bytes,
-        at=timestamp.ToDatetime(tzinfo=UTC),
+        at=from_timestamp(timestamp),
     )
 
 

@@ -1,14 +1,14 @@
 """Newer versions are offered to those who have an older one installed: in batches, each a transaction that also notes how far it
-got, so that it goes on after a crash. Called by presentation.announcer and the consumers.
+got, so that it goes on after a crash. Repeated by main, and called by the consumers.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from chassis.errors import DomainError
+from chassis.errors import DomainError, is_unavailable
 from download_svc.installations.application import InstallationReader
 from download_svc.installations.domain import KeptInstallation
 from download_svc.transaction import Begin
@@ -33,11 +33,14 @@ class PendingAnnouncement:
 class AnnouncementReader(Protocol):
     """Announcements that are not done."""
 
-    async def pending(self) -> Sequence[PendingAnnouncement]:
-        """The oldest first, at most MAX_PENDING_ANNOUNCEMENTS."""
+    async def pending(self, now: datetime) -> Sequence[PendingAnnouncement]:
+        """The oldest first, without those that are set aside, at most MAX_PENDING_ANNOUNCEMENTS."""
 
 
 BATCH_INSTALLATIONS = 100
+PAUSE_WHEN_UNAVAILABLE = timedelta(seconds=5)
+SET_ASIDE_FOR = timedelta(minutes=10)
+"""How long an announcement that fails is in no other's way."""
 
 
 async def announce_pending(
@@ -49,15 +52,25 @@ async def announce_pending(
     *,
     now: datetime,
 ) -> None:
-    """Goes on with every announcement that is not done yet. Raises: SERVICE_UNAVAILABLE."""
-    failure: DomainError | None = None
-    for one in await announcements.pending():
+    """Goes on with every announcement that is not done yet. One that fails is set aside for a time, and is in no other's way.
+
+    Raises:
+        SERVICE_UNAVAILABLE: the database cannot be reached.
+        ExceptionGroup: what failed; all others are announced.
+    """
+    failures: list[Exception] = []
+    for one in await announcements.pending(now):
         try:
-            await announce_version(begin, versions, installations, plans, one, now=now)
-        except DomainError as error:
-            failure = error  # one that cannot be announced now is in no other's way
-    if failure is not None:
-        raise failure
+            failures += await announce_version(begin, versions, installations, plans, one, now=now)
+        except Exception as error:  # noqa: BLE001  a job: whatever a row holds, it costs that row
+            error.add_note(f"version {one.version_id}")
+            failures.append(error)
+            pause = PAUSE_WHEN_UNAVAILABLE if is_unavailable(error) else SET_ASIDE_FOR
+            async with begin() as work:
+                await work.announcements.set_aside(one.version_id, until=now + pause, reason=repr(error))
+                await work.commit()
+    if failures:
+        raise ExceptionGroup("not everything was announced", failures)
 
 
 async def announce_version(
@@ -68,25 +81,30 @@ async def announce_version(
     pending: PendingAnnouncement,
     *,
     now: datetime,
-) -> None:
+) -> Sequence[Exception]:
     """Offers a version to every user who has an older one installed on the same platform. Only the newest stable one is offered.
 
     Who was offered it before is not told again, so nothing is harmed when two do this at once. Pinned installations are offered it
-    too, without telling the platform.
+    too, without telling the platform. An installation for which it fails is passed over.
 
-    Raises: SERVICE_UNAVAILABLE.
+    Returns:
+        What failed for single installations.
+
+    Raises:
+        SERVICE_UNAVAILABLE.
     """
     known = await versions.of_product(pending.product_id)
     new = next((version for version in known if version.version_id == pending.version_id), None)
-    after = pending.after
+    after, failures = pending.after, list[Exception]()
     if new is not None and newest_stable(known, new) == new:
         by_id = {version.version_id: version for version in known}
         while batch := await installations.behind(new, after=after, limit=BATCH_INSTALLATIONS):
-            after = (batch[-1].installation.user_id, batch[-1].id)
-            await _offer(begin, plans, by_id, new, batch, after, now)
+            after = _place_of(batch[-1])
+            failures += await _offer_each(begin, plans, by_id, new, batch, now)
     async with begin() as work:
         await work.announcements.finish(pending.version_id)
         await work.commit()
+    return failures
 
 
 async def offer_newer(
@@ -130,18 +148,55 @@ def newest_stable(known: Sequence[Version], like: Version) -> Version | None:
     return max(stable, key=lambda version: (version.released_at, version.version_id), default=None)
 
 
+async def _offer_each(
+    begin: Begin,
+    plans: Plans,
+    versions: Mapping[UUID, Version],
+    new: Version,
+    batch: Sequence[KeptInstallation],
+    now: datetime,
+) -> list[Exception]:
+    """Offers to all of the batch at once, or to each by itself when that fails. Returns what failed."""
+    try:
+        await _offer(begin, plans, versions, new, batch, now)
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        if len(batch) > 1:
+            return [each for kept in batch for each in await _offer_each(begin, plans, versions, new, [kept], now)]
+        error.add_note(f"version {new.version_id}, installation {batch[0].id} of user {batch[0].installation.user_id}")
+        async with begin() as work:
+            await work.announcements.advance(new.version_id, _place_of(batch[0]))
+            await work.commit()
+        return [error]
+    return []
+
+
+def _place_of(kept: KeptInstallation) -> tuple[UUID, UUID]:
+    return kept.installation.user_id, kept.id
+
+
+async def _cost(plans: Plans, old: Version | None, new: Version) -> PlanSummary:
+    """What the update costs; when the old version cannot be read, what the new one costs from nothing. Raises: DomainError."""
+    try:
+        return await plans.cost(old, new)
+    except DomainError:
+        if old is None:
+            raise
+        return await plans.cost(None, new)
+
+
 async def _offer(
     begin: Begin,
     plans: Plans,
     versions: Mapping[UUID, Version],
     new: Version,
     batch: Sequence[KeptInstallation],
-    after: tuple[UUID, UUID],
     now: datetime,
 ) -> None:
     # What it costs is worked out before the transaction: manifests come from the object store.
     places = {kept.installation.version_id for kept in batch}
-    costs = {version_id: await plans.cost(versions.get(version_id), new) for version_id in places}
+    costs = {version_id: await _cost(plans, versions.get(version_id), new) for version_id in places}
     async with begin() as work:
         await work.sessions.lock_all({kept.installation.user_id for kept in batch})
         for kept in batch:
@@ -153,7 +208,7 @@ async def _offer(
             await work.updates.put(update)
             if not kept.is_pinned:
                 work.record(_offered(update, now))
-        await work.announcements.advance(new.version_id, after)
+        await work.announcements.advance(new.version_id, _place_of(batch[-1]))
         await work.commit()
 
 

@@ -1,6 +1,7 @@
 """How far new versions are announced, in PostgreSQL."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, insert, or_, select, tuple_, update
@@ -9,6 +10,8 @@ from chassis.postgres.database import Database, Transaction
 from download_svc.updates.announcements import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
 from download_svc.versions.domain import Version
 from download_svc.versions.postgres import version_announcements
+
+MAX_REASON_CHARACTERS = 1_000
 
 
 class PostgresAnnouncements:
@@ -38,6 +41,13 @@ class PostgresAnnouncements:
             .values(done_at=func.now())
         )
 
+    async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
+        await self._connection.execute(
+            update(version_announcements)
+            .where(version_announcements.c.version_id == version_id)
+            .values(retry_at=until, failure=reason[:MAX_REASON_CHARACTERS].replace("\0", ""))
+        )
+
 
 class PostgresAnnouncementReader:
     """Announcements that are not done."""
@@ -45,12 +55,12 @@ class PostgresAnnouncementReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pending(self) -> Sequence[PendingAnnouncement]:
+    async def pending(self, now: datetime) -> Sequence[PendingAnnouncement]:
         columns = version_announcements.c
         async with self._database.connect() as connection:
             rows = await connection.execute(
                 select(version_announcements)
-                .where(columns.done_at.is_(None))
+                .where(columns.done_at.is_(None), or_(columns.retry_at.is_(None), columns.retry_at <= now))
                 .order_by(columns.created_at, columns.version_id)
                 .limit(MAX_PENDING_ANNOUNCEMENTS)
             )

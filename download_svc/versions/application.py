@@ -38,7 +38,7 @@ class VersionReader(Protocol):
 
 
 async def publish_version(
-    begin: Begin, manifests: ManifestSource, announcement: Announcement, *, event: tuple[str, str]
+    begin: Begin, manifests: ManifestSource, announcement: Announcement, *, event: tuple[str, str, str]
 ) -> None:
     """Makes a version downloadable. Idempotent: a version that is known with the same manifest stays as it is.
 

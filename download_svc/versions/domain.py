@@ -168,6 +168,9 @@ class Announcements(Protocol):
 
     async def finish(self, version_id: UUID) -> None: ...
 
+    async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
+        """Leaves it out for a time, and notes why."""
+
 
 class ManifestSource(Protocol):
     """Manifests as published."""

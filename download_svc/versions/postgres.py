@@ -104,6 +104,8 @@ version_announcements = Table(
     Column("after_user_id", Uuid),
     Column("after_installation_id", Uuid),
     Column("done_at", DateTime(timezone=True)),
+    Column("retry_at", DateTime(timezone=True)),
+    Column("failure", Text),
     Column("created_at", DateTime(timezone=True)),
 )
 

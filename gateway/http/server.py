@@ -2,7 +2,7 @@
 what clients sent out of the log.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from logging import getLogger
@@ -11,10 +11,10 @@ from uuid import uuid4
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import format_trace_id
 
+from chassis.http_server import BoundedProtocol, Handler, serve_app
 from gateway.contract import Problem
 from gateway.http.cors import SECURITY_HEADERS
 from gateway.problems.errors import error_response, let_go_of_frames, of_problem
@@ -25,29 +25,21 @@ from gateway.request.negotiation import DEFAULT_LANGUAGE, JSON_API
 TOO_MANY_HEADERS = "Too many headers received"
 """What the parser says of too many; it has no exception of its own for it."""
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
 _log = getLogger(__name__)
 
 
-class GatewayProtocol(RequestHandler):
+class GatewayProtocol(BoundedProtocol):
     """One connection."""
 
-    __slots__ = ("_is_refused", "_on_loss")
+    __slots__ = ("_on_loss",)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._is_refused = False
         self._on_loss: Callable[[], None] | None = None
 
-    def data_received(self, data: bytes) -> None:
-        """What the parser refuses ends the connection: nothing that follows is looked at, and nothing of it is kept."""
-        if self._is_refused:
-            return
-        super().data_received(data)
-        if self._messages and isinstance(last := self._messages[-1][0], _ErrInfo):
-            self._is_refused = True
-            let_go_of_frames(last.exc)
+    def on_refusal(self, exc: BaseException | None) -> None:
+        if exc is not None:
+            let_go_of_frames(exc)
 
     @contextmanager
     def telling_of_loss(self, tell: Callable[[], None]) -> Iterator[None]:
@@ -57,6 +49,10 @@ class GatewayProtocol(RequestHandler):
             yield
         finally:
             self._on_loss = None
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp types no answer, asyncio wants one
+        """A stream's client that writes no more has left, as far as anybody can see before the next event."""
+        return self._on_loss is None and super().eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -107,11 +103,6 @@ def _code_of(status: int, exc: BaseException | None) -> str:
     return "INVALID_ARGUMENT" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL_ERROR"
 
 
-class _Server(web.Server):
-    def __call__(self) -> RequestHandler:
-        return GatewayProtocol(self, loop=self._loop, **self._kwargs)
-
-
 def _refusing_expectations(handler: Handler) -> Handler:
     """Expectations are met by routes, before any middleware; where there is no route, aiohttp's own words would come back."""
 
@@ -123,13 +114,6 @@ def _refusing_expectations(handler: Handler) -> Handler:
             return _refusal(request, "INVALID_ARGUMENT")
 
     return handle
-
-
-class _Runner(web.AppRunner):
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        handler = _refusing_expectations(made.request_handler)
-        return _Server(handler, request_factory=made.request_factory, **self._kwargs)
 
 
 @asynccontextmanager
@@ -148,17 +132,17 @@ async def serve_http(
     Raises:
         OSError: the port cannot be had.
     """
-    options: dict[str, Any] = {
-        "access_log": None,
-        "keepalive_timeout": limits.keepalive_seconds,
-        "max_line_size": PARSER_LINE_BYTES,
-        "max_field_size": PARSER_FIELD_BYTES,
-    }
-    runner = _Runner(app, shutdown_timeout=drain_seconds, **options)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, reuse_port=reuse_port or None)
-        await site.start()
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()
+    async with serve_app(
+        app,
+        host=host,
+        port=port,
+        drain_seconds=drain_seconds,
+        protocol=GatewayProtocol,
+        around=_refusing_expectations,
+        reuse_port=reuse_port,
+        keepalive_timeout=limits.keepalive_seconds,
+        body_seconds=limits.body_seconds,
+        max_line_size=PARSER_LINE_BYTES,
+        max_field_size=PARSER_FIELD_BYTES,
+    ) as bound:
+        yield bound

@@ -9,7 +9,7 @@ from typing import cast
 from gateway.contract import Encoded, JsonValue, Linkage, LinkedIds, Problem, Query, ResourceList, Route
 from gateway.jsonapi.pages import page_links, page_meta
 from gateway.problems.errors import Refused
-from gateway.transcoding import ATTRIBUTES, pointer, read_json
+from gateway.transcoding import ATTRIBUTES, has_too_many_values, holds_too_many, is_full, note, pointer, read_json
 
 RELATIONSHIPS = "/data/relationships"
 VERSION = {"version": "1.1"}
@@ -22,8 +22,10 @@ def parse_json(raw: bytes) -> JsonValue:
     """The body as JSON (RFC 8259), strictly: UTF-8, no NaN, no member twice.
 
     Raises:
-        Refused: MALFORMED_JSON.
+        Refused: MALFORMED_JSON; PAYLOAD_TOO_LARGE for more values than are read.
     """
+    if has_too_many_values(raw):
+        raise Refused(Problem("PAYLOAD_TOO_LARGE"))
     try:
         return read_json(raw)
     except ValueError:
@@ -43,7 +45,9 @@ def read_attributes(document: JsonValue, route: Route, path: Mapping[str, str]) 
     if not isinstance(data, dict):
         pointer = "/data" if "data" in document else ""
         raise Refused(_broken(pointer, "the member data is required and must be an object"))
-    problems = [*_check_type(data, (route.resource_type, *route.request_types)), *_check_id(data, route, path)]
+    problems: list[Problem] = []
+    _check_type(data, (route.resource_type, *route.request_types), "/data", problems)
+    problems += _check_id(data, route, path)
     attributes: JsonValue = data.get("attributes", {})
     if not isinstance(attributes, dict):
         problems.append(_broken("/data/attributes", "must be an object"))
@@ -59,47 +63,53 @@ def _read_relationships(
 ) -> dict[str, JsonValue]:
     """The attributes that `data.relationships` sets."""
     if not isinstance(relationships, dict):
-        problems.append(_broken(RELATIONSHIPS, "must be an object"))
+        note(problems, _broken(RELATIONSHIPS, "must be an object"))
         return {}
     found: dict[str, JsonValue] = {}
     for name, value in relationships.items():
+        if is_full(problems):
+            break
         if name.startswith("@"):
             continue
         at, linkage = pointer(RELATIONSHIPS, name), route.linkages.get(name)
         if linkage is None and name in route.fixed_relationships:
-            problems.append(Problem("RELATIONSHIP_NOT_WRITABLE", pointer=at))
+            note(problems, Problem("RELATIONSHIP_NOT_WRITABLE", pointer=at))
         elif linkage is None:
-            problems.append(_broken(at, "is not known here"))
+            note(problems, _broken(at, "is not known here"))
         elif not isinstance(value, dict) or "data" not in value:
-            problems.append(_broken(at, "the member data is required"))
+            note(problems, _broken(at, "the member data is required"))
         else:
             ids = _read_identifiers(value["data"], linkage, f"{at}/data", problems)
             found[linkage.field] = ids if linkage.is_many else ids[0] if ids else None
             if linkage.field in attributes and attributes[linkage.field] != found[linkage.field]:
-                problems.append(_broken(at, f"must not contradict the attribute {linkage.field}"))
+                note(problems, _broken(at, f"must not contradict the attribute {linkage.field}"))
     return found
 
 
 def _read_identifiers(data: JsonValue, linkage: Linkage, at: str, problems: list[Problem]) -> list[str]:
     """The ids of resource linkage; none for the null of a to-one relationship."""
     if linkage.is_many and not isinstance(data, list):
-        problems.append(_broken(at, "must be an array"))
+        note(problems, _broken(at, "must be an array"))
         return []
     if not linkage.is_many and data is None:
         return []
     given = data if linkage.is_many else [data]
+    if holds_too_many(len(given), linkage.most, at, problems):
+        return []
     ids = []
     for index, one in enumerate(given):
+        if is_full(problems):
+            break
         here = f"{at}/{index}" if linkage.is_many else at
         if not isinstance(one, dict):
-            problems.append(_broken(here, "must be a resource identifier object" if linkage.is_many else _ONE_OR_NONE))
+            note(problems, _broken(here, "must be a resource identifier object" if linkage.is_many else _ONE_OR_NONE))
             continue
-        problems += _check_type(one, (linkage.type,), here)
+        _check_type(one, (linkage.type,), here, problems)
         if isinstance(one.get("id"), str):
             ids.append(one["id"])
         else:
             there = f"{here}/id" if "id" in one else here
-            problems.append(_broken(there, "the member id is required and must be a string"))
+            note(problems, _broken(there, "the member id is required and must be a string"))
     return ids
 
 
@@ -151,42 +161,52 @@ def read_resources(document: JsonValue, route: Route) -> ResourceList:
     if not isinstance(data, list):
         raise Refused(_broken("/data" if "data" in document else "", "the member data is required and must be a list"))
     problems: list[Problem] = []
+    if holds_too_many(len(data), route.most_items, "/data", problems):
+        raise Refused(*problems)
     resources = []
     for index, one in enumerate(data):
-        at = f"/data/{index}"
-        if not isinstance(one, dict):
-            problems.append(_broken(at, "must be an object"))
-            continue
-        attributes = one.get("attributes", {})
-        problems += _check_type(one, route.request_types, at)
-        if not isinstance(one.get("id"), str):
-            problems.append(
-                _broken(f"{at}/id" if "id" in one else at, "the member id is required and must be a string")
-            )
-        elif not isinstance(attributes, dict):
-            problems.append(_broken(f"{at}/attributes", "must be an object"))
-        elif "id" in attributes:
-            problems.append(_broken(f"{at}/attributes/id", "the id stands beside the attributes"))
-        else:
-            resources.append((one["id"], attributes))
+        if is_full(problems):
+            break
+        read = _read_resource(one, route, f"/data/{index}", problems)
+        if read is not None:
+            resources.append(read)
     if problems:
         raise Refused(*problems)
     return resources
+
+
+def _read_resource(
+    one: JsonValue, route: Route, at: str, problems: list[Problem]
+) -> tuple[str, Mapping[str, JsonValue]] | None:
+    """Id and attributes of a resource object in a list."""
+    if not isinstance(one, dict):
+        note(problems, _broken(at, "must be an object"))
+        return None
+    attributes = one.get("attributes", {})
+    _check_type(one, route.request_types, at, problems)
+    if not isinstance(one.get("id"), str):
+        there = f"{at}/id" if "id" in one else at
+        note(problems, _broken(there, "the member id is required and must be a string"))
+    elif not isinstance(attributes, dict):
+        note(problems, _broken(f"{at}/attributes", "must be an object"))
+    elif "id" in attributes:
+        note(problems, _broken(f"{at}/attributes/id", "the id stands beside the attributes"))
+    else:
+        return one["id"], attributes
+    return None
 
 
 def _broken(pointer: str, sentence: str) -> Problem:
     return Problem("VALIDATION_ERROR", pointer=pointer, details={"description": sentence})
 
 
-def _check_type(data: Mapping[str, JsonValue], types: Sequence[str], at: str = "/data") -> list[Problem]:
+def _check_type(data: Mapping[str, JsonValue], types: Sequence[str], at: str, problems: list[Problem]) -> None:
     if "type" not in data:
-        return [_broken(at, "the member type is required")]
-    given = data["type"]
-    if not isinstance(given, str):
-        return [_broken(f"{at}/type", "must be a string")]
-    if given not in types:
-        return [Problem("RESOURCE_TYPE_CONFLICT", pointer=f"{at}/type")]
-    return []
+        note(problems, _broken(at, "the member type is required"))
+    elif not isinstance(data["type"], str):
+        note(problems, _broken(f"{at}/type", "must be a string"))
+    elif data["type"] not in types:
+        note(problems, Problem("RESOURCE_TYPE_CONFLICT", pointer=f"{at}/type"))
 
 
 def _check_id(data: Mapping[str, JsonValue], route: Route, path: Mapping[str, str]) -> list[Problem]:

@@ -37,6 +37,7 @@ from gateway.request.limits import Limits
 from gateway.request.negotiation import is_supported_content_type
 from gateway.upstream.backends import Backends, call_metadata
 
+READ_CLASS = "read"
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -60,8 +61,9 @@ class RestEndpoint:
         self._verifier = services.verifier
         self._limits = services.limits
         self._rate_limiter = services.rate_limiter
-        # Signed links age: who repeats the request wants new ones.
-        takes_key = route.method == hdrs.METH_POST and not route.signed_urls and not route.access.public
+        # Signed links age: who repeats the request wants new ones. A read may be repeated anyway.
+        is_write = route.method == hdrs.METH_POST and route.access.rate_class != READ_CLASS
+        takes_key = is_write and not route.signed_urls and not route.access.public
         self._idempotency = services.idempotency if takes_key else None
         services.backends.add(route)
         self._starts = route.success_status == HTTPStatus.ACCEPTED

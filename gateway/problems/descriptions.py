@@ -71,6 +71,7 @@ SENTENCES_RU = tuple(
         (r"must be (\d+) characters?", r"длина должна быть \1"),
         (r"must contain at least (\d+) item.*", r"элементов должно быть не меньше \1"),
         (r"must contain no more than (\d+) item.*", r"элементов должно быть не больше \1"),
+        (r"map must be at most (\d+) entries", r"элементов должно быть не больше \1"),
         ("must not be in list (.+)", r"недопустимые значения: \1"),
         ("must be in list (.+)", r"допустимые значения: \1"),
         ("does not match regex pattern (.+)", r"значение не соответствует образцу \1"),

@@ -16,6 +16,7 @@ _LIST = "/#"
 _LINKAGE = "/@"
 """Ends a place that holds a list of resource identifiers."""
 
+_INDEX = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 _SEGMENT = re.compile(r'(?P<name>[A-Za-z_]\w*)|\[(?P<index>\d+)\]|\[(?P<key>"(?:[^"\\]|\\.)*"|[^\]]+)\]')
 
 
@@ -89,7 +90,7 @@ def existing(pointer: str, document: JsonValue) -> str:
         name = _unescape(part)
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+        elif isinstance(value, list) and _INDEX.fullmatch(name) and int(name) < len(value):
             value = value[int(name)]
         else:
             break

@@ -10,7 +10,7 @@ from chassis.errors import FieldViolation
 from chassis.grpc_server.validation import violations_of
 from gateway.contract import JsonValue, Problem
 from gateway.problems.pointers import Source, existing, locate
-from gateway.transcoding import MAX_PROBLEMS
+from gateway.transcoding import is_full
 
 
 def with_broken_rules(
@@ -19,6 +19,8 @@ def with_broken_rules(
     """The problems, and a problem for every rule that the message breaks elsewhere: where the transcoder already complained,
     what stands in the message is a stand-in.
     """
+    if is_full(problems):
+        return problems
     places = {_place(problem) for problem in problems}
     found = [*problems]
     for violation in violations_of(message):
@@ -29,7 +31,7 @@ def with_broken_rules(
         # A message and the mask made for it break the same rule at the same place.
         if problem not in found:
             found.append(problem)
-        if len(found) >= MAX_PROBLEMS:
+        if is_full(found):
             break
     return found
 

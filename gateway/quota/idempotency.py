@@ -33,7 +33,6 @@ UNKEPT = Counter(
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{KEY_CHARACTERS}}}", re.ASCII)
 _DESCRIPTION = f"must be one of 1 to {KEY_CHARACTERS} printable ASCII characters"
 _KEPT_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CONTENT_LANGUAGE, hdrs.VARY, hdrs.CACHE_CONTROL, hdrs.LOCATION)
-_UNKEPT_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,11 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One request's hold on a key. `slot` stands for user, route and key, `holder` for the request."""
+    """One request's hold on a key. `slot` stands for user, route and key, `holder` for the request; what stands for the user is a
+    hash tag of Redis, so that all of a user's is in one place.
+    """
 
+    user: str
     slot: str
     fingerprint: str
     holder: str
@@ -69,7 +71,11 @@ class Answers(Protocol):
         """Takes the slot for as long as the request may run; None when it was free. Raises: StoreAway."""
 
     async def keep(self, claim: Claim, answer: Answer, *, kept_seconds: float) -> None:
-        """Fills the slot, unless another request has taken it meanwhile. Raises: StoreAway."""
+        """Fills the slot, unless another request has taken it meanwhile. The user's oldest answers go where there are too many.
+
+        Raises:
+            StoreAway.
+        """
 
     async def release(self, claim: Claim) -> None:
         """Frees the slot if it is still the request's. Raises: StoreAway."""
@@ -92,7 +98,8 @@ def make_claim(*, user_id: UUID, route: str, key: str, target: str, body: bytes)
     """The claim of a request. The key counts per user and route; what is asked for is the address with its query, and the body."""
     slot = sha256(f"{route}\0{key}".encode()).hexdigest()
     fingerprint = sha256(target.encode(errors="surrogateescape") + b"\0" + body).hexdigest()
-    return Claim(f"{{{user_id}}}:{slot}", fingerprint, str(uuid4()))
+    user = f"{{{user_id}}}"
+    return Claim(user, f"{user}:{slot}", fingerprint, str(uuid4()))
 
 
 class Idempotency:
@@ -110,7 +117,8 @@ class Idempotency:
         *,
         running_seconds: float,
     ) -> web.Response:
-        """The first request's answer, or `perform`'s if this is the first. `running_seconds` is how long that may take.
+        """The first request's answer, or `perform`'s if this is the first. `running_seconds` is how long that may take. An error is
+        not kept: nothing was done, so the request may be made again, and errors are what a user can have without end.
 
         A request that is cancelled keeps its slot until then: nobody knows what became of it.
 
@@ -135,17 +143,13 @@ class Idempotency:
     async def _remember(self, claim: Claim, response: web.Response) -> None:
         body = response.body if isinstance(response.body, bytes) else b""
         try:
-            if not _is_kept(response.status) or len(body) > self._max_answer_bytes:
+            if response.status >= HTTPStatus.BAD_REQUEST or len(body) > self._max_answer_bytes:
                 await self._answers.release(claim)
                 return
             headers = {str(name): response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
             await self._answers.keep(claim, Answer(response.status, headers, body), kept_seconds=KEPT_SECONDS)
         except StoreAway:
             UNKEPT.inc()
-
-
-def _is_kept(status: int) -> bool:
-    return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _UNKEPT_STATUSES
 
 
 def _again(earlier: Earlier, claim: Claim) -> web.Response:

@@ -37,7 +37,7 @@ class RedisPermits:
     async def lease(self, user: str, budget: Budget, wanted: int) -> Grant:
         interval = round(PERIOD_SECONDS * MICROSECONDS / budget.permits)
         name, numbers = f"rate:{{{user}}}:{budget.name}", [interval, budget.permits, wanted]
-        granted, left, full, wait = await self._store.run(_LEASE, name, numbers)
+        granted, left, full, wait = await self._store.run(_LEASE, [name], numbers)
         return Grant(
             permits=granted,
             left=left,

@@ -35,13 +35,13 @@ class RedisStore:
         self._prefix = prefix
         self._away_until = -math.inf
 
-    async def run(self, script: Script, name: str, arguments: Sequence[Word]) -> Any:
-        """What the script returns for the key of this name. Raises: StoreAway."""
+    async def run(self, script: Script, names: Sequence[str], arguments: Sequence[Word]) -> Any:
+        """Run the script with the keys of these names; gives what it returns. Raises: StoreAway."""
         now = asyncio.get_running_loop().time()
         if now < self._away_until:
             raise StoreAway("not asked: it was away a moment ago")
         try:
-            return await self.link.run(script, [self._prefix + name], arguments)
+            return await self.link.run(script, [self._prefix + name for name in names], arguments)
         except (RedisError, OSError, TimeoutError) as failure:
             if not isinstance(failure, ResponseError):
                 self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS

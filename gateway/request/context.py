@@ -8,7 +8,7 @@ from random import getrandbits
 from uuid import UUID
 
 from aiohttp import hdrs, web
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from gateway.request.negotiation import JSON_API, choose_language, choose_media_type
 from gateway.settings import Network
@@ -42,12 +42,13 @@ CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("context", RequestConte
 
 def make_context(
     request: web.Request,
+    headers: CIMultiDictProxy[str],
     *,
     trace_id: str,
     trusted_proxies: Collection[Network],
     request_id_characters: int,
 ) -> RequestContext:
-    headers = request.headers
+    """The context of a request by those of its headers that may be read."""
     media_type = choose_media_type(tuple(headers.getall(hdrs.ACCEPT, ())), headers.get(hdrs.CONTENT_TYPE))
     return RequestContext(
         request_id=request_id(headers.get(REQUEST_ID_HEADER), request_id_characters),

@@ -4,6 +4,8 @@ as one value, so that tests can make them small.
 
 from dataclasses import dataclass
 
+from chassis.http_server import BODY_SECONDS, KEEPALIVE_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -12,9 +14,13 @@ class Limits:
     body_bytes: int = 2 * 1024 * 1024
     url_bytes: int = 8 * 1024
     headers_bytes: int = 16 * 1024
+    list_header_bytes: int = 2 * 1024
+    """Of all values of one header that is taken apart for every request: what the answer's form is chosen by, proxies."""
+    body_seconds: float = BODY_SECONDS
+    """Time of a body, before the bytes that came of it add to it."""
     query_parameters: int = 100
     request_id_characters: int = 128
-    keepalive_seconds: float = 75.0
+    keepalive_seconds: float = KEEPALIVE_SECONDS
 
     sockets: int = 10_000
     """Live sockets of one process, those that have not said who they are included."""
@@ -36,6 +42,8 @@ class Limits:
 
     kept_answer_bytes: int = 256 * 1024
     """The longest answer that is kept under an Idempotency-Key."""
+    kept_user_bytes: int = 1024 * 1024
+    """Of all kept answers of one user; the oldest go first."""
     rate_leases: int = 20_000
     """Users' leases of permits that a process remembers."""
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 JSON_API = "application/vnd.api+json"
 JSON = "application/json"
@@ -17,8 +18,8 @@ DEFAULT_LANGUAGE = "ru"
 HEADERS_REMEMBERED = 256
 """Clients come with a handful of different headers; what they ask for is worked out once each."""
 
-_SPLIT_LIST = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
-_SPLIT_PARAMETERS = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_QUOTED_OR = {separator: re.compile(rf'"(?:[^"\\]|\\.?)*+"?|{separator}', re.DOTALL) for separator in ",;"}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,23 @@ class _Instance:
     quality: float
 
 
+def split(text: str, separator: Literal[",", ";"]) -> list[str]:
+    """The parts between separators that stand outside of quoted strings (RFC 9110, section 5.6.4), in one pass. A string that is
+    not closed lasts to the end.
+    """
+    if '"' not in text:
+        return text.split(separator)
+    parts, start = [], 0
+    for found in _QUOTED_OR[separator].finditer(text):
+        if found[0] == separator:
+            parts.append(text[start : found.start()])
+            start = found.end()
+    return [*parts, text[start:]]
+
+
 def _instances(headers: Iterable[str]) -> Iterator[_Instance]:
-    for member in (part for header in headers for part in _SPLIT_LIST.split(header)):
-        name, *rest = (piece.strip() for piece in _SPLIT_PARAMETERS.split(member))
+    for member in (part for header in headers for part in split(header, ",")):
+        name, *rest = (piece.strip() for piece in split(member, ";"))
         if not name:
             continue
         parameters = _parameters(rest)
@@ -42,7 +57,11 @@ def _instances(headers: Iterable[str]) -> Iterator[_Instance]:
 
 def _parameters(pieces: Iterable[str]) -> dict[str, str]:
     pairs = (piece.partition("=") for piece in pieces if piece)
-    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
+    return {name.strip().lower(): _unquoted(value.strip()) for name, _, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    return _ESCAPED.sub(r"\1", value[1:-1]) if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def _quality(text: str) -> float:
@@ -115,7 +134,7 @@ def is_supported_content_type(content_type: str | None) -> bool:
 
 
 def _media_type(content_type: str) -> tuple[str, Mapping[str, str]]:
-    name, *rest = (piece.strip() for piece in _SPLIT_PARAMETERS.split(content_type))
+    name, *rest = (piece.strip() for piece in split(content_type, ";"))
     return name.lower(), _parameters(rest)
 
 

@@ -64,8 +64,15 @@ def _check_origin(request: web.Request, allowed_origins: Collection[str]) -> Non
     section 10.2). Other clients send none.
     """
     for origin in request.headers.getall(hdrs.ORIGIN, ()):
-        if origin not in allowed_origins and urlsplit(origin).netloc.lower() != request.host.lower():
+        if origin not in allowed_origins and _authority_of(origin) != request.host.lower():
             raise Refused(Problem("PERMISSION_DENIED", header=hdrs.ORIGIN))
+
+
+def _authority_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _offered_subprotocols(request: web.Request) -> Iterator[str]:

@@ -6,6 +6,8 @@ as attributes are, NaN and infinities are refused. The JSON comes from `read_jso
 """
 
 from gateway.transcoding.documents import (
+    MAX_VALUES,
+    has_too_many_values,
     read_json,
 )
 from gateway.transcoding.limits import (
@@ -14,12 +16,10 @@ from gateway.transcoding.limits import (
     MAX_FLOAT32,
     MAX_INT32,
     MAX_INT64,
-    MAX_TIMESTAMP_SECONDS,
     MAX_UINT32,
     MAX_UINT64,
     MIN_INT32,
     MIN_INT64,
-    MIN_TIMESTAMP_SECONDS,
 )
 from gateway.transcoding.parameters import (
     Parameters,
@@ -28,6 +28,9 @@ from gateway.transcoding.parameters import (
 )
 from gateway.transcoding.problems import (
     MAX_PROBLEMS,
+    holds_too_many,
+    is_full,
+    note,
     pointer,
     report,
     report_parameter,
@@ -90,12 +93,11 @@ __all__ = [
     "MAX_INT64",
     "MAX_PROBLEMS",
     "MAX_STRUCT_DEPTH",
-    "MAX_TIMESTAMP_SECONDS",
     "MAX_UINT32",
     "MAX_UINT64",
+    "MAX_VALUES",
     "MIN_INT32",
     "MIN_INT64",
-    "MIN_TIMESTAMP_SECONDS",
     "UNKNOWN_EVENT",
     "EnumTexts",
     "Parameters",
@@ -116,15 +118,19 @@ __all__ = [
     "fill_timestamp",
     "fill_value",
     "fill_wrapper",
+    "has_too_many_values",
+    "holds_too_many",
     "identifiers",
     "int32",
     "int64",
+    "is_full",
     "key_boolean",
     "key_integer",
     "list_json",
     "mask_paths",
     "mask_text",
     "members_of",
+    "note",
     "number32",
     "number64",
     "octets",

@@ -9,11 +9,11 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from typing import Any, Protocol
 
 from google.protobuf import duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2
 
+from chassis.cloudevents.moments import MAX_TIMESTAMP_SECONDS, MIN_TIMESTAMP_SECONDS, read_rfc_3339
 from gateway.contract import JsonValue, Problem
 from gateway.transcoding.limits import (
     MAX_DURATION_SECONDS,
@@ -21,26 +21,18 @@ from gateway.transcoding.limits import (
     MAX_FLOAT32,
     MAX_INT32,
     MAX_INT64,
-    MAX_TIMESTAMP_SECONDS,
     MAX_UINT32,
     MAX_UINT64,
     MIN_INT32,
     MIN_INT64,
-    MIN_TIMESTAMP_SECONDS,
 )
-from gateway.transcoding.problems import pointer, report, report_at
+from gateway.transcoding.problems import holds_too_many, is_full, pointer, report, report_at
 
 ATTRIBUTES = "/data/attributes"
 """Where the members of a request document lie."""
 MAX_STRUCT_DEPTH = 30
 """Levels of free JSON. Each costs three levels of protobuf, of which the receiver reads 100."""
 
-_UNIX_DAY = date(1970, 1, 1).toordinal()
-_RFC_3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)"
-    r"(?:\.(\d{1,9}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
-    re.ASCII,
-)
 _DURATION = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s", re.ASCII)
 _MASK = re.compile(r"(?:[a-z0-9_]+(?:\.[a-z0-9_]+)*(?:,[a-z0-9_]+(?:\.[a-z0-9_]+)*)*)?", re.ASCII)
 _URL_SAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -156,22 +148,12 @@ def fill_timestamp(
 
 
 def parse_timestamp(text: str) -> tuple[int, int] | None:
-    """Seconds since 1970 and nanoseconds of an RFC 3339 time; None when it is not one."""
-    found = _RFC_3339.fullmatch(text)
-    if found is None:
-        return None
-    year, month, day, hour, minute, second, fraction, sign, offset_hours, offset_minutes = found.groups()
+    """Seconds since 1970 and nanoseconds of an RFC 3339 time; None when it is not one, or is outside of protobuf's range."""
     try:
-        days = date(int(year), int(month), int(day)).toordinal() - _UNIX_DAY
+        seconds, nanos = read_rfc_3339(text)
     except ValueError:
         return None
-    seconds = days * 86_400 + int(hour) * 3_600 + int(minute) * 60 + int(second)
-    if sign:
-        offset = int(offset_hours) * 3_600 + int(offset_minutes) * 60
-        seconds += -offset if sign == "+" else offset
-    if not MIN_TIMESTAMP_SECONDS <= seconds <= MAX_TIMESTAMP_SECONDS:
-        return None
-    return seconds, int(fraction.ljust(9, "0")) if fraction else 0
+    return (seconds, nanos) if MIN_TIMESTAMP_SECONDS <= seconds <= MAX_TIMESTAMP_SECONDS else None
 
 
 def fill_duration(
@@ -290,24 +272,32 @@ def members_of(value: JsonValue, names: frozenset[str], at: str, problems: list[
         return {}
     if not value.keys() <= names:
         for name in value:
+            if is_full(problems):
+                break
             if name not in names and not name.startswith("@"):
                 report(problems, at, name, "attribute.unknown", "is not known here")
     return value
 
 
-def array(value: JsonValue, at: str, name: str | int, problems: list[Problem]) -> Sequence[JsonValue]:
-    if type(value) is list:
-        return value
-    report(problems, at, name, "type.array", "must be an array")
-    return ()
+def array(value: JsonValue, at: str, name: str | int, problems: list[Problem], most: int = 0) -> Sequence[JsonValue]:
+    """The items of a list; none when it has more than `most` (0: any number), which is said before any is read."""
+    if type(value) is not list:
+        report(problems, at, name, "type.array", "must be an array")
+        return ()
+    return () if holds_too_many(len(value), most, f"{at}/{name}", problems) else value
 
 
-def entries(value: JsonValue, at: str, name: str | int, problems: list[Problem]) -> Mapping[str, JsonValue]:
-    """The entries of a map."""
-    if type(value) is dict:
-        return value
-    report(problems, at, name, "type.object", "must be an object")
-    return {}
+def entries(
+    value: JsonValue, at: str, name: str | int, problems: list[Problem], most: int = 0
+) -> Mapping[str, JsonValue]:
+    """The entries of a map; none when it has more than `most` (0: any number), which is said before any is read."""
+    if type(value) is not dict:
+        report(problems, at, name, "type.object", "must be an object")
+        return {}
+    if 0 < most < len(value):
+        report(problems, at, name, "map.max_pairs", f"map must be at most {most} entries")
+        return {}
+    return value
 
 
 def key_boolean(key: str, at: str, name: str | int, problems: list[Problem]) -> bool:

@@ -5,23 +5,22 @@ import math
 import re
 import struct
 from collections.abc import Iterable
-from datetime import date
+from logging import getLogger
 from urllib.parse import quote
 
 from google.protobuf import duration_pb2, field_mask_pb2, struct_pb2, timestamp_pb2
 from samovar.types.v1 import page_pb2
 
+from chassis.cloudevents import moments
+from chassis.errors import DomainError, Kind
 from gateway.contract import Cursors, JsonValue, Page
 from gateway.transcoding.limits import MAX_EXACT_DOUBLE, MAX_FLOAT32
 
-MAX_DAYS_KEPT = 4_096
 UNKNOWN_EVENT = "stream.unknown"
 """`event_type` of an event newer than this build: its id still counts for resuming, its payload cannot be shown."""
 
-_UNIX_DAY = date(1970, 1, 1).toordinal()
-_MINUTES = tuple(f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60))
-_DIGITS = tuple(f"{second:02}" for second in range(60))
-_THREE_DIGITS = tuple(f"{number:03}" for number in range(1_000))
+_log = getLogger(__name__)
+
 _is_plain = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
 
 
@@ -32,43 +31,24 @@ class EnumTexts(dict[int, str | None]):
         return number
 
 
-class _Days(dict[int, str]):
-    """Dates by day since 1970. The days that a busy gateway writes are few; a flood of others empties it."""
-
-    def __missing__(self, day: int) -> str:
-        if len(self) >= MAX_DAYS_KEPT:
-            self.clear()
-        text = self[day] = date.fromordinal(_UNIX_DAY + day).isoformat()
-        return text
-
-
-_DAYS = _Days()
-
-
 def timestamp_text(timestamp: timestamp_pb2.Timestamp) -> str:
-    """RFC 3339 in UTC with `Z`; 0, 3, 6 or 9 digits of the second, as many as are needed."""
-    seconds, nanos = timestamp.seconds, timestamp.nanos
-    rest = seconds % 86_400
-    if not nanos:
-        return f"{_DAYS[seconds // 86_400]}{_MINUTES[rest // 60]}{_DIGITS[rest % 60]}Z"
-    return f"{_DAYS[seconds // 86_400]}{_MINUTES[rest // 60]}{_DIGITS[rest % 60]}.{_fraction(nanos)}Z"
+    """RFC 3339 in UTC with `Z`; 0, 3, 6 or 9 digits of the second, as many as are needed.
 
-
-def _fraction(nanos: int) -> str:
-    millis = nanos // 1_000_000
-    rest = nanos % 1_000_000
-    if not rest:
-        return _THREE_DIGITS[millis]
-    micros = rest // 1_000
-    rest %= 1_000
-    return f"{_THREE_DIGITS[millis]}{_THREE_DIGITS[micros]}{_THREE_DIGITS[rest] if rest else ''}"
+    Raises:
+        DomainError: INTERNAL_ERROR, the service sent what is no time; the log has it.
+    """
+    try:
+        return moments.timestamp_text(timestamp)
+    except moments.InvalidTimestamp as error:
+        _log.error("a service sent a time that is none", extra={"timestamp": str(error)})
+        raise DomainError(Kind.INTERNAL, "INTERNAL_ERROR") from None
 
 
 def duration_text(duration: duration_pb2.Duration) -> str:
     """Seconds with `s`: `3s`, `-0.500s`."""
     seconds, nanos = duration.seconds, duration.nanos
     sign = "-" if seconds < 0 or nanos < 0 else ""
-    fraction = f".{_fraction(abs(nanos))}" if nanos else ""
+    fraction = f".{moments.fraction_text(abs(nanos))}" if nanos else ""
     return f"{sign}{abs(seconds)}{fraction}s"
 
 

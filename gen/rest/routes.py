@@ -504,6 +504,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        most_items=500,
         fieldsets={"updateAvailability": download_v1_updates.UPDATE_AVAILABILITY_FIELDS},
     ),
     Route(
@@ -1082,7 +1083,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=True,
         fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
-        linkages={"categories": Linkage("category_ids", "userCategory", True)},
+        linkages={"categories": Linkage("category_ids", "userCategory", True, 100)},
         fixed_relationships=frozenset({"product"}),
     ),
     Route(
@@ -1129,7 +1130,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
-        linkage=Linkage("category_ids", "userCategory", True),
+        linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
         method="GET",
@@ -1174,7 +1175,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
-        linkage=Linkage("category_ids", "userCategory", True),
+        linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
         method="POST",
@@ -1197,7 +1198,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
-        linkage=Linkage("category_ids", "userCategory", True),
+        linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
         method="GET",

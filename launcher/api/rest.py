@@ -245,4 +245,4 @@ def _refusal(status: int, content: bytes) -> LauncherError:
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "")
-    return min(float(value), MAX_RETRY_AFTER_SECONDS) if value.isdigit() else None
+    return min(float(value), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdecimal() else None

@@ -24,6 +24,7 @@ _URL = re.compile(r"(https?)://([^/?#@\s]+)(/[!-\"$-~]*)", re.ASCII)
 """Only what can stand in a request line; the fragment sign and anything that could start another line cannot."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: .*)?")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_PORT = re.compile(r"[0-9]{1,5}")
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?")
 
 
@@ -447,7 +448,7 @@ def _read_authority(scheme: str, authority: str) -> tuple[bool, str, int]:
         host, port = authority, ""
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    if not host or (port and not port.isdecimal()) or (port and not 0 < int(port) < 65536):
+    if not host or (port and not _PORT.fullmatch(port)) or (port and not 0 < int(port) < 65536):
         raise WireError("the link names no host")
     return is_secure, host, int(port) if port else 443 if is_secure else 80
 

@@ -8,7 +8,7 @@ readers leave it alone for a moment, while writers always try: what they cannot 
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from logging import getLogger
 from random import getrandbits
@@ -18,6 +18,7 @@ from uuid import uuid4
 from prometheus_client import Counter
 from redis.exceptions import RedisError
 
+from chassis.cloudevents.moments import parse_moment
 from chassis.live.redis_link import RedisLink, Script
 from chassis.live.redis_state import open_link, open_redis
 from library_svc.access.application import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, Recalled
@@ -101,11 +102,11 @@ class RedisKnownAccess:
             self._was_away(error)
         match found:
             case [b"answer", since]:
-                return Recalled(is_answer=True, since=_time(since))
+                with suppress(ValueError):  # another hand's, or another release's
+                    return Recalled(is_answer=True, since=_time(since))
             case [b"ticket"]:
                 return Recalled(ticket=ticket)
-            case _:
-                return Recalled()
+        return Recalled()
 
     async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
         answer = since.isoformat() if since else ""
@@ -146,7 +147,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _time(text: bytes) -> datetime | None:
-    return datetime.fromisoformat(text.decode()) if text else None
+    return parse_moment(text.decode()) if text else None
 
 
 @asynccontextmanager

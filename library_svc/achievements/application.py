@@ -1,7 +1,7 @@
 """Showing how far a user is with a product's achievements, and getting further. Called by AchievementService and
 LibraryQueryService, and by main.py for what goes on beside them.
 
-How many have an achievement is counted behind: an unlock notes itself in its transaction, and `keep_counted` adds the notes up, so
+How many have an achievement is counted behind: an unlock notes itself in its transaction, and `count_all` adds the notes up, so
 that a thousand unlocks of one achievement do not wait for each other.
 """
 
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
+from chassis.errors import DomainError, Kind
 from library_svc.achievements.domain import (
     Achievement,
     AchievementNotFound,
@@ -246,14 +246,7 @@ def _impossible(standing: Standing) -> Cause | None:
     return None if standing.has_begun else Cause.NEVER_PLAYED
 
 
-async def keep_counted(tallies: AchievementTallies) -> None:
-    """Adds up who has what, again and again."""
-    while True:
-        await asyncio.sleep(COUNT_SECONDS)
-        try:
-            while await tallies.add_up(limit=COUNT_BATCH) == COUNT_BATCH:
-                pass
-        except DomainError as error:
-            if error.kind not in RETRYABLE_KINDS:
-                raise
-            logger.warning("achievements are not counted for now", extra={"error": error.reason})
+async def count_all(tallies: AchievementTallies) -> None:
+    """Adds up who has what. Raises: DomainError: the database is unavailable."""
+    while await tallies.add_up(limit=COUNT_BATCH) == COUNT_BATCH:
+        pass

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from library_svc.access.application import KnownAccess, changing
 from library_svc.entitlements.domain import Grant, Source, foundation
-from library_svc.ids import ItemId, PlaytimeSessionId, ProductId, UserId
+from library_svc.ids import EventId, ItemId, PlaytimeSessionId, ProductId, UserId
 from library_svc.installations.domain import shown
 from library_svc.items.application import tell_changed
 from library_svc.items.domain import GameAdded, GameRemoved, Item, RemovalReason
@@ -37,7 +37,7 @@ async def grant(
     begin: Begin,
     known_access: KnownAccess,
     *,
-    event_id: str | None,
+    event_id: EventId | None,
     user_id: UserId,
     product_ids: Sequence[ProductId],
     source: Source,
@@ -64,7 +64,9 @@ async def grant(
             await _fulfil_wish(tx, new)
             settled.append(Settled(new, was_known=False, stood=False))
         await tx.commit()
-    logger.info("granted", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
+    logger.info(
+        "granted", extra={"event_id": event_id and event_id.id, "source": source.kind, "products": len(product_ids)}
+    )
     return settled
 
 
@@ -73,7 +75,7 @@ async def revoke(
     known_access: KnownAccess,
     pulses: Pulses,
     *,
-    event_id: str | None,
+    event_id: EventId | None,
     user_id: UserId,
     product_ids: Sequence[ProductId],
     source: Source,
@@ -106,7 +108,9 @@ async def revoke(
         await tx.commit()
     if cut_off:
         await pulses.forget(cut_off)
-    logger.info("revoked", extra={"event_id": event_id, "source": source.kind, "products": len(product_ids)})
+    logger.info(
+        "revoked", extra={"event_id": event_id and event_id.id, "source": source.kind, "products": len(product_ids)}
+    )
     return settled
 
 

@@ -99,7 +99,7 @@ def live_subscriptions(feed: UpdateFeed) -> Sequence[Subscription]:
         told = shape(message) if shape else message
         update = pb.WatchLibraryUpdatesResponse(occurred_at=event.time)
         getattr(update, _MEMBERS[type(told)]).CopyFrom(told)
-        await feed.append(UserId(UUID(message.user_id)), update.SerializeToString(), event_id=event.id)
+        await feed.append(UserId(UUID(message.user_id)), update.SerializeToString(), event_id=event.key)
 
     return [Subscription(message_type, tell) for message_type in (*_EVENTS, *_TOLD_AS)]
 

@@ -1,13 +1,13 @@
 """The installation status follows what Download tells. Called by the consumers of Download's events."""
 
 from library_svc.changes import differing
-from library_svc.ids import ProductId, UserId
+from library_svc.ids import EventId, ProductId, UserId
 from library_svc.installations.domain import News, shown
 from library_svc.items.application import tell_changed
 from library_svc.transaction import Begin
 
 
-async def follow(begin: Begin, *, event_id: str, user_id: UserId, product_id: ProductId, news: News) -> None:
+async def follow(begin: Begin, *, event_id: EventId, user_id: UserId, product_id: ProductId, news: News) -> None:
     """Remembers the news and shows it on the item, in one transaction.
 
     It is remembered without an item too: the item may be on its way, or come back.

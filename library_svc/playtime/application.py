@@ -5,16 +5,14 @@ sessions at once. Who loses the live state loses at most what came since the las
 live state has.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Protocol
 from uuid import uuid4
 
-from chassis.errors import RETRYABLE_KINDS, DomainError
+from chassis.errors import is_unavailable
 from library_svc.entitlements.domain import ProductAccessDenied, foundation
 from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.playtime.domain import (
@@ -89,8 +87,10 @@ class PlaytimeReader(Protocol):
     ) -> PlaytimeStatistics:
         """Of these products, or of all when none is named; with `only_recent` nothing before the last two weeks counts."""
 
-    async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
-        """Live sessions of which no heartbeat is written down since then, the longest silent first."""
+    async def silent_since(
+        self, moment: datetime, *, limit: int, after: PlaytimeSession | None = None
+    ) -> Sequence[PlaytimeSession]:
+        """Live sessions of which no heartbeat is written down since then, the longest silent first; those behind `after`."""
 
 
 FLUSH_SECONDS = 15.0
@@ -100,8 +100,6 @@ FLUSH_BATCH = 500
 SILENCE_CHECK_SECONDS = 30.0
 SILENT_BATCH = 500
 """Sessions looked at in one go when those whose clients fell silent are ended."""
-
-logger = logging.getLogger(__name__)
 
 
 async def start_session(
@@ -170,26 +168,47 @@ async def end_silent_sessions(
 ) -> int:
     """Ends the sessions whose clients fell silent, each with its last heartbeat and in a transaction of its own.
 
+    One that cannot be ended is in no other's way.
+
     Returns:
-        How many there were, at most SILENT_BATCH.
+        How many there were.
+
+    Raises:
+        DomainError: the database is unavailable.
+        ExceptionGroup: what failed; all others are ended.
     """
-    candidates = await reader.silent_since(now - max_silence, limit=SILENT_BATCH)
-    if not candidates:
-        return 0
-    heard = await pulses.find_many([(session.user_id, session.id) for session in candidates])
-    ended = 0
-    for candidate in candidates:
-        if not candidate.with_pulse(heard.get(candidate.id)).pulse.is_silent(now, max_silence):
-            continue
-        async with begin(candidate.user_id) as tx:
-            await tx.lock_user(candidate.user_id)
-            session = await tx.playtime.find(candidate.user_id, candidate.id)
-            if session is not None and session.is_live and session.pulse.is_silent(now, max_silence):
-                silent = session.with_pulse(heard.get(candidate.id))
-                await _save_ended(tx, silent.cut_off(SessionStatus.TIMED_OUT))
-                ended += 1
-            await tx.commit()
+    ended, after = 0, None
+    failures: list[Exception] = []
+    while candidates := await reader.silent_since(now - max_silence, after=after, limit=SILENT_BATCH):
+        after = candidates[-1]
+        heard = await pulses.find_many([(session.user_id, session.id) for session in candidates])
+        for candidate in candidates:
+            pulse = heard.get(candidate.id)
+            if not candidate.with_pulse(pulse).pulse.is_silent(now, max_silence):
+                continue
+            try:
+                ended += await _end_silent(begin, candidate, pulse, now=now, max_silence=max_silence)
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                error.add_note(f"session {candidate.id} of user {candidate.user_id}")
+                failures.append(error)
+    if failures:
+        raise ExceptionGroup("silent sessions cannot be ended", failures)
     return ended
+
+
+async def _end_silent(
+    begin: Begin, candidate: PlaytimeSession, pulse: Pulse | None, *, now: datetime, max_silence: timedelta
+) -> bool:
+    async with begin(candidate.user_id) as tx:
+        await tx.lock_user(candidate.user_id)
+        session = await tx.playtime.find(candidate.user_id, candidate.id)
+        is_silent = session is not None and session.is_live and session.pulse.is_silent(now, max_silence)
+        if session is not None and is_silent:
+            await _save_ended(tx, session.with_pulse(pulse).cut_off(SessionStatus.TIMED_OUT))
+        await tx.commit()
+    return is_silent
 
 
 async def cut_off_sessions(
@@ -260,29 +279,46 @@ class Heartbeats:
             await self._pulses.save(pulse)
 
     async def flush(self) -> int:
-        """Writes down what was heard since the last time; what is not live any more is forgotten.
+        """Writes down what was heard since the last time; what is not live any more, or cannot be written, is forgotten.
 
         Returns:
             How many sessions it was.
 
         Raises:
             DomainError: the database cannot be reached; nothing that was heard is lost.
+            ExceptionGroup: what failed; all others are written down.
         """
         unwritten, self._unwritten = self._unwritten, {}
         pulses, total = iter(list(unwritten.values())), len(unwritten)
+        failures: list[Exception] = []
         try:
             while batch := list(islice(pulses, FLUSH_BATCH)):
-                async with self._begin() as tx:
-                    live = await tx.playtime.record_heartbeats(batch)
-                    await tx.commit()
+                failures += await self._write(batch)
                 for pulse in batch:
                     del unwritten[pulse.session_id]
-                gone = [(pulse.user_id, pulse.session_id) for pulse in batch if pulse.session_id not in live]
-                if gone:
-                    await self._pulses.forget(gone)
         finally:
             self._note(unwritten)
+        if failures:
+            raise ExceptionGroup("heartbeats cannot be written down", failures)
         return total
+
+    async def _write(self, batch: Sequence[Pulse]) -> list[Exception]:
+        """Writes heartbeats down, all at once, or each by itself when that fails. Returns what failed."""
+        try:
+            async with self._begin() as tx:
+                live = await tx.playtime.record_heartbeats(batch)
+                await tx.commit()
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            if len(batch) > 1:
+                return [each for pulse in batch for each in await self._write([pulse])]
+            error.add_note(f"session {batch[0].session_id} of user {batch[0].user_id}")
+            return [error]
+        gone = [(pulse.user_id, pulse.session_id) for pulse in batch if pulse.session_id not in live]
+        if gone:
+            await self._pulses.forget(gone)
+        return []
 
     def _note(self, heard: Mapping[PlaytimeSessionId, Pulse]) -> None:
         for session_id, pulse in heard.items():
@@ -296,36 +332,8 @@ class Heartbeats:
             raise PlaytimeSessionNotFound(session_id)
         return session.with_pulse(self._unwritten.get(session_id)).pulse
 
-    async def keep_written(self) -> None:
-        """Flushes again and again, and a last time when it is cancelled."""
-        try:
-            while True:
-                await asyncio.sleep(FLUSH_SECONDS)
-                await _unless_away(self.flush)
-        finally:
-            await _unless_away(self.flush)
-
-    async def keep_ending_silent(self) -> None:
-        """Ends the sessions whose clients fell silent, again and again."""
-        while True:
-            await asyncio.sleep(SILENCE_CHECK_SECONDS)
-            await _unless_away(self._end_all_silent)
-
-    async def _end_all_silent(self) -> None:
-        while (
-            await end_silent_sessions(
-                self._begin, self._reader, self._pulses, now=self._now(), max_silence=self._max_silence
-            )
-            == SILENT_BATCH
-        ):
-            pass
-
-
-async def _unless_away(job: Callable[[], Awaitable[object]]) -> None:
-    """Runs a job that comes again anyway: what it needs may be away for now."""
-    try:
-        await job()
-    except DomainError as error:
-        if error.kind not in RETRYABLE_KINDS:
-            raise
-        logger.warning("playtime is not written down for now", extra={"error": error.reason})
+    async def end_silent(self) -> None:
+        """Ends the sessions whose clients fell silent. Raises: as end_silent_sessions."""
+        await end_silent_sessions(
+            self._begin, self._reader, self._pulses, now=self._now(), max_silence=self._max_silence
+        )

@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -242,14 +243,19 @@ class PostgresPlaytimeReader:
                 products.append(ProductPlaytime(row.product_id, seconds, recent, row.last))
         return PlaytimeStatistics(products, [day for day in days if day.seconds])
 
-    async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
+    async def silent_since(
+        self, moment: datetime, *, limit: int, after: PlaytimeSession | None = None
+    ) -> Sequence[PlaytimeSession]:
         table = playtime_sessions
         statement = (
             select(*SESSION_COLUMNS)
             .where(table.c.end_time.is_(None), table.c.last_heartbeat_at < moment)
-            .order_by(table.c.last_heartbeat_at)
+            .order_by(table.c.last_heartbeat_at, table.c.id)
             .limit(limit)
         )
+        if after is not None:
+            place = tuple_(table.c.last_heartbeat_at, table.c.id)
+            statement = statement.where(place > tuple_(after.last_heartbeat_at, after.id))
         async with self._database.connect() as connection:
             return [session_of(row) for row in (await connection.execute(statement)).mappings()]
 

@@ -5,11 +5,13 @@ Away, it is as if it had lost everything: the database knows the sessions, and h
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 from prometheus_client import Counter
 
+from chassis.cloudevents.moments import parse_moment
 from chassis.errors import RETRYABLE_KINDS, DomainError
 from chassis.live.live_state import LiveValues
 from library_svc.ids import PlaytimeSessionId, UserId
@@ -43,7 +45,8 @@ class LivePulses:
         found: Mapping[str, Mapping[str, str]] = {}
         with _away_is_empty():
             found = await self._values.get_many(list(keys))
-        return {keys[key][1]: _pulse(*keys[key], values) for key, values in found.items()}
+        pulses = (_pulse(*keys[key], values) for key, values in found.items())
+        return {pulse.session_id: pulse for pulse in pulses if pulse is not None}
 
     async def save(self, pulse: Pulse) -> None:
         values = {"last_heartbeat_at": pulse.last_heartbeat_at.isoformat()}
@@ -61,10 +64,13 @@ def _key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
     return f"playtime_session:{{{user_id}}}:{session_id}"
 
 
-def _pulse(user_id: UserId, session_id: PlaytimeSessionId, values: Mapping[str, str]) -> Pulse:
+def _pulse(user_id: UserId, session_id: PlaytimeSessionId, values: Mapping[str, str]) -> Pulse | None:
+    """What is there; None for what another release, or another hand, left there."""
     sequence = values.get("sequence")
-    heard_at = datetime.fromisoformat(values["last_heartbeat_at"])
-    return Pulse(user_id, session_id, heard_at, None if sequence is None else int(sequence))
+    with suppress(KeyError, ValueError):
+        heard_at = parse_moment(values["last_heartbeat_at"])
+        return Pulse(user_id, session_id, heard_at, None if sequence is None else int(sequence))
+    return None
 
 
 class _away_is_empty:  # noqa: N801  used like a function; a generator's context manager costs several times as much

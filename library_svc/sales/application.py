@@ -1,5 +1,5 @@
 """Hearing of sales, and telling those who wish for the product. `hear` is called by the consumer of Catalog's prices, and does no
-more than note the sale; `keep_telling` goes on beside, started by main.py.
+more than note the sale; `notify_all` goes on beside, repeated by main.py.
 
 A batch of users is one transaction: their notices, and how far the sale is told by then. So a crash loses and doubles nothing, any
 instance goes on where another stopped, and those that run share the sales: what one holds the others pass over.
@@ -8,11 +8,11 @@ instance goes on where another stopped, and those that run share the sales: what
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from chassis.errors import RETRYABLE_KINDS, DomainError
-from library_svc.ids import UserId
+from chassis.errors import is_unavailable
+from library_svc.ids import EventId, UserId
 from library_svc.sales.domain import Sale, SaleStatus, WishlistItemOnSale
 from library_svc.transaction import Begin
 
@@ -30,11 +30,13 @@ POLL_SECONDS = 1.0
 """How long a new sale may go unnoticed."""
 ROOM_SECONDS = 0.1
 """How long to wait when events are behind already."""
+SET_ASIDE_FOR = timedelta(minutes=10)
+"""How long a sale that cannot be gone on with is in no other's way."""
 
 logger = logging.getLogger(__name__)
 
 
-async def hear(begin: Begin, *, event_id: str, news: Sale, now: datetime) -> None:
+async def hear(begin: Begin, *, event_id: EventId, news: Sale, now: datetime) -> None:
     """Notes what is true of the product's price now, in one transaction; again, it changes nothing.
 
     There is one sale of a product at a time: another one, or none, ends the one before, told or not.
@@ -62,7 +64,7 @@ async def tell_batch(begin: Begin, *, now: datetime, limit: int = BATCH_USERS) -
         Whether there was anything to do.
     """
     async with begin() as tx:
-        sale = await tx.sales.next_to_tell()
+        sale = await tx.sales.next_to_tell(now)
         if sale is None:
             return False
         if not sale.is_on(now):
@@ -82,20 +84,64 @@ async def tell_batch(begin: Begin, *, now: datetime, limit: int = BATCH_USERS) -
     return True
 
 
-async def keep_telling(begin: Begin, outgoing: Outgoing, *, now: Callable[[], datetime]) -> None:
-    """Tells of sales, again and again. It lets other events pass: a hundred thousand notices at once would stand before them."""
+async def notify_all(begin: Begin, outgoing: Outgoing, *, now: Callable[[], datetime]) -> None:
+    """Tells of sales until there is nothing to tell. It lets other events pass: a hundred thousand notices at once would stand
+    before them. A user at whom it fails is passed over; a sale that cannot be gone on with is set aside for a time.
+
+    Raises:
+        DomainError: the database is unavailable.
+        ExceptionGroup: what failed; everybody else is told.
+    """
+    failures: list[Exception] = []
     while True:
-        pause_seconds = POLL_SECONDS
+        if not await outgoing.has_room():
+            await asyncio.sleep(ROOM_SECONDS)
+            continue
         try:
-            if not await outgoing.has_room():
-                pause_seconds = ROOM_SECONDS
-            elif await tell_batch(begin, now=now()):
-                pause_seconds = 0
-        except DomainError as error:
-            if error.kind not in RETRYABLE_KINDS:
+            if not await tell_batch(begin, now=now()):
+                break
+        except Exception as error:
+            if is_unavailable(error):
                 raise
-            logger.warning("sales are not told of for now", extra={"error": error.reason})
-        await asyncio.sleep(pause_seconds)
+            if (found := await _find_failure(begin, now())) is not None:
+                failures.append(found)
+    if failures:
+        raise ExceptionGroup("not everybody was told of a sale", failures)
+
+
+async def _find_failure(begin: Begin, now: datetime) -> Exception | None:
+    """Tells one user after the other, up to the one at whom it fails, and gets past them. None: it did not fail again."""
+    for _ in range(BATCH_USERS):
+        try:
+            if not await tell_batch(begin, now=now, limit=1):
+                break
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            await _pass_over(begin, now, error)
+            return error
+    return None
+
+
+async def _pass_over(begin: Begin, now: datetime, failure: Exception) -> None:
+    """Leaves out the user who is next, for whom it failed."""
+    try:
+        async with begin() as tx:
+            if (sale := await tx.sales.next_to_tell(now)) is None:
+                return
+            failure.add_note(f"product {sale.product_id}, sale {sale.sale_id}")
+            (wish,) = await tx.wishlist.wishing(sale, limit=1)
+            failure.add_note(f"user {wish.user_id} is passed over")
+            await tx.sales.save(sale.told_to(wish.user_id))
+            await tx.commit()
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        async with begin() as tx:
+            if (sale := await tx.sales.next_to_tell(now)) is not None:
+                failure.add_note("the sale is set aside")
+                await tx.sales.set_aside(sale, until=now + SET_ASIDE_FOR, reason=repr(error))
+                await tx.commit()
 
 
 def _notice(sale: Sale, user_id: UserId) -> WishlistItemOnSale:

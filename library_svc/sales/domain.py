@@ -78,8 +78,13 @@ class Sales(Protocol):
 
     async def of_product(self, product_id: ProductId) -> Sequence[Sale]: ...
 
-    async def next_to_tell(self) -> Sale | None:
-        """Of those that are being told, and that no other transaction holds, the one that was saved the longest ago."""
+    async def next_to_tell(self, now: datetime) -> Sale | None:
+        """Of those that are being told, that are not set aside, and that no other transaction holds, the one that was saved the
+        longest ago.
+        """
 
     async def save(self, sale: Sale) -> None:
-        """Adds the sale, or replaces what was known of it."""
+        """Adds the sale, or replaces what was known of it; it is not set aside then."""
+
+    async def set_aside(self, sale: Sale, *, until: datetime, reason: str) -> None:
+        """Leaves the sale out for a time, and notes why."""

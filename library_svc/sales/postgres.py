@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, DateTime, SmallInteger, Table, Text, Uuid, func, literal_column, select
+from sqlalchemy import Column, DateTime, SmallInteger, Table, Text, Uuid, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +25,8 @@ wishlist_sales: Final = Table(
     Column("heard_at", DateTime(timezone=True), nullable=False),
     Column("status", Text, nullable=False),
     Column("told_until", Uuid),
+    Column("retry_at", DateTime(timezone=True)),
+    Column("failure", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
@@ -44,6 +47,7 @@ def sale_of(row: Row) -> Sale:
 
 ROOM_EVENTS = 1_000
 """Events that may wait for the relay, some tenths of a second, before notices wait too."""
+MAX_REASON_CHARACTERS = 1_000
 
 
 class PostgresSales:
@@ -56,12 +60,13 @@ class PostgresSales:
         statement = select(*SALE_COLUMNS).where(wishlist_sales.c.product_id == product_id).with_for_update()
         return [sale_of(row) for row in (await self._connection.execute(statement)).mappings()]
 
-    async def next_to_tell(self) -> Sale | None:
+    async def next_to_tell(self, now: datetime) -> Sale | None:
         table = wishlist_sales
         statement = (
             select(*SALE_COLUMNS)
             # Written out, so that every plan knows that the partial index holds all there is.
             .where(table.c.status == literal_column(f"'{SaleStatus.TELLING}'"))
+            .where(or_(table.c.retry_at.is_(None), table.c.retry_at <= now))
             .order_by(table.c.updated_at)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -74,8 +79,16 @@ class PostgresSales:
         statement = upsert(wishlist_sales).values(row)
         await self._connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["product_id", "sale_id"], set_={**row, "updated_at": func.now()}
+                index_elements=["product_id", "sale_id"], set_={**row, "updated_at": func.now(), "retry_at": None}
             )
+        )
+
+    async def set_aside(self, sale: Sale, *, until: datetime, reason: str) -> None:
+        table = wishlist_sales.c
+        await self._connection.execute(
+            update(wishlist_sales)
+            .where(table.product_id == sale.product_id, table.sale_id == sale.sale_id)
+            .values(retry_at=until, failure=reason[:MAX_REASON_CHARACTERS].replace("\0", ""), updated_at=func.now())
         )
 
 

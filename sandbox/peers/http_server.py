@@ -6,8 +6,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
 from aiohttp import web
@@ -72,23 +71,6 @@ class ManifestHandlers:
                 raise web.HTTPNotFound from None
             raise
         return web.Response(body=stored, content_type="application/octet-stream")
-
-
-@asynccontextmanager
-async def listening(app: web.Application, host: str, port: int, *, drain_seconds: float) -> AsyncIterator[int]:
-    """Serves while the block runs; gives the port.
-
-    Raises:
-        OSError: the port cannot be had.
-    """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain_seconds)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        bound: int = runner.addresses[0][1]
-        yield bound
-    finally:
-        await runner.cleanup()
 
 
 def _credentials(request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:

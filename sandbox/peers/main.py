@@ -20,6 +20,7 @@ from chassis.bus.outbox import OutboxRelay
 from chassis.concurrency.background import background
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
+from chassis.http_server import serve_app
 from chassis.objects.directory_store import DirectoryStore
 from chassis.objects.object_store import ObjectStore
 from chassis.postgres.database import open_database
@@ -31,7 +32,7 @@ from sandbox.peers import keys
 from sandbox.peers.auth import TokenIssuer
 from sandbox.peers.catalog import Catalog
 from sandbox.peers.edge import EdgeHandlers
-from sandbox.peers.http_server import JWKS_PATH, MAX_FORM_BYTES, AuthHandlers, ManifestHandlers, listening
+from sandbox.peers.http_server import JWKS_PATH, MAX_FORM_BYTES, AuthHandlers, ManifestHandlers
 from sandbox.peers.object_http import add_object_routes
 from sandbox.peers.servicers import ProductServicer, SandboxServicer
 from sandbox.peers.settings import SandboxSettings
@@ -68,7 +69,9 @@ async def build(
         tokens = await asyncio.to_thread(_token_issuer, settings, now)
         app = http_app(settings, tokens, objects, now)
         http_port = await stack.enter_async_context(
-            listening(app, settings.bind_host, settings.sandbox_http_port, drain_seconds=settings.drain_seconds)
+            serve_app(
+                app, host=settings.bind_host, port=settings.sandbox_http_port, drain_seconds=settings.drain_seconds
+            )
         )
         await stack.enter_async_context(background(OutboxRelay(database, bus, EVENT_SOURCE).run()))
         readiness = Readiness()

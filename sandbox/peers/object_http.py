@@ -18,10 +18,10 @@ from logging import getLogger
 from pathlib import Path
 from typing import BinaryIO
 
-import orjson
 from aiohttp import web
 
 from chassis.errors import DomainError
+from chassis.http_server import error_response
 from chassis.objects.directory_store import (
     FILENAME_PARAMETER,
     SHA256_PARAMETER,
@@ -135,19 +135,6 @@ class _ObjectSite:
             # Whoever has the key signed it, so this is our own mistake; outside it is just an object that is not there.
             _log.warning("signed URL of what is no object key")
             return None
-
-
-def error_response(
-    status: HTTPStatus, code: str, detail: str, *, headers: dict[str, str] | None = None
-) -> web.Response:
-    """An error in the platform's form (contract section 1)."""
-    error = {"status": str(status.value), "code": code, "title": status.phrase, "detail": detail}
-    return web.Response(
-        status=status,
-        body=orjson.dumps({"errors": [error]}),
-        content_type="application/vnd.api+json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
 
 
 def choose_range(header: str | None, size_bytes: int) -> ByteRange | None:
@@ -274,7 +261,7 @@ def _http_date(request: web.Request, name: str) -> datetime | None:
     value = request.headers.get(name)
     if value is None:
         return None
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         moment = parsedate_to_datetime(value)
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return None

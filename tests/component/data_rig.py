@@ -20,7 +20,12 @@ PATIENCE_SECONDS = 60.0
 
 MIGRATION = """
 from alembic import op
-from chassis.postgres.migrations import create_shared_tables, drop_shared_tables
+from chassis.postgres.migrations import (
+    add_sources_and_set_aside,
+    create_shared_tables,
+    drop_shared_tables,
+    drop_sources_and_set_aside,
+)
 
 revision = "0001"
 down_revision = None
@@ -28,11 +33,13 @@ down_revision = None
 
 def upgrade():
     create_shared_tables(op)
+    add_sources_and_set_aside(op)
     op.execute("CREATE TABLE orders (id bigint PRIMARY KEY, user_id text NOT NULL, UNIQUE (user_id))")
 
 
 def downgrade():
     op.execute("DROP TABLE orders")
+    drop_sources_and_set_aside(op)
     drop_shared_tables(op)
 """
 

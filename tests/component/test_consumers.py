@@ -5,8 +5,8 @@ transaction in one service to the effect in another.
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from chassis.bus.consumers import Consumer, RetryPolicy, Subscription
-from chassis.bus.event_bus import BusRecord, EventBus
+from chassis.bus.event_bus import BusRecord, EventBus, refused
 from chassis.bus.event_log import PostgresEventLog, open_event_log
 from chassis.bus.inbox import first_time
 from chassis.bus.kafka_bus import open_kafka_bus
@@ -321,7 +321,7 @@ async def test_a_duplicate_delivery_takes_effect_once(bus: EventBus, database: D
     async def handle(message: library_events.GameAdded, event: CloudEvent) -> None:
         nonlocal handled
         async with database.begin() as tx:
-            if await first_time(tx, GROUP, event.id):
+            if await first_time(tx, GROUP, event.source, event.id):
                 await _add_order(tx, int(message.product_id))
             await tx.commit()
         handled += 1
@@ -340,7 +340,7 @@ async def test_a_consumer_that_dies_after_its_effect_takes_effect_once(bus: Even
         nonlocal attempts
         attempts += 1
         async with database.begin() as tx:
-            if await first_time(tx, GROUP, event.id):
+            if await first_time(tx, GROUP, event.source, event.id):
                 await _add_order(tx, int(message.product_id))
             await tx.commit()
         if attempts == 1:
@@ -360,7 +360,7 @@ async def test_a_database_that_is_away_only_delays_the_consumer(database: Databa
 
         async def handle(message: library_events.GameAdded, event: CloudEvent) -> None:
             async with behind.begin() as tx:
-                if await first_time(tx, GROUP, event.id):
+                if await first_time(tx, GROUP, event.source, event.id):
                     await _add_order(tx, int(message.product_id))
                 await tx.commit()
 
@@ -526,3 +526,160 @@ async def _is_committed(bus: Any) -> bool:
             records = bus.records(TOPIC)
             return all(bus._offsets[(GROUP, found.source)] >= found.position for found in records)
         return list(await reader.poll(max_records=1, wait_seconds=0.0)) == [] and await bus.lag(GROUP) == 0
+
+
+POISON = (
+    b"",
+    b"\xff\x00",
+    b"[" * 5_000,
+    b'{"specversion": "1.0", "id": "\\u0000", "source": "s", "type": "t", "data": {"a": null}}',
+    *(
+        b'{"specversion": "1.0", "id": "1", "source": "s", "type": "%s", "time": "%s", "data": %s}' % (kind, time, data)
+        for kind in (b"com.platform.library.game.added.v1", b"com.platform.nothing.v1")
+        for time in (b"0001-01-01T00:00:00+03:00", b"9999-12-31T23:59:59-05:00", b"0000-00-00T00:00:00Z")
+        for data in (
+            b"{}",
+            b"[]",
+            b'{"addedAt": "9999-12-31T23:59:59.9999999Z"}',
+            b'{"addedAt": "0000-01-01T00:00:00Z"}',
+        )
+    ),
+)
+
+
+class Raises:
+    """A handler that raises what it is told to, for the products that it is told of."""
+
+    def __init__(self, failures: Mapping[int, BaseException]) -> None:
+        self.failures = dict(failures)
+        self.handled: list[int] = []
+        self.tries = 0
+
+    async def __call__(self, message: library_events.GameAdded, event: CloudEvent) -> None:
+        self.tries += 1
+        number = int(message.product_id or -1)
+        if number in self.failures:
+            raise self.failures[number]
+        self.handled.append(number)
+
+
+async def test_whatever_records_hold_the_one_behind_them_is_handled(bus: Any):
+    handler = Raises({})
+    for value in POISON:
+        appended = bus.append_raw(TOPIC, "user-1", value)
+        if appended is not None:  # in memory there is nothing to wait for
+            await appended
+    await bus.publish([cloud_event(7)])
+    async with running(consumer(bus, handler).run) as tasks:
+        await until(lambda: 7 in handler.handled)
+        assert not tasks[0].done()
+    letters = await dead_letters(bus)
+    assert {letter.headers["dlq-reason"] for letter in letters} == {"EVENT_INVALID"}
+    assert len(letters) + len(handler.handled) >= 20
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ZeroDivisionError(),
+        OverflowError("date value out of range"),
+        asyncio.CancelledError(),
+        ExceptionGroup("many", [ValueError(), OSError()]),
+        RecursionError(),
+        MemoryError(),
+        UnicodeDecodeError("utf-8", b"", 0, 1, "no"),
+        StopAsyncIteration(),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_a_handler_raises_costs_its_record_only(failure: BaseException):
+    bus, handler = MemoryEventBus(), Raises({1: failure})
+    await bus.publish([cloud_event(1), cloud_event(2)])
+    async with running(consumer(bus, handler).run):
+        await until(lambda: handler.handled == [2])
+    assert len(await dead_letters(bus)) == 1
+
+
+class PickyBus(MemoryEventBus):
+    """Refuses dead letters: all of them, or those that have a value."""
+
+    def __init__(self, *, takes_bare: bool) -> None:
+        super().__init__()
+        self._takes_bare = takes_bare
+
+    async def dead_letter(self, record: BusRecord, *, group: str, reason: str, description: str) -> None:
+        if record.value or not self._takes_bare:
+            raise refused("it is too large")
+        await super().dead_letter(record, group=group, reason=reason, description=description)
+
+
+@pytest.mark.parametrize("takes_bare", [True, False])
+async def test_a_letter_that_the_bus_does_not_take_stops_nothing(*, takes_bare: bool):
+    bus, handler = PickyBus(takes_bare=takes_bare), Raises({1: ZeroDivisionError()})
+    await bus.publish([cloud_event(1), cloud_event(2)])
+    async with running(consumer(bus, handler).run):
+        await until(lambda: handler.handled == [2])
+    letters = await dead_letters(bus)
+    assert [(letter.value, letter.headers["dlq-position"]) for letter in letters] == [(b"", "1")] * takes_bare
+
+
+async def test_a_record_that_fails_while_others_do_not_holds_its_partition_for_a_time_only():
+    bus, handler = MemoryEventBus(), Raises({1: TimeoutError()})
+    policy = RetryPolicy(first_delay_seconds=0.01, last_delay_seconds=0.02, patience_seconds=0.2)
+    await bus.publish([cloud_event(1), cloud_event(2)])
+    stuck = Consumer(bus, GROUP, [Subscription(library_events.GameAdded, handler)], retry=policy)
+    async with running(stuck.run):
+        await until(lambda: handler.tries > 40)  # each a hundredth of a second at least
+        assert await dead_letters(bus) == []  # nothing says that it is not everything that is unavailable
+        await bus.publish([cloud_event(3, user_id="user-2")])
+        await until(lambda: handler.handled == [3, 2])
+    assert [letter.headers["dlq-reason"] for letter in await dead_letters(bus)] == ["INTERNAL_ERROR"]
+
+
+class CancelledBus(MemoryEventBus):
+    """Whose waits are cancelled from within, once each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled: list[str] = []
+
+    @asynccontextmanager
+    async def subscribe(self, group: str, topics: Sequence[str]) -> AsyncIterator[Any]:
+        async with super().subscribe(group, topics) as reader:
+            self._once("subscribe")
+            commit = reader.commit
+
+            async def committing(record: BusRecord) -> None:
+                self._once("commit")
+                await commit(record)
+
+            reader.commit = committing  # type: ignore[method-assign]
+            yield reader
+
+    async def publish(self, events: Sequence[CloudEvent]) -> None:
+        self._once("publish")
+        await super().publish(events)
+
+    def _once(self, what: str) -> None:
+        if what not in self.cancelled:
+            self.cancelled.append(what)
+            raise asyncio.CancelledError
+
+
+async def test_what_is_cancelled_from_within_ends_neither_the_consumer_nor_the_relay(database: Database):
+    bus, seen = CancelledBus(), Seen()
+    await record(database, game_added(1))
+    async with running(consumer(bus, seen).run, OutboxRelay(database, bus, "platform.library-service").run) as jobs:
+        await until(lambda: len(bus.cancelled) == 3)
+        await record(database, game_added(2))
+        await until(lambda: 2 in seen.numbers)
+        assert not any(job.done() for job in jobs)
+    assert await dead_letters(bus) == []
+
+
+async def test_the_log_says_what_it_cannot_hold(new_database: NewDatabase):
+    async with open_event_log(await new_database("events"), application_name="test") as log:
+        with pytest.raises(DomainError) as caught:
+            await log.append_raw(TOPIC, "nul \0", b"")
+        assert caught.value.kind is Kind.INVALID_ARGUMENT
+        await log.append_raw(TOPIC, "no nul", b"")

@@ -4,16 +4,22 @@ DomainError.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import MetaData, text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import MetaData, literal, select, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from chassis.bus.inbox import first_time
 from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
+from chassis.cloudevents.moments import EARLIEST, LATEST, clamped
 from chassis.errors import DomainError
 from chassis.postgres.database import Database, open_database, shared_tables
+from chassis.postgres.statements import Statement
 from sandbox.devstack.free_port import free_port
 from tests.component.data_rig import count, game_added, insert_order, kill_backends, proxied, record, sample_database
 
@@ -217,25 +223,44 @@ async def test_a_deadlock_ends_one_of_the_two_and_says_try_again(database: Datab
 
 async def test_the_inbox_lets_an_event_through_once_per_consumer(database: Database):
     async with database.begin() as tx:
-        assert await first_time(tx, "library", "event-1")
-        assert await first_time(tx, "download", "event-1")
-        assert not await first_time(tx, "library", "event-1")
+        assert await first_time(tx, "library", "platform.a", "event-1")
+        assert await first_time(tx, "download", "platform.a", "event-1")
+        assert not await first_time(tx, "library", "platform.a", "event-1")
         await tx.commit()
     async with database.begin() as tx:
-        assert not await first_time(tx, "library", "event-1")
+        assert not await first_time(tx, "library", "platform.a", "event-1")
+
+
+async def test_two_sources_with_one_id_are_two_events(database: Database):
+    async with database.begin() as tx:
+        assert await first_time(tx, "library", "platform.payment", "1")
+        assert await first_time(tx, "library", "platform.catalog", "1")
+        await tx.commit()
+    async with database.begin() as tx:
+        assert not await first_time(tx, "library", "platform.payment", "1")
+        assert not await first_time(tx, "library", "platform.catalog", "1")
+
+
+async def test_what_code_of_before_noted_without_a_source_is_known(database: Database):
+    note = text("INSERT INTO inbox (consumer, event_id) VALUES ('library', '1') ON CONFLICT DO NOTHING RETURNING true")
+    async with database.begin() as tx:
+        assert (await tx.connection.execute(note)).scalar_one()
+        assert (await tx.connection.execute(note)).scalar_one_or_none() is None
+        assert not await first_time(tx, "library", "platform.payment", "1")
+        assert await first_time(tx, "download", "platform.payment", "1")
 
 
 async def test_the_inbox_forgets_what_was_rolled_back(database: Database):
     async with database.begin() as tx:
-        assert await first_time(tx, "library", "event-1")
+        assert await first_time(tx, "library", "platform.a", "event-1")
     async with database.begin() as tx:
-        assert await first_time(tx, "library", "event-1")
+        assert await first_time(tx, "library", "platform.a", "event-1")
 
 
 async def test_two_deliveries_at_once_take_effect_once(database: Database):
     async def deliver(order_id: int) -> bool:
         async with database.begin() as tx:
-            if not await first_time(tx, "library", "event-1"):
+            if not await first_time(tx, "library", "platform.a", "event-1"):
                 return False
             await insert_order(tx, order_id, f"user-{order_id}")
             await tx.commit()
@@ -244,3 +269,41 @@ async def test_two_deliveries_at_once_take_effect_once(database: Database):
     outcomes = await asyncio.gather(*[deliver(number) for number in range(4)])
     assert sum(outcomes) == 1
     assert await count(database, "SELECT count(*) FROM orders") == 1
+
+
+OF_THE_SERVER = {
+    "-infinity": EARLIEST,
+    "4713-01-01 00:00:00+00 BC": EARLIEST,
+    "0001-01-01 00:00:00+00": EARLIEST,
+    "0001-01-02 00:00:00+00": EARLIEST,
+    "2026-03-01 10:30:00.000001+03": datetime(2026, 3, 1, 7, 30, 0, 1, tzinfo=UTC),
+    "9999-12-30 23:59:59.999999+00": LATEST,
+    "9999-12-31 23:59:59.9999999+00": LATEST,
+    "294276-12-31 23:59:59+00": LATEST,
+    "infinity": LATEST,
+}
+
+
+async def test_every_time_that_a_row_can_hold_is_a_moment(database: Database):
+    query = """
+    SELECT text::timestamptz AS at, ARRAY[text::timestamptz] AS many
+    FROM unnest($1::text[]) WITH ORDINALITY AS given (text, number) ORDER BY number
+    """
+    rows = await database.fetch(Statement(query, ["texts"]), {"texts": list(OF_THE_SERVER)})
+    assert [row["at"] for row in rows] == list(OF_THE_SERVER.values())
+    assert [row["many"] for row in rows] == [[moment] for moment in OF_THE_SERVER.values()]
+    assert {row["at"].tzinfo for row in rows} == {UTC}
+
+
+ZONES = st.sampled_from([UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))])
+
+
+@given(st.lists(st.datetimes(timezones=ZONES)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+async def test_every_datetime_is_written_and_read_as_a_moment(database: Database, moments: list[datetime]):
+    rows = await database.fetch(Statement("SELECT unnest($1::timestamptz[]) AS at", ["moments"]), {"moments": moments})
+    assert [row["at"] for row in rows] == [clamped(moment) for moment in moments]
+    async with database.connect() as connection:
+        for moment in moments[:1]:
+            found = await connection.execute(select(literal(moment, TIMESTAMP(timezone=True))))
+            assert found.scalar_one() == clamped(moment)

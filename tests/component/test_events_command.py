@@ -106,6 +106,37 @@ def test_dead_letters_are_listed_shown_and_replayed(environment: Mapping[str, st
     assert len(on_the_bus(nothing)) == 5
 
 
+WHATEVER = (
+    b"",
+    b"\xff\x00[/bold]\x1b[31m",
+    b"[" * 5_000,
+    b'{"specversion": "1.0", "id": "1", "source": "s", "type": "t", "time": "0001-01-01T00:00:00+03:00"}',
+    b'{"specversion": "1.0", "id": "1", "source": "s", "type": "[/t]", "time": "9999-12-31T23:59:59-05:00"}',
+)
+
+
+def test_the_list_survives_every_record(environment: Mapping[str, str]):
+    async def give_up_all(bus: EventBus) -> None:
+        for number, value in enumerate(WHATEVER):
+            record = BusRecord(TOPIC, 0, number, f"[/{number}]", value)
+            await bus.dead_letter(
+                record, group="download-service", reason="EVENT_INVALID", description="[/no] such tag"
+            )
+        await bus.append_raw(f"{TOPIC}.dlq", "nobody", b"put there by hand")  # type: ignore[attr-defined]
+
+    on_the_bus(give_up_all)
+    code, listed = run("dlq", "list")
+    assert code == 0, listed
+    assert f"{len(WHATEVER) + 1} dead letters" in listed
+    for address in re.findall(r"\S+\.dlq:\d+:\d+", listed):
+        code, shown = run("dlq", "show", address)
+        assert code == 0, shown
+    code, replayed = run("dlq", "replay", "--all")
+    assert code == 1
+    assert replayed.count("cannot be replayed") == 1
+    assert len(on_the_bus(nothing)) == len(WHATEVER)
+
+
 def test_replay_wants_to_know_what(environment: Mapping[str, str]):
     assert run("dlq", "replay")[0] == 2
     assert run("dlq", "replay", "a:1:1", "--all")[0] == 2

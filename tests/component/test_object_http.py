@@ -14,6 +14,7 @@ import uvloop
 from aiohttp import web
 from yarl import URL
 
+from chassis.http_server import serve_app
 from chassis.objects.directory_store import DirectoryStore
 from chassis.objects.signed_urls import sign
 from sandbox.peers.object_http import add_object_routes
@@ -40,14 +41,11 @@ async def open_site(folder: Path) -> AsyncIterator[Site]:
     store = DirectoryStore(folder, "http://unused.invalid", KEY)
     add_object_routes(app, "/cdn", store, KEY, uploads=False)
     add_object_routes(app, "/objects", store, KEY, uploads=True)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession() as http:
-            yield Site(store, f"http://127.0.0.1:{runner.addresses[0][1]}/cdn", http)
-    finally:
-        await runner.cleanup()
+    async with (
+        serve_app(app, host="127.0.0.1", port=0, drain_seconds=1.0) as port,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Site(store, f"http://127.0.0.1:{port}/cdn", http)
 
 
 @pytest.fixture
@@ -150,6 +148,9 @@ async def test_conditions_on_the_date(site: Site):
         ({"If-Modified-Since": modified}, 304),
         ({"If-Modified-Since": old}, 200),
         ({"If-Modified-Since": "yesterday"}, 200),
+        ({"If-Modified-Since": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"}, 200),
+        ({"If-Modified-Since": f"Mon, 01 Jan 2020 00:00:00 -{'9' * 25}"}, 200),
+        ({"If-Modified-Since": "Mon, ² Jan 2020 00:00:00 GMT"}, 200),
         ({"If-Unmodified-Since": old}, 412),
         ({"If-Unmodified-Since": new}, 200),
         ({"If-Range": modified, "Range": "bytes=0-1"}, 206),

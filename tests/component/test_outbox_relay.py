@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from chassis.bus.event_bus import refused
 from chassis.bus.event_log import open_event_log
-from chassis.bus.outbox import INBOX_KEPT, OUTBOX_KEPT, OutboxRelay
+from chassis.bus.outbox import INBOX_KEPT, OUTBOX_KEPT, SET_ASIDE_FOR, OutboxRelay
 from chassis.cloudevents.events import CloudEvent, from_wire
 from chassis.errors import DomainError
 from chassis.postgres.database import Database, open_database
@@ -255,14 +256,73 @@ async def test_what_is_old_is_deleted_and_what_is_unsent_never(database: Databas
             "UPDATE outbox SET created_at = now() - $1::interval WHERE published_at IS NULL", (ages["sent"],)
         )
         await tx.connection.exec_driver_sql(
-            "INSERT INTO inbox VALUES ('c', 'old', now() - $1::interval), ('c', 'new', now())", (ages["inbox"],)
+            "INSERT INTO inbox (consumer, source, event_id, handled_at) VALUES"
+            " ('c', 's', 'old', now() - $1::interval), ('c', 's', 'new', now()), ('c', 't', 'old', now())",
+            (ages["inbox"],),
         )
         await tx.commit()
     bus.is_down = False
     async with running(OutboxRelay(database, bus, SOURCE).run):
-        await until(lambda: _is_zero(database, "SELECT count(*) - 1 FROM inbox"))
+        await until(lambda: _is_zero(database, "SELECT count(*) - 2 FROM inbox"))
         await until(lambda: _is_zero(database, "SELECT count(*) - 2 FROM outbox"))
     assert sorted(relayed(bus)) == [1, 2]
+
+
+class PickyBus(MemoryEventBus):
+    """Refuses the events of some products, as another error or as itself."""
+
+    def __init__(self, *products: str, error: Exception) -> None:
+        super().__init__()
+        self.refused_products = set(products)
+        self._error = error
+
+    async def publish(self, events: Sequence[CloudEvent]) -> None:
+        if any(event.data["productId"] in self.refused_products for event in events):
+            raise self._error
+        await super().publish(events)
+
+
+@pytest.mark.parametrize(
+    "error", [refused("too large"), ValueError("\0"), TypeError()], ids=lambda error: type(error).__name__
+)
+async def test_an_event_that_the_bus_refuses_is_set_aside_and_those_behind_it_go_on(
+    database: Database, error: Exception
+):
+    bus = PickyBus("1", "3", error=error)
+    await record(database, *[game_added(number) for number in range(6)])
+    async with running(OutboxRelay(database, bus, SOURCE).run):
+        await until(lambda: relayed(bus) == [0, 2, 4, 5])
+        await until(lambda: _is_zero(database, "SELECT count(*) - 2 FROM outbox WHERE set_aside_for IS NOT NULL"))
+    assert await count(database, UNPUBLISHED) == 2
+
+
+async def test_a_row_that_makes_no_event_is_set_aside_and_those_behind_it_go_on(database: Database):
+    bus = MemoryEventBus()
+    await record(database, *[game_added(number) for number in range(3)])
+    async with database.begin() as tx:
+        # A number that JSON has and no double.
+        broken = """UPDATE outbox SET payload = '{"huge": 1e400}' WHERE payload ->> 'productId' = '1'"""
+        await tx.connection.exec_driver_sql(broken)
+        await tx.commit()
+    async with running(OutboxRelay(database, bus, SOURCE).run):
+        await until(lambda: relayed(bus) == [0, 2])
+
+
+async def test_what_was_set_aside_is_tried_again(database: Database):
+    bus = PickyBus("1", error=refused("no room"))
+    await record(database, game_added(1), game_added(2))
+    async with running(OutboxRelay(database, bus, SOURCE).run):
+        await until(lambda: relayed(bus) == [2])
+        await until(lambda: _is_zero(database, "SELECT count(*) - 1 FROM outbox WHERE published_at IS NULL"))
+    bus.refused_products.clear()
+    async with database.begin() as tx:
+        await tx.connection.exec_driver_sql(
+            "UPDATE outbox SET set_aside_at = now() - $1::interval", (2 * SET_ASIDE_FOR,)
+        )
+        await tx.commit()
+    async with running(OutboxRelay(database, bus, SOURCE).run):
+        await until(lambda: relayed(bus) == [2, 1])
+        await until(lambda: _is_zero(database, UNPUBLISHED))
 
 
 async def _is_zero(database: Database, query: str) -> bool:

@@ -200,3 +200,23 @@ async def test_streams_vanish_from_the_server_when_nobody_uses_them(valkey_url: 
 async def _is_subscribed(client: "Redis", stream: str) -> bool:
     channels = await client.pubsub_channels(f"*{stream}*")
     return bool(channels)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"one", b"two words", b"epoch x-y payload", b"\xff 1-1 payload", b"a b c d"])
+async def test_what_another_hand_publishes_stops_no_stream(stream: str, garbage: bytes):
+    with valkey_server() as url:
+        async with open_redis_state(url) as state:
+            start = await state.streams.position(stream)
+            async with aclosing(state.streams.read(stream, after=start)) as records, asyncio.timeout(60):
+                waiting = asyncio.ensure_future(anext(records))
+                (channel,) = await _channels_of(state.client)
+                await state.client.publish(channel, garbage)
+                await state.streams.append(stream, [b"after it"])
+                assert (await waiting).payload == b"after it"  # type: ignore[union-attr]
+
+
+async def _channels_of(client: Redis) -> list[bytes]:
+    """The channels that somebody listens to, once there are some."""
+    while not (found := await client.pubsub_channels()):
+        await asyncio.sleep(0)
+    return list(found)

@@ -6,6 +6,7 @@ import json
 from base64 import urlsafe_b64encode
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import aiohttp
 import grpc
@@ -200,6 +201,24 @@ async def test_the_gateway_is_believed_about_address_and_request_id():
         caller = r.library.callers[0]
     assert (caller.service, caller.client_ip, caller.request_id) == ("gateway", "203.0.113.7", "req-1")
     assert str(caller.user_id) == USER
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        ("2001:DB8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:1.2.3.4", "::ffff:1.2.3.4"),
+        *(
+            (wrong, "127.0.0.1")
+            for wrong in ("", "unknown", "1.2.3", "1.2.3.4:80", "1.2.3.4/8", "999.1.1.1", "'; --", "1" * 70)
+        ),
+    ],
+)
+async def test_what_the_gateway_tells_as_an_address_is_one_or_is_not_used(told: str, known: str):
+    async with rig() as r:
+        await r.items.GetItem(GET, metadata=(*as_user(), *as_service("gateway"), ("x-client-ip", told)))
+        assert r.library.callers[0].client_ip == str(ip_address(known))
 
 
 @pytest.mark.parametrize("credentials", [as_user, lambda: (*as_user(), *as_service("download-service"))])

@@ -9,6 +9,7 @@ from library.v1 import items_pb2, items_pb2_grpc, query_pb2
 from chassis.errors import DomainError, FieldViolation, Kind
 from chassis.errors.wire import OMITTED, from_rpc_error
 from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_server.validation import MAX_VIOLATIONS
 from sandbox.devstack.free_port import free_port
 from tests.component.rpc_rig import ITEM, SERVICE, SERVICES, USER, as_service, as_user, rig
 
@@ -148,7 +149,7 @@ async def test_more_violations_than_trailers_hold_are_counted_not_lost_with_the_
         got = await failure_of(call(request, metadata=as_service("download-service")))
     assert got.reason == "VALIDATION_ERROR"
     assert len(got.violations) > 20
-    assert len(got.violations) + int(got.details[OMITTED]) == 500
+    assert len(got.violations) + int(got.details[OMITTED]) == MAX_VIOLATIONS
 
 
 async def test_a_service_that_is_away_reads_as_unavailable():

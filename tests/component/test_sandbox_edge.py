@@ -9,11 +9,11 @@ import pytest
 from aiohttp import web
 
 from chassis.errors import DomainError, Kind
+from chassis.http_server import serve_app
 from chassis.objects.directory_store import DirectoryStore
 from chassis.objects.object_store import ObjectInfo
 from chassis.objects.signed_urls import sign
 from sandbox.peers.edge import EdgeHandlers
-from sandbox.peers.http_server import listening
 
 KEY = "links' key"
 CONTENT = bytes(range(256)) * 40
@@ -41,7 +41,7 @@ async def store(tmp_path: Path) -> Store:
 async def edge(store: Store) -> AsyncIterator[str]:
     app = web.Application()
     EdgeHandlers(store, KEY, lambda: datetime.now(UTC)).add_to(app, "/cdn")
-    async with listening(app, "127.0.0.1", 0, drain_seconds=0) as port:
+    async with serve_app(app, host="127.0.0.1", port=0, drain_seconds=0) as port:
         yield f"http://127.0.0.1:{port}/cdn"
 
 

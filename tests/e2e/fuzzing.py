@@ -4,13 +4,18 @@ from the run's seed and its own number alone, so a run, or one request of it, ca
 
 import copy
 import functools
+import gzip
 import json
 import random
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
+
+import brotli
+import zstandard
 
 from tests.unit.codegen.documents import resolved
 
@@ -65,8 +70,21 @@ WORDS = (
         "id",
         "data",
     ),
+    *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+03:00", "9999-12-31T23:59:59-05:00", "9999-12-31t23:59:59.9999999z"),
     *("00000000-0000-0000-0000-000000000000", "0190b7a6-5f3c-7c1e-9d2a-4b8f6e1c2d3a", "2026-13-45T99:99:99Z"),
 )
+TIMES = (
+    *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+03:00", "0001-01-01T00:00:00-23:59", "0000-12-31T23:59:59Z"),
+    *(
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-05:00",
+        "9999-12-31T23:59:59.999999999Z",
+        "9999-12-31T23:59:59+23:59",
+    ),
+    *("10000-01-01T00:00:00Z", "1970-01-01t00:00:00z", "1969-12-31T23:59:59.999999999Z", "1900-02-29T00:00:00Z"),
+    *("2026-06-30T23:59:60Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01", "infinity", "-infinity"),
+)
+"""Both ends of what a time may be, what lies just outside, and what programs take for no time."""
 VALUES: Sequence[Any] = (
     None,
     True,
@@ -144,11 +162,32 @@ ELSEWHERE = (
     "*",
 )
 TOO_MUCH = (b"[" * 20_000, b" " * 3_000_000)
+CODINGS: Mapping[str, Callable[[bytes], bytes]] = {
+    "gzip": functools.partial(gzip.compress, mtime=0),
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": lambda body: zstandard.ZstdCompressor().compress(body),
+}
+REPEATABLE = tuple(name for name in HEADERS if name not in {"Expect", "Upgrade"})
+REPETITIONS = (2, 10, 60, 120)
+"""Of one header. The parser takes 128 in all."""
+LONG = (",", '"",', ',"', '"', '"\\', ";", "a;b=", "a, ", " ", "\t,", "W/", "1.2.3.4,", "=")
+"""Units that long headers are made of."""
+LENGTHS = (500, 2_000, 2_050, 8_000, 15_000, 31_000)
+COUNTS = (0, 2, 99, 101, 501, 1_001, 10_001, 100_001)
+"""Of the items of a list: around what the contract allows, and far above."""
+MOST_BODY_BYTES = 2_500_000
 BODIES = (b"", b"{", b"[]", b"null", b'{"data":', b"\xff\xfe\x00", *TOO_MUCH)
 """Instead of a whole one."""
 MOST_CHANGES = 4
 MOST_LEVELS = 200
 """Of one change to a body: all of them together stay within what Python's own JSON can write and read."""
+
+
+Manner = Literal["at once", "half-closed", "dripping", "stalling"]
+"""Ways to send a whole request: and then no more; in small pieces; or without the last byte of its body, which never comes."""
+MANNERS: Sequence[tuple[Manner, int]] = (("at once", 860), ("half-closed", 89), ("dripping", 50), ("stalling", 1))
+"""Each with how many of a thousand. A request that stalls takes the gateway's whole patience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +200,7 @@ class Fuzzed:
     method: str
     operation: Mapping[str, Any] | None
     is_framed: bool
+    manner: Manner = "at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +272,9 @@ class _Request:
             *[self._change_query] * 4,
             *[self._change_body] * 6,
             *[self._change_header] * 5,
+            self._repeat_header,
+            self._lengthen_header,
+            self._compress,
             self._change_path,
             self._change_method,
             self._break_framing,
@@ -241,7 +284,14 @@ class _Request:
         raw = self._bytes()
         if self._breaks_bytes:
             raw = _damaged(raw, self._chance)
-        return Fuzzed(raw, self._method, self._operation, self._is_framed)
+        return Fuzzed(raw, self._method, self._operation, self._is_framed, self._manner())
+
+    def _manner(self) -> Manner:
+        names, weights = zip(*MANNERS, strict=True)
+        found: Manner = self._chance.choices(names, weights)[0]
+        if not self._is_framed or (found == "stalling" and not self._body):
+            return "at once"
+        return found
 
     def _good_text(self, name: str) -> str:
         return self._known.get(name) or "0190b7a6-5f3c-7c1e-9d2a-4b8f6e1c2d3a"
@@ -254,7 +304,7 @@ class _Request:
         return body
 
     def _word(self) -> str:
-        return self._chance.choice((*WORDS, *self._known.values()))
+        return self._chance.choice((*WORDS, *WORDS, *TIMES, *self._known.values()))
 
     def _change_query(self) -> None:
         names = self._target.query
@@ -304,8 +354,34 @@ class _Request:
         if name in {"Expect", "Upgrade"}:
             # An answer of its own comes first, or another protocol.
             self._is_framed = False
-        if name == "Content-Encoding":
-            self._is_framed = False
+        self._mind_coding()
+
+    def _repeat_header(self) -> None:
+        name = self._chance.choice(REPEATABLE)
+        values = HEADERS[name]
+        for _ in range(self._chance.choice(REPETITIONS)):
+            self._headers.append((name, self._chance.choice(values)))
+        self._mind_coding()
+
+    def _lengthen_header(self) -> None:
+        name, unit = self._chance.choice(REPEATABLE), self._chance.choice(LONG)
+        value = (unit * self._chance.choice(LENGTHS))[: self._chance.choice(LENGTHS)]
+        self._headers = [*(one for one in self._headers if one[0] != name), (name, value)]
+        self._mind_coding()
+
+    def _compress(self) -> None:
+        coding = self._chance.choice(tuple(CODINGS))
+        body = self._chance.choice((self._body or b"{}", b" " * 3_000_000, b"[" * 100_000))
+        self._body = _coded(coding, body)
+        if self._chance.random() < 0.2:
+            self._body = _damaged(self._body, self._chance)
+        self._headers.append(("Content-Encoding", coding))
+        self._mind_coding()
+
+    def _mind_coding(self) -> None:
+        """A coded body is refused where no operation takes a body too, and no operation's document says so."""
+        if self._target.body is None and any(name == "Content-Encoding" for name, _ in self._headers):
+            self._operation = None
 
     def _change_body(self) -> None:
         chance = self._chance
@@ -327,11 +403,12 @@ class _Request:
             case 1:
                 holder[name] = _deep(chance.choice((5, 60, MOST_LEVELS)))
             case 2:
-                holder[name] = self._word()
+                is_time = isinstance(holder[name], str) and re.match(r"\d{4}-\d\d-\d\dT", holder[name])
+                holder[name] = self._chance.choice(TIMES) if is_time or chance.random() < 0.1 else self._word()
             case 3 if isinstance(holder, dict):
                 holder[self._word()] = chance.choice((*VALUES, self._word()))
             case 4 if isinstance(holder[name], list):
-                holder[name] = holder[name] * chance.choice((0, 2, 700))
+                holder[name] = _many(holder[name], chance.choice(COUNTS))
             case _:
                 holder[name] = chance.choice(VALUES)
         self._body = json.dumps(document).encode()
@@ -396,6 +473,14 @@ def _read(body: bytes) -> Any:
         return None
 
 
+def _many(items: list[Any], count: int) -> list[Any]:
+    """So many items as those that are there, or as many as a body may have."""
+    size = len(json.dumps(items[:1])) + 2
+    return (
+        [items[number % len(items)] for number in range(min(count, MOST_BODY_BYTES // size))] if items else [0] * count
+    )
+
+
 def _deep(levels: int) -> Any:
     made: Any = {}
     for _ in range(levels):
@@ -418,6 +503,12 @@ def _encoded(text: str, chance: random.Random) -> str:
 def _quoted(text: str, safe: str) -> str:
     """The same words again and again."""
     return quote(text, safe=safe, errors="surrogatepass")
+
+
+@functools.lru_cache(64)
+def _coded(coding: str, body: bytes) -> bytes:
+    """The large ones again and again."""
+    return CODINGS[coding](body)
 
 
 def _damaged(raw: bytes, chance: random.Random) -> bytes:

@@ -24,7 +24,7 @@ from chassis.errors.reasons import REASONS
 from sandbox.client import sandbox_stub
 from tests.e2e.clients import DOWNLOADS, ITEMS, Api, CommandLine
 from tests.e2e.conftest import Platform
-from tests.e2e.fuzzing import Fuzzed, Fuzzer
+from tests.e2e.fuzzing import MANNERS, Fuzzed, Fuzzer, Manner
 from tests.e2e.trees import make_tree
 from tests.unit.codegen.documents import OPENAPI, read
 
@@ -38,6 +38,11 @@ UNFRAMED_SECONDS = 0.2
 BEFORE, AFTER = (0.1, 0.4), (0.7, 1.0)
 """Parts of a run between which memory must not grow; at its start programs are not warm yet."""
 REQUESTS_BETWEEN_LOOKS = 50
+STALL_SECONDS = 60.0
+"""The gateway's patience with a body that does not come, and much more."""
+PIECES = 12
+CPU_SECONDS = 0.005
+"""Of a request, on the average: one that takes seconds by itself is felt."""
 GROWTH_BYTES = 16 * 1024 * 1024
 
 WORDS_WITHIN = (
@@ -86,6 +91,33 @@ class Wire:
             await self.close()
         return told
 
+    async def ask_in_its_manner(self, request: Fuzzed) -> Told:
+        """The answer to a whole request that is not sent at once, on a connection of its own.
+
+        Raises: TimeoutError; OSError, EOFError when there is none.
+        """
+        reader, writer = await asyncio.open_connection(*self._address, limit=2**22)
+        try:
+            match request.manner:
+                case "dripping":
+                    step = -(-len(request.raw) // PIECES)
+                    for start in range(0, len(request.raw), step):
+                        writer.write(request.raw[start : start + step])
+                        await asyncio.sleep(0)
+                case "stalling":
+                    writer.write(request.raw[:-1])
+                case _:
+                    writer.write(request.raw)
+                    writer.write_eof()
+            async with asyncio.timeout(ANSWER_SECONDS + STALL_SECONDS):
+                told = await _read_answer(reader, is_head=request.method == "HEAD")
+                if request.manner != "dripping":
+                    # Nothing more comes of these, and the gateway knows.
+                    await _read_to_the_end(reader)
+            return told
+        finally:
+            writer.close()
+
     async def try_out(self, request: Fuzzed) -> Told | None:
         """The answer to what may be no request at all, if there is one; on a connection of its own, that ends in any case.
 
@@ -117,6 +149,14 @@ class Wire:
             self._streams = None
 
 
+async def _read_to_the_end(reader: asyncio.StreamReader) -> None:
+    try:
+        while await reader.read(2**16):
+            pass
+    except OSError:
+        pass
+
+
 async def _read_answer(reader: asyncio.StreamReader, *, is_head: bool) -> Told:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
@@ -135,6 +175,7 @@ class Run:
     wires: list[Wire]
     gateway: psutil.Process
     statuses: Counter[str] = field(default_factory=Counter)
+    manners: Counter[Manner] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     """Of the gateway, in bytes, looked at again and again."""
@@ -161,10 +202,16 @@ class Run:
         )
         return after - before
 
+    async def _told(self, wire: Wire, request: Fuzzed) -> Told | None:
+        if not request.is_framed:
+            return await wire.try_out(request)
+        self.manners[request.manner] += 1
+        return await (wire.ask(request) if request.manner == "at once" else wire.ask_in_its_manner(request))
+
     async def _one(self, wire: Wire, number: int) -> None:
         request = self.fuzzer.request(number)
         try:
-            told = await (wire.ask(request) if request.is_framed else wire.try_out(request))
+            told = await self._told(wire, request)
         except (TimeoutError, OSError, EOFError) as error:
             await wire.close()
             self.faults.append(f"no answer ({error!r}) to request {number}: {request.raw[:2000]!r}")
@@ -257,13 +304,18 @@ async def _fuzz(
     platform: Platform, samovar: CommandLine, http: aiohttp.ClientSession, folder: Path, requests: int
 ) -> None:
     run = await _start(platform, samovar, http, folder)
+    cpu_seconds = sum(run.gateway.cpu_times()[:2])
     await run.requests(requests)
+    cpu_seconds = sum(run.gateway.cpu_times()[:2]) - cpu_seconds
+    print(f"{cpu_seconds / requests * 1000:.1f} ms of CPU per request, {dict(run.manners)}")
     print(f"{dict(sorted(run.statuses.items()))}, {run.grown_bytes() / 2**20:+.1f} MiB")
     assert not run.faults, "\n\n".join(run.faults)
     assert sum(run.statuses.values()) == requests
     assert run.statuses["200"] > requests / 50, "most of it never reaches a service"
     assert run.statuses["400"] > requests / 5
     assert run.statuses["503"] + run.statuses["504"] < requests / 50
+    assert cpu_seconds / requests < CPU_SECONDS
+    assert run.manners.keys() >= {"at once", "half-closed", "dripping"}
     assert run.grown_bytes() < GROWTH_BYTES
     assert run.gateway.is_running()
     async with http.get(f"{platform.ready['gateway_url']}/readyz") as answer:
@@ -277,6 +329,13 @@ def test_a_request_follows_from_its_seed_and_number() -> None:
     assert made == [same.request(number) for number in range(300)]
     assert made != [other.request(number) for number in range(300)]
     assert {request.is_framed for request in made} == {True, False}
+    assert {request.manner for request in made} >= {name for name, _ in MANNERS} - {"stalling"}
+    raw = b"".join(request.raw for request in made)
+    for kind in (b"Content-Encoding: ", b"9999-12-31T23:59:59", b"0001-01-01T00:00:00", b",,,,,,,,,,"):
+        assert kind in raw
+    repeated = [max(Counter(re.findall(rb"\r\n([\w-]+): ", request.raw)).values()) for request in made]
+    assert max(repeated) >= 60
+    assert max(len(request.raw) for request in made) > 1_000_000
     assert len({request.raw for request in made}) > 290
 
 

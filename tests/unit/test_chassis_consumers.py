@@ -6,12 +6,12 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from chassis.bus.consumers import RetryPolicy, is_retryable
+from chassis.bus.consumers import RetryPolicy
 from chassis.bus.event_bus import PARTITIONS, partition_of
 from chassis.bus.factory import open_event_bus
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.postgres.advisory_locks import lock_key
-from chassis.postgres.database import engine_url
+from chassis.postgres.database import engine_url, is_retryable
 from tests.fakes.event_bus import MemoryEventBus
 
 
@@ -37,13 +37,23 @@ def test_a_database_that_says_no_is_not(sqlstate: str):
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionResetError(), TimeoutError(), OSError(28, "full"), asyncpg.InterfaceError("closed")]
+    "error",
+    [
+        ConnectionResetError(),
+        TimeoutError(),
+        OSError(28, "full"),
+        asyncpg.InterfaceError("closed"),
+        asyncpg.InternalClientError("closed"),
+        ExceptionGroup("two", [OSError(), ExceptionGroup("one", [TimeoutError()])]),
+    ],
 )
 def test_failures_of_the_machine_and_the_network_are_tried_again(error: Exception):
     assert is_retryable(error)
 
 
-@pytest.mark.parametrize("error", [ValueError(), KeyError("a"), AssertionError()])
+@pytest.mark.parametrize(
+    "error", [ValueError(), KeyError("a"), AssertionError(), ExceptionGroup("two", [OSError(), ValueError()])]
+)
 def test_mistakes_of_the_program_are_not(error: Exception):
     assert not is_retryable(error)
 

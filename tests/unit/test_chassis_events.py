@@ -3,7 +3,7 @@ reader accepts.
 """
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,11 +18,19 @@ from hypothesis import strategies as st
 from library.v1 import events_pb2 as library_events
 from library.v1 import items_pb2
 from payment.v1 import events_pb2 as payment_events
+from samovar.options.v1 import options_pb2
 
-from chassis.cloudevents.event_json import from_json, parse_time, to_json
+from chassis.cloudevents.event_json import from_json, to_json
 from chassis.cloudevents.events import CloudEvent, decode, event_option, from_wire, new_event, to_wire, uuid7
+from chassis.cloudevents.moments import EARLIEST, LATEST
 from chassis.errors import DomainError
 
+TIME_TEXTS = st.builds(
+    lambda day, offset, mark: f"{day}{mark}00:00:00{offset}",
+    st.sampled_from(["0001-01-01", "0001-01-02", "1970-01-01", "9999-12-30", "9999-12-31"]),
+    st.sampled_from(["Z", "z", "+00:00", "+23:59", "-23:59", ".9999999Z", ".999999999-05:00"]),
+    st.sampled_from("Tt"),
+)
 NOW = datetime(2026, 3, 1, 10, 30, 0, 250_000, tzinfo=UTC)
 
 
@@ -266,6 +274,48 @@ def test_uuid7_is_of_version_7_and_begins_with_its_time():
     assert uuid7(NOW + timedelta(milliseconds=1)) > made
 
 
-def test_parsed_times_are_utc():
-    assert parse_time("2026-03-01T13:00:00+03:00") == datetime(2026, 3, 1, 10, tzinfo=UTC)
-    assert parse_time("2026-03-01T13:00:00+03:00").tzinfo is not timezone(timedelta(hours=3))
+EVENT_TYPES = [
+    message
+    for module in (account_events, catalog_events, download_events, library_events, payment_events)
+    for message in vars(module).values()
+    if isinstance(message, type) and message.DESCRIPTOR.GetOptions().HasExtension(options_pb2.event)
+]
+SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text() | TIME_TEXTS
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+
+
+@st.composite
+def events_of_others(draw: st.DrawFn) -> tuple[bytes, type[Message]]:
+    """An event with members that its message has, and whatever values in them."""
+    message_type = draw(st.sampled_from(EVENT_TYPES))
+    names = st.sampled_from([field.json_name for field in message_type.DESCRIPTOR.fields]) | st.text()
+    data = st.dictionaries(names, JSON | st.dictionaries(st.text(), JSON))
+    attributes = st.dictionaries(st.sampled_from(["id", "source", "type", "time", "subject", "traceparent"]), JSON)
+    document = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", **draw(attributes), "data": draw(data)}
+    return json.dumps(document).encode(errors="surrogatepass"), message_type
+
+
+@given(events_of_others())
+def test_whatever_a_record_holds_it_is_a_message_or_refused_as_an_event(given_event: tuple[bytes, type[Message]]):
+    value, message_type = given_event
+    try:
+        event = from_wire(value, topic="t")
+        message = decode(event, message_type)
+    except DomainError as error:
+        assert error.reason == "EVENT_INVALID"  # noqa: PT017  anything else that is raised fails the test
+        return
+    assert EARLIEST <= event.time <= LATEST
+    assert from_wire(to_wire(event), topic="t").time == event.time
+    to_json(message)
+
+
+@given(st.binary())
+def test_bytes_are_an_event_or_refused(value: bytes):
+    with pytest.raises(DomainError):
+        from_wire(value, topic="t")
+
+
+@given(TIME_TEXTS)
+def test_a_time_of_the_ends_is_moved_into_the_range(text: str):
+    event = from_wire(wire(time=text), topic="t")
+    assert EARLIEST <= event.time <= LATEST

@@ -1,10 +1,13 @@
 """Traces: ids without an exporter, the W3C context in and out, and calls measured once per method."""
 
+import socket
+
 import grpc
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from chassis.observability import telemetry
+from sandbox.devstack.free_port import free_port
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -59,3 +62,21 @@ def test_a_span_is_carried_as_the_propagator_would_carry_it():
     tracer = telemetry.make_provider("x", otlp_endpoint="").get_tracer("t")
     span = tracer.start_span("a", context=telemetry.extract({"traceparent": PARENT, "tracestate": "a=b"}))
     assert dict(telemetry.carried(span)) == telemetry.inject(trace.set_span_in_context(span))
+
+
+def test_who_says_nothing_to_the_metrics_is_let_go_and_others_are_answered():
+    port = free_port()
+    stop = telemetry.serve_metrics("127.0.0.1", port, silence_seconds=0.1)
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=30) as silent,
+            socket.create_connection(("127.0.0.1", port), timeout=30) as halfway,
+        ):
+            halfway.sendall(b"GET /metrics HT")
+            assert silent.recv(1) == b""
+            assert halfway.recv(1) == b""
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as asking:
+            asking.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert asking.recv(12) == b"HTTP/1.0 200"
+    finally:
+        stop()

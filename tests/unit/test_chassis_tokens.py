@@ -258,3 +258,10 @@ async def test_the_last_token_serves_while_auth_is_away_and_until_it_expires():
     with pytest.raises(DomainError) as caught:
         await source.token("a")
     assert caught.value.kind is Kind.UNAVAILABLE
+
+
+@pytest.mark.parametrize("wrong", [5, None, ["a"], {}, "", "é", "AA"])
+def test_a_key_of_wrong_numbers_is_passed_over(wrong: object) -> None:
+    for member in ("n", "e"):
+        entry = {**jwk("bad"), member: wrong}
+        assert set(parse_key_set(json.dumps({"keys": [entry, jwk("good")]}).encode())) == {"good"}

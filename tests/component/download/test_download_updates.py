@@ -6,8 +6,11 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 from download.v1 import downloads_pb2 as downloads
+from download.v1 import installations_pb2 as installations
 from download.v1 import updates_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.cloudevents.moments import EARLIEST, LATEST, MAX_NANOS, MAX_TIMESTAMP_SECONDS, MIN_TIMESTAMP_SECONDS
 from chassis.errors.wire import from_rpc_error
 from tests.component.download.rig import Release, Rig, User
 
@@ -63,6 +66,20 @@ async def test_a_check_answers_in_order_what_is_newer_and_what_it_costs(service:
     assert (foreign.is_update_available, foreign.HasField("latest_version_id")) == (False, False)
     assert (lost.is_update_available, lost.update_type) == (True, downloads.UPDATE_TYPE_FULL)
     assert lost.update_size_bytes == new.size_bytes
+
+
+async def test_versions_released_at_the_ends_of_time_are_versions(service: Rig):
+    """Unset and never, as the systems of others write them."""
+    product_id = uuid4()
+    old, new = Release(product_id=product_id, files=OLD), Release(product_id=product_id, files=NEW)
+    await service.publish(old, release_date=Timestamp(seconds=MIN_TIMESTAMP_SECONDS))
+    await service.publish(new, release_date=Timestamp(seconds=MAX_TIMESTAMP_SECONDS, nanos=MAX_NANOS))
+    (newer,) = await check(service.user(), (product_id, old.version_id))
+    assert newer.latest_version_id == str(new.version_id)
+    versions = await service.user().ask(
+        "installations", "ListVersions", installations.ListVersionsRequest(product_id=str(product_id))
+    )
+    assert {version.released_at.ToDatetime(UTC) for version in versions.versions} == {EARLIEST, LATEST}
 
 
 async def test_a_version_of_another_channel_is_offered_to_no_one_unasked(service: Rig):

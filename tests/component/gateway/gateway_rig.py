@@ -15,6 +15,7 @@ import aiohttp
 import grpc
 from aiohttp import web
 from download.v1 import downloads_pb2, downloads_pb2_grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from library.v1 import items_pb2, items_pb2_grpc
 from rest.routes import ROUTES, STREAMS
 from samovar.types.v1 import page_pb2
@@ -74,6 +75,7 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         self.error: Exception | None = None
         self.total_items = 45
         self.items_on_a_page = 1
+        self.added_at: Timestamp | None = None
         self.hangs: asyncio.Event | None = None
         self.remaining_seconds: list[float] = []
         """What each call had left of its deadline when it came in."""
@@ -106,7 +108,7 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         return items_pb2.UpdateItemResponse(item=item)
 
     def _item(self, item_id: str) -> Any:
-        return items_pb2.LibraryItem(id=item_id, product_id=PRODUCT, title="Чайка")
+        return items_pb2.LibraryItem(id=item_id, product_id=PRODUCT, title="Чайка", added_at=self.added_at)
 
 
 class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):

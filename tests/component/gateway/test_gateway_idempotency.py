@@ -1,10 +1,13 @@
 """Idempotency-Key through the gateway with a real store. Contract: section 1."""
 
 import asyncio
+import base64
+import json
 import uuid
 from contextlib import asynccontextmanager
 
 import pytest
+from rest.routes import ROUTES
 
 from chassis.errors import DomainError, Kind
 from gateway.quota.idempotency import UNKEPT, Answer, Idempotency, make_claim
@@ -25,12 +28,13 @@ from tests.component.rpc_rig import user_token
 from tests.conftest import valkey_server
 
 MAX_ANSWER_BYTES = 2048
+USER_BYTES = 64 * 1024
 
 
 @asynccontextmanager
 async def keeping(valkey_url: str, max_answer_bytes: int = MAX_ANSWER_BYTES):
     async with open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
-        idempotency = Idempotency(RedisAnswers(store), max_answer_bytes=max_answer_bytes)
+        idempotency = Idempotency(RedisAnswers(store, user_bytes=USER_BYTES), max_answer_bytes=max_answer_bytes)
         async with gateway_rig(idempotency=idempotency) as rig:
             # A user of the test's own: tests share the Valkey.
             rig.token = user_token(sub=str(uuid.uuid4()))
@@ -116,36 +120,43 @@ async def test_a_key_is_free_again_when_the_first_requests_deadline_is_over(rig:
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason", "status", "kept"),
+    ("kind", "reason", "status"),
     [
-        (Kind.ALREADY_EXISTS, "DOWNLOAD_ALREADY_ACTIVE", 409, True),
-        (Kind.NOT_FOUND, "PRODUCT_NOT_FOUND", 404, True),
-        (Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", 400, True),
-        (Kind.UNAUTHENTICATED, "TOKEN_EXPIRED", 401, False),
-        (Kind.PERMISSION_DENIED, "PRODUCT_ACCESS_DENIED", 403, False),
-        (Kind.RESOURCE_EXHAUSTED, "DOWNLOAD_QUEUE_FULL", 429, False),
-        (Kind.INTERNAL, "INTERNAL_ERROR", 500, False),
-        (Kind.UNAVAILABLE, "CDN_ERROR", 502, False),
-        (Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", 504, False),
+        (Kind.ALREADY_EXISTS, "DOWNLOAD_ALREADY_ACTIVE", 409),
+        (Kind.NOT_FOUND, "PRODUCT_NOT_FOUND", 404),
+        (Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", 400),
+        (Kind.UNAUTHENTICATED, "TOKEN_EXPIRED", 401),
+        (Kind.PERMISSION_DENIED, "PRODUCT_ACCESS_DENIED", 403),
+        (Kind.RESOURCE_EXHAUSTED, "DOWNLOAD_QUEUE_FULL", 429),
+        (Kind.INTERNAL, "INTERNAL_ERROR", 500),
+        (Kind.UNAVAILABLE, "CDN_ERROR", 502),
+        (Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", 504),
     ],
 )
-async def test_what_may_be_different_next_time_is_not_kept(rig: GatewayRig, kind, reason, status, kept):
+async def test_an_error_is_not_kept_and_frees_the_key(rig: GatewayRig, kind, reason, status):
     rig.download.error = DomainError(kind, reason)
     first = await post(rig)
     assert (first.status, first.codes) == (status, [reason])
     rig.download.error = None
     second = await post(rig)
-    assert second.status == (status if kept else 202)
-    assert ("Idempotency-Replayed" in second.headers) == kept
-    if kept:
-        assert second.document == first.document
+    assert second.status == 202
+    assert "Idempotency-Replayed" not in second.headers
 
 
-async def test_what_the_gateway_refuses_is_kept_like_any_answer(rig: GatewayRig):
-    first = await post(rig, body={"data": {"type": "other"}})
-    second = await post(rig, body={"data": {"type": "other"}})
-    assert (first.status, second.status) == (409, 409)
-    assert second.headers["Idempotency-Replayed"] == "true"
+async def test_what_the_gateway_refuses_leaves_nothing_in_redis(valkey_url):
+    async with keeping(valkey_url) as rig, open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
+        user = user_of(rig.token)
+        for number in range(10):
+            answer = await post(rig, key=f"k-{number}", body={"data": {"type": "other" * 300}})
+            assert answer.status == 409
+        assert await store.link.call("KEYS", f"*{user}*") == []
+
+
+async def test_a_post_that_only_reads_minds_no_key(rig: GatewayRig):
+    routes = [route for route in ROUTES if route.method == "POST" and route.access.rate_class == "read"]
+    assert routes
+    for route in routes:
+        assert (await post(rig, key="a" * 500, body={}, path=route.path)).codes != ["INVALID_ARGUMENT"]
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 129, "ключ", "a\tb"])
@@ -197,7 +208,7 @@ def claim_of(user: uuid.UUID, body: bytes = b"1"):
 
 async def test_answers_are_kept_for_the_time_asked_and_running_requests_for_theirs(valkey_url):
     async with open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
-        answers, claim = RedisAnswers(store), claim_of(uuid.uuid4())
+        answers, claim = RedisAnswers(store, user_bytes=USER_BYTES), claim_of(uuid.uuid4())
         assert await answers.claim(claim, running_seconds=60) is None
         key = f"idempotency:{claim.slot}"
         assert 30_000 < await store.link.call("PTTL", key) <= 60_000
@@ -213,7 +224,7 @@ async def test_answers_are_kept_for_the_time_asked_and_running_requests_for_thei
 
 async def test_who_has_lost_the_slot_neither_fills_nor_frees_it(valkey_url):
     async with open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
-        answers, user = RedisAnswers(store), uuid.uuid4()
+        answers, user = RedisAnswers(store, user_bytes=USER_BYTES), uuid.uuid4()
         slow, quick = claim_of(user), claim_of(user)
         assert await answers.claim(quick, running_seconds=60) is None
         await answers.release(slow)
@@ -228,6 +239,64 @@ async def test_who_has_lost_the_slot_neither_fills_nor_frees_it(valkey_url):
 async def test_of_many_at_once_exactly_one_gets_the_slot(valkey_url):
     user = uuid.uuid4()
     async with open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
-        answers = RedisAnswers(store)
+        answers = RedisAnswers(store, user_bytes=USER_BYTES)
         found = await asyncio.gather(*(answers.claim(claim_of(user), running_seconds=60) for _ in range(20)))
     assert found.count(None) == 1
+
+
+async def test_one_user_keeps_so_many_bytes_and_the_oldest_go_first(valkey_url):
+    async with open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
+        answers, user, other = RedisAnswers(store, user_bytes=USER_BYTES), uuid.uuid4(), uuid.uuid4()
+        body = b"x" * 6_000
+        await keep(answers, other, "theirs", body)
+        for number in range(60):
+            await keep(answers, user, f"k-{number}", body)
+            names = await store.link.call("KEYS", f"*{user}*")
+            taken = sum([await store.link.call("MEMORY", "USAGE", name) for name in names])
+            assert taken < 1.5 * USER_BYTES
+        kept = [number for number in range(60) if await is_kept(answers, user, f"k-{number}")]
+        assert kept == list(range(60 - len(kept), 60))
+        assert 8 <= len(kept) <= 10
+        assert await is_kept(answers, other, "theirs")
+        for name in names:
+            assert await store.link.call("PTTL", name) > 0
+
+
+async def test_an_answer_that_was_made_anew_is_not_thrown_out_in_the_old_ones_place(valkey_url):
+    async with open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
+        answers, user = RedisAnswers(store, user_bytes=USER_BYTES), uuid.uuid4()
+        await keep(answers, user, "again", b"x" * 20_000, kept_seconds=0.001)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while await is_kept(answers, user, "again"):
+                await asyncio.sleep(0.01)
+        await keep(answers, user, "again", b"y" * 20_000)
+        for number in range(2):  # no room for the first any more
+            await keep(answers, user, f"k-{number}", b"x" * 20_000)
+        assert await is_kept(answers, user, "again")
+        for number in range(2, 4):
+            await keep(answers, user, f"k-{number}", b"x" * 20_000)
+        assert not await is_kept(answers, user, "again")
+
+
+def named(user: uuid.UUID, key: str):
+    return make_claim(user_id=user, route="/r", key=key, target="/r", body=b"")
+
+
+async def keep(answers: RedisAnswers, user: uuid.UUID, key: str, body: bytes, *, kept_seconds: float = 60.0) -> None:
+    claim = named(user, key)
+    assert await answers.claim(claim, running_seconds=60) is None
+    await answers.keep(claim, Answer(200, {}, body), kept_seconds=kept_seconds)
+
+
+async def is_kept(answers: RedisAnswers, user: uuid.UUID, key: str) -> bool:
+    claim = named(user, key)
+    if await answers.claim(claim, running_seconds=60) is not None:
+        return True
+    await answers.release(claim)
+    return False
+
+
+def user_of(token: str) -> str:
+    """The user that a token of the tests is for."""
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from rest.routes import ROUTES, STREAMS
 
 from chassis.errors import DomainError, Kind
@@ -16,7 +17,10 @@ from tests.component.gateway.gateway_rig import (
     PRODUCT,
     WAIT_SECONDS,
     GatewayRig,
+    envelope,
     gateway_rig,
+    progress,
+    soon,
 )
 from tests.component.rpc_rig import public_jwk, user_token
 
@@ -147,3 +151,22 @@ async def test_a_new_key_is_admitted_without_a_restart(rig: GatewayRig) -> None:
             await asyncio.sleep(0.1)
     assert (await rig.call("GET", ITEM_PATH)).status == 200
     assert rig.auth.key_requests < 10
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(253_402_300_800, 0), (0, 2_000_000_000), (0, -1)])
+async def test_a_time_that_a_service_sends_wrongly_is_an_error_that_is_logged_once(
+    rig: GatewayRig, seconds: int, nanos: int
+) -> None:
+    rig.library.added_at = Timestamp(seconds=seconds, nanos=nanos)
+    rig.log.clear()
+    answer = await rig.call("GET", ITEM_PATH)
+    assert (answer.status, answer.codes) == (500, ["INTERNAL_ERROR"])
+    (said,) = [line for line in rig.log if line["level"].lower() == "error"]
+    assert str(seconds) in said["timestamp"]
+    assert "exception" not in said
+    message = progress("1")
+    message.occurred_at.CopyFrom(rig.library.added_at)
+    async with await rig.connect() as socket:
+        await soon(rig.download.opened.get())
+        rig.download.events.put_nowait(message)
+        assert (await envelope(socket))["event_type"] == "stream.error"

@@ -247,3 +247,16 @@ async def test_a_sign_of_life_at_the_moment_of_the_end_does_no_harm(media_type, 
             assert (await soon(socket.receive_json()))["event_type"] == "stream.end"
             await socket.close()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+@both
+async def test_who_leaves_before_the_stream_has_begun_is_missed_at_its_first_line(rig: GatewayRig, media_type):
+    """Nobody can tell one who has left from one who has closed its half, until something is sent."""
+    host, port = rig.url.removeprefix("http://").split(":")
+    for _ in range(SMALL_LIMITS.sockets_per_user + 1):
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = f"GET {STREAM_PATH} HTTP/1.1\r\nHost: a\r\nAccept: {media_type}\r\nAuthorization: Bearer {rig.token}\r\n\r\n"
+        writer.write(head.encode())
+        writer.close()
+        await soon(rig.download.opened.get())
+        await soon(rig.download.left.get())

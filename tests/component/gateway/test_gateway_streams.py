@@ -215,6 +215,16 @@ async def test_whoever_says_nothing_in_time_is_closed_with_4401():
         assert await close_code(socket) == 4401
 
 
+@pytest.mark.parametrize(
+    "origin", ["http://[", "http://]", "http://[::1", "http://a\u2100b", "null", "[", "//", "", "²"]
+)
+async def test_an_origin_that_is_none_is_foreign(rig: GatewayRig, origin: str):
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await rig.connect(origin=origin)
+    assert refused.value.status == 403
+    assert not [line for line in rig.log if line.get("level") == "error"]
+
+
 async def test_a_foreign_origin_is_403_and_an_own_or_configured_one_may_connect(rig: GatewayRig):
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await rig.connect(origin="https://evil.example")

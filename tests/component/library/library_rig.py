@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import grpc
 import grpc.aio
+import orjson
 from catalog.v1 import product_pb2, product_pb2_grpc
 from google.protobuf.message import Message
 from grpc_status import rpc_status
@@ -31,8 +32,7 @@ from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundComple
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from chassis.bus.event_bus import EventBus
-from chassis.bus.event_log import open_event_log
+from chassis.bus.event_log import PostgresEventLog, open_event_log
 from chassis.cloudevents.events import CloudEvent, from_wire, new_event
 from chassis.errors import DomainError, Kind
 from chassis.errors.wire import to_rpc_status
@@ -114,7 +114,7 @@ class Rig:
     saves: CloudSaveServiceStub
     program: LibrarySettings
     catalog: SmallCatalog
-    bus: EventBus
+    bus: PostgresEventLog
     postgres_dsn: str
     events_dsn: str
     program_settings: LibrarySettings
@@ -136,6 +136,23 @@ class Rig:
                 data=new.data,
             )
             await self.bus.publish([sent] * copies)
+
+    async def publish_dated(self, message: Message, member: str, time: str) -> None:
+        """Has another service tell of something at a time, both in the envelope and in the member of the data."""
+        new = new_event(message)
+        document = {
+            "specversion": "1.0",
+            "id": str(new.id),
+            "source": "platform.test",
+            "type": new.type,
+            "time": time,
+            "data": {**new.data, member: time},
+        }
+        await self.bus.append_raw(new.topic, new.partition_key, orjson.dumps(document))
+
+    async def has_settled(self) -> bool:
+        """Whether every event so far is dealt with."""
+        return await self.bus.lag(self.program.kafka_consumer_group_library) == 0
 
     async def buy(self, user_id: UUID, *product_ids: UUID, order_id: str | None = None) -> str:
         """A purchase, and the wait until it is in the library. Returns the order's id."""

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
-from chassis.concurrency.background import background
+from chassis.concurrency.background import background, repeat
 from chassis.postgres.database import Database, open_database
 from chassis.postgres.migrations import upgrade
-from library_svc.achievements.application import keep_counted
+from library_svc.achievements.application import COUNT_SECONDS, count_all
 from library_svc.achievements.domain import Achievement, rarity_percentage
 from library_svc.achievements.postgres import PostgresAchievementTallies
 from library_svc.ids import AchievementId, ProductId, UserId
@@ -59,7 +60,10 @@ async def test_a_thousand_unlocks_a_second_are_counted_within_a_minute(
     await upgrade(dsn, "library_svc")
     async with open_database(dsn) as database:
         library = PostgresLibrary(database, consumer="tests")
-        counters = [keep_counted(PostgresAchievementTallies(database)) for _ in range(INSTANCES)]
+        counters = [
+            repeat("tallies", partial(count_all, PostgresAchievementTallies(database)), pause_seconds=COUNT_SECONDS)
+            for _ in range(INSTANCES)
+        ]
         async with background(*counters):
             loop = asyncio.get_running_loop()
             told: list[tuple[float, int]] = []  # until when how many were unlocked

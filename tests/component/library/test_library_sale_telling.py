@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,12 +16,12 @@ from catalog.v1.events_pb2 import PriceUpdated
 from library.v1 import wishlist_pb2 as pb
 
 from chassis.bus.outbox import OutboxRelay
-from chassis.concurrency.background import background
+from chassis.concurrency.background import background, repeat
 from chassis.postgres.database import open_database
 from chassis.postgres.migrations import upgrade
-from library_svc.ids import ProductId, SaleId
+from library_svc.ids import EventId, ProductId, SaleId
 from library_svc.postgres import PostgresLibrary
-from library_svc.sales.application import BATCH_USERS, hear, keep_telling
+from library_svc.sales.application import BATCH_USERS, hear, notify_all
 from library_svc.sales.domain import Sale
 from library_svc.sales.postgres import ROOM_EVENTS, PostgresOutgoing
 from tests.component.library.library_rig import Rig, library_rig, purchase, until, user
@@ -163,8 +164,10 @@ async def test_notices_wait_for_the_relay_and_do_not_pile_up_before_other_events
         async with database.begin() as tx:
             await tx.connection.exec_driver_sql(PUT_WISHES, (game, count))
             await tx.commit()
-        await hear(begin, event_id=str(uuid4()), news=news, now=now)
-        async with background(keep_telling(begin, outgoing, now=lambda: now)):
+        await hear(begin, event_id=EventId("test", str(uuid4())), news=news, now=now)
+        async with background(
+            repeat("sales", partial(notify_all, begin, outgoing, now=lambda: now), pause_seconds=0.1)
+        ):
 
             async def is_full() -> bool:
                 return not await outgoing.has_room()

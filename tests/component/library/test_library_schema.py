@@ -1,5 +1,6 @@
 """The library's schema: made and unmade by its migrations, known to the code, guarding its own rules."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from chassis.bus.inbox import first_time
+from chassis.postgres.database import open_database
 from chassis.postgres.migrations import downgrade, upgrade
 from library_svc.schema import metadata
 
@@ -182,3 +185,28 @@ async def test_what_is_not_the_users_is_in_none_of_their_categories(dsn: str):
 
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await insert(dsn, "user_library_item_to_categories", "created_at", link)
+
+
+OLD_INBOX = (
+    "INSERT INTO inbox (consumer, event_id) VALUES ('library-service', $1) ON CONFLICT DO NOTHING RETURNING true"
+)
+
+
+async def test_code_of_before_goes_on_while_the_inbox_learns_of_sources(new_database: Callable[..., Awaitable[str]]):
+    dsn = await new_database("library")
+    await upgrade(dsn, "library_svc", "0008")
+    connection = await asyncpg.connect(dsn)
+    try:
+        migrating = asyncio.create_task(upgrade(dsn, "library_svc"))
+        written = 0
+        while not migrating.done() or written < 100:
+            assert await connection.fetchval(OLD_INBOX, str(written))
+            assert await connection.fetchval(OLD_INBOX, str(written)) is None
+            written += 1
+        await migrating
+    finally:
+        await connection.close()
+    async with open_database(dsn) as database, database.begin() as tx:
+        seen = [not await first_time(tx, "library-service", "payment", str(number)) for number in range(written)]
+        assert all(seen)
+        assert await first_time(tx, "library-service", "payment", "new")

@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
-from catalog.v1.events_pb2 import ProductUpdated
+from catalog.v1.events_pb2 import PriceUpdated, ProductUpdated
 from catalog.v1.product_pb2 import LocalizedText
 from download.v1.events_pb2 import DownloadSessionStatusChanged, GameInstalled, GameUninstalled
 from google.protobuf.field_mask_pb2 import FieldMask
 from library.v1 import items_pb2 as pb
 from library.v1.categories_pb2 import CreateCategoryRequest
 from library.v1.query_pb2 import CheckGameAccessRequest, GetLibraryItemsRequest
+from prometheus_client import REGISTRY
 
+from chassis.cloudevents.events import new_event
 from tests.component.library.library_rig import Rig, library_rig, own_items, purchase, refund, statements, until, user
 from tests.component.rpc_rig import as_service
 
@@ -259,3 +262,73 @@ async def test_an_event_that_cannot_be_handled_is_a_dead_letter_and_holds_nothin
     assert len(letters) == 1
     assert "EVENT_INVALID" in letters[0][1]
     assert len(await own_items(rig, user_id)) == 1
+
+
+ENDS_OF_TIME = (
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+03:00",
+    "9999-12-31T23:59:59.9999999Z",
+    "9999-12-31t23:59:59-05:00",
+)
+
+
+async def test_times_at_the_ends_stop_nobody(rig: Rig, user_id: UUID):
+    """Unset and never, as the systems of others write them: in every place of an event that has a time."""
+    orders = [purchase(user_id, uuid4(), order_id=str(uuid4())) for _ in ENDS_OF_TIME]
+    products = [UUID(order.items[0].product_id) for order in orders]
+    for order, product_id, text in zip(orders, products, ENDS_OF_TIME, strict=True):
+        installed = GameInstalled(user_id=str(user_id), product_id=str(product_id), version_id=str(uuid4()))
+        price = PriceUpdated(product_id=str(product_id), discount_percent=10, sale_id="spring")
+        await rig.publish_dated(order, "purchaseTimestamp", text)
+        await rig.publish_dated(installed, "timestamp", text)
+        await rig.publish_dated(price, "endsAt", text)
+    await rig.buy(user_id, bystander := uuid4())
+    await until(rig.has_settled)
+    items = await own_items(rig, user_id)
+    assert {UUID(item.product_id) for item in items} == {*products, bystander}
+    for item in items:
+        request = pb.UpdateItemRequest(
+            library_item_id=item.id,
+            item=pb.LibraryItemChanges(is_favorite=True),
+            update_mask=FieldMask(paths=["is_favorite"]),
+        )
+        assert (await rig.items.UpdateItem(request, metadata=user(user_id))).item.is_favorite
+    connection = await asyncpg.connect(rig.postgres_dsn)
+    try:
+        still_telling = "SELECT count(*) FROM wishlist_sales WHERE status = 'telling'"
+        await until(lambda: _is_none(connection, still_telling))
+    finally:
+        await connection.close()
+    for topic in {new_event(message, key="-").topic for message in (orders[0], installed, price)}:
+        assert await rig.told(f"{topic}.dlq") == []
+
+
+async def _is_none(connection: asyncpg.Connection, query: str, *values: object) -> bool:
+    return await connection.fetchval(query, *values) == 0
+
+
+async def test_jobs_that_fail_again_and_again_end_nothing(rig: Rig, user_id: UUID):
+    """The tables of some jobs are not what the code knows: nothing that a job expects."""
+
+    def failures(job: str) -> float:
+        return REGISTRY.get_sample_value("job_failures_total", {"job": job}) or 0.0
+
+    before = failures("sale notices")
+    connection = await asyncpg.connect(rig.postgres_dsn)
+    try:
+        await connection.execute("ALTER TABLE wishlist_sales RENAME COLUMN status TO state")
+        await until(lambda: _is_over(failures("sale notices"), before + 1))
+        await rig.buy(user_id, uuid4())
+        assert len(await own_items(rig, user_id)) == 1
+        await connection.execute("ALTER TABLE wishlist_sales RENAME COLUMN state TO status")
+        wished, price = uuid4(), PriceUpdated(discount_percent=10, sale_id="spring")
+        price.product_id = str(wished)
+        await rig.publish_dated(price, "endsAt", "9999-12-31T23:59:59Z")
+        told = "SELECT count(*) - 1 FROM wishlist_sales WHERE status = 'told' AND product_id = $1"
+        await until(lambda: _is_none(connection, told, wished))
+    finally:
+        await connection.close()
+
+
+async def _is_over(found: float, limit: float) -> bool:
+    return found > limit

@@ -199,13 +199,14 @@ async def test_an_installation_is_counted_once_per_device(ports: Ports):
 async def test_an_event_is_handled_once_by_each_consumer(ports: Ports):
     event_id = str(uuid4())
 
-    async def handle(consumer: str) -> bool:
+    async def handle(consumer: str, source: str = "payment") -> bool:
         async with ports.begin() as work:
-            first = await work.first_time(consumer, event_id)
+            first = await work.first_time(consumer, source, event_id)
             await work.commit()
             return first
 
     assert [await handle("a"), await handle("a"), await handle("b")] == [True, False, True]
+    assert [await handle("a", "catalog"), await handle("a", "catalog")] == [True, False]
 
 
 async def test_a_version_is_known_by_its_id_alone(ports: Ports):

@@ -142,7 +142,7 @@ async def test_an_announcement_is_pending_until_it_is_finished_and_only_goes_on(
     (version,) = await versions(ports, 1)
 
     async def pending() -> list[PendingAnnouncement]:
-        return [one for one in await ports.announcements.pending() if one.version_id == version.version_id]
+        return [one for one in await ports.announcements.pending(NOW) if one.version_id == version.version_id]
 
     assert await pending() == []
     async with ports.begin() as work:
@@ -155,6 +155,11 @@ async def test_an_announcement_is_pending_until_it_is_finished_and_only_goes_on(
             await work.announcements.advance(version.version_id, after)
             await work.commit()
     assert [one.after for one in await pending()] == [high]
+    for until, left in ((NOW + timedelta(seconds=1), []), (NOW, [high])):
+        async with ports.begin() as work:
+            await work.announcements.set_aside(version.version_id, until=until, reason="\0 broken " * 500)
+            await work.commit()
+        assert [one.after for one in await pending()] == left
     async with ports.begin() as work:
         await work.announcements.finish(version.version_id)
         await work.commit()

@@ -47,7 +47,7 @@ from library_svc.achievements.postgres import PostgresAchievementReader, Postgre
 from library_svc.catalog.domain import Product
 from library_svc.entitlements.application import Settled, grant, revoke
 from library_svc.entitlements.domain import ProductAccessDenied, Source, SourceKind
-from library_svc.ids import AchievementId, DeviceId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.ids import AchievementId, DeviceId, EventId, PlaytimeSessionId, ProductId, UserId, WishId
 from library_svc.items.application import LibraryReader
 from library_svc.items.domain import RemovalReason
 from library_svc.items.postgres_reader import PostgresReader
@@ -170,7 +170,7 @@ class LibraryMachine(RuleBasedStateMachine):
         self.devices = [DeviceId(uuid4()) for _ in range(2)]
         self.achievement_ids = [[AchievementId(uuid4()) for _ in STEPS] for _ in PRODUCTS]
         self.session_ids: list[PlaytimeSessionId] = []
-        self.deliveries: list[tuple[str, int, int, tuple[str, str], str]] = []
+        self.deliveries: list[tuple[str, int, int, tuple[str, str], EventId]] = []
         definitions = [
             Definition(
                 self.products[product], achievement_id, ordinal, STEPS[ordinal], is_hidden=ordinal == 0, name_en="A"
@@ -218,20 +218,22 @@ class LibraryMachine(RuleBasedStateMachine):
                 assert self.run(self.deliver(*self.deliveries[number % len(self.deliveries)])) == ()
 
     def grants(self, user: int, product: int, source: tuple[str, str]) -> None:
-        event_id = str(uuid4())
+        event_id = EventId("test", str(uuid4()))
         (settled,) = self.run(self.deliver("grant", user, product, source, event_id))
         assert (settled.was_known, settled.stood) == self.model.grant(user, product, source)
         self.deliveries.append(("grant", user, product, source, event_id))
 
     def grants_that_come_at_once_give_once(self, user: int, product: int, source: tuple[str, str]) -> None:
-        deliveries = [self.deliver("grant", user, product, source, str(uuid4())) for _ in range(AT_ONCE)]
+        deliveries = [
+            self.deliver("grant", user, product, source, EventId("test", str(uuid4()))) for _ in range(AT_ONCE)
+        ]
         answers = self.run(together(deliveries))
         was_known, stood = self.model.grant(user, product, source)
         assert sum(not settled.was_known for (settled,) in answers) == (not was_known)
         assert all(settled.stood is stood for (settled,) in answers if was_known)
 
     def revokes(self, user: int, product: int, source: tuple[str, str]) -> None:
-        event_id = str(uuid4())
+        event_id = EventId("test", str(uuid4()))
         (settled,) = self.run(self.deliver("revoke", user, product, source, event_id))
         was_known, stood, cut_off = self.model.revoke(user, product, source)
         assert (settled.was_known, settled.stood) == (was_known, stood)
@@ -252,7 +254,7 @@ class LibraryMachine(RuleBasedStateMachine):
             await tx.commit()
 
     async def deliver(
-        self, what: str, user: int, product: int, source: tuple[str, str], event_id: str
+        self, what: str, user: int, product: int, source: tuple[str, str], event_id: EventId
     ) -> tuple[Settled, ...]:
         about: dict[str, Any] = {
             "event_id": event_id,

@@ -1,7 +1,9 @@
 """What every adapter of the Playtime and PlaytimeReader ports promises, and the use cases over them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -13,8 +15,16 @@ from library_svc.entitlements.domain import ProductAccessDenied, Source, SourceK
 from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.items.domain import RemovalReason
 from library_svc.playtime.application import DailyPlaytime, Heartbeats, end_session, end_silent_sessions, start_session
-from library_svc.playtime.domain import Played, PlaytimeSession, PlaytimeSessionNotFound, SessionOver, SessionStatus
+from library_svc.playtime.domain import (
+    Played,
+    PlaytimeSession,
+    PlaytimeSessionNotFound,
+    Pulse,
+    SessionOver,
+    SessionStatus,
+)
 from library_svc.playtime.redis import LivePulses
+from library_svc.transaction import Begin, Transaction
 from tests.fakes.library.access import MemoryKnownAccess
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -309,6 +319,71 @@ async def test_heartbeats_that_could_not_be_written_down_are_not_lost(player: Pl
     player.heartbeats._begin = begin
     assert await player.heartbeats.flush() == 1
     assert (await player.kept(session)).last_heartbeat_at == after(60)
+
+
+class BadSession:
+    """Transactions in which one session cannot be worked with, and all others can."""
+
+    def __init__(self, begin: Begin, session: PlaytimeSession) -> None:
+        self._begin = begin
+        self._id = session.id
+
+    @asynccontextmanager
+    async def begin(self, user_id: UserId | None = None, /) -> AsyncIterator[Transaction]:
+        async with self._begin(user_id) as tx:
+            save, record = tx.playtime.save, tx.playtime.record_heartbeats
+
+            async def saving(session: PlaytimeSession) -> None:
+                self._check(session.id)
+                await save(session)
+
+            async def recording(pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
+                self._check(*(pulse.session_id for pulse in pulses))
+                return await record(pulses)
+
+            tx.playtime.save, tx.playtime.record_heartbeats = saving, recording  # type: ignore[method-assign]
+            yield tx
+
+    def _check(self, *ids: PlaytimeSessionId) -> None:
+        if self._id in ids:
+            raise OverflowError("date value out of range")
+
+
+async def test_a_heartbeat_that_cannot_be_written_down_costs_no_other(player: Player):
+    good, bad, other = [await player.start() for _ in range(3)]
+    for session in (good, bad, other):
+        await player.beat(session, 60)
+    begin = player.heartbeats._begin
+    player.heartbeats._begin = BadSession(begin, bad).begin
+    with pytest.raises(ExceptionGroup) as raised:
+        await player.heartbeats.flush()
+    assert str(bad.id) in str(raised.value.exceptions[0].__notes__)
+    player.heartbeats._begin = begin
+    assert await player.heartbeats.flush() == 0
+    assert [(await player.kept(session)).last_heartbeat_at for session in (good, bad, other)] == [
+        after(60),
+        after(0),
+        after(60),
+    ]
+
+
+async def test_a_silent_session_that_cannot_be_ended_stands_in_no_others_way(
+    player: Player, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("library_svc.playtime.application.SILENT_BATCH", 1)
+    bad, *others = [await player.start(at) for at in (0, 0, 0, 1)]
+    with pytest.raises(ExceptionGroup) as raised:
+        await end_silent_sessions(
+            BadSession(player.adapters.begin, bad).begin,
+            player.adapters.playtime,
+            player.pulses,
+            now=after(400),
+            max_silence=MAX_SILENCE,
+        )
+    assert str(bad.id) in str(raised.value.exceptions[0].__notes__)
+    assert {(await player.kept(session)).status for session in others} == {SessionStatus.TIMED_OUT}
+    await player.end_silent(400)
+    assert (await player.kept(bad)).status is SessionStatus.TIMED_OUT
 
 
 async def test_a_heartbeat_that_came_too_late_brings_no_session_back(player: Player):

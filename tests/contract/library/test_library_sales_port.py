@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
 from library_svc.sales.application import hear, tell_batch
 from library_svc.sales.domain import Sale, SaleStatus
 from library_svc.wishlist.application import remove_wish
@@ -24,7 +24,7 @@ NOTICE = "wishlist.item.on_sale.v1"
 async def product_id(adapters) -> ProductId:
     """A product of a test's own. Sales that other tests left are ended: all tests share what is told next."""
     async with adapters.begin() as tx:
-        while left := await tx.sales.next_to_tell():
+        while left := await tx.sales.next_to_tell(NOON):
             await tx.sales.save(left.ended())
         await tx.commit()
     return ProductId(uuid4())
@@ -80,9 +80,27 @@ async def test_the_sale_that_waits_longest_is_next(adapters, product_id: Product
     assert await next_to_tell(adapters) is None
 
 
-async def next_to_tell(adapters) -> Sale | None:
+async def test_a_sale_that_is_set_aside_comes_again_when_its_time_is_over_or_it_is_saved(
+    adapters, product_id: ProductId
+):
+    first, second = a_sale(product_id), a_sale(product_id, "summer")
+    await keep(adapters, first, second)
+    until = NOON + timedelta(minutes=1)
     async with adapters.begin() as tx:
-        found: Sale | None = await tx.sales.next_to_tell()
+        await tx.sales.set_aside(first, until=until, reason="\0 broken " * 500)
+        await tx.commit()
+    assert await next_to_tell(adapters) == second
+    await keep(adapters, second.ended())
+    assert await next_to_tell(adapters) is None
+    assert await next_to_tell(adapters, until) == first
+    await keep(adapters, first)
+    assert await next_to_tell(adapters) == first
+    await keep(adapters, first.ended())
+
+
+async def next_to_tell(adapters, now: datetime = NOON) -> Sale | None:
+    async with adapters.begin() as tx:
+        found: Sale | None = await tx.sales.next_to_tell(now)
         return found
 
 
@@ -114,7 +132,7 @@ async def test_what_is_not_committed_is_neither_told_nor_passed_over(adapters, p
         pass
 
     async def dies(tx) -> None:
-        sale = await tx.sales.next_to_tell()
+        sale = await tx.sales.next_to_tell(NOON)
         await tx.wishlist.note_told(await tx.wishlist.wishing(sale, limit=2), sale.sale_id)
         await tx.sales.save(sale.told_to(wishes[1].user_id))
         raise Gone
@@ -132,7 +150,7 @@ async def test_those_who_tell_at_once_share_the_sales_and_tell_each_user_once(ad
     other_id = ProductId(uuid4())
     wishes = [*await wish(adapters, product_id, 30), *await wish(adapters, other_id, 30)]
     for product in (product_id, other_id):
-        await hear(adapters.begin, event_id=str(uuid4()), news=a_sale(product), now=NOON)
+        await hear(adapters.begin, event_id=EventId("test", str(uuid4())), news=a_sale(product), now=NOON)
 
     async def instance() -> None:
         while await next_is_left():
@@ -150,7 +168,7 @@ async def test_those_who_tell_at_once_share_the_sales_and_tell_each_user_once(ad
 
 async def test_wishes_that_leave_meanwhile_are_told_at_most_once_and_hold_nothing_up(adapters, product_id: ProductId):
     wishes = await wish(adapters, product_id, 40)
-    await hear(adapters.begin, event_id=str(uuid4()), news=a_sale(product_id), now=NOON)
+    await hear(adapters.begin, event_id=EventId("test", str(uuid4())), news=a_sale(product_id), now=NOON)
 
     async def tell() -> None:
         while await tell_batch(adapters.begin, now=NOON, limit=3):
@@ -171,7 +189,7 @@ async def test_wishes_that_leave_meanwhile_are_told_at_most_once_and_hold_nothin
 
 async def test_of_twenty_deliveries_of_one_event_one_counts(adapters, product_id: ProductId):
     wishes = await wish(adapters, product_id, 3)
-    event_id = str(uuid4())
+    event_id = EventId("test", str(uuid4()))
 
     await asyncio.gather(
         *(hear(adapters.begin, event_id=event_id, news=a_sale(product_id), now=NOON) for _ in range(20))

@@ -9,7 +9,7 @@ import pytest
 
 from library_svc.entitlements.application import grant, revoke
 from library_svc.entitlements.domain import Grant, Source, SourceKind
-from library_svc.ids import DeviceId, DownloadSessionId, ItemId, ProductId, UserId, VersionId
+from library_svc.ids import DeviceId, DownloadSessionId, EventId, ItemId, ProductId, UserId, VersionId
 from library_svc.installations.application import follow
 from library_svc.installations.domain import Download, DownloadStatus, Installation, InstallationState, Verification
 from library_svc.items.application import update_item
@@ -69,14 +69,14 @@ async def test_what_is_not_committed_leaves_no_trace(adapters, user_id):
     async with adapters.begin() as tx:
         await tx.items.add(item)
         await tx.entitlements.save(Grant(user_id, item.product_id, Source(SourceKind.ORDER, "1"), NOON))
-        assert await tx.is_first(f"event of {user_id}")
+        assert await tx.is_first(EventId("test", f"event of {user_id}"))
         tx.record(GameAdded(user_id, item.product_id, item.acquisition_type, NOON))
 
     assert await adapters.reader.owned_items(user_id, []) == []
     assert await adapters.reader.access_since(user_id, item.product_id) is None
     assert await adapters.told(user_id) == []
     async with adapters.begin() as tx:
-        assert await tx.is_first(f"event of {user_id}")
+        assert await tx.is_first(EventId("test", f"event of {user_id}"))
 
 
 async def test_an_error_inside_rolls_back(adapters, user_id):
@@ -157,7 +157,7 @@ async def test_the_last_word_about_each_session_device_and_its_files_is_kept(ada
 
 
 async def test_an_event_is_first_once(adapters):
-    event_id = str(uuid4())
+    event_id = EventId("test", str(uuid4()))
     async with adapters.begin() as tx:
         assert await tx.is_first(event_id)
         await tx.commit()
@@ -190,7 +190,7 @@ async def test_a_user_is_held_by_one_transaction_at_a_time(adapters, user_id):
 
 class TestConcurrency:
     async def test_twenty_deliveries_of_one_purchase_give_one_item_and_one_event(self, adapters, user_id):
-        product_id, event_id = ProductId(uuid4()), str(uuid4())
+        product_id, event_id = ProductId(uuid4()), EventId("test", str(uuid4()))
 
         async def deliver() -> None:
             source = Source(SourceKind.ORDER, "1")
@@ -216,7 +216,7 @@ class TestConcurrency:
             await grant(
                 adapters.begin,
                 MemoryKnownAccess(),
-                event_id=str(uuid4()),
+                event_id=EventId("test", str(uuid4())),
                 user_id=user_id,
                 product_ids=[product_id],
                 source=Source(SourceKind.ORDER, str(number)),
@@ -237,7 +237,7 @@ class TestConcurrency:
             await grant(
                 adapters.begin,
                 MemoryKnownAccess(),
-                event_id=str(uuid4()),
+                event_id=EventId("test", str(uuid4())),
                 user_id=user_id,
                 product_ids=[product_id],
                 source=source,
@@ -247,7 +247,7 @@ class TestConcurrency:
                 adapters.begin,
                 MemoryKnownAccess(),
                 LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
-                event_id=str(uuid4()),
+                event_id=EventId("test", str(uuid4())),
                 user_id=user_id,
                 product_ids=[product_id],
                 source=source,
@@ -271,7 +271,13 @@ class TestConcurrency:
 
         await asyncio.gather(
             update_item(adapters.begin, user_id=user_id, item_id=item.id, changes=ItemChanges(notes="mine")),
-            follow(adapters.begin, event_id=str(uuid4()), user_id=user_id, product_id=item.product_id, news=news),
+            follow(
+                adapters.begin,
+                event_id=EventId("test", str(uuid4())),
+                user_id=user_id,
+                product_id=item.product_id,
+                news=news,
+            ),
             update_item(adapters.begin, user_id=user_id, item_id=item.id, changes=ItemChanges(is_favorite=True)),
         )
 

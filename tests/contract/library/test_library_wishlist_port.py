@@ -11,7 +11,7 @@ from library_svc.catalog.application import ProductFiller
 from library_svc.catalog.domain import Language, Product
 from library_svc.entitlements.application import grant
 from library_svc.entitlements.domain import Source, SourceKind
-from library_svc.ids import ProductId, UserId, WishId
+from library_svc.ids import EventId, ProductId, UserId, WishId
 from library_svc.wishlist.application import add_wish
 from library_svc.wishlist.domain import WISHES_LIMIT, Wish, WishAlreadyExists, WishlistFull, WishlistItemAdded
 from tests.fakes.library.access import MemoryKnownAccess
@@ -145,7 +145,7 @@ class TestConcurrency:
                 grant(
                     adapters.begin,
                     MemoryKnownAccess(),
-                    event_id=str(uuid4()),
+                    event_id=EventId("test", str(uuid4())),
                     user_id=user_id,
                     product_ids=[wish.product_id],
                     source=Source(SourceKind.ORDER, str(number)),

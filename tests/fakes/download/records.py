@@ -24,6 +24,7 @@ class Records:
     verifications: dict[UUID, Verification] = field(default_factory=dict)
     issues: dict[UUID, dict[str, Issue]] = field(default_factory=dict)
     announcements: dict[UUID, PendingAnnouncement] = field(default_factory=dict)
+    set_aside: dict[UUID, tuple[datetime, str]] = field(default_factory=dict)
 
     def copied(self) -> "Records":
         return Records(
@@ -32,6 +33,7 @@ class Records:
             dict(self.verifications),
             {verification_id: dict(issues) for verification_id, issues in self.issues.items()},
             dict(self.announcements),
+            dict(self.set_aside),
         )
 
     def verification(self, user_id: UUID, verification_id: UUID) -> Verification | None:
@@ -145,6 +147,9 @@ class MemoryAnnouncements:
     async def finish(self, version_id: UUID) -> None:
         self._records.announcements.pop(version_id, None)
 
+    async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
+        self._records.set_aside[version_id] = (until, reason)
+
 
 class MemoryAnnouncementReader:
     """Announcements that are not done."""
@@ -152,8 +157,11 @@ class MemoryAnnouncementReader:
     def __init__(self, records: RecordSource) -> None:
         self._source = records
 
-    async def pending(self) -> Sequence[PendingAnnouncement]:
-        return list(self._source.records.announcements.values())[:MAX_PENDING_ANNOUNCEMENTS]
+    async def pending(self, now: datetime) -> Sequence[PendingAnnouncement]:
+        records = self._source.records
+        aside = {version_id for version_id, (until, _) in records.set_aside.items() if until > now}
+        pending = [one for one in records.announcements.values() if one.version_id not in aside]
+        return pending[:MAX_PENDING_ANNOUNCEMENTS]
 
 
 class MemoryVerifications:

@@ -31,7 +31,7 @@ class _State:
     versions: dict[UUID, Version] = field(default_factory=dict)
     entries: dict[UUID, dict[UUID, Entry]] = field(default_factory=dict)
     installations: dict[tuple[UUID, UUID | None, UUID], KeptInstallation] = field(default_factory=dict)
-    inbox: set[tuple[str, str]] = field(default_factory=set)
+    inbox: set[tuple[str, str, str]] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     records: Records = field(default_factory=Records)
 
@@ -100,8 +100,8 @@ class MemoryUnitOfWork:
     def record(self, event: Event) -> None:
         self._state.events.append(event)
 
-    async def first_time(self, consumer: str, event_id: str) -> bool:
-        key = (consumer, event_id)
+    async def first_time(self, consumer: str, source: str, event_id: str) -> bool:
+        key = (consumer, source, event_id)
         if key in self._state.inbox:
             return False
         self._state.inbox.add(key)

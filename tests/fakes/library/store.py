@@ -18,7 +18,17 @@ from library_svc.categories.domain import Category
 from library_svc.entitlements.domain import Grant, Source, foundation
 from library_svc.events import LibraryEvent
 from library_svc.game_settings.domain import GameSettings
-from library_svc.ids import AchievementId, CategoryId, ItemId, PlaytimeSessionId, ProductId, SavegameId, UserId, WishId
+from library_svc.ids import (
+    AchievementId,
+    CategoryId,
+    EventId,
+    ItemId,
+    PlaytimeSessionId,
+    ProductId,
+    SavegameId,
+    UserId,
+    WishId,
+)
 from library_svc.installations.domain import InstallationState, News
 from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.items.domain import Item
@@ -49,7 +59,7 @@ class _Rows:
     achievements: AchievementRows = field(default_factory=AchievementRows)
     audited: list[tuple[UserId, str, str, str]] = field(default_factory=list)
     events: list[LibraryEvent] = field(default_factory=list)
-    handled: set[str] = field(default_factory=set)
+    handled: set[EventId] = field(default_factory=set)
     saves: SaveRows = field(default_factory=SaveRows)
 
 
@@ -180,10 +190,15 @@ class MemoryLibrary:
             rows.tallies[note] = rows.tallies.get(note, 0) + 1
         return len(taken)
 
-    async def silent_since(self, moment: datetime, *, limit: int) -> Sequence[PlaytimeSession]:
+    async def silent_since(
+        self, moment: datetime, *, limit: int, after: PlaytimeSession | None = None
+    ) -> Sequence[PlaytimeSession]:
+        def place(each: PlaytimeSession) -> tuple[datetime, PlaytimeSessionId]:
+            return each.last_heartbeat_at, each.id
+
         sessions = self._rows.playtime.sessions.values()
         silent = [each for each in sessions if each.is_live and each.last_heartbeat_at < moment]
-        return sorted(silent, key=lambda each: each.last_heartbeat_at)[:limit]
+        return sorted((each for each in silent if after is None or place(each) > place(after)), key=place)[:limit]
 
     def _shown_wish(self, wish: Wish) -> ShownWish:
         return ShownWish(wish, self._products.known.get(wish.product_id))
@@ -215,7 +230,7 @@ class MemoryTransaction:
         self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
         self.achievements = MemoryAchievements(rows.achievements, self.entitlements, self.playtime)
 
-    async def is_first(self, event_id: str) -> bool:
+    async def is_first(self, event_id: EventId) -> bool:
         is_first = event_id not in self.rows.handled
         self.rows.handled.add(event_id)
         return is_first

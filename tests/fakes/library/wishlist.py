@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from library_svc.ids import ProductId, SaleId, UserId, WishId
 from library_svc.sales.domain import Sale, SaleStatus
@@ -14,6 +15,7 @@ class WishRows:
 
     wishes: dict[tuple[UserId, WishId], Wish] = field(default_factory=dict)
     sales: dict[tuple[ProductId, SaleId], Sale] = field(default_factory=dict)
+    sales_aside: dict[tuple[ProductId, SaleId], datetime] = field(default_factory=dict)
 
 
 class MemoryWishlist:
@@ -61,9 +63,15 @@ class MemorySales:
     async def of_product(self, product_id: ProductId) -> Sequence[Sale]:
         return [sale for sale in self._rows.sales.values() if sale.product_id == product_id]
 
-    async def next_to_tell(self) -> Sale | None:
-        return next((sale for sale in self._rows.sales.values() if sale.status is SaleStatus.TELLING), None)
+    async def next_to_tell(self, now: datetime) -> Sale | None:
+        telling = (sale for sale in self._rows.sales.values() if sale.status is SaleStatus.TELLING)
+        aside = self._rows.sales_aside
+        return next((sale for sale in telling if aside.get((sale.product_id, sale.sale_id), now) <= now), None)
 
     async def save(self, sale: Sale) -> None:
         self._rows.sales.pop((sale.product_id, sale.sale_id), None)
         self._rows.sales[sale.product_id, sale.sale_id] = sale
+        self._rows.sales_aside.pop((sale.product_id, sale.sale_id), None)
+
+    async def set_aside(self, sale: Sale, *, until: datetime, reason: str) -> None:
+        self._rows.sales_aside[sale.product_id, sale.sale_id] = until

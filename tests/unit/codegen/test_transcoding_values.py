@@ -11,6 +11,7 @@ from google.protobuf import duration_pb2, json_format, struct_pb2, timestamp_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.errors import DomainError
 from gateway import transcoding as t
 from gateway.contract import JsonValue, Problem
 
@@ -84,6 +85,24 @@ def test_times_are_written_as_json_format_writes_them_and_read_back(seconds: int
     text = t.timestamp_text(message)
     assert text == message.ToJsonString()
     assert t.parse_timestamp(text) == (message.seconds, message.nanos)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos"),
+    [
+        (253_402_300_800, 0),
+        (-62_135_596_801, 0),
+        (2**63 - 1, 0),
+        (-(2**63), 0),
+        (0, -1),
+        (0, 1_000_000_000),
+        (0, 2_000_000_000),
+    ],
+)
+def test_a_time_that_a_service_sends_wrongly_is_an_error_of_ours(seconds: int, nanos: int) -> None:
+    with pytest.raises(DomainError) as raised:
+        t.timestamp_text(timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos))
+    assert raised.value.reason == "INTERNAL_ERROR"
 
 
 @pytest.mark.parametrize(

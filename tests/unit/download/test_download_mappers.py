@@ -1,6 +1,6 @@
 """Values to rows, events and messages, and back."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 from types import SimpleNamespace
 from uuid import UUID, uuid4, uuid5
 
@@ -13,6 +13,7 @@ from download.v1 import verifications_pb2 as verifications_pb
 from hypothesis import given
 
 from chassis.cloudevents.events import decode, new_event
+from chassis.cloudevents.moments import EARLIEST, LATEST
 from chassis.errors import DomainError
 from download_svc.installations.domain import GameInstalled
 from download_svc.outgoing import to_message, to_new_event
@@ -41,7 +42,7 @@ from tests.unit.download.rig import NOW, make_manifest, make_session, make_versi
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 # Hypothesis wants its bounds without a zone.
-TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+TIMES = st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC))
 FAILURES = st.none() | st.builds(Failure, TEXT, TEXT)
 SESSIONS = st.builds(
     Session,

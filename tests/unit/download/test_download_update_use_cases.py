@@ -1,7 +1,8 @@
 """Updates over memory adapters: what is newer, sessions over a version and back, their row and history, offers of new versions."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -15,7 +16,14 @@ from download_svc.paging import PageRequest
 from download_svc.sessions import application as sessions
 from download_svc.sessions.application import SessionView, StartRequest
 from download_svc.sessions.domain import ItemReport, ItemStatus, Status, Target, UpdateType
-from download_svc.updates.announcements import announce_pending, offer_newer
+from download_svc.transaction import UnitOfWork
+from download_svc.updates.announcements import (
+    MAX_PENDING_ANNOUNCEMENTS,
+    PAUSE_WHEN_UNAVAILABLE,
+    SET_ASIDE_FOR,
+    announce_pending,
+    offer_newer,
+)
 from download_svc.updates.application import InstalledProduct, apply_update, check_updates, rollback_update
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOffered, UpdateOutcome, UpdateStatus
 from download_svc.updates.planning import MAX_CACHED_PLANS, Plans, session_plan
@@ -34,6 +42,12 @@ async def reason(awaitable) -> str:
     with pytest.raises(DomainError) as caught:
         await awaitable
     return caught.value.reason
+
+
+async def failures(awaitable) -> list[Exception]:
+    with pytest.raises(ExceptionGroup) as caught:
+        await awaitable
+    return list(caught.value.exceptions)
 
 
 class Shelf:
@@ -477,14 +491,97 @@ async def test_an_announcement_that_broke_off_goes_on_where_it_was() -> None:
         return await behind(*words, **named)  # type: ignore[arg-type]
 
     shelf.world.installations.behind = breaking  # type: ignore[method-assign]
-    assert await reason(shelf.announce()) == "SERVICE_UNAVAILABLE"
-    (pending,) = await shelf.world.announcements.pending()
+    (failure,) = await failures(shelf.announce())
+    assert str(failure) == "SERVICE_UNAVAILABLE"
+    assert await shelf.world.announcements.pending(shelf.world.now) == []
+    shelf.world.now += PAUSE_WHEN_UNAVAILABLE
+    (pending,) = await shelf.world.announcements.pending(shelf.world.now)
     assert pending.after is not None
     assert pending.after[0] == users[99]
     assert len(shelf.world.events(UpdateOffered)) == 100
     await shelf.announce()
     assert len(shelf.world.events(UpdateOffered)) == 150
-    assert await shelf.world.announcements.pending() == []
+    assert await shelf.world.announcements.pending(shelf.world.now) == []
+
+
+async def test_announcements_that_fail_are_in_no_others_way() -> None:
+    shelf = Shelf()
+    old, new = await shelf.publish(OLD, NEW)
+    user_id = uuid4()
+    await put(shelf, old, user_id)
+    broken = []
+    for _ in range(MAX_PENDING_ANNOUNCEMENTS + 1):
+        other = Shelf()
+        other.world = shelf.world
+        broken += await other.publish(OLD)
+    await shelf.pending(*broken, new)
+    of_product, bad = shelf.world.versions.of_product, {version.product_id for version in broken}
+
+    async def breaking(product_id: UUID) -> Sequence[Version]:
+        if product_id in bad:
+            raise OverflowError("date value out of range")
+        return await of_product(product_id)
+
+    shelf.world.versions.of_product = breaking  # type: ignore[method-assign]
+    assert len(await failures(shelf.announce())) == MAX_PENDING_ANNOUNCEMENTS
+    assert len(await failures(shelf.announce())) == 1
+    assert [event.user_id for event in shelf.world.events(UpdateOffered)] == [user_id]
+    bad.clear()
+    await shelf.announce()  # they are set aside
+    assert shelf.world.store.records.announcements.keys() == {version.version_id for version in broken}
+    shelf.world.now += SET_ASIDE_FOR
+    for _ in range(2):
+        await shelf.announce()
+    assert not shelf.world.store.records.announcements
+
+
+async def test_an_installation_that_cannot_be_offered_an_update_is_passed_over() -> None:
+    shelf = Shelf()
+    old, new = await shelf.publish(OLD, NEW)
+    users = sorted(uuid4() for _ in range(5))
+    for user_id in users:
+        await put(shelf, old, user_id)
+    await shelf.pending(new)
+    begin = shelf.world.store.begin
+
+    @asynccontextmanager
+    async def breaking() -> AsyncIterator[UnitOfWork]:
+        async with begin() as work:
+            put_update = work.updates.put
+
+            async def put(update: Update) -> None:
+                if update.user_id == users[2]:
+                    raise ValueError("no such update")
+                await put_update(update)
+
+            work.updates.put = put  # type: ignore[method-assign]
+            yield work
+
+    shelf.world.store.begin = breaking  # type: ignore[method-assign]
+    (failure,) = await failures(shelf.announce())
+    assert str(users[2]) in failure.__notes__[0]
+    told = {event.user_id for event in shelf.world.events(UpdateOffered)}
+    assert told == {*users} - {users[2]}
+    await shelf.announce()
+
+
+async def test_an_old_version_that_cannot_be_read_costs_no_offer() -> None:
+    shelf = Shelf()
+    old, new = await shelf.publish(OLD, NEW)
+    user_id = uuid4()
+    await put(shelf, old, user_id)
+    entries = shelf.world.plans.manifests.entries
+
+    async def breaking(version: Version) -> Sequence[Entry]:
+        if version == old:
+            raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        return await entries(version)
+
+    shelf.world.plans.manifests.entries = breaking  # type: ignore[method-assign]
+    await shelf.pending(new)
+    await shelf.announce()
+    (offer,) = await offers_of(shelf, user_id)
+    assert offer.size_bytes == (await shelf.world.plans.between(None, new)).fetch_bytes
 
 
 async def test_only_the_newest_stable_version_is_offered_and_takes_the_place_of_older_offers() -> None:

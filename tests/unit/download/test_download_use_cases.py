@@ -311,7 +311,7 @@ async def test_a_removed_game_cancels_its_live_sessions_once_and_gives_their_slo
             product_id=version.product_id,
             slots=1,
             now=world.now,
-            event=("group", "event-1"),
+            event=("group", "test", "event-1"),
         )
 
     await removed()
@@ -335,7 +335,7 @@ async def test_a_late_word_of_a_removal_ends_nothing_that_the_user_may_have_agai
             product_id=version.product_id,
             slots=1,
             now=world.now,
-            event=("group", event_id),
+            event=("group", "test", event_id),
         )
 
     await hear("refunded, then bought again")
@@ -361,7 +361,7 @@ async def test_an_announced_version_can_be_started_and_a_repetition_changes_noth
     world, manifest = World(), make_manifest(uuid4(), uuid4())
     announcement = make_announcement(manifest)
     for event_id in ("1", "1", "2"):
-        await publish_version(world.store.begin, Published(manifest), announcement, event=("group", event_id))
+        await publish_version(world.store.begin, Published(manifest), announcement, event=("group", "test", event_id))
     [version] = await world.versions.of_product(manifest.product_id)
     assert (version.total_size_bytes, version.file_count) == (1300, 3)
     assert (await world.start(version)).session.total_size_bytes == 1300
@@ -369,9 +369,13 @@ async def test_an_announced_version_can_be_started_and_a_repetition_changes_noth
 
 async def test_a_version_never_changes_its_manifest_or_its_product():
     world, manifest = World(), make_manifest(uuid4(), uuid4())
-    await publish_version(world.store.begin, Published(manifest), make_announcement(manifest), event=("group", "1"))
+    await publish_version(
+        world.store.begin, Published(manifest), make_announcement(manifest), event=("group", "test", "1")
+    )
     stolen = make_manifest(uuid4(), manifest.version_id, others=[file_entry("extra", 1)])
-    publishing = publish_version(world.store.begin, Published(stolen), make_announcement(stolen), event=("group", "2"))
+    publishing = publish_version(
+        world.store.begin, Published(stolen), make_announcement(stolen), event=("group", "test", "2")
+    )
     assert await _reason(publishing) == "MANIFEST_INVALID"
     assert await world.versions.of_product(stolen.product_id) == []
 
@@ -379,6 +383,6 @@ async def test_a_version_never_changes_its_manifest_or_its_product():
 async def test_a_bad_manifest_leaves_the_version_unknown():
     world, manifest = World(), make_manifest(uuid4(), uuid4())
     bad = Published(None, "MANIFEST_SIGNATURE_INVALID")
-    publishing = publish_version(world.store.begin, bad, make_announcement(manifest), event=("group", "1"))
+    publishing = publish_version(world.store.begin, bad, make_announcement(manifest), event=("group", "test", "1"))
     assert await _reason(publishing) == "MANIFEST_SIGNATURE_INVALID"
     assert await world.versions.get(manifest.product_id, manifest.version_id) is None

@@ -1,6 +1,19 @@
-import pytest
+import time
+from collections.abc import Callable
 
-from gateway.request.negotiation import JSON, JSON_API, choose_language, choose_media_type, is_supported_content_type
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.request.negotiation import (
+    JSON,
+    JSON_API,
+    choose_language,
+    choose_media_type,
+    is_supported_content_type,
+    qualities_of,
+    split,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +84,52 @@ def test_only_json_in_utf8_is_read(content_type, expected):
 )
 def test_english_is_spoken_to_those_who_prefer_it(accept_language, expected):
     assert choose_language(tuple(accept_language)) == expected
+
+
+QUOTED = st.text(st.sampled_from('ab,;=" \\'), max_size=8).map(
+    lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+)
+PIECES = st.lists(st.text(st.sampled_from("ab;= "), max_size=4) | QUOTED, max_size=6).map("".join)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=8))
+def test_a_list_is_split_where_it_was_joined(pieces: list[str]):
+    assert split(",".join(pieces), ",") == pieces
+
+
+@given(st.text(st.sampled_from('a,;"\\ '), max_size=40))
+def test_whatever_is_split_is_whole_when_joined_again(text: str):
+    assert ",".join(split(text, ",")) == text
+    assert ";".join(split(text, ";")) == text
+
+
+def test_a_quoted_value_may_hold_separators_and_escapes():
+    assert is_supported_content_type(rf'{JSON_API}; profile="https://a.example/\",;b"')
+    assert is_supported_content_type(r'application/json; charset="\utf-8"')
+    assert not is_supported_content_type('application/json; charset="utf-8')
+    assert choose_media_type((rf'text/html;a="\",{JSON}", {JSON_API}',), JSON) == JSON_API
+
+
+@pytest.mark.parametrize("unit", ['"",', ',"', '"', '"\\', "\\", '";', 'a;b="', ",", ";", "a;", '"a" '])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda text: choose_media_type.__wrapped__((text,), None),
+        is_supported_content_type.__wrapped__,
+        lambda text: choose_language.__wrapped__((text,)),
+        lambda text: qualities_of((text,)),
+    ],
+    ids=["Accept", "Content-Type", "Accept-Language", "Accept-Encoding"],
+)
+def test_twice_as_much_takes_about_twice_the_time(read: Callable[[str], object], unit: str):
+    def seconds(text: str) -> float:
+        took = []
+        for _ in range(3):
+            started = time.process_time()
+            read(text)
+            took.append(time.process_time() - started)
+        return min(took)
+
+    short, long = (unit * (size // len(unit)) for size in (20_000, 80_000))
+    # Four times as much: a square would take sixteen times as long.
+    assert seconds(long) < 8 * seconds(short) + 0.01

@@ -7,7 +7,7 @@ import pytest
 
 from library_svc.entitlements.application import Settled, grant, revoke
 from library_svc.entitlements.domain import Grant, Source, SourceKind, foundation
-from library_svc.ids import DeviceId, ProductId, UserId, VersionId
+from library_svc.ids import DeviceId, EventId, ProductId, UserId, VersionId
 from library_svc.installations.application import follow
 from library_svc.installations.domain import Installation
 from library_svc.items.domain import (
@@ -43,7 +43,7 @@ class Shop:
         await grant(
             self.library.begin,
             MemoryKnownAccess(),
-            event_id=event_id or str(uuid4()),
+            event_id=EventId("test", event_id or str(uuid4())),
             user_id=USER,
             product_ids=products,
             source=source,
@@ -55,7 +55,7 @@ class Shop:
             self.library.begin,
             MemoryKnownAccess(),
             LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
-            event_id=str(uuid4()),
+            event_id=EventId("test", str(uuid4())),
             user_id=USER,
             product_ids=products,
             source=source,
@@ -144,7 +144,7 @@ async def test_a_returning_item_shows_what_is_still_installed(shop: Shop):
     await shop.refunds(GAME)
     await follow(
         shop.library.begin,
-        event_id="installed",
+        event_id=EventId("test", "installed"),
         user_id=USER,
         product_id=GAME,
         news=Installation(DeviceId(uuid4()), version, is_installed=True, changed_at=NOON),

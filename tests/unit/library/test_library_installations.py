@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from library_svc.entitlements.application import grant
 from library_svc.entitlements.domain import Source, SourceKind
-from library_svc.ids import DeviceId, DownloadSessionId, ProductId, UserId, VersionId
+from library_svc.ids import DeviceId, DownloadSessionId, EventId, ProductId, UserId, VersionId
 from library_svc.installations.application import follow
 from library_svc.installations.domain import (
     Download,
@@ -143,7 +143,9 @@ class TestFollowing:
     USER, GAME = UserId(uuid4()), ProductId(uuid4())
 
     async def _hear(self, library: MemoryLibrary, news: News, event_id: str) -> None:
-        await follow(library.begin, event_id=event_id, user_id=self.USER, product_id=self.GAME, news=news)
+        await follow(
+            library.begin, event_id=EventId("test", event_id), user_id=self.USER, product_id=self.GAME, news=news
+        )
 
     async def _statuses(self, library: MemoryLibrary) -> list[InstallationStatus]:
         return [item.installation_status for item in await library.owned_items(self.USER, [])]
@@ -153,7 +155,7 @@ class TestFollowing:
         await grant(
             library.begin,
             MemoryKnownAccess(),
-            event_id="bought",
+            event_id=EventId("test", "bought"),
             user_id=self.USER,
             product_ids=[self.GAME],
             source=source,

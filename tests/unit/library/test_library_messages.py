@@ -1,7 +1,7 @@
 """The mappers: nothing is lost or made up between rows, entities and messages."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from library.v1 import items_pb2 as pb
 
+from chassis.cloudevents.moments import EARLIEST, LATEST
 from chassis.errors import DomainError, Kind
 from library_svc.catalog.domain import Language, Product
 from library_svc.catalog.postgres import product_of, product_row
@@ -35,9 +36,7 @@ from library_svc.items.domain import AcquisitionType, InstallationStatus, Item, 
 from library_svc.items.postgres import item_of, item_row
 
 USER = UserId(uuid4())
-times = st.integers(0, 2**53).map(
-    lambda microseconds: datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
-)
+times = st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC))
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 items = st.builds(
     Item,

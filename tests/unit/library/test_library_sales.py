@@ -1,18 +1,20 @@
 """Sales of what users wish for: what is heard, who is told, and how often."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.concurrency.background import background
+from chassis.cloudevents.moments import EARLIEST, LATEST, moment_text
+from chassis.concurrency.background import background, repeat
 from chassis.errors import DomainError, Kind
-from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
 from library_svc.outgoing import outgoing
 from library_svc.sales import application as sales
 from library_svc.sales.application import hear, tell_batch
@@ -52,7 +54,7 @@ class Market:
             await tx.commit()
 
     async def hear(self, news: Sale, event_id: str | None = None) -> None:
-        await hear(self.library.begin, event_id=event_id or str(uuid4()), news=news, now=self.now)
+        await hear(self.library.begin, event_id=EventId("test", event_id or str(uuid4())), news=news, now=self.now)
 
     async def tell(self, *, limit: int = 2) -> bool:
         return await tell_batch(self.library.begin, now=self.now, limit=limit)
@@ -193,7 +195,7 @@ async def test_sales_take_turns(market: Market):
 
 
 async def test_it_goes_on_by_itself_and_after_the_database_was_away(market: Market, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sales, "POLL_SECONDS", 0)
+    monkeypatch.setattr("chassis.concurrency.background.LAST_PAUSE_SECONDS", 0.01)
     await market.wish(*range(1, 500))
     failures = [DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")] * 3
 
@@ -204,21 +206,66 @@ async def test_it_goes_on_by_itself_and_after_the_database_was_away(market: Mark
         async with market.library.begin() as tx:
             yield tx
 
-    async with background(sales.keep_telling(begin, market.library, now=lambda: NOON)), asyncio.timeout(20):
+    step = partial(sales.notify_all, begin, market.library, now=lambda: NOON)
+    async with background(repeat("sales", step, pause_seconds=0)), asyncio.timeout(60):
         await market.hear(sale())
         while len(market.told()) < 499:
             await asyncio.sleep(0)
     assert len(set(market.told())) == len(market.told()) == 499
 
 
-async def test_a_defect_is_not_waited_out(market: Market):
-    @asynccontextmanager
-    async def begin() -> AsyncIterator[Transaction]:
-        raise DomainError(Kind.INTERNAL, "INTERNAL_ERROR")
-        yield
+class BadRows:
+    """Transactions of a library in which some rows cannot be worked with."""
 
-    with pytest.raises(DomainError, match="INTERNAL_ERROR"):
-        await sales.keep_telling(begin, market.library, now=lambda: NOON)
+    def __init__(self, market: Market, *, users: Collection[int] = (), products: Collection[ProductId] = ()) -> None:
+        self._market = market
+        self.users = set(users)
+        self.products = set(products)
+
+    @asynccontextmanager
+    async def begin(self, user_id: UserId | None = None, /) -> AsyncIterator[Transaction]:
+        async with self._market.library.begin(user_id) as tx:
+            note_told, wishing = tx.wishlist.note_told, tx.wishlist.wishing
+
+            async def noting(wishes: Sequence[Wish], sale_id: SaleId) -> None:
+                if any(wish.user_id.int in self.users for wish in wishes):
+                    raise OverflowError("date value out of range")
+                await note_told(wishes, sale_id)
+
+            async def reading(sale: Sale, *, limit: int) -> Sequence[Wish]:
+                if sale.product_id in self.products:
+                    raise ValueError("no such row")
+                return await wishing(sale, limit=limit)
+
+            tx.wishlist.note_told, tx.wishlist.wishing = noting, reading  # type: ignore[method-assign]
+            yield tx
+
+
+async def test_a_user_at_whom_it_fails_is_passed_over(market: Market):
+    rows = BadRows(market, users=[2, 4])
+    await market.wish(*range(1, 7))
+    await market.hear(sale())
+    with pytest.raises(ExceptionGroup) as raised:
+        await sales.notify_all(rows.begin, market.library, now=lambda: NOON)
+    assert [user for user, *_ in market.told()] == [1, 3, 5, 6]
+    assert len(raised.value.exceptions) == 2
+    assert "is passed over" in str(raised.value.exceptions[0].__notes__)
+    assert [*(await market.sales()).values()] == [SaleStatus.TOLD]
+
+
+async def test_a_sale_that_cannot_be_gone_on_with_is_set_aside_and_those_behind_it_go_on(market: Market):
+    rows = BadRows(market, products=[GAME])
+    await market.wish(1, 2)
+    await market.wish(3, product_id=OTHER)
+    await market.hear(sale())
+    await market.hear(sale(product_id=OTHER))
+    with pytest.raises(ExceptionGroup):
+        await sales.notify_all(rows.begin, market.library, now=lambda: NOON)
+    assert [user for user, *_ in market.told()] == [3]
+    await sales.notify_all(rows.begin, market.library, now=lambda: NOON)  # it waits
+    rows.products.clear()
+    await sales.notify_all(rows.begin, market.library, now=lambda: NOON + sales.SET_ASIDE_FOR)
+    assert sorted(user for user, *_ in market.told()) == [1, 2, 3]
 
 
 async def test_without_a_sale_there_is_nothing_to_do(market: Market):
@@ -228,6 +275,12 @@ async def test_without_a_sale_there_is_nothing_to_do(market: Market):
 
     assert not await market.tell()
     assert await market.sales() == {}
+
+
+@pytest.mark.parametrize("ends_at", [EARLIEST, LATEST])
+def test_a_sale_for_ever_is_told_of_as_any_other(ends_at: datetime):
+    event = outgoing(WishlistItemOnSale(UserId(uuid4()), GAME, 25, SaleId("spring"), ends_at))
+    assert event.data["endsAt"] == moment_text(ends_at)
 
 
 def test_the_notice_is_on_the_wire_as_the_contract_says():

@@ -19,7 +19,7 @@ from library_svc.categories.domain import CategoryChange, CategoryChanged, Categ
 from library_svc.events import LibraryEvent
 from library_svc.feed.presentation import UpdateView, live_subscriptions
 from library_svc.feed.redis import LiveUpdateFeed
-from library_svc.ids import AchievementId, CategoryId, DeviceId, ItemId, ProductId, UserId, VersionId, WishId
+from library_svc.ids import AchievementId, CategoryId, DeviceId, EventId, ItemId, ProductId, UserId, VersionId, WishId
 from library_svc.installations import application as installations
 from library_svc.installations.domain import Installation
 from library_svc.items import application as items
@@ -190,7 +190,9 @@ async def test_an_installation_is_told_when_it_shows_on_the_item(street: Street)
     item = await street.item()
     news = Installation(DeviceId(uuid4()), VersionId(uuid4()), is_installed=True, changed_at=NOON)
     for event_id in ("first", "again"):
-        await installations.follow(street.begin, event_id=event_id, user_id=USER, product_id=GAME, news=news)
+        await installations.follow(
+            street.begin, event_id=EventId("test", event_id), user_id=USER, product_id=GAME, news=news
+        )
     told = ItemUpdated(USER, GAME, item.id, ("installation_status", "installed_version_id"))
     assert street.library.events == (told,)
 

@@ -538,7 +538,7 @@ def decode_create_download_links(
         members = members_of(attributes, CREATE_DOWNLOAD_LINKS_MEMBERS, ATTRIBUTES, problems)
         if (value := members.get("ids")) is not None:
             here = f"{ATTRIBUTES}/ids"
-            for index, element in enumerate(array(value, ATTRIBUTES, "ids", problems)):
+            for index, element in enumerate(array(value, ATTRIBUTES, "ids", problems, 1000)):
                 message.ids.append(string(element, here, index, problems))
     return message
 
@@ -567,11 +567,11 @@ def decode_report_download(
             message.sequence = int64(value, ATTRIBUTES, "sequence", problems)
         if (value := members.get("items")) is not None:
             here = f"{ATTRIBUTES}/items"
-            for index, element in enumerate(array(value, ATTRIBUTES, "items", problems)):
+            for index, element in enumerate(array(value, ATTRIBUTES, "items", problems, 1000)):
                 fill_item_report(message.items.add(), element, f"{here}/{index}", problems)
         if (value := members.get("cdn")) is not None:
             here = f"{ATTRIBUTES}/cdn"
-            for index, element in enumerate(array(value, ATTRIBUTES, "cdn", problems)):
+            for index, element in enumerate(array(value, ATTRIBUTES, "cdn", problems, 100)):
                 fill_cdn_report(message.cdn.add(), element, f"{here}/{index}", problems)
     return message
 

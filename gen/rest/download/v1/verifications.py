@@ -115,7 +115,7 @@ def fill_local_file(message: pb.LocalFile, value: JsonValue, at: str, problems: 
         message.link_target = string(value, at, "link_target", problems)
     if (value := members.get("chunk_sha256s")) is not None:
         here = f"{at}/chunk_sha256s"
-        for index, element in enumerate(array(value, at, "chunk_sha256s", problems)):
+        for index, element in enumerate(array(value, at, "chunk_sha256s", problems, 10000)):
             message.chunk_sha256s.append(string(element, here, index, problems))
 
 
@@ -185,7 +185,7 @@ def decode_submit_hashes(
         members = members_of(attributes, SUBMIT_HASHES_MEMBERS, ATTRIBUTES, problems)
         if (value := members.get("files")) is not None:
             here = f"{ATTRIBUTES}/files"
-            for index, element in enumerate(array(value, ATTRIBUTES, "files", problems)):
+            for index, element in enumerate(array(value, ATTRIBUTES, "files", problems, 1000)):
                 fill_local_file(message.files.add(), element, f"{here}/{index}", problems)
         if (value := members.get("is_last")) is not None:
             message.is_last = boolean(value, ATTRIBUTES, "is_last", problems)

@@ -163,7 +163,7 @@ def fill_library_item_changes(
         message.notes = string(value, at, "notes", problems)
     if (value := members.get("category_ids")) is not None:
         here = f"{at}/category_ids"
-        for index, element in enumerate(array(value, at, "category_ids", problems)):
+        for index, element in enumerate(array(value, at, "category_ids", problems, 100)):
             message.category_ids.append(string(element, here, index, problems))
 
 

@@ -277,6 +277,11 @@ class ErrorReason(betterproto2.Enum):
     A stream's client does not read. Only on WebSockets, which it closes with 4408.
     """
 
+    REQUEST_TIMEOUT = 58
+    """
+    The body of a request does not come. The connection ends with the answer.
+    """
+
     INSTALLATION_NOT_FOUND = 80
     """
     Installation not found.
@@ -377,6 +382,7 @@ class ErrorReason(betterproto2.Enum):
             50: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
             51: "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE",
             52: "ERROR_REASON_SLOW_READER",
+            58: "ERROR_REASON_REQUEST_TIMEOUT",
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
             81: "ERROR_REASON_VERIFICATION_NOT_FOUND",
             90: "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE",
@@ -443,6 +449,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_IDEMPOTENCY_KEY_REUSED": 50,
             "ERROR_REASON_IDEMPOTENCY_KEY_IN_USE": 51,
             "ERROR_REASON_SLOW_READER": 52,
+            "ERROR_REASON_REQUEST_TIMEOUT": 58,
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
             "ERROR_REASON_VERIFICATION_NOT_FOUND": 81,
             "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE": 90,
