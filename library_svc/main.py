@@ -73,7 +73,7 @@ from library_svc.postgres import PostgresLibrary
 from library_svc.sales.application import POLL_SECONDS, notify_all
 from library_svc.sales.postgres import PostgresOutgoing
 from library_svc.saves import presentation as saves
-from library_svc.saves.application import CloudSaves, SavePolicy
+from library_svc.saves.application import SWEEP_SECONDS, CloudSaves, SavePolicy
 from library_svc.saves.objects import StoredSaves
 from library_svc.saves.postgres import PostgresSaveReader
 from library_svc.saves.presentation import CloudSaveServicer
@@ -151,7 +151,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 repeat("silent sessions", parts.heartbeats.end_silent, pause_seconds=SILENCE_CHECK_SECONDS),
                 repeat("achievement tallies", partial(count_all, parts.tallies), pause_seconds=COUNT_SECONDS),
                 repeat("sale notices", parts.notify_of_sales, pause_seconds=POLL_SECONDS),
-                parts.cloud_saves.run_sweep(),
+                repeat("sweep of saves", parts.cloud_saves.sweep, pause_seconds=SWEEP_SECONDS),
             )
         )
         yield await opened(

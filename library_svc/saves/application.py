@@ -4,8 +4,6 @@ An upload has three steps: room is reserved and a URL signed; the client puts th
 confirms, and then the object is looked at, outside of any transaction, and becomes a version in one.
 """
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import uuid4
 
-from chassis.errors import DomainError, Kind
+from chassis.errors import DomainError, Kind, is_unavailable
 from library_svc.ids import DeviceId, ProductId, SavegameId, SaveVersionId, UserId
 from library_svc.saves.domain import (
+    DiscardedObject,
     Keep,
     SavegameChanges,
     SavegameFileTooLarge,
@@ -39,8 +38,8 @@ UPLOAD_GRACE: Final = timedelta(minutes=15)
 """How long an upload that began before its URL ended may still be confirmed."""
 SWEEP_SECONDS: Final = 30.0
 SWEEP_BATCH: Final = 100
-
-logger = logging.getLogger(__name__)
+SET_ASIDE_FOR: Final = timedelta(minutes=15)
+"""How long an object that cannot be removed waits, so that the ones behind it have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,51 +266,74 @@ class CloudSaves:
             await tx.commit()
         return slot
 
-    async def run_sweep(self) -> None:
-        """Sweep as long as the service runs; what fails is tried again in the next round."""
-        while True:
-            try:
-                swept = await self.sweep()
-            except DomainError as error:
-                logger.warning("saves were not swept", extra={"reason": error.reason})
-                swept = 0
-            if swept < SWEEP_BATCH:
-                await asyncio.sleep(SWEEP_SECONDS)
+    async def sweep(self) -> None:
+        """End uploads that were never confirmed, and remove objects that no version names. A slot or an object at which it fails
+        is passed over and comes again; the store of objects being unavailable ends the round.
 
-    async def sweep(self) -> int:
-        """End uploads that were never confirmed, and remove objects that no version names; the number of both."""
+        Raises:
+            ExceptionGroup: what failed.
+            DomainError: the database or the store of objects is unavailable.
+        """
+        failures: list[Exception] = []
+        await self._end_uploads(failures)
+        await self._remove_discarded(failures)
+        if failures:
+            raise ExceptionGroup("not everything was swept", failures)
+
+    async def _end_uploads(self, failures: list[Exception]) -> None:
+        ended_before = self._now() - UPLOAD_GRACE
+        async with self._begin() as tx:
+            expired = await tx.saves.expired(ended_before, limit=SWEEP_BATCH)
+        for slot in expired:
+            try:
+                await self._end_uploads_of(slot.user_id, slot.id, ended_before)
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                error.add_note(f"slot {slot.id}")
+                failures.append(error)
+
+    async def _end_uploads_of(self, user_id: UserId, savegame_id: SavegameId, ended_before: datetime) -> None:
+        async with _locked(self._begin, user_id) as tx:
+            before = await tx.saves.find(user_id, savegame_id)
+            if before is None:
+                return
+            after = before.without_uploads_before(ended_before)
+            if after == before:
+                return
+            kept = {each.id for each in after.versions}
+            if any(each.state is VersionState.PENDING and each.id not in kept for each in before.versions):
+                tx.record(_status(before, SavegameSyncStatus.SYNC_FAILED, "the upload was not confirmed in time"))
+            is_needed = after.versions or after.last_version
+            await tx.saves.save(before, after if is_needed else None, now=self._now())
+            await tx.commit()
+
+    async def _remove_discarded(self, failures: list[Exception]) -> None:
         now = self._now()
         async with self._begin() as tx:
-            slots = await tx.saves.expired(now - UPLOAD_GRACE, limit=SWEEP_BATCH)
-            for before in slots:
-                after: SaveSlot | None = before.without_uploads_before(now - UPLOAD_GRACE)
-                lost = {each.id for each in before.versions if each.state is VersionState.PENDING} - {
-                    each.id for each in (after.versions if after else ())
-                }
-                if lost:
-                    tx.record(_status(before, SavegameSyncStatus.SYNC_FAILED, "the upload was not confirmed in time"))
-                await tx.saves.save(
-                    before, after if after and (after.versions or after.last_version) else None, now=now
-                )
-            await tx.commit()
-        return len(slots) + await self._remove_discarded(now)
-
-    async def _remove_discarded(self, now: datetime) -> int:
-        async with self._begin() as tx:
             due = await tx.saves.due(now, limit=SWEEP_BATCH)
-        removed = 0
         for discarded in due:
-            async with self._begin() as tx:
-                await tx.lock_user(discarded.user_id)
-                is_named = await tx.saves.is_named(discarded.user_id, discarded.object_key)
-            if not is_named:
-                # Keys are never used twice, so nothing can begin to name it now.
-                await self._objects.remove(discarded.object_key)
-            async with self._begin() as tx:
-                await tx.saves.postpone(discarded)
-                await tx.commit()
-            removed += 1
-        return removed
+            try:
+                await self._remove_object(discarded)
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                error.add_note(f"object {discarded.object_key}")
+                failures.append(error)
+                later = replace(discarded, again_at=max(discarded.again_at or now, now + SET_ASIDE_FOR))
+                async with self._begin() as tx:
+                    await tx.saves.postpone(later)
+                    await tx.commit()
+
+    async def _remove_object(self, discarded: DiscardedObject) -> None:
+        async with _locked(self._begin, discarded.user_id) as tx:
+            is_named = await tx.saves.is_named(discarded.user_id, discarded.object_key)
+        if not is_named:
+            # Keys are never used twice, so nothing can begin to name it now.
+            await self._objects.remove(discarded.object_key)
+        async with self._begin() as tx:
+            await tx.saves.postpone(discarded)
+            await tx.commit()
 
     def _upload(self, slot: SaveSlot, request: UploadRequest, now: datetime) -> SaveVersion:
         upload_id = SaveVersionId(uuid4())

@@ -11,7 +11,7 @@ import pytest
 from chassis.errors import DomainError
 from library_svc.ids import DeviceId, ProductId, SavegameId, SaveVersionId, UserId
 from library_svc.saves import application as saves
-from library_svc.saves.application import UPLOAD_GRACE, CloudSaves, SavePolicy, UploadRequest
+from library_svc.saves.application import SET_ASIDE_FOR, UPLOAD_GRACE, CloudSaves, SavePolicy, UploadRequest
 from library_svc.saves.domain import (
     LATE_UPLOAD,
     VERSIONS_KEPT,
@@ -370,3 +370,18 @@ async def test_what_is_saved_comes_back_as_it_was(cloud, user_id, adapters):
         assert await tx.saves.find(user_id, SavegameId(uuid4())) is None
     pending = next(each for each in slot.versions if each.state is VersionState.PENDING)
     assert (pending.base_version, pending.expires_at, pending.version) == (1, NOON + LIFE, 0)
+
+
+async def test_an_object_that_cannot_be_removed_holds_up_no_other_and_comes_again(cloud, user_id, adapters):
+    first, second = [await cloud.upload(UserId(uuid4()) if n else user_id, b"one") for n in range(2)]
+    for slot in (first, second):
+        await saves.remove_slot(adapters.begin, slot.user_id, slot.id, base_version=None, now=NOON)
+    cloud.objects.unremovable.add(first.current.object_key)
+    with pytest.raises(ExceptionGroup, match="swept"):
+        await cloud.uses.sweep()
+    assert list(cloud.objects.contents) == [first.current.object_key]
+    await cloud.uses.sweep()
+    cloud.objects.unremovable.clear()
+    cloud.time += SET_ASIDE_FOR
+    await cloud.uses.sweep()
+    assert cloud.objects.contents == {}

@@ -93,6 +93,7 @@ class MemorySaveObjects(SaveObjects):
 
     def __init__(self) -> None:
         self.contents: dict[str, tuple[int, str]] = {}
+        self.unremovable: set[str] = set()
 
     def presign_upload(self, object_key, *, size_bytes, sha256, life):
         return UploadTarget(f"memory:{object_key}", "PUT", {"size": str(size_bytes), "sha256": sha256})
@@ -109,4 +110,6 @@ class MemorySaveObjects(SaveObjects):
         return None if found is None else found == (size_bytes, sha256)
 
     async def remove(self, object_key):
+        if object_key in self.unremovable:
+            raise ValueError(object_key)
         self.contents.pop(object_key, None)
