@@ -10,6 +10,7 @@ import typer
 
 from launcher.cli import app as cli
 from launcher.cli import library_app as library_cli
+from launcher.cli import saves_app as saves_cli
 from launcher.failures import EXIT_CODES_HELP
 
 _PASS_ON: dict[str, Any] = {
@@ -50,6 +51,8 @@ app.add_typer(library_cli.achievements_app)
 app.add_typer(library_cli.wishlist_app)
 
 app.add_typer(library_cli.settings_app)
+
+app.add_typer(saves_cli.saves_app)
 
 
 def _mount(name: str, module: str, attribute: str, text: str, *, panel: str = "Local platform") -> None:
