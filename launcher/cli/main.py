@@ -85,6 +85,13 @@ _mount("events", "operations.events", "app", "Topics, lag and dead letters of th
 _mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
 
 
+@saves_cli.saves_app.command(
+    "check", help="Compare the bucket of saves with the database.", rich_help_panel="Operations", **_PASS_ON
+)
+def _check_saves(context: typer.Context) -> None:
+    _load("operations.saves", "check")(args=context.args, prog_name="samovar saves check")
+
+
 def main() -> None:
     """The console script."""
     app()

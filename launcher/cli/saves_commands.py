@@ -61,7 +61,9 @@ async def sync(owner: Account, game: str | None, prefer: str | None, *, as_json:
                 _show(await _sync(owner, api, prefer).sync(rule), as_json=as_json)
             except LauncherError as failure:
                 failures.append(failure)
-                Console(stderr=True, soft_wrap=True, highlight=False).print(f"{rule.slot}: {failure}", markup=False)
+                if len(rules) > 1:
+                    text = f"{rule.product_id} {rule.slot}: {failure}"
+                    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
     if not rules:
         _print("no game has a rule for its saves: see `samovar saves rule --help`")
     if failures:
