@@ -20,6 +20,14 @@ saves_app = typer.Typer(
     epilog=EXIT_CODES_HELP,
 )
 
+key_app = typer.Typer(
+    name="key",
+    help="The key that saves are encrypted with before they leave.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+)
+saves_app.add_typer(key_app)
+
 Number = Annotated[int, typer.Argument(help="Number of a version.", min=1)]
 
 
@@ -125,6 +133,31 @@ def saves_check_quota(*, as_json: AsJson = False) -> None:
     """Show how much room your saves take."""
     with ending(as_json=as_json):
         run(_commands().check_quota(_owner(), as_json=as_json))
+
+
+@key_app.command("new")
+def key_new(*, as_json: AsJson = False) -> None:
+    """Make a key and print it: saves are encrypted from now on."""
+    with ending(as_json=as_json):
+        _commands().new_key(_owner(), as_json=as_json)
+
+
+@key_app.command("show")
+def key_show(*, as_json: AsJson = False) -> None:
+    """Print the key, to be carried to another device."""
+    with ending(as_json=as_json):
+        _commands().show_key(_owner(), as_json=as_json)
+
+
+@key_app.command("import")
+def key_import(
+    source: Annotated[Path | None, typer.Argument(help="A file with the key; default: stdin.", metavar="FILE")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Take the key of another device."""
+    with ending(as_json=as_json):
+        _commands().import_key(_owner(), source, as_json=as_json)
 
 
 def _owner() -> Account:

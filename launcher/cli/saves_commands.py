@@ -18,6 +18,7 @@ from launcher.cli.display import write_json
 from launcher.cli.naming import find_product
 from launcher.failures import ExitCode, LauncherError
 from launcher.saves.rules import DEFAULT_PATTERNS, SaveBook, SaveRule
+from launcher.saves.sealing import SaveKey
 from launcher.saves.sync import Ask, Prefer, SaveSync, Sides, Synced
 from launcher.settings import Account, Environment
 
@@ -125,6 +126,46 @@ async def check_quota(owner: Account, *, as_json: bool) -> None:
     _say(quota, text, as_json=as_json)
 
 
+def new_key(owner: Account, *, as_json: bool) -> None:
+    """Has saves encrypted from now on; a key that is there is never replaced."""
+    if _book(owner).key() is not None:
+        message = "there is a key already, and older saves need it: see `samovar saves key show`"
+        raise LauncherError("SAVE_KEY_EXISTS", message, ExitCode.USAGE)
+    _book(owner).set_key(SaveKey.new())
+    show_key(owner, as_json=as_json)
+
+
+def show_key(owner: Account, *, as_json: bool) -> None:
+    """The key, to be carried to another device."""
+    key = _book(owner).key()
+    if key is None:
+        message = "this device has no key, and saves are not encrypted: `samovar saves key new` makes one"
+        raise LauncherError("SAVE_KEY_MISSING", message, ExitCode.USAGE)
+    if as_json:
+        write_json({"key": key.text(), "key_id": key.id.hex()})
+        return
+    _print(key.text())
+    note = "keep it somewhere safe: without it nobody, the platform neither, can read your saves"
+    Console(stderr=True, soft_wrap=True, highlight=False).print(note)
+
+
+def import_key(owner: Account, source: Path | None, *, as_json: bool) -> None:
+    """Takes the key of another device, from a file or stdin."""
+    try:
+        text = sys.stdin.readline() if source is None else source.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LauncherError("SAVE_KEY_INVALID", f"{source} cannot be read: {error}", ExitCode.USAGE) from None
+    key, there = SaveKey.parse(text), _book(owner).key()
+    if there is not None and there != key:
+        message = f"this device has another key, {there.id.hex()}, that older saves may need; nothing was changed"
+        raise LauncherError("SAVE_KEY_EXISTS", message, ExitCode.USAGE)
+    _book(owner).set_key(key)
+    if as_json:
+        write_json({"key_id": key.id.hex()})
+    else:
+        _print(f"saves are encrypted with key {key.id.hex()} from now on")
+
+
 @asynccontextmanager
 async def _of_game(owner: Account, game: str) -> AsyncIterator[tuple[SaveSync, SavesApi, SaveRule]]:
     rule = _book(owner).rule(await _product(owner, game))
@@ -142,7 +183,8 @@ def _book(owner: Account) -> SaveBook:
 
 
 def _sync(owner: Account, api: SavesApi, prefer: str | None) -> SaveSync:
-    return SaveSync(api, _book(owner), device_id=owner.device_id, ask=_ask(prefer))
+    book = _book(owner)
+    return SaveSync(api, book, device_id=owner.device_id, ask=_ask(prefer), key=book.key())
 
 
 def _ask(prefer: str | None) -> Ask:

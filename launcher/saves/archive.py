@@ -103,9 +103,13 @@ def pack(folder: Path, patterns: Sequence[str], work: Path) -> Packed | None:
                     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
                         raise _refused("the file changed while it was read; sync again when the game is over", name)
                     newest = max(newest, before.st_mtime)
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Packed(target, target.stat().st_size, digest, len(names), _moment(newest))
+    return Packed(target, target.stat().st_size, sha256_of(target), len(names), _moment(newest))
+
+
+def sha256_of(path: Path) -> str:
+    """Hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(archive_path: Path, folder: Path, patterns: Sequence[str]) -> Path | None:

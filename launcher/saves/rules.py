@@ -10,6 +10,7 @@ from uuid import UUID
 
 from launcher.failures import ExitCode, LauncherError
 from launcher.saves.plan import Base
+from launcher.saves.sealing import SaveKey, key_of
 from launcher.settings import Environment, read_saves, write_saves
 
 DEFAULT_SLOT = "saves"
@@ -66,6 +67,13 @@ class SaveBook:
     def set_base(self, rule: SaveRule, base: Base | None) -> None:
         bases = {name: value for name, value in self._part("bases").items() if name != self._key(rule)}
         self._write("bases", bases if base is None else {**bases, self._key(rule): asdict(base)})
+
+    def key(self) -> SaveKey | None:
+        """The key that saves are encrypted with; None: they are not."""
+        return key_of(read_saves(self._environment))
+
+    def set_key(self, key: SaveKey) -> None:
+        write_saves(self._environment, {**read_saves(self._environment), "key": key.text()})
 
     def _key(self, rule: SaveRule) -> str:
         return f"{self._gateway_url} {rule.product_id} {rule.slot} {rule.folder}"

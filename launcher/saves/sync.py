@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +15,10 @@ from uuid import UUID
 
 from launcher.api.saves_api import CloudSlot, CloudVersion
 from launcher.failures import ExitCode, LauncherError
-from launcher.saves.archive import Packed, pack, unpack
+from launcher.saves.archive import Packed, pack, sha256_of, unpack
 from launcher.saves.plan import Action, Base, CloudSide, decide
 from launcher.saves.rules import SaveBook, SaveRule
+from launcher.saves.sealing import SaveKey, is_sealed, seal, unseal
 
 
 class Prefer(StrEnum):
@@ -71,11 +72,12 @@ Ask = Callable[[Sides], Prefer | None]
 class SaveSync:
     """One device's sync of one rule at a time."""
 
-    def __init__(self, cloud: Cloud, book: SaveBook, *, device_id: UUID, ask: Ask) -> None:
+    def __init__(self, cloud: Cloud, book: SaveBook, *, device_id: UUID, ask: Ask, key: SaveKey | None = None) -> None:
         self._cloud = cloud
         self._book = book
         self._device_id = device_id
         self._ask = ask
+        self._key = key
 
     async def sync(self, rule: SaveRule) -> Synced:
         """Does what `decide` says.
@@ -85,8 +87,8 @@ class SaveSync:
         """
         async with self._packed(rule) as packed:
             slot = await self.find_slot(rule)
-            side = CloudSide(slot.id, slot.version, slot.sha256) if slot else None
-            action = decide(self._book.base(rule), packed.sha256 if packed else None, side)
+            base = self._book.base(rule)
+            action = decide(base, packed.sha256 if packed else None, _side(base, slot))
             match action:
                 case Action.PUSH:
                     assert packed is not None  # noqa: S101  there is something to push
@@ -99,7 +101,7 @@ class SaveSync:
                     return await self._settle(rule, packed, slot)
                 case Action.ADOPT:
                     assert slot is not None  # noqa: S101  it is in the cloud
-                    self._note(rule, slot)
+                    self._note(rule, slot, packed.sha256 if packed else "")
                 case Action.FORGET:
                     self._book.set_base(rule, None)
                 case Action.DELETED_IN_CLOUD | Action.NOTHING:
@@ -146,6 +148,9 @@ class SaveSync:
         return slot
 
     async def _settle(self, rule: SaveRule, packed: Packed, slot: CloudSlot) -> Synced:
+        if self._key is not None and await self._has_content(slot, packed.sha256):
+            self._note(rule, slot, packed.sha256)
+            return Synced(rule.product_id, rule.slot, Action.ADOPT.value, slot.version, packed.files)
         match self._ask(Sides(packed, slot)):
             case Prefer.CLOUD:
                 return await self._pull(rule, slot)
@@ -159,7 +164,7 @@ class SaveSync:
     async def _keep_both(self, rule: SaveRule, packed: Packed) -> Synced:
         """Uploads what is here as the other side, moves it to a slot of its own, and takes the cloud's."""
         try:
-            slot = await self._cloud.upload(packed.path, self._attributes(rule, packed, None))
+            slot = await self._upload(rule, packed, None)
         except LauncherError as refusal:
             if refusal.code != "SAVEGAME_VERSION_CONFLICT":
                 raise
@@ -169,27 +174,53 @@ class SaveSync:
 
     async def _push(self, rule: SaveRule, packed: Packed, base_version: int | None) -> Synced:
         try:
-            slot = await self._cloud.upload(packed.path, self._attributes(rule, packed, base_version))
+            slot = await self._upload(rule, packed, base_version)
         except LauncherError as refusal:
             if refusal.code != "SAVEGAME_VERSION_CONFLICT":
                 raise
             slot = await self.require_slot(rule)
             raise _conflict(rule, slot.version) from None
-        self._note(rule, slot)
+        self._note(rule, slot, packed.sha256)
         return Synced(rule.product_id, rule.slot, Action.PUSH.value, slot.version, packed.files)
 
     async def _pull(self, rule: SaveRule, slot: CloudSlot, version: int | None = None) -> Synced:
         chosen = slot.version if version is None else version
         with tempfile.TemporaryDirectory(prefix="samovar-save-") as work:
-            archive = Path(work) / "save.tar"
-            await self._cloud.download(slot.id, chosen, archive)
+            archive = await self._fetch(slot, chosen, Path(work))
+            sha256 = await asyncio.to_thread(sha256_of, archive)
             kept = await asyncio.to_thread(unpack, archive, rule.folder, rule.patterns)
         # An older version beside the current one is a change made here: its base stays the current one.
-        self._note(rule, slot)
+        self._note(rule, slot, sha256 if chosen == slot.version else "")
         return Synced(rule.product_id, rule.slot, Action.PULL.value, chosen, kept=str(kept) if kept else None)
 
-    def _note(self, rule: SaveRule, slot: CloudSlot) -> None:
-        self._book.set_base(rule, Base(slot.id, slot.version, slot.sha256))
+    async def _fetch(self, slot: CloudSlot, version: int, work: Path) -> Path:
+        """The archive of a version, decrypted if it has to be."""
+        fetched, opened = work / "fetched", work / "save.tar"
+        await self._cloud.download(slot.id, version, fetched)
+        if not await asyncio.to_thread(is_sealed, fetched):
+            return fetched
+        await asyncio.to_thread(unseal, fetched, opened, self._key)
+        return opened
+
+    async def _has_content(self, slot: CloudSlot, sha256: str) -> bool:
+        """Sealed bytes differ each time: what is in them has to be looked at."""
+        with tempfile.TemporaryDirectory(prefix="samovar-save-") as work:
+            archive = await self._fetch(slot, slot.version, Path(work))
+            return await asyncio.to_thread(sha256_of, archive) == sha256
+
+    async def _upload(self, rule: SaveRule, packed: Packed, base_version: int | None) -> CloudSlot:
+        if self._key is None:
+            return await self._cloud.upload(packed.path, self._attributes(rule, packed, base_version))
+        sealed = packed.path.with_suffix(".sealed")
+        await asyncio.to_thread(seal, packed.path, sealed, self._key)
+        sha256 = await asyncio.to_thread(sha256_of, sealed)
+        size_bytes = (await asyncio.to_thread(sealed.stat)).st_size
+        sent = replace(packed, path=sealed, size_bytes=size_bytes, sha256=sha256)
+        return await self._cloud.upload(sealed, self._attributes(rule, sent, base_version))
+
+    def _note(self, rule: SaveRule, slot: CloudSlot, sha256: str) -> None:
+        """`sha256` is of the archive, not of what encryption made of it."""
+        self._book.set_base(rule, Base(slot.id, slot.version, sha256))
 
     def _attributes(self, rule: SaveRule, packed: Packed, base_version: int | None) -> Mapping[str, Any]:
         return {
@@ -206,6 +237,14 @@ class SaveSync:
     async def _packed(self, rule: SaveRule) -> AsyncIterator[Packed | None]:
         with tempfile.TemporaryDirectory(prefix="samovar-save-") as work:
             yield await asyncio.to_thread(pack, rule.folder, rule.patterns, Path(work))
+
+
+def _side(base: Base | None, slot: CloudSlot | None) -> CloudSide | None:
+    """The cloud's side; of the version that was synced last it is known what is in it, encrypted or not."""
+    if slot is None:
+        return None
+    is_known = base is not None and base.sha256 != "" and (base.savegame_id, base.version) == (slot.id, slot.version)
+    return CloudSide(slot.id, slot.version, base.sha256 if is_known and base else slot.sha256)
 
 
 def _missing(rule: SaveRule) -> LauncherError:

@@ -16,6 +16,7 @@ from launcher.saves import archive as archives
 from launcher.saves.archive import KEPT_COPIES, pack, unpack
 from launcher.saves.plan import Action, Base, CloudSide, decide
 from launcher.saves.rules import SaveBook, SaveRule
+from launcher.saves.sealing import BLOCK_BYTES, HEAD_BYTES, TAG_BYTES, SaveKey, seal, unseal
 from launcher.saves.sync import Prefer, SaveSync
 from launcher.settings import Environment
 
@@ -105,6 +106,9 @@ class Device:
         self.book = SaveBook(environment, "http://gateway")
         self.choice: Prefer | None = None
         self.cloud = SaveSync(cloud, self.book, device_id=uuid4(), ask=lambda _: self.choice)
+
+    def use(self, cloud: MemoryCloud, key: SaveKey | None) -> None:
+        self.cloud = SaveSync(cloud, self.book, device_id=uuid4(), ask=lambda _: self.choice, key=key)
 
     def save(self, text: str, name: str = "game.sav") -> None:
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -290,3 +294,57 @@ def test_rules_and_bases_last_and_a_moved_folder_has_no_base(devices):
     assert a.book.base(replace(a.rule, folder=Path("/elsewhere"))) is None
     with pytest.raises(LauncherError, match="samovar saves rule"):
         a.book.rule(uuid4())
+
+
+async def test_encrypted_saves_go_between_devices_that_have_the_key_and_are_opaque_to_the_cloud(devices, cloud):
+    a, b = devices
+    key = SaveKey.new()
+    a.use(cloud, key), b.use(cloud, SaveKey.parse(key.text()))
+    a.save("secret" * 300_000)
+    assert [await a.sync(), await a.sync(), await b.sync(), await b.sync()] == ["push", "nothing", "pull", "nothing"]
+    assert b.saved() == a.saved()
+    assert b"secret" not in cloud.versions[0]
+    a.book.set_base(a.rule, None)
+    assert [await a.sync(), await a.sync()] == ["adopt", "nothing"]
+
+
+@pytest.mark.parametrize(("key", "code"), [(None, "SAVE_KEY_MISSING"), (SaveKey.new(), "SAVE_KEY_WRONG")])
+async def test_a_missing_or_wrong_key_is_said_and_the_files_stay(devices, cloud, key, code):
+    a, b = devices
+    a.use(cloud, SaveKey.new()), b.use(cloud, key)
+    a.save("1")
+    await a.sync()
+    with pytest.raises(LauncherError) as caught:
+        await b.sync()
+    assert (caught.value.code, b.folder.exists()) == (code, False)
+
+
+def test_whatever_is_changed_in_a_sealed_save_is_noticed(tmp_path):
+    key, plain, sealed = SaveKey.new(), tmp_path / "plain", tmp_path / "sealed"
+    plain.write_bytes(bytes(3 * BLOCK_BYTES))
+    seal(plain, sealed, key)
+    whole = sealed.read_bytes()
+    block = BLOCK_BYTES + TAG_BYTES
+    first, second = (whole[HEAD_BYTES + n * block : HEAD_BYTES + (n + 1) * block] for n in range(2))
+    changed = [
+        whole[:-1],
+        whole[:HEAD_BYTES],
+        whole[:-block],
+        whole + b"x",
+        whole[: HEAD_BYTES - 1] + bytes([whole[HEAD_BYTES - 1] ^ 1]) + whole[HEAD_BYTES:],
+        whole.replace(first + second, second + first),
+        whole[:-1] + bytes([whole[-1] ^ 1]),
+    ]
+    for content in changed:
+        sealed.write_bytes(content)
+        with pytest.raises(LauncherError, match="damaged"):
+            unseal(sealed, tmp_path / "opened", key)
+    sealed.write_bytes(whole)
+    unseal(sealed, tmp_path / "opened", key)
+    assert (tmp_path / "opened").read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "x", "samovar-save-key:", "samovar-save-key:ü", "samovar-save-key:QUJD"])
+def test_what_is_no_key_is_refused(text):
+    with pytest.raises(LauncherError, match="no key"):
+        SaveKey.parse(text)
