@@ -118,8 +118,8 @@ class SaveSync:
         async with self._packed(rule) as packed:
             if packed is None:
                 raise _missing(rule)
-            base = self._book.base(rule)
-            return await self._push(rule, packed, base.version if base else None)
+            base, slot = self._book.base(rule), await self.find_slot(rule)
+            return await self._push(rule, packed, base.version if base and slot else None)
 
     async def pull(self, rule: SaveRule, version: int | None = None) -> Synced:
         """Puts a version, the current one by default, in place of what is here, which is kept beside.

@@ -149,7 +149,8 @@ class SaveSlot:
             return merged
         without = replace(self, versions=tuple(each for each in self.versions if each.id != upload_id))
         arrived = replace(upload, uploaded_at=now, expires_at=None, version=self.last_version + 1)
-        if (current.version if current else None) == upload.base_version:
+        if current is None or current.version == upload.base_version:
+            # A slot that was deleted has no other side: what grew from it begins it anew.
             return _with_current(without, arrived)
         if conflict is not None and conflict.sha256 == upload.sha256:
             return merged

@@ -385,3 +385,10 @@ async def test_an_object_that_cannot_be_removed_holds_up_no_other_and_comes_agai
     cloud.time += SET_ASIDE_FOR
     await cloud.uses.sweep()
     assert cloud.objects.contents == {}
+
+
+async def test_a_save_that_grew_from_a_deleted_slot_begins_it_anew(cloud, user_id, adapters):
+    slot = await cloud.upload(user_id, b"one")
+    await saves.remove_slot(adapters.begin, user_id, slot.id, base_version=1, now=NOON)
+    anew = await cloud.upload(user_id, b"two", base=1)
+    assert (anew.id != slot.id, states(anew), anew.conflict) == (True, {1: "current"}, None)

@@ -348,3 +348,12 @@ def test_whatever_is_changed_in_a_sealed_save_is_noticed(tmp_path):
 def test_what_is_no_key_is_refused(text):
     with pytest.raises(LauncherError, match="no key"):
         SaveKey.parse(text)
+
+
+async def test_a_slot_that_was_deleted_elsewhere_leaves_the_files_and_a_push_puts_it_back(devices, cloud):
+    a, _ = devices
+    a.save("1")
+    await a.sync()
+    cloud.current = 0
+    assert [await a.sync(), a.saved()] == ["deleted_in_cloud", {"game.sav": "1"}]
+    assert (await a.cloud.push(a.rule)).action == "push"
