@@ -17,6 +17,7 @@ from gateway.http.auth import Verifier
 from gateway.http.cors import make_prepare_hook
 from gateway.http.documentation import Published, add_documentation
 from gateway.http.ops import HEALTH_PATH, READY_PATH, Probes
+from gateway.http.preconditions import path_form, readers_of
 from gateway.jsonapi.rest import RestEndpoint, RestServices
 from gateway.middleware import serving
 from gateway.quota.idempotency import Idempotency
@@ -74,11 +75,21 @@ def make_app(parts: AppParts) -> web.Application:
 
 
 def _add_routes(app: web.Application, parts: AppParts) -> None:
-    services = RestServices(parts.backends, parts.verifier, parts.limits, parts.rate_limiter, parts.idempotency)
+    services = RestServices(
+        parts.backends,
+        parts.verifier,
+        parts.limits,
+        parts.rate_limiter,
+        parts.idempotency,
+        readers_of(parts.routes),
+    )
+    # Methods of one address may name its parameters differently.
+    paths: dict[str, str] = {}
     addresses = defaultdict[str, dict[str, Handler]](dict)
     for route in parts.routes:
         handle = RestEndpoint(route, services).handle
-        addresses[route.path] |= reading(handle) if route.method == hdrs.METH_GET else {route.method: handle}
+        path = paths.setdefault(path_form(route.path), route.path)
+        addresses[path] |= reading(handle) if route.method == hdrs.METH_GET else {route.method: handle}
     # The router takes the first template that fits.
     for path in sorted(addresses, key=lambda each: each.count("{")):
         add_address(app, path, addresses[path])

@@ -155,6 +155,8 @@ class Route:
     """A request without a body is a request with nothing said in it."""
     if_match_field: str | None = None
     """The request field (a repeated string) that receives the tags of If-Match."""
+    is_conditional: bool = False
+    """If-Match (where no field takes it) and If-None-Match are compared with what the GET route of the same address answers."""
     spellings: Mapping[str, str] = field(default_factory=dict)
     """JSON:API's names of query parameters, each with the plain one."""
     sort_field: str | None = None

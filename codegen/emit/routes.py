@@ -111,6 +111,7 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
         f"    idempotent={method.idempotent},",
         *(["    body_is_optional=True,"] if endpoint.body_is_optional else []),
         *([f"    if_match_field={text(endpoint.if_match_field.name)},"] if endpoint.if_match_field else []),
+        *(["    is_conditional=True,"] if endpoint.is_conditional else []),
         *(f"    {line}" for line in _compound(endpoint, imports, root)),
         "),",
     ]

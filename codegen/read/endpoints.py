@@ -111,6 +111,14 @@ class Endpoint:
     """The request field that takes the resource linkage of a relationship endpoint's document."""
     shown_linkage: Field | None = None
     """The foreign key of the resource in `data` that a relationship endpoint answers with, in the resource's place."""
+    is_conditional: bool = False
+    """If-Match and If-None-Match are honoured: what the change is about can be read by the GET route of the same address."""
+
+    @property
+    def is_tagged_read(self) -> bool:
+        """A read that the client may keep: what carries signed URLs is kept by nobody."""
+        rest = self.method.rest
+        return self.verb == "GET" and self.data is not None and not (rest is not None and rest.signed_urls)
 
     @property
     def takes_list(self) -> bool:
@@ -121,7 +129,11 @@ class Endpoint:
     def body_is_optional(self) -> bool:
         """The document may be left out: its attributes go into a message that the request need not have."""
         body = self.body_field
-        return body is not None and not body.repeated and self.mask_field is None and not is_required(body)
+        if (
+            body is None or body.repeated or self.verb == "PUT"
+        ):  # a PUT without a body would put nothing in the place of what is there
+            return False
+        return self.mask_field is None and not is_required(body)
 
     @property
     def is_paged(self) -> bool:

@@ -14,6 +14,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 from samovar.options.v1 import options_pb2
 
+from chassis.auth.access import defaults_of, effective_access
 from chassis.errors.reasons import REASONS, ReasonSpec, read_spec, reason_name
 
 _FieldProto = descriptor_pb2.FieldDescriptorProto
@@ -185,6 +186,8 @@ class Method:
     """Reasons of its own, as the option lists them."""
     location: Location
     comment: str
+    defaults: options_pb2.Defaults
+    """Of its service and file; `access` is in already."""
 
     @property
     def rpc(self) -> str:
@@ -353,12 +356,13 @@ def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterato
                 server_streaming=method.server_streaming,
                 idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
                 bindings=tuple(_bindings(options)),
-                access=_option(options, options_pb2.access),
+                access=effective_access(options, service.options, file.options),
                 rest=_option(options, options_pb2.rest),
                 stream=_option(options, options_pb2.stream),
                 errors=tuple(options.Extensions[_ERRORS].reasons),
                 location=lines.location(*path),
                 comment=lines.comment(*path),
+                defaults=defaults_of(service.options, file.options),
             )
 
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from samovar.options.v1 import options_pb2
 
 from codegen.read.compounds import Compounds, LinkageEndpoint, find_sort_field
+from codegen.read.constraints import is_required
 from codegen.read.endpoints import (
     CURSOR_INFO,
     FIELD_MASK,
@@ -57,7 +59,27 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
     check_unique(endpoints, streams, faults)
     check_resources(contract, endpoints, faults)
     check_events(contract, faults)
-    return endpoints, streams
+    return [replace(one, is_conditional=_is_conditional(one, endpoints)) for one in endpoints], streams
+
+
+def _is_conditional(endpoint: Endpoint, endpoints: Iterable[Endpoint]) -> bool:
+    """Whether the gateway can read what a change is about: by a GET of the same address that gives entity tags, needs nothing
+    beside the path and admits everybody who may make the change.
+    """
+    return endpoint.verb != "GET" and any(
+        one.is_tagged_read
+        and path_shape(one.path) == path_shape(endpoint.path)
+        and not any(is_required(field) for field in one.query_fields)
+        and _admits_all_of(one.method, endpoint.method)
+        for one in endpoints
+    )
+
+
+def _admits_all_of(method: Method, other: Method) -> bool:
+    ours, theirs = method.access, other.access
+    if ours is None or theirs is None or ours.public:
+        return ours is not None and theirs is not None
+    return not theirs.public and {*theirs.roles} <= {*ours.roles}
 
 
 def _specific_first(path: str) -> list[tuple[bool, str]]:

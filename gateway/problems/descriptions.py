@@ -30,7 +30,18 @@ SENTENCES_RU = tuple(
             r"должен быть один, длиной от 1 до \1 печатных символов ASCII",
         ),
         (r"must be entity tags or \*", "значение должно быть тегами сущности или *"),
+        (
+            "what is at this address cannot be read, so nothing can be compared",
+            "того, что находится по этому адресу, нельзя прочесть, и сравнить не с чем",
+        ),
+        ("what is at this address has another entity tag now", "у того, что находится по этому адресу, уже другой тег"),
+        ("there is nothing at this address", "по этому адресу ничего нет"),
+        (
+            "there is something at this address that the request does not want there",
+            "по этому адресу уже есть то, чего запрос там не ждёт",
+        ),
         # The services'.
+        ("the service refuses it", "сервис его не принимает"),
         ("does not match the current version", "значение не соответствует текущей версии"),
         (
             r"must have no character U\+0000 and only finite numbers",

@@ -4,6 +4,8 @@ whoever accepts those. What is particular to a stream is in its StreamRoute, whi
 
 from aiohttp import hdrs, web
 
+from chassis.auth.access import defaults_for
+from chassis.grpc_server.validation import validate
 from gateway.contract import Problem, StreamRoute
 from gateway.http.server import GatewayProtocol
 from gateway.jsonapi.pages import ascii_url, parse_query
@@ -52,9 +54,11 @@ class StreamEndpoint:
         ours = "&".join(part for part in raw if part.partition("=")[0] not in HANDSHAKE_PARAMETERS)
         query = parse_query(ours, limit=self._services.limits.query_parameters)
         problems: list[Problem] = []
-        self._stream.request(path, query, None, problems)
+        message = self._stream.request(path, query, None, problems)
         if problems:
             raise Refused(*problems)
+        if defaults_for(self._stream.rpc).gateway_validates:
+            validate(message)
         make = self._stream.request
         return lambda last_event_id: make(path, query, last_event_id, [])
 

@@ -87,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
         linkages={"product": Linkage("product_id", "product", False)},
     ),
@@ -111,6 +112,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -371,6 +373,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -422,6 +425,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
         fixed_relationships=frozenset({"product"}),
     ),
@@ -815,6 +819,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
@@ -838,6 +843,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -889,6 +895,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
@@ -942,6 +949,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        is_conditional=True,
         fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
@@ -971,6 +979,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        is_conditional=True,
         fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
@@ -1079,6 +1088,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
         linkages={"categories": Linkage("category_ids", "userCategory", True)},
         fixed_relationships=frozenset({"product"}),
@@ -1127,6 +1137,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True),
     ),
     Route(
@@ -1172,6 +1183,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True),
     ),
     Route(
@@ -1195,6 +1207,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True),
     ),
     Route(
@@ -1375,6 +1388,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
         linkages={"product": Linkage("product_id", "product", False)},
     ),
@@ -1399,6 +1413,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -1454,6 +1469,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
         fixed_relationships=frozenset({"product"}),
     ),

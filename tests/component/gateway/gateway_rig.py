@@ -75,6 +75,8 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         self.total_items = 45
         self.items_on_a_page = 1
         self.hangs: asyncio.Event | None = None
+        self.is_hidden = False
+        """Of its one item, as it was last changed."""
         self.remaining_seconds: list[float] = []
         """What each call had left of its deadline when it came in."""
 
@@ -101,12 +103,11 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
 
     async def UpdateItem(self, request: Any, context: Any) -> Any:
         await self._see(request, context)
-        item = self._item(request.library_item_id)
-        item.is_hidden = request.item.is_hidden
-        return items_pb2.UpdateItemResponse(item=item)
+        self.is_hidden = request.item.is_hidden
+        return items_pb2.UpdateItemResponse(item=self._item(request.library_item_id))
 
     def _item(self, item_id: str) -> Any:
-        return items_pb2.LibraryItem(id=item_id, product_id=PRODUCT, title="Чайка")
+        return items_pb2.LibraryItem(id=item_id, product_id=PRODUCT, title="Чайка", is_hidden=self.is_hidden)
 
 
 class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):

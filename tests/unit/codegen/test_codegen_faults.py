@@ -125,7 +125,7 @@ message Subjectless {
 BAD_REASONS = """
 enum Reason {
   REASON_UNSPECIFIED = 0;
-  REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+  REASON_THING_NOT_HERE = 1 [(samovar.options.v1.error) = {
     http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
   }];
   REASON_ITEM_NOT_HERE = 2 [(samovar.options.v1.error) = {
@@ -134,7 +134,7 @@ enum Reason {
 }
 enum OtherReason {
   OTHER_REASON_UNSPECIFIED = 0;
-  OTHER_REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+  OTHER_REASON_THING_NOT_HERE = 1 [(samovar.options.v1.error) = {
     http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
   }];
   OTHER_REASON_INTERNAL_ERROR = 2 [(samovar.options.v1.error) = {
@@ -399,7 +399,7 @@ def test_a_contradiction_names_file_line_rule_and_method(case: str, all_errors: 
 @pytest.mark.parametrize(
     ("rule", "reason", "count"),
     [
-        ("reason-twice", "NOT_FOUND", 1),
+        ("reason-twice", "THING_NOT_HERE", 1),
         ("reason-twice", "INTERNAL_ERROR", 1),
         ("reason-codes", "ITEM_NOT_HERE", 1),
         ("reason-texts", "ITEM_NOT_HERE", 1),
