@@ -12,12 +12,12 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.contract import Route, StreamRoute
-from gateway.http.addresses import add_address, reading
+from gateway.http.addresses import add_address, path_form, reading
 from gateway.http.auth import Verifier
 from gateway.http.cors import make_prepare_hook
 from gateway.http.documentation import Published, add_documentation
 from gateway.http.ops import HEALTH_PATH, READY_PATH, Probes
-from gateway.http.preconditions import path_form, readers_of
+from gateway.http.preconditions import readers_of
 from gateway.jsonapi.rest import RestEndpoint, RestServices
 from gateway.middleware import serving
 from gateway.quota.idempotency import Idempotency

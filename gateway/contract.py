@@ -1,13 +1,28 @@
 """The shapes that generated code fills (gen/rest) and the gateway serves: routes, streams, and what goes in and out of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from google.protobuf.message import Message
 
 JsonValue = Any
 """What orjson reads and writes: None, bool, int, float, str, list, dict."""
+
+
+class Listed(str):
+    """A query parameter's value with percent-encoded commas: `items` are what the other commas part it into. An encoded one belongs
+    to the value (RFC 3986, section 2.2).
+    """
+
+    __slots__ = ("items",)
+    items: tuple[str, ...]
+
+    def __new__(cls, value: str, items: Iterable[str]) -> Self:
+        made = super().__new__(cls, value)
+        made.items = tuple(items)
+        return made
+
 
 Query = Sequence[tuple[str, str]]
 """Decoded query parameters in order; a name may come more than once."""

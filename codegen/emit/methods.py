@@ -156,13 +156,14 @@ def emit_stream_event(stream: StreamEndpoint, names: ModuleNames) -> list[str]:
     """`event_<method>(message)`: one event as the envelope wants it."""
     event = names.shape("StreamedEvent")
     event_id = attribute("message", stream.id_field.name) if stream.id_field else '""'
-    time = "None"
-    if stream.time_field is not None:
-        time = f"{names.runtime('timestamp_text')}({attribute('message', stream.time_field.name)})"
+    time = "None" if stream.time_field is None else "time"
     lines = [
         f"def event_{stream.name}(message: {names.message_class(stream.response)}) -> {event}:",
         f'    """One event of {stream.path}."""',
     ]
+    if stream.time_field is not None:
+        written = f"{names.runtime('timestamp_text')}({attribute('message', stream.time_field.name)})"
+        lines.append(f'    time = {written} if message.HasField("{stream.time_field.name}") else None')
     first = stream.events[0].field
     if first is None:
         return [*lines, *_event(stream.events[0], event, "message", event_id, time, names, " " * 4)]

@@ -19,6 +19,7 @@ from multidict import CIMultiDictProxy
 
 from chassis.errors import DomainError, Kind
 from gateway.contract import Problem, Route
+from gateway.http.addresses import path_form, placeholders
 from gateway.http.conditional import is_among, tags_of_all
 from gateway.jsonapi.documents import answer_document
 from gateway.jsonapi.pages import ascii_url
@@ -26,7 +27,6 @@ from gateway.problems.errors import Refused
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 ANY = "*"
 
 
@@ -155,15 +155,6 @@ class StateReader:
 def readers_of(routes: Iterable[Route]) -> Mapping[str, Route]:
     """GET routes by the form of their addresses."""
     return {path_form(route.path): route for route in routes if route.method == hdrs.METH_GET}
-
-
-def path_form(path: str) -> str:
-    """An address without the names of its parameters, which may be different for each method."""
-    return _PLACEHOLDER.sub("{}", path)
-
-
-def placeholders(path: str) -> Sequence[str]:
-    return _PLACEHOLDER.findall(path)
 
 
 def _failed(conditions: Conditions, sentence: str) -> Refused:

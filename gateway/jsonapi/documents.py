@@ -197,7 +197,7 @@ def _check_id(data: Mapping[str, JsonValue], route: Route, path: Mapping[str, st
         return [_broken("/data/id", "must be a string")]
     if route.document_id_parameter is None:
         return [Problem("CLIENT_ID_NOT_SUPPORTED", pointer="/data/id")]
-    if given.lower() != path.get(route.document_id_parameter, "").lower():
+    if given != path.get(route.document_id_parameter, ""):
         return [Problem("RESOURCE_TYPE_CONFLICT", pointer="/data/id")]
     return []
 

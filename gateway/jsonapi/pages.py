@@ -5,7 +5,7 @@ caller's own spelling (`page` or `page[number]`). Contract: section 1; JSON:API 
 import re
 from urllib.parse import parse_qsl, quote, unquote_plus
 
-from gateway.contract import Cursors, JsonValue, Page, Problem, Query
+from gateway.contract import Cursors, JsonValue, Listed, Page, Problem, Query
 from gateway.problems.errors import Refused
 
 PLAIN_NUMBER = "page"
@@ -14,6 +14,7 @@ CURSOR_NAMES = frozenset({"after", "before", "page[after]", "page[before]"})
 BRACKET_NAMES = frozenset({BRACKET_NUMBER, "page[size]"})
 
 _URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
+_is_encoded_comma = re.compile("%2[Cc]").search
 _is_url = re.compile(r"[A-Za-z0-9!$%&'()*+,\-./:;=?@\[\]_~]*").fullmatch
 
 
@@ -33,7 +34,14 @@ def parse_query(raw: str, *, limit: int) -> Query:
     if not raw:
         return ()
     try:
-        return parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=limit)
+        query = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=limit)
+        if not _is_encoded_comma(raw):
+            return query
+        written = (part.partition("=")[2] for part in raw.split("&") if part)
+        return [
+            (name, Listed(value, map(unquote_plus, text.split(","))) if _is_encoded_comma(text) else value)
+            for (name, value), text in zip(query, written, strict=True)
+        ]
     except UnicodeDecodeError:
         sentence = "the query is not percent-encoded UTF-8"
     except ValueError:

@@ -15,10 +15,11 @@ from chassis.auth.access import defaults_for
 from chassis.errors import DomainError
 from chassis.grpc_server.validation import violations_of
 from gateway.contract import Encoded, JsonValue, Problem, Query, Route
+from gateway.http.addresses import parameters_of, path_form, placeholders
 from gateway.http.auth import Verifier, authenticate, bearer_token
 from gateway.http.conditional import NO_STORE, NO_TRANSFORM
 from gateway.http.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
-from gateway.http.preconditions import Conditions, StateReader, conditions_of, if_match_tags, path_form, placeholders
+from gateway.http.preconditions import Conditions, StateReader, conditions_of, if_match_tags
 from gateway.jsonapi.compound import Call, View, included, keep_fields, read_view
 from gateway.jsonapi.documents import (
     answer_document,
@@ -177,8 +178,7 @@ class RestEndpoint:
         route = self._route
         has_document = route.has_body and not (route.body_is_optional and not body)
         document = parse_json(body) if has_document else None
-        # By their places: another method of the address may have other names for its parameters.
-        path = dict(zip(self._parameters, request.match_info.values(), strict=True))
+        path = parameters_of(request, self._parameters)
         query = parse_query(ascii_url(request.rel_url.raw_query_string), limit=self._limits.query_parameters)
         taken = self._read_document(document, path) if has_document else None
         problems: list[Problem] = []

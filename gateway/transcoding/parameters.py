@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.contract import JsonValue, Problem, Query
+from gateway.contract import JsonValue, Listed, Problem, Query
 from gateway.transcoding.problems import report_parameter, report_path_parameter
 from gateway.transcoding.readers import octets
 
@@ -22,11 +22,12 @@ _PAGE_FAMILY = "page["
 class Parameters:
     """The query parameters of one request, read as the endpoint knows them.
 
-    `names` may come once, `lists` any number of times and with commas. `spellings` are JSON:API's names of some of them, like
+    `names` may come once, `lists` any number of times and with commas; a comma that is percent-encoded belongs to a text, and
+    parts what is no text like any other. `spellings` are JSON:API's names of some of them, like
     `page[number]` of `page`; a request keeps to one of the two, for pages as a whole. Everything else is a problem.
     """
 
-    __slots__ = ("_found", "_problems", "_spelled")
+    __slots__ = ("_found", "_lists", "_problems", "_spelled")
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Parameters:
         spellings: Mapping[str, str] = NO_SPELLINGS,
     ) -> None:
         self._found: dict[str, list[str]] = {}
+        self._lists = lists
         self._spelled: dict[str, str] = {}
         self._problems = problems
         theirs: list[str] = []
@@ -46,7 +48,7 @@ class Parameters:
             if name is not spelled:
                 theirs.append(spelled)
             if name in lists:
-                self._found.setdefault(name, []).extend(value.split(","))
+                self._found.setdefault(name, []).extend(value.items if isinstance(value, Listed) else value.split(","))
                 self._spelled.setdefault(name, spelled)
             elif name not in names:
                 report_parameter(problems, spelled, "parameter.unknown", "is not known here")
@@ -75,6 +77,11 @@ class Parameters:
     def _refuse(self, name: str, rule: str, description: str) -> None:
         report_parameter(self._problems, self._spelled.get(name, name), rule, description)
 
+    def _pieces(self, name: str) -> list[str]:
+        """The values of what is no text: none of them has a comma."""
+        found = self._found[name]
+        return [piece for value in found for piece in value.split(",")] if name in self._lists else found
+
     def string(self, name: str) -> str:
         return self.strings(name)[0]
 
@@ -89,7 +96,7 @@ class Parameters:
         return self.booleans(name)[0]
 
     def booleans(self, name: str) -> list[bool]:
-        values = self._found[name]
+        values = self._pieces(name)
         if not {*values} <= {"true", "false"}:
             self._refuse(name, "type.bool", "must be true or false")
         return [value == "true" for value in values]
@@ -98,8 +105,9 @@ class Parameters:
         return self.integers(name, lowest, highest)[0]
 
     def integers(self, name: str, lowest: int, highest: int) -> list[int]:
-        read = [int(value) for value in self._found[name] if _INTEGER.fullmatch(value)]
-        if len(read) == len(self._found[name]) and all(lowest <= number <= highest for number in read):
+        values = self._pieces(name)
+        read = [int(value) for value in values if _INTEGER.fullmatch(value)]
+        if len(read) == len(values) and all(lowest <= number <= highest for number in read):
             return read
         self._refuse(name, "type.integer", f"must be an integer from {lowest} to {highest}")
         return [0]
@@ -108,10 +116,9 @@ class Parameters:
         return self.numbers(name, highest)[0]
 
     def numbers(self, name: str, highest: float = math.inf) -> list[float]:
-        read = [float(value) for value in self._found[name] if _DECIMAL.fullmatch(value)]
-        if len(read) == len(self._found[name]) and all(
-            math.isfinite(number) and abs(number) <= highest for number in read
-        ):
+        values = self._pieces(name)
+        read = [float(value) for value in values if _DECIMAL.fullmatch(value)]
+        if len(read) == len(values) and all(math.isfinite(number) and abs(number) <= highest for number in read):
             return read
         self._refuse(name, "type.number", "must be a finite number")
         return [0.0]
@@ -120,8 +127,9 @@ class Parameters:
         return self.enums(name, numbers)[0]
 
     def enums(self, name: str, numbers: Mapping[str, int]) -> list[int]:
-        read = [numbers[value] for value in self._found[name] if value in numbers]
-        if len(read) == len(self._found[name]):
+        values = self._pieces(name)
+        read = [numbers[value] for value in values if value in numbers]
+        if len(read) == len(values):
             return read
         self._refuse(name, "type.enum", f"must be one of {', '.join(numbers)}")
         return [0]
@@ -148,7 +156,7 @@ class Parameters:
 
     def octets_list(self, name: str) -> list[bytes]:
         wrong: list[Problem] = []
-        read = [octets(value, "", name, wrong) for value in self._found[name]]
+        read = [octets(value, "", name, wrong) for value in self._pieces(name)]
         if wrong:
             self._refuse(name, "type.bytes", "must be base64")
         return read

@@ -71,9 +71,7 @@ def test_the_proto_can_show_every_message_and_none(code: str) -> None:
 
 
 def test_foreign_reasons_and_standard_details_are_read() -> None:
-    """AIP-193: another platform's ErrorInfo is no reason of ours; what is wrong with which field and when to come again, is
-    told.
-    """
+    """AIP-193: another platform's ErrorInfo is no reason of ours; what is wrong with which field, and when to come again, is."""
     foreign = error_details_pb2.ErrorInfo(
         reason="API_DISABLED", domain="googleapis.com", metadata={"consumer": "projects/1"}
     )

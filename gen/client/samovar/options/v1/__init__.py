@@ -439,7 +439,8 @@ class Stream(betterproto2.Message):
 
     time_field: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The response field (a Timestamp) that carries the event's time. Empty = the time at which the gateway passes it on.
+    The response field (a Timestamp) that carries the event's time. Empty, or unset in an event = the time at which the gateway
+    passes it on.
     """
 
     event: "StreamEvent | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
