@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc_tools  # type: ignore[import-untyped]
+from google.api import annotations_pb2  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
@@ -27,7 +28,12 @@ DOCS = ROOT / "docs"
 THIRD_PARTY = "third_party"
 OWN = tuple(sorted(path.name for path in PROTO.iterdir() if path.is_dir() and path.name != THIRD_PARTY))
 """Top folders of the platform's own protos."""
-INCLUDES = (PROTO, PROTO / THIRD_PARTY, Path(grpc_tools.__file__).parent / "_proto")
+INCLUDES = (
+    PROTO,
+    PROTO / THIRD_PARTY,
+    Path(grpc_tools.__file__).parent / "_proto",
+    Path(annotations_pb2.__file__).parents[2],  # what googleapis-common-protos brings: google/api, google/type, …
+)
 GENERATED_THIRD_PARTY = ("buf/validate/validate.proto",)
 HEADER = "Generated from proto/ by `./taskw gen`. Do not edit.\n"
 MARK = "README.md"

@@ -91,7 +91,7 @@ def _add_routes(app: web.Application, parts: AppParts) -> None:
         path = paths.setdefault(path_form(route.path), route.path)
         addresses[path] |= reading(handle) if route.method == hdrs.METH_GET else {route.method: handle}
     # The router takes the first template that fits.
-    for path in sorted(addresses, key=lambda each: each.count("{")):
+    for path in sorted(addresses, key=lambda each: (each.count("{"), ":" not in each)):
         add_address(app, path, addresses[path])
 
 

@@ -67,15 +67,23 @@ class Cursors:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """Where a page lies in a collection that is walked by page_token (AIP-158): the token of the next page, "" = there is none."""
+
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """A response as JSON:API: primary data (one resource object, a list of them, resource linkage, or nothing), its page, the
-    entity tag that the service gave it, without quotes, and the links of a relationship.
+    entity tag that the service gave it, without quotes, the links of a relationship, and what else goes into the document's meta.
     """
 
     data: JsonValue
-    page: Page | Cursors | None = None
+    page: Page | Cursors | Tokens | None = None
     tag: str = ""
     links: Mapping[str, str] | None = None
+    meta: Mapping[str, JsonValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +167,9 @@ class Route:
     resource_type: str
     request_types: tuple[str, ...]
     document_id_parameter: str | None
-    """Path parameter that `data.id`, when present, must equal; None on a create, where any `data.id` is refused."""
+    """Path parameter that `data.id`, when present, must equal, or a text with such parameters in braces; None on a create, where
+    any `data.id` is refused.
+    """
     is_collection: bool
     success_status: int
     no_content: bool

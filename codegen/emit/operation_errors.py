@@ -7,7 +7,7 @@ from samovar.options.v1 import options_pb2
 
 from chassis.errors.reasons import ReasonSpec
 from codegen.emit.operation_headers import is_counted, takes_key
-from codegen.read.endpoints import Endpoint
+from codegen.read.endpoints import Endpoint, path_parameters
 
 _ALWAYS = (
     "INVALID_ARGUMENT",
@@ -37,12 +37,12 @@ def codes_by_status(endpoint: Endpoint, reasons: Mapping[str, ReasonSpec]) -> Ma
 def _codes(endpoint: Endpoint) -> Iterator[str]:
     method = endpoint.method
     access = method.access or options_pb2.Access()
-    if endpoint.path_fields or endpoint.query_fields or endpoint.has_body:
+    if path_parameters(endpoint.path) or endpoint.query_fields or endpoint.has_body:
         yield "VALIDATION_ERROR"
     yield from _ALWAYS
     if not access.public:
         yield from ("UNAUTHENTICATED", "TOKEN_EXPIRED", "PERMISSION_DENIED")
-    if endpoint.path_fields:
+    if path_parameters(endpoint.path):
         yield "ROUTE_NOT_FOUND"
     if endpoint.has_body:
         yield from ("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "RESOURCE_TYPE_CONFLICT")

@@ -11,7 +11,7 @@ from codegen.emit.methods import emit_decode, emit_encode, emit_includes, emit_s
 from codegen.emit.module_names import ModuleNames
 from codegen.emit.python_source import fit, rest_module, text
 from codegen.emit.readers import emit_fill, emit_members
-from codegen.emit.writers import emit_fields, emit_object, emit_resource
+from codegen.emit.writers import emit_fields, emit_meta, emit_object, emit_resource
 from codegen.read.endpoints import Endpoint, StreamEndpoint, snake, uuid_placeholders, uuid_placeholders_of
 from codegen.read.faults import Faults
 from codegen.read.model import Contract, EnumType, Location, MessageType
@@ -71,6 +71,8 @@ def _methods(everything: Sequence[Endpoint], names: ModuleNames) -> Iterator[lis
     # In the order of the proto, where the table of routes has them in the order of matching.
     for endpoint in sorted(own, key=lambda one: (one.method.location.line, one.name)):
         yield from emit_decode(endpoint, names)
+        if endpoint.data is not None and endpoint.data.meta:
+            yield emit_meta(endpoint, names)
         yield emit_encode(endpoint, uuid_placeholders_of(endpoint, everything), names)
         yield from emit_includes(endpoint, names)
 

@@ -190,6 +190,11 @@ class Method:
     """Of its service and file; `access` is in already."""
 
     @property
+    def has_no_content(self) -> bool:
+        """The answer has no body: the contract says so, or has nothing that could stand in it."""
+        return (self.rest is not None and self.rest.no_content) or self.response == "google.protobuf.Empty"
+
+    @property
     def rpc(self) -> str:
         """The method's path on the wire."""
         return f"/{self.service}/{self.name}"

@@ -26,6 +26,8 @@ def find_needs(
     for endpoint in endpoints:
         for resource in endpoint.shown_resources:
             walk.resource(resource, endpoint.method.location)
+        for one in endpoint.data.meta if endpoint.data is not None else ():
+            walk.written(one)
         body = (endpoint.body_field,) if endpoint.body_field is not None else endpoint.body_fields
         for one in (*body, *endpoint.query_fields):
             walk.read(one, endpoint.request, ())
@@ -54,15 +56,15 @@ class _Walk:
             return
         known[message.full_name] = message
         for one in message.fields:
-            self._write(one)
+            self.written(one)
 
-    def _write(self, one: Field) -> None:
+    def written(self, one: Field) -> None:
         if one.kind is Kind.ENUM:
             self.needs.enums_out[one.type_name] = self._contract.enums[one.type_name]
         elif one.kind is Kind.MESSAGE and one.type_name not in WELL_KNOWN:
             message = self._contract.messages[one.type_name]
             if message.is_map_entry:
-                self._write(message.fields[1])
+                self.written(message.fields[1])
             else:
                 self.object(message, one.location)
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from samovar.options.v1 import options_pb2
 
+from codegen.path_templates import BadTemplate, Template, parse_template
 from codegen.read.compounds import Compounds, LinkageEndpoint, find_sort_field
 from codegen.read.constraints import is_required
 from codegen.read.endpoints import (
@@ -18,6 +20,7 @@ from codegen.read.endpoints import (
     WELL_KNOWN,
     Data,
     Endpoint,
+    PathName,
     StreamedMember,
     StreamEndpoint,
     path_parameters,
@@ -28,12 +31,15 @@ from codegen.read.faults import Faults
 from codegen.read.model import Binding, Contract, Field, Kind, Location, Method
 from codegen.read.rules import check_events, check_method, check_names, check_reasons, check_resources, check_unique
 
-_PATH = re.compile(r"(/([a-z0-9_.-]+|\{[a-z0-9_]+\}))+")
+_PATH = re.compile(r"(/([A-Za-z0-9_.~-]+|\{[a-zA-Z0-9_]+\}))+")
 _VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
 HANDSHAKE_PARAMETERS = frozenset({"token", "last_event_id"})
 """Query parameters of a stream that are the gateway's own."""
 CONTROL_EVENTS = frozenset({"stream.end", "stream.error", "stream.unknown", "auth.token"})
 """Types of events that are the gateway's own."""
+_USUAL_MASK = "update_mask"
+"""The name that a mask has by AIP-134."""
+_PAGE_MEMBERS = frozenset({"total_items", "current_page", "per_page", "total_pages"})
 _BODYLESS_VERBS = frozenset({"GET", "DELETE"})
 
 
@@ -101,16 +107,14 @@ class _Resolver:
 
     def endpoint(self, binding: Binding, index: int) -> Endpoint | None:
         before = len(self._faults.found)
-        rest = self._method.rest
-        if binding.verb not in _VERBS or not _PATH.fullmatch(binding.path):
-            self._fault(
-                "http-path",
-                f"{binding.verb} {binding.path!r} is not one of GET, PUT, POST, DELETE, PATCH on /literal/{{field}}/…",
-            )
+        template = self._template(binding)
+        if template is None:
             return None
+        binding = replace(binding, path=template.path)
         if binding.response_body:
             self._fault("http-response-body", "response_body has no meaning here; rest.data_field names the data")
-        path_fields = tuple(self._path_fields(binding))
+        path_fields = tuple(self._path_fields(template))
+        path_names = tuple(self._path_names(template))
         linkage = LinkageEndpoint(self._method, binding.verb, self._fault)
         linkage_field = linkage.body(self._request, binding.body) if linkage.is_one else None
         body_field, body_fields = (None, ()) if linkage.is_one else self._body(binding, path_fields)
@@ -121,7 +125,9 @@ class _Resolver:
         includes = compounds.includes(data)
         include_field = compounds.include_field(self._request, includes)
         taken_fields = (*path_fields, body_field, mask_field, if_match_field, include_field, linkage_field)
-        taken = {one.name for one in taken_fields if one}
+        taken = {one.name for one in taken_fields if one} | {
+            one.field_path[0] for one in path_names if len(one.field_path) == 1
+        }
         if binding.body == "*":
             query_fields: tuple[Field, ...] = ()
             body_fields = tuple(one for one in self._request.fields if one.name not in taken)
@@ -150,27 +156,65 @@ class _Resolver:
             element=self._contract.messages[body_field.type_name] if body_field and body_field.repeated else None,
             mask_field=mask_field,
             if_match_field=if_match_field,
-            data=None if rest is not None and rest.no_content else data,
+            data=data,
             etag_field=etag_field,
-            document_id_parameter=self._document_id_parameter(binding, data),
+            document_id_parameter=self._document_id_parameter(binding, data, path_names),
             success_status=status,
             include_field=include_field,
             includes=includes,
             sort_field=sort_field,
             linkage_field=linkage_field,
             shown_linkage=shown_linkage,
+            path_names=path_names,
         )
 
-    def _path_fields(self, binding: Binding) -> Iterator[Field]:
-        names = path_parameters(binding.path)
+    def _template(self, binding: Binding) -> Template | None:
+        if binding.verb not in _VERBS:
+            self._fault("http-path", f"{binding.verb or 'no method'} is not one of GET, PUT, POST, DELETE, PATCH")
+            return None
+        try:
+            return parse_template(binding.path)
+        except BadTemplate as error:
+            self._fault("http-path", f"{binding.verb} {binding.path!r} cannot be served: {error}")
+            return None
+
+    def _path_names(self, template: Template) -> Iterator[PathName]:
+        """Variables of several segments, or of a message that the request holds."""
+        seen = {one.field_path for one in template.variables if one.is_plain}
+        for variable in (one for one in template.variables if not one.is_plain):
+            name, holder, found = ".".join(variable.field_path), self._request, None
+            for index, part in enumerate(variable.field_path):
+                found = holder.field(part)
+                if found is None or found.repeated:
+                    found = None
+                    break
+                if index + 1 < len(variable.field_path):
+                    inner = self._contract.messages.get(found.type_name)
+                    if inner is None or found.kind is not Kind.MESSAGE:
+                        found = None
+                        break
+                    holder = inner
+            if found is None or found.kind is not Kind.STRING:
+                self._fault(
+                    "path-parameter",
+                    f"{{{name}}} is not a string that {self._request.path} has, itself or in a message",
+                )
+            elif variable.field_path in seen:
+                self._fault("path-parameter", f"{{{name}}} comes twice")
+            else:
+                seen.add(variable.field_path)
+                yield PathName(variable.field_path, found, variable.segments)
+
+    def _path_fields(self, template: Template) -> Iterator[Field]:
+        names = [one.field_path[0] for one in template.variables if one.is_plain]
         for name in dict.fromkeys(names):
             found = self._request.field(name)
             if found is None:
-                self._fault("path-parameter", f"{{{name}}} of {binding.path} is not a field of {self._request.path}")
+                self._fault("path-parameter", f"{{{name}}} of {template.path} is not a field of {self._request.path}")
             elif found.repeated or found.kind not in PATH_KINDS:
                 self._fault("path-parameter", f"{{{name}}} is neither a string nor an integer", found.location)
             elif names.count(name) > 1:
-                self._fault("path-parameter", f"{{{name}}} comes twice in {binding.path}")
+                self._fault("path-parameter", f"{{{name}}} comes twice in {template.path}")
             else:
                 yield found
 
@@ -214,6 +258,9 @@ class _Resolver:
 
     def _mask_field(self, binding: Binding) -> Field | None:
         name = self._method.rest.update_mask_field if self._method.rest else ""
+        usual = self._request.field(_USUAL_MASK)
+        if not name and binding.verb == "PATCH" and usual is not None and usual.type_name == FIELD_MASK:
+            name = _USUAL_MASK
         if not name:
             if binding.verb == "PATCH":
                 self._fault(
@@ -278,7 +325,7 @@ class _Resolver:
         if len(pages) > 1:
             self._fault("page-fields", f"{self._response.path} has more than one page")
         included = {one.response_field for one in rest.includes} if rest is not None else frozenset[str]()
-        if rest is not None and rest.no_content:
+        if self._method.has_no_content:
             return None
         if self._response.resource is not None and not (rest and rest.data_field):
             return Data(None, self._response, None)
@@ -309,8 +356,19 @@ class _Resolver:
                 "data-field", f"{self._response.path} holds several resources ({names}); rest.data_field must name one"
             )
             return None
-        chosen = candidates[0]
-        return Data(chosen, self._contract.messages[chosen.type_name], page if chosen.repeated else None)
+        return self._data_of(candidates[0], page, included)
+
+    def _data_of(self, chosen: Field, page: Field | None, included: AbstractSet[str]) -> Data:
+        if not chosen.repeated:
+            page = None
+        shown = {chosen.name, *included} | ({page.name} if page is not None else set())
+        meta = tuple(one for one in self._response.fields if one.name not in shown)
+        for one in meta:
+            if page is not None and one.name in _PAGE_MEMBERS:
+                self._fault(
+                    "meta-field", f"{one.name} is what the document's meta says of the page already", one.location
+                )
+        return Data(chosen, self._contract.messages[chosen.type_name], page, meta)
 
     def _check_page(self, data: Data | None, query_fields: Iterable[Field]) -> None:
         if data is None or data.page is None:
@@ -332,7 +390,7 @@ class _Resolver:
 
     def _success_status(self, data: Data | None) -> int:
         rest = self._method.rest
-        no_content = rest is not None and rest.no_content
+        no_content = self._method.has_no_content
         status = rest.success_status if rest is not None and rest.success_status else 204 if no_content else 200
         if not 200 <= status <= 299:
             self._fault("success-status", f"{status} is no status of success")
@@ -344,8 +402,13 @@ class _Resolver:
                 self._fault("location", "rest.location needs one resource with a self link")
         return status
 
-    def _document_id_parameter(self, binding: Binding, data: Data | None) -> str | None:
+    def _document_id_parameter(
+        self, binding: Binding, data: Data | None, path_names: tuple[PathName, ...]
+    ) -> str | None:
         names = path_parameters(binding.path)
+        if path_names:
+            # Of a method on a collection, or with a verb, the path names something else than the document does.
+            return path_names[-1].template if binding.path.endswith(path_names[-1].segments[-1]) else None
         if not names or (self._method.rest is not None and self._method.rest.location and binding.verb == "POST"):
             return None
         resource = data.resource.resource if data is not None else None
@@ -361,7 +424,7 @@ class _Resolver:
         if not _PATH.fullmatch(stream.path):
             self._fault("stream-path", f"{stream.path!r} is not /literal/{{field}}/…")
             return None
-        path_fields = tuple(self._path_fields(Binding("GET", stream.path, "", "")))
+        path_fields = tuple(self._path_fields(parse_template(stream.path)))
         resume_field = self._resume_field(stream, path_fields)
         taken = (*path_fields, resume_field)
         query_fields = tuple(one for one in self._request.fields if one not in taken)

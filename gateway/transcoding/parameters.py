@@ -8,7 +8,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from gateway.contract import JsonValue, Listed, Problem, Query
-from gateway.transcoding.problems import report_parameter, report_path_parameter
+from gateway.transcoding.problems import report, report_parameter, report_path_parameter
 from gateway.transcoding.readers import octets
 
 _M = TypeVar("_M", bound=Message)
@@ -16,6 +16,7 @@ _M = TypeVar("_M", bound=Message)
 NO_SPELLINGS: Mapping[str, str] = {}
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PAGE_FAMILY = "page["
 
 
@@ -179,6 +180,22 @@ def path_string(path: Mapping[str, str], name: str, problems: list[Problem]) -> 
         return value
     report_path_parameter(problems, name, "type.string", "must be text in UTF-8")
     return ""
+
+
+def path_name(path: Mapping[str, str], template: str, problems: list[Problem]) -> str:
+    """A name of several segments, `shelves/{shelf}/books/{book}`. A slash that stood percent-encoded in a segment stays so."""
+    found = (_PLACEHOLDER.fullmatch(one) for one in template.split("/"))
+    return "/".join(
+        one if placeholder is None else path_string(path, placeholder[1], problems).replace("/", "%2F")
+        for one, placeholder in zip(template.split("/"), found, strict=True)
+    )
+
+
+def agreeing(given: str, named: str, at: str, name: str, problems: list[Problem]) -> str:
+    """What the address names; the document may say nothing else of it."""
+    if given not in {"", named}:
+        report(problems, at, name, "path.agree", "must not contradict the address")
+    return named
 
 
 def path_integer(path: Mapping[str, str], name: str, lowest: int, highest: int, problems: list[Problem]) -> int:

@@ -134,6 +134,13 @@ def segment(value: str) -> str:
     return value if _is_plain(value) else quote(value, safe="")
 
 
+def segments(value: str) -> str:
+    """A resource name as segments of a link's path, as gateway.transcoding.path_name reads them."""
+    return "/".join(
+        quote(one, safe="%" if "%2F" in one else "") if not _is_plain(one) else one for one in value.split("/")
+    )
+
+
 def page_of(info: page_pb2.PageInfo) -> Page:
     return Page(info.total_items, info.current_page, info.per_page)
 

@@ -46,6 +46,8 @@ message BareResponse { Bare bare = 1; }
 message TwoResponse { Thing thing = 1; Bare bare = 2; }
 message NoneResponse { string id = 1; }
 message PageResponse { repeated Bare bares = 1; samovar.types.v1.PageInfo page = 2; }
+message PagedRequest { int32 page = 1; int32 limit = 2; }
+message MetaResponse { repeated Bare bares = 1; samovar.types.v1.PageInfo page = 2; int32 total_items = 3; }
 message Book {
   option (samovar.options.v1.resource) = {type: "book", self: "/api/v1/books/{id}"};
   string id = 1;
@@ -210,7 +212,16 @@ CASES = {
     "http-on-stream": ("(Request) returns (stream Response)", _http('get: "/api/v1/@/{id}"')),
     "rest-without-http": (UNARY, ACCESS + " option (samovar.options.v1.rest) = {location: true};"),
     "error-reason": (UNARY, ACCESS + ' option (samovar.options.v1.errors) = {reasons: ["NO_SUCH_REASON"]};'),
-    "http-path": (UNARY, _http('get: "/api/v1/{id=things/*}"')),
+    "http-path": (UNARY, _http('get: "/api/v1/{id=things/**}"')),
+    "http-path of an unbound star": (UNARY, _http('get: "/api/v1/@/*"')),
+    "http-path of a bad verb": (UNARY, _http('get: "/api/v1/@/{id}:do-it"')),
+    "http-path without a slash": (UNARY, _http('get: "api/v1/@"')),
+    "http-path with a part of a segment": (UNARY, _http('get: "/api/v1/@/x-{id}"')),
+    "http-path of a custom method": (UNARY, _http('custom: {kind: "LIST", path: "/api/v1/@"}')),
+    "path-parameter of segments": (UNARY, _http('get: "/api/v1/@/{number=things/*}"')),
+    "path-parameter of segments twice": (UNARY, _http('get: "/api/v1/@/{id=a/*}/{id=b/*}"')),
+    "path-parameter in a message": ("(NestedRequest) returns (Response)", _http('get: "/api/v1/@/{body.other}"')),
+    "meta-field": ("(PagedRequest) returns (MetaResponse)", _http('get: "/api/v1/@"')),
     "http-response-body": (UNARY, _http('get: "/api/v1/@/{id}", response_body: "thing"')),
     "path-parameter": (UNARY, _http('get: "/api/v1/@/{other}"')),
     "path-parameter of a list": (UNARY, _http('get: "/api/v1/@/{ids}"')),
