@@ -236,6 +236,10 @@ class _Lines:
         return " ".join(found.leading_comments.split()) if found else ""
 
 
+def _qualified(package: str, name: str) -> str:
+    return f"{package}.{name}" if package else name
+
+
 def _option(options: Any, extension: Any) -> Any:
     """An option's value, None when it is not set. Untyped: protoc's stubs and protobuf's disagree on what an extension is."""
     return options.Extensions[extension] if options.HasExtension(extension) else None
@@ -303,7 +307,7 @@ class _Types:
 
     def add_file(self, file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> None:
         for index, enum in enumerate(file.enum_type):
-            full_name = f"{file.package}.{enum.name}"
+            full_name = _qualified(file.package, enum.name)
             self.enums[full_name] = _enum(full_name, enum.name, enum, lines, (_FILE_ENUMS, index))
         for index, message in enumerate(file.message_type):
             self._add_message(file, message, lines, message.name, (_FILE_MESSAGES, index))
@@ -316,7 +320,7 @@ class _Types:
         name: str,
         path: tuple[int, ...],
     ) -> None:
-        full_name = f"{file.package}.{name}"
+        full_name = _qualified(file.package, name)
         options = message.options
         self.messages[full_name] = MessageType(
             full_name=full_name,
@@ -353,7 +357,7 @@ def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterato
             options = method.options
             yield Method(
                 name=method.name,
-                service=f"{file.package}.{service.name}",
+                service=_qualified(file.package, service.name),
                 file=file.name,
                 request=method.input_type.removeprefix("."),
                 response=method.output_type.removeprefix("."),
@@ -385,7 +389,7 @@ def read(request: plugin_pb2.CodeGeneratorRequest) -> Contract:
         if file.name in own:
             methods.extend(_methods(file, lines))
             services |= {
-                f"{file.package}.{service.name}": lines.comment(_FILE_SERVICES, index)
+                _qualified(file.package, service.name): lines.comment(_FILE_SERVICES, index)
                 for index, service in enumerate(file.service)
             }
     return Contract(

@@ -29,7 +29,15 @@ from codegen.read.endpoints import (
 )
 from codegen.read.faults import Faults
 from codegen.read.model import Binding, Contract, Field, Kind, Location, Method
-from codegen.read.rules import check_events, check_method, check_names, check_reasons, check_resources, check_unique
+from codegen.read.rules import (
+    check_events,
+    check_method,
+    check_names,
+    check_reasons,
+    check_reserved,
+    check_resources,
+    check_unique,
+)
 
 _PATH = re.compile(r"(/([A-Za-z0-9_.~-]+|\{[a-zA-Z0-9_]+\}))+")
 _VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
@@ -63,6 +71,7 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
     streams.sort(key=lambda stream: stream.path)
     check_names(endpoints, streams, faults)
     check_unique(endpoints, streams, faults)
+    check_reserved(endpoints, streams, faults)
     check_resources(contract, endpoints, faults)
     check_events(contract, faults)
     return [replace(one, is_conditional=_is_conditional(one, endpoints)) for one in endpoints], streams
@@ -212,7 +221,8 @@ class _Resolver:
             if found is None:
                 self._fault("path-parameter", f"{{{name}}} of {template.path} is not a field of {self._request.path}")
             elif found.repeated or found.kind not in PATH_KINDS:
-                self._fault("path-parameter", f"{{{name}}} is neither a string nor an integer", found.location)
+                kind = "repeated" if found.repeated else f"a {found.type_name or found.kind}"
+                self._fault("path-parameter", f"{{{name}}} is {kind}, neither a string nor an integer", found.location)
             elif names.count(name) > 1:
                 self._fault("path-parameter", f"{{{name}}} comes twice in {template.path}")
             else:
@@ -226,19 +236,26 @@ class _Resolver:
         if binding.verb in _BODYLESS_VERBS:
             self._fault("http-body", f"a {binding.verb} has no body")
         found = self._request.field(binding.body)
-        if found is None or found in path_fields:
-            self._fault(
-                "http-body", f"the body {binding.body!r} is not a field of {self._request.path} that is free for it"
-            )
+        if found is None:
+            self._fault("http-body", f"the body {binding.body!r} is not a field of {self._request.path}")
+            return None, ()
+        if found in path_fields:
+            self._fault("http-body", f"the body {binding.body!r} stands in the path already", found.location)
             return None, ()
         if found.repeated and found.kind is Kind.MESSAGE and found.type_name not in WELL_KNOWN:
             return self._resource_list(found)
-        if found.kind is not Kind.MESSAGE or found.repeated or found.type_name in WELL_KNOWN:
-            self._fault(
-                "http-body",
-                f"the body {binding.body!r} is not a message with fields to take the attributes",
-                found.location,
-            )
+        why = (
+            f"is a {found.kind}"
+            if found.kind is not Kind.MESSAGE
+            else f"is a {found.type_name}"
+            if found.type_name in WELL_KNOWN
+            else "is repeated"
+            if found.repeated
+            else ""
+        )
+        if why:
+            text = f"the body {binding.body!r} {why}, not a message with fields to take the attributes"
+            self._fault("http-body", text, found.location)
             return None, ()
         return found, self._contract.messages[found.type_name].fields
 
@@ -455,9 +472,19 @@ class _Resolver:
         if not stream.resume_field:
             return None
         found = self._request.field(stream.resume_field)
-        if found is None or found.kind is not Kind.STRING or found.repeated or found in path_fields:
-            text = f"resume_field {stream.resume_field!r} is not a string field of {self._request.path} that is free for it"
-            self._fault("stream-field", text)
+        why = (
+            f"is not a field of {self._request.path}"
+            if found is None
+            else "stands in the path already"
+            if found in path_fields
+            else "is repeated"
+            if found.repeated
+            else f"is a {found.type_name or found.kind}, not a string"
+            if found.kind is not Kind.STRING
+            else ""
+        )
+        if why:
+            self._fault("stream-field", f"resume_field {stream.resume_field!r} {why}")
         if not stream.id_field:
             self._fault(
                 "stream-field", "a stream with a resume_field needs an id_field: ids are what clients resume from"

@@ -14,6 +14,7 @@ package broken.v1;
 import "google/api/annotations.proto";
 import "google/protobuf/any.proto";
 import "google/protobuf/field_mask.proto";
+import "google/protobuf/source_context.proto";
 import "google/protobuf/struct.proto";
 import "google/protobuf/timestamp.proto";
 import "samovar/options/v1/options.proto";
@@ -221,6 +222,9 @@ CASES = {
     "path-parameter of segments": (UNARY, _http('get: "/api/v1/@/{number=things/*}"')),
     "path-parameter of segments twice": (UNARY, _http('get: "/api/v1/@/{id=a/*}/{id=b/*}"')),
     "path-parameter in a message": ("(NestedRequest) returns (Response)", _http('get: "/api/v1/@/{body.other}"')),
+    "path-reserved": ("(NameRequest) returns (Response)", _http('get: "/healthz"')),
+    "path-reserved below the page": ("(NameRequest) returns (Response)", _http('get: "/api/v1/docs/{name}"')),
+    "path-reserved by a stream": ("(Request) returns (stream Event)", _stream('path: "/api/v1/openapi.json"')),
     "meta-field": ("(PagedRequest) returns (MetaResponse)", _http('get: "/api/v1/@"')),
     "http-response-body": (UNARY, _http('get: "/api/v1/@/{id}", response_body: "thing"')),
     "path-parameter": (UNARY, _http('get: "/api/v1/@/{other}"')),
@@ -372,7 +376,37 @@ RESOURCES = {
         'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
         ' string no = 2 [(samovar.options.v1.relationship) = {name: "a", type: "b", related: "/api/v1/things/{no_such}"}];'
     ),
-    "foreign-message": 'option (samovar.options.v1.resource) = {type: "@"}; string id = 1; samovar.types.v1.PageInfo page = 2;',
+    "foreign-message": 'option (samovar.options.v1.resource) = {type: "@"}; string id = 1; google.protobuf.SourceContext at = 2;',
+}
+NAMES = """syntax = "proto3";
+{package}
+import "google/api/annotations.proto";
+import "samovar/options/v1/options.proto";
+message Request {{ string id = 1; }}
+message Thing {{
+  option (samovar.options.v1.resource) = {{type: "thing"}};
+  string id = 1;
+  {thing}
+}}
+service S {{
+  rpc Get(Request) returns (Thing) {{
+    option (google.api.http) = {{get: "/api/v1/x"}};
+    option (samovar.options.v1.access) = {{public: true}};
+  }}
+}}
+"""
+FILES = {
+    "file-name of a keyword": ("class/v1/x.proto", "package a.v1;", ""),
+    "file-name of a digit": ("a/v1/1st.proto", "package a.v1;", ""),
+    "file-name with a dot": ("a.b/v1/x.proto", "package a.v1;", ""),
+    "file-name of the routes": ("routes.proto", "package a.v1;", ""),
+    "package-hides the platform": ("gateway/v1/x.proto", "package gateway.v1;", ""),
+    "package-hides the objects": ("depot/v1/x.proto", "package depot.v1;", ""),
+    "package-hides Python": ("email/v1/x.proto", "package email.v1;", ""),
+    "package-hides a library": ("grpc/v1/x.proto", "package grpc.v1;", ""),
+    "package-missing": ("a/v1/x.proto", "", ""),
+    "field-name": ("a/v1/x.proto", "package a.v1;", "optional string HasField = 2;"),
+    "message-name": ("a/v1/x.proto", "package a.v1;", "message None { string x = 1; } None none = 2;"),
 }
 
 
@@ -456,7 +490,7 @@ def test_every_rule_of_the_generator_has_a_case_here() -> None:
 
 @pytest.mark.parametrize("case", RESOURCES)
 def test_a_bad_resource_names_file_line_rule_and_message(case: str, all_errors: list[str]) -> None:
-    name = "PageInfo" if case == "foreign-message" else f"X{list(RESOURCES).index(case)}"
+    name = "SourceContext" if case == "foreign-message" else f"X{list(RESOURCES).index(case)}"
     rule = case.split(maxsplit=1)[0]
     assert _of(all_errors, rule, name), all_errors
 
@@ -466,6 +500,26 @@ def test_an_order_without_keys_of_its_own_is_refused_at_the_enum(tmp_path: Path,
     method = ("(ViewRequest) returns (BareResponse)", _http('get: "/api/v1/x"', f'sort_field: "{field}"'))
     errors = _errors(tmp_path, HEAD + MESSAGES.replace('"same"', '""') + _service(method))
     assert _of(errors, "sort", enum), errors
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_name_that_python_cannot_have_names_file_line_and_rule(tmp_path: Path, case: str) -> None:
+    name, package, thing = FILES[case]
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(NAMES.format(package=package, thing=thing))
+    response = plugin.answer(contract_compiler.request(tmp_path, [name], tmp_path))
+    rule = case.split(maxsplit=1)[0]
+    assert re.search(rf"^{re.escape(name)}:[1-9]\d*: {rule}: ", response.error, re.MULTILINE), response.error
+
+
+def test_two_files_of_one_module_are_refused(tmp_path: Path) -> None:
+    files = ["a/v1/my-x.proto", "a/v1/my_x.proto"]
+    for number, name in enumerate(files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'syntax = "proto3"; package a.v1; message M{number} {{ string x = 1; }}')
+    response = plugin.answer(contract_compiler.request(tmp_path, files, tmp_path))
+    assert re.search(r"^a/v1/my_x\.proto:1: file-name: a/v1/my-x\.proto ", response.error, re.MULTILINE), response.error
 
 
 def test_the_line_is_that_of_the_method(tmp_path: Path) -> None:
