@@ -135,10 +135,8 @@ def segment(value: str) -> str:
 
 
 def segments(value: str) -> str:
-    """A resource name as segments of a link's path, as gateway.transcoding.path_name reads them."""
-    return "/".join(
-        quote(one, safe="%" if "%2F" in one else "") if not _is_plain(one) else one for one in value.split("/")
-    )
+    """A resource name as segments of a link's path, as gateway.transcoding.path_name reads them: an encoded slash stays one."""
+    return "%2F".join(quote(part) for part in value.split("%2F"))
 
 
 def page_of(info: page_pb2.PageInfo) -> Page:
