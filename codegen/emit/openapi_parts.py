@@ -18,7 +18,7 @@ INFO: Json = {
         "`application/vnd.api+json`, or `application/json` when that is preferred or was sent. Wherever there is GET, there is "
         "HEAD. Texts of errors are Russian, English when `Accept-Language` prefers it. WebSockets and events are described in "
         "`/api/v1/asyncapi.json`. `If-Match` and `If-None-Match` are honoured by the operations that list them; others that change "
-        "something refuse a request that has one, 412. A W3C `traceparent` goes on to the services; answers above 1 KiB are "
+        "something refuse what they cannot compare, 412. A W3C `traceparent` goes on to the services; answers above 1 KiB are "
         "compressed for those who take it."
     ),
 }

@@ -50,7 +50,7 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
             yield "CLIENT_ID_NOT_SUPPORTED"
         if endpoint.fixed_relationships:
             yield "RELATIONSHIP_NOT_WRITABLE"
-    if endpoint.is_conditional:
+    if endpoint.verb != "GET":
         yield "PRECONDITION_FAILED"
     if is_counted(endpoint):
         yield "RATE_LIMIT_EXCEEDED"

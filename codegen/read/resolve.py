@@ -1,6 +1,5 @@
 """From methods with options to endpoints: every name looked up, every contradiction found."""
 
-import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -39,7 +38,6 @@ from codegen.read.rules import (
     check_unique,
 )
 
-_PATH = re.compile(r"(/([A-Za-z0-9_.~-]+|\{[a-zA-Z0-9_]+\}))+")
 _VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
 HANDSHAKE_PARAMETERS = frozenset({"token", "last_event_id"})
 """Query parameters of a stream that are the gateway's own."""
@@ -438,10 +436,14 @@ class _Resolver:
 
     def stream_endpoint(self, stream: options_pb2.Stream) -> StreamEndpoint | None:
         before = len(self._faults.found)
-        if not _PATH.fullmatch(stream.path):
-            self._fault("stream-path", f"{stream.path!r} is not /literal/{{field}}/…")
+        try:
+            template = parse_template(stream.path)
+        except BadTemplate as error:
+            self._fault("stream-path", f"{stream.path!r} cannot be served: {error}")
             return None
-        path_fields = tuple(self._path_fields(parse_template(stream.path)))
+        if not all(one.is_plain for one in template.variables):
+            self._fault("stream-path", f"{stream.path!r}: a stream's parameters are one segment each, `{{field}}`")
+        path_fields = tuple(self._path_fields(template))
         resume_field = self._resume_field(stream, path_fields)
         taken = (*path_fields, resume_field)
         query_fields = tuple(one for one in self._request.fields if one not in taken)

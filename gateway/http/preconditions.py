@@ -70,10 +70,16 @@ def conditions_of(headers: CIMultiDictProxy[str], route: Route, problems: list[P
         values = headers.getall(hdrs.IF_MATCH, ())
         match = frozenset(if_match_tags(values, problems)) if any(map(str.strip, values)) else None
     none_match = [value for value in headers.getall(hdrs.IF_NONE_MATCH, ()) if value.strip()]
-    if route.location and [value.strip() for value in none_match] == [ANY]:
-        # What is created gets an address of its own: nothing can be there yet.
+    if route.method == hdrs.METH_POST and _is_trivial(none_match, route):
         none_match = []
     return Conditions(match, none_match) if match is not None or none_match else None
+
+
+def _is_trivial(none_match: Sequence[str], route: Route) -> bool:
+    """Whether nothing can be there that is not to be there: what a POST creates gets an address of its own, and an address that
+    only takes a POST has no state.
+    """
+    return not route.is_conditional or (route.location and [value.strip() for value in none_match] == [ANY])
 
 
 class StateReader:

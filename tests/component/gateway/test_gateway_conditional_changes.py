@@ -96,6 +96,8 @@ async def test_what_cannot_be_compared_is_not_done(rig: GatewayRig) -> None:
     answer = await rig.call("POST", f"{DOWNLOAD_PATH}/pause", If_Match=OTHER)
     assert (answer.status, answer.codes) == (412, ["PRECONDITION_FAILED"])
     assert rig.download.requests == []
+    # Where no state is, none is there that is not to be there.
+    assert (await rig.call("POST", f"{DOWNLOAD_PATH}/pause", If_None_Match="*")).status == 200
 
 
 async def test_who_may_not_change_it_learns_nothing_of_it(rig: GatewayRig) -> None:

@@ -107,6 +107,14 @@ class Library:
         request.update_mask.MergeMessage(request.book, book)
         return book
 
+    async def WatchShelves(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        await self._see(request, context)
+        yield self._pb.ShelfEvent(made=self._pb.ShelfMade(name="shelves/1"))
+
+    async def WatchShelf(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        await self._see(request, context)
+        yield self._pb.ShelfEvent(made=self._pb.ShelfMade(name=f"shelves/{request.shelf}"))
+
     async def SearchBooks(self, request: Any, context: Any) -> Any:
         await self._see(request, context)
         return self._pb.ListBooksResponse(books=[one for one in self.books.values() if request.query in one.title])
@@ -270,6 +278,28 @@ async def test_rules_are_kept_for_a_service_that_does_not_check_them(acme: Acme)
     status, document, _ = await acme.call("GET", "/v1/shelves?page_size=101")
     assert (status, document["errors"][0]["source"]) == (400, {"parameter": "page_size"})
     assert acme.library.requests == []
+
+
+async def test_streams_keep_to_the_same(acme: Acme) -> None:
+    """Rules, statuses and messages of an ordinary service's stream."""
+
+    async def lines(query: str = "", path: str = "/v1/shelves:watch") -> tuple[int, list[Any]]:
+        headers = acme.sent | {"Accept": "application/x-ndjson"}
+        async with acme.http.get(f"{acme.url}{path}{query}", headers=headers) as answer:
+            return answer.status, [json.loads(line) for line in (await answer.read()).splitlines() if line.strip()]
+
+    status, events = await lines("?theme=Poetry")
+    assert (status, [event["event_type"] for event in events]) == (200, ["shelf.made", "stream.end"])
+    assert events[0]["payload"] == {"name": "shelves/1"}
+    _, events = await lines(path="/v1/shelves/9:watch")
+    assert events[0]["payload"] == {"name": "shelves/9"}
+    status, (refused,) = await lines(f"?theme={'t' * 21}")
+    assert (status, refused["errors"][0]["code"]) == (400, "VALIDATION_ERROR")
+    acme.library.fails = grpc.StatusCode.NOT_FOUND
+    _, events = await lines()
+    assert [(event["event_type"], event["payload"]["code"], event["payload"]["detail"]) for event in events] == [
+        ("stream.error", "NOT_FOUND", "no such thing here")
+    ]
 
 
 async def test_the_document_is_valid_and_has_what_is_served(acme: Acme) -> None:

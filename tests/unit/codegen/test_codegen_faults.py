@@ -298,9 +298,13 @@ CASES = {
     "relationship-endpoint at no link": _link("patch", "author_id"),
     "relationship-endpoint of a relationship without a link": _link("get", "", "parts"),
     "relationship-endpoint of another type": _link("patch", "bare_id", path="/api/v1/books/{id}/relationships/author"),
+    "stream-path without a slash": (
+        "(Request) returns (stream Event)",
+        _stream('path: "api", id_field: "id", time_field: "time"'),
+    ),
     "stream-path": (
         "(Request) returns (stream Event)",
-        _stream('path: "/api/{id=*}", id_field: "id", time_field: "time"'),
+        _stream('path: "/api/{id=things/*}", id_field: "id", time_field: "time"'),
     ),
     "path-parameter of a stream": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/@/{other}"')),
     "query-parameter of a stream": ("(BodyRequest) returns (stream Event)", _stream('path: "/api/v1/ws/@/{id}"')),
