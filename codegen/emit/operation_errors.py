@@ -19,6 +19,18 @@ _ALWAYS = (
     "SERVICE_UNAVAILABLE",
     "DEADLINE_EXCEEDED",
 )
+_PLAIN = (
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "ABORTED",
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
+    "RESOURCE_EXHAUSTED",
+    "NOT_IMPLEMENTED",
+)
+"""What statuses without a reason become (chassis.errors.wire)."""
 _ENVELOPE = ("RESOURCE_TYPE_CONFLICT", "CLIENT_ID_NOT_SUPPORTED", "RELATIONSHIP_NOT_WRITABLE")
 """What a document can have wrong that is not 400 by itself; with other faults beside it the answer is 400 for all of them."""
 
@@ -56,4 +68,5 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
         yield "RATE_LIMIT_EXCEEDED"
     if takes_key(endpoint):
         yield from ("IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED")
+    yield from _PLAIN if method.has_plain_statuses else ()
     yield from method.errors

@@ -188,6 +188,8 @@ class Method:
     comment: str
     defaults: options_pb2.Defaults
     """Of its service and file; `access` is in already."""
+    has_plain_statuses: bool
+    """No method of its service declares errors, so any status may come without a reason."""
 
     @property
     def has_no_content(self) -> bool:
@@ -352,6 +354,7 @@ def _bindings(options: descriptor_pb2.MethodOptions) -> Iterator[Binding]:
 
 def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterator[Method]:
     for service_index, service in enumerate(file.service):
+        is_plain = not any(method.options.HasExtension(_ERRORS) for method in service.method)
         for index, method in enumerate(service.method):
             path = (_FILE_SERVICES, service_index, _SERVICE_METHODS, index)
             options = method.options
@@ -372,6 +375,7 @@ def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterato
                 location=lines.location(*path),
                 comment=lines.comment(*path),
                 defaults=defaults_of(service.options, file.options),
+                has_plain_statuses=is_plain,
             )
 
 

@@ -312,6 +312,8 @@ async def test_the_document_is_valid_and_has_what_is_served(acme: Acme) -> None:
         "/v1/books:search",
     } <= set(document["paths"])
     patch = document["paths"]["/v1/shelves/{shelf}/books/{book}"]["patch"]
+    # Of a service that declares no errors any status may come.
+    assert {"400", "401", "403", "404", "409", "412", "429", "500", "501", "503", "504"} <= set(patch["responses"])
     assert {"shelf", "book", "If-Match"} <= {one.get("name") for one in patch["parameters"]}
     listed = document["paths"]["/v1/shelves"]["get"]["responses"]["200"]["content"][JSON_API]
     schema = document["components"]["schemas"][listed["schema"]["$ref"].rpartition("/")[2]]
