@@ -18,6 +18,7 @@ from samovar.options.v1 import options_pb2
 
 from chassis.errors import DomainError, FieldViolation, Kind
 from chassis.errors.reasons import REASONS, texts
+from chassis.grpc_client.http2_exchange import Failed
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
@@ -33,6 +34,8 @@ MESSAGE_CHARACTERS = 1_000
 REFUSED = "the service refuses it"
 """A description where the service's own words are not shown."""
 
+_ANSWER_TOO_LARGE = re.compile(f"{Failed.TOO_LARGE.value}|(CLIENT: )?Received message larger than max", re.IGNORECASE)
+"""What our own client and grpcio's say of an answer that they do not take."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _Code = grpc.StatusCode
 _PLAIN: Mapping[grpc.StatusCode, tuple[Kind, str]] = {
@@ -127,6 +130,9 @@ def from_any_rpc_error(error: grpc.aio.AioRpcError, shown: options_pb2.StatusMes
     if details.reason in REASONS and declared is not None:
         return details.as_error(declared, details.reason, metadata=details.metadata)
     kind, reason = _PLAIN.get(error.code(), _INTERNAL)
+    if kind is Kind.RESOURCE_EXHAUSTED and _ANSWER_TOO_LARGE.match(error.details() or ""):
+        # The way to the service says so, and no quota of the caller's: asking again later would not help.
+        kind, reason = _INTERNAL
     if shown == options_pb2.STATUS_MESSAGES_UNSPECIFIED:
         is_shown = kind not in _ABOUT_THE_INSIDE
     else:

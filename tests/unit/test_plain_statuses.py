@@ -95,6 +95,15 @@ def test_foreign_reasons_and_standard_details_are_read() -> None:
     assert "empty" not in shown(hidden).detail
 
 
+@pytest.mark.parametrize(
+    "said", ["the answer is too large", "CLIENT: Received message larger than max (9000000 vs. 4194304)"]
+)
+def test_an_answer_that_is_too_large_is_no_quota_of_the_callers(said: str) -> None:
+    found = shown(from_any_rpc_error(failed(grpc.StatusCode.RESOURCE_EXHAUSTED, message=said), BY_DEFAULT))
+    assert (found.status, found.code) == (500, "INTERNAL_ERROR")
+    assert said not in found.detail
+
+
 def test_a_declared_reason_is_what_it_is() -> None:
     info = error_details_pb2.ErrorInfo(reason="LIBRARY_ITEM_NOT_FOUND", domain="library-service")
     found = shown(from_any_rpc_error(failed(grpc.StatusCode.NOT_FOUND, info), BY_DEFAULT))

@@ -16,6 +16,7 @@ from google.protobuf.empty_pb2 import Empty
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from yarl import URL
 
+from chassis.grpc_client.http2_connection import MESSAGE_LIMIT_BYTES
 from codegen.generate import Job, generate
 from gateway.main import build
 from gateway.settings import GatewaySettings
@@ -50,6 +51,9 @@ class Library:
         self.requests.append(request)
         if self.fails is not None:
             await context.abort(self.fails, "no such thing here")
+
+    def make_shelf(self, name: str, theme: str) -> Any:
+        return self._pb.Shelf(name=name, theme=theme)
 
     async def CreateShelf(self, request: Any, context: Any) -> Any:
         await self._see(request, context)
@@ -270,6 +274,13 @@ async def test_plain_statuses_are_answered_by_their_meaning(acme: Acme, code: st
     assert (got, error["status"]) == (status, str(status))
     assert (error["detail"] == "no such thing here") is is_shown
     assert is_shown or "no such thing" not in json.dumps(document)
+
+
+async def test_an_answer_that_is_too_large_is_the_services_fault(acme: Acme) -> None:
+    name = "shelves/large"
+    acme.library.shelves[name] = acme.library.make_shelf(name, "t" * (MESSAGE_LIMIT_BYTES + 1))
+    status, document, _ = await acme.call("GET", f"/v1/{name}")
+    assert (status, [error["code"] for error in document["errors"]]) == (500, ["INTERNAL_ERROR"])
 
 
 async def test_rules_are_kept_for_a_service_that_does_not_check_them(acme: Acme) -> None:
