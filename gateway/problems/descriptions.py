@@ -16,6 +16,7 @@ SENTENCES_RU = tuple(
         ("the member id is required and must be a string", "член id обязателен и должен быть строкой"),
         ("must be a resource identifier object", "значение должно быть идентификатором ресурса"),
         ("must be a resource identifier object or null", "значение должно быть идентификатором ресурса или null"),
+        (r"must not be \. or \.\.", "значение не может быть . или .."),
         ("must not contradict the address", "значение не должно противоречить адресу"),
         ("must not contradict the attribute (.+)", r"значение не должно противоречить атрибуту \1"),
         ("there is no field (.+)", r"поля \1 здесь нет"),

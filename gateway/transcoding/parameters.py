@@ -16,6 +16,7 @@ _M = TypeVar("_M", bound=Message)
 NO_SPELLINGS: Mapping[str, str] = {}
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_DOTS = frozenset({".", ".."})
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PAGE_FAMILY = "page["
 
@@ -174,8 +175,13 @@ class Parameters:
 
 
 def path_string(path: Mapping[str, str], name: str, problems: list[Problem]) -> str:
-    """A path parameter. What it must look like is the service's to say."""
+    """A path parameter. What it must look like is the service's to say, but for what no URL can name: whoever normalizes an address
+    (RFC 3986, section 6.2.2.3) makes another one of it.
+    """
     value = path[name]
+    if value in _DOTS:
+        report_path_parameter(problems, name, "path.dots", "must not be . or ..")
+        return ""
     if value.isascii() or _is_unicode(value):
         return value
     report_path_parameter(problems, name, "type.string", "must be text in UTF-8")

@@ -199,7 +199,9 @@ async def test_resource_names_are_ids_and_addresses(acme: Acme) -> None:
     assert acme.library.requests[-1].name == "shelves/1%2Fbooks%2Fb0"
     await acme.call("GET", "/v1/shelves/a%7Bb%7D")
     assert acme.library.requests[-1].name == "shelves/a{b}"
-    assert (await acme.call("GET", "/v1/shelves/%ff"))[0] == 400
+    for segment in ("%ff", "%2E%2E"):
+        status, document, _ = await acme.call("GET", f"/v1/shelves/{segment}")
+        assert (status, document["errors"][0]["source"]) == (400, {"parameter": "shelf"})
 
 
 async def test_a_change_has_a_mask_and_agrees_with_its_address(acme: Acme) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from codegen.path_templates import BadTemplate, parse_template
 from codegen.read.endpoints import path_parameters, path_shape
 from gateway.contract import Problem
-from gateway.transcoding import agreeing, path_name, segments
+from gateway.transcoding import agreeing, path_name, path_string, segments
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert sorted(bound) == sorted(names)
 
 
-ids = st.sampled_from(["a/b", "a%2Fb", "%zz%2F", ".", "%"]) | st.text(
-    st.characters(exclude_categories=["Cs"]), min_size=1
-)
+ids = (
+    st.sampled_from(["a/b", "a%2Fb", "%zz%2F", "...", "%"])
+    | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+).filter(lambda one: one not in {".", ".."})
 
 
 @given(ids, ids)
@@ -115,6 +116,15 @@ def test_a_name_comes_back_from_its_link(shelf: str, book: str) -> None:
     _, given_shelf, _, given_book = link.split("/")
     back = {"shelf": unquote(given_shelf), "book": unquote(given_book)}
     assert path_name(back, template, problems) == name
+
+
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_what_no_url_can_name_is_refused_by_its_parameter(dots: str) -> None:
+    """A proxy or a client that normalizes the address would ask for another resource, and a name with it may be read as a path."""
+    problems: list[Problem] = []
+    assert ".." not in path_name({"shelf": dots, "book": "1"}, "shelves/{shelf}/books/{book}", problems)
+    path_string({"id": dots}, "id", problems)
+    assert [problem.parameter for problem in problems] == ["shelf", "id"]
 
 
 def test_a_document_may_name_what_its_address_names_and_nothing_else() -> None:
