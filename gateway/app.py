@@ -17,7 +17,7 @@ from gateway.http.auth import Verifier
 from gateway.http.cors import make_prepare_hook
 from gateway.http.documentation import Published, add_documentation
 from gateway.http.ops import HEALTH_PATH, READY_PATH, Probes
-from gateway.http.preconditions import readers_of
+from gateway.http.preconditions import AddressLocks, SharedLocks, readers_of
 from gateway.jsonapi.rest import RestEndpoint, RestServices
 from gateway.middleware import serving
 from gateway.quota.idempotency import Idempotency
@@ -49,6 +49,8 @@ class AppParts:
     limits: Limits = field(default_factory=Limits)
     rate_limiter: RateLimiter | None = None
     idempotency: Idempotency | None = None
+    locks: SharedLocks | None = None
+    """None = conditional changes take turns in this process only."""
     now: Callable[[], datetime] = utc_now
 
 
@@ -92,6 +94,7 @@ def _routes(parts: AppParts) -> Iterator[tuple[str, Mapping[str, Handler]]]:
         parts.rate_limiter,
         parts.idempotency,
         readers_of(parts.routes),
+        AddressLocks(parts.locks),
     )
     for route in parts.routes:
         handle = RestEndpoint(route, services).handle

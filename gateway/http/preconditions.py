@@ -2,14 +2,18 @@
 
 Where the contract names a field for it (option `if_match_field`) the service compares; here If-Match is only read. Everywhere else
 the gateway compares with what the GET route of the same address answers, just before it calls. Between the two a change may come
-that names no condition, or comes over another gateway; of those that name one, a gateway lets one at a time at an address.
+that names no condition; of those that name one, one at a time is let at an address, by all gateways that share a Redis.
 """
 
 import asyncio
+import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 import orjson
@@ -24,10 +28,14 @@ from gateway.http.conditional import is_among, tags_of_all
 from gateway.jsonapi.documents import answer_document
 from gateway.jsonapi.pages import ascii_url
 from gateway.problems.errors import Refused
+from gateway.quota.redis_store import StoreAway
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 ANY = "*"
+HOLD_SHARE = 3.0
+"""A lock is held for a read and a call, each of which has the same deadline, and some."""
+POLL_MIN_SECONDS, POLL_MAX_SECONDS = 0.01, 0.05
 
 
 def if_match_tags(values: Iterable[str], problems: list[Problem]) -> Sequence[str]:
@@ -82,6 +90,68 @@ def _is_trivial(none_match: Sequence[str], route: Route) -> bool:
     return not route.is_conditional or (route.location and [value.strip() for value in none_match] == [ANY])
 
 
+class SharedLocks(Protocol):
+    """Locks that all gateways see. Raises (from both): StoreAway."""
+
+    async def take(self, name: str, holder: str, *, held_seconds: float) -> bool:
+        """Returns False while another holder has it; nobody holds it for longer than `held_seconds`."""
+
+    async def release(self, name: str, holder: str) -> None:
+        """Gives up a lock that `holder` has."""
+
+
+class AddressLocks:
+    """Lets conditional changes of one address go one after another: those of this process, and with `shared` those of all."""
+
+    def __init__(self, shared: SharedLocks | None = None) -> None:
+        self._shared = shared
+        # Who waits or has a lock keeps it alive.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def locked(
+        self, form: str, values: Iterable[str], user_id: UUID | None, seconds: float
+    ) -> AsyncIterator[None]:
+        """Holds the lock of the address of this form with these parameters; without parameters it is another one for each user.
+        A change takes at most `seconds`, and so long is waited for others.
+
+        Raises:
+            DomainError: DEADLINE_EXCEEDED, the others took too long.
+        """
+        # However ids are spelled, a lock too many does no harm.
+        parts = [value.lower() for value in values] or [str(user_id)]
+        name = sha256("\0".join([form, *parts]).encode(errors="surrogateescape")).hexdigest()
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        holder = uuid4().hex
+        try:
+            async with asyncio.timeout(seconds):
+                await lock.acquire()
+                try:
+                    await self._take(name, holder, held_seconds=HOLD_SHARE * seconds)
+                except BaseException:
+                    lock.release()
+                    raise
+        except TimeoutError:
+            raise DomainError(Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED") from None
+        try:
+            yield
+        finally:
+            lock.release()
+            if self._shared is not None:
+                with suppress(StoreAway):
+                    await self._shared.release(name, holder)
+
+    async def _take(self, name: str, holder: str, *, held_seconds: float) -> None:
+        """Waits for the lock that all gateways see; while the store of it is unavailable, each goes by its own."""
+        with suppress(StoreAway):
+            if self._shared is None:
+                return
+            while not await self._shared.take(name, holder, held_seconds=held_seconds):  # noqa: ASYNC110  another process's
+                await asyncio.sleep(random.uniform(POLL_MIN_SECONDS, POLL_MAX_SECONDS))
+
+
 class StateReader:
     """Answers, for one route that changes something, whether what is at its address meets a request's conditions."""
 
@@ -89,30 +159,6 @@ class StateReader:
         self._route = route
         self._reader = reader
         self._names = placeholders(reader.path) if reader is not None else ()
-        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def turn(self, values: Iterable[str], user_id: Hashable, *, wait_seconds: float) -> AsyncIterator[None]:
-        """A turn at an address: conditional changes that the gateway compares for go one after another. An address without
-        parameters is another one for each user.
-
-        Raises:
-            DomainError: DEADLINE_EXCEEDED, the turn did not come.
-        """
-        key = tuple(value.lower() for value in values) or user_id
-        # Who waits or has a turn keeps the lock alive.
-        lock = self._turns.get(key)
-        if lock is None:
-            lock = self._turns[key] = asyncio.Lock()
-        try:
-            async with asyncio.timeout(wait_seconds):
-                await lock.acquire()
-        except TimeoutError:
-            raise DomainError(Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED") from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     async def check(
         self,

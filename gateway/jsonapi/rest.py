@@ -19,7 +19,7 @@ from gateway.http.addresses import parameters_of, path_form, placeholders
 from gateway.http.auth import Verifier, authenticate, bearer_token
 from gateway.http.conditional import NO_STORE, NO_TRANSFORM
 from gateway.http.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
-from gateway.http.preconditions import Conditions, StateReader, conditions_of, if_match_tags
+from gateway.http.preconditions import AddressLocks, Conditions, StateReader, conditions_of, if_match_tags
 from gateway.jsonapi.compound import Call, View, included, keep_fields, read_view
 from gateway.jsonapi.documents import (
     answer_document,
@@ -54,6 +54,7 @@ class RestServices:
     idempotency: Idempotency | None
     readers: Mapping[str, Route] = field(default_factory=dict)
     """GET routes by the form of their addresses."""
+    locks: AddressLocks = field(default_factory=AddressLocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class RestEndpoint:
         takes_key = route.method == hdrs.METH_POST and not route.signed_urls and not route.access.public
         self._idempotency = services.idempotency if takes_key else None
         services.backends.add(route)
+        self._locks = services.locks
         # For a service that does not do so itself; rules that are wrong are found now.
         self._validates = defaults_for(route.rpc).gateway_validates
         if self._validates:
@@ -199,7 +201,8 @@ class RestEndpoint:
     async def _call_if(self, conditions: Conditions, request: web.Request, call: Call, message: Message) -> Message:
         """Calls the method when the conditions hold. Raises: Refused, DomainError."""
         values = tuple(request.match_info.values())
-        async with self._state.turn(values, request[CONTEXT].user_id, wait_seconds=self._cap_seconds):
+        form, user_id = path_form(self._route.path), request[CONTEXT].user_id
+        async with self._locks.locked(form, values, user_id, self._cap_seconds):
             await self._state.check(conditions, request, values, call)
             return await call(self._route.rpc, message)
 

@@ -30,6 +30,7 @@ from chassis.observability.logs import JsonFormatter
 from gateway.app import AppParts, make_app, utc_now
 from gateway.http.documentation import read_documentation
 from gateway.http.ops import Probes
+from gateway.http.preconditions import SharedLocks
 from gateway.http.server import serve_http
 from gateway.quota.idempotency import Idempotency
 from gateway.quota.rate_limits import RateLimiter
@@ -318,8 +319,10 @@ async def gateway_rig(
     now: Callable[[], datetime] = utc_now,
     rate_limiter: RateLimiter | None = None,
     idempotency: Idempotency | None = None,
+    locks: SharedLocks | None = None,
+    library: FakeLibrary | None = None,
 ) -> AsyncIterator[GatewayRig]:
-    library, download = FakeLibrary(), FakeDownload()
+    library, download = library or FakeLibrary(), FakeDownload()
     async with AsyncExitStack() as stack:
         log = stack.enter_context(captured_logs())
         auth = await stack.enter_async_context(auth_server())
@@ -358,6 +361,7 @@ async def gateway_rig(
                 now=now,
                 rate_limiter=rate_limiter,
                 idempotency=idempotency,
+                locks=locks,
             )
         )
         port = await stack.enter_async_context(

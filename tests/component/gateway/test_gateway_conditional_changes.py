@@ -3,14 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from chassis.errors import DomainError
+from gateway.http.preconditions import AddressLocks
+from gateway.quota.redis_store import open_redis_store
+from gateway.redis_locks import RedisLocks
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     ITEM,
     ITEM_PATH,
+    ITEMS_PATH,
     PRODUCT,
+    WAIT_SECONDS,
+    FakeLibrary,
     GatewayRig,
     gateway_rig,
     not_found,
@@ -111,6 +119,65 @@ async def test_of_many_changes_of_one_state_one_is_made(rig: GatewayRig) -> None
     answers = await asyncio.gather(*(rig.call("PATCH", ITEM_PATH, body=hidden(True), If_Match=tag) for _ in range(8)))
     assert sorted(answer.status for answer in answers) == [200] + [412] * 7
     assert changes(rig) == 1
+
+
+async def test_changes_over_two_gateways_take_turns_too(valkey_url: str) -> None:
+    library = FakeLibrary()
+    async with (
+        open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store,
+        open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as other_store,
+        gateway_rig(library=library, locks=RedisLocks(store)) as one,
+        gateway_rig(library=library, locks=RedisLocks(other_store)) as other,
+    ):
+        item = f"{ITEMS_PATH}/{uuid4()}"
+        body = hidden(True)
+        del body["data"]["id"]
+        for _ in range(3):
+            library.is_hidden = False
+            tag = (await one.call("GET", item)).headers["ETag"]
+            before = changes(one)
+            answers = await asyncio.gather(
+                *(rig.call("PATCH", item, body=body, If_Match=tag) for rig in (one, other) for _ in range(4))
+            )
+            assert sorted(answer.status for answer in answers) == [200] + [412] * 7
+            assert changes(one) == before + 1
+
+
+async def test_a_lock_is_given_back_and_goes_away_with_its_holder(valkey_url: str) -> None:
+    name = uuid4().hex
+    async with open_redis_store(valkey_url, answer_seconds=WAIT_SECONDS) as store:
+        locks = RedisLocks(store)
+        assert await locks.take(name, "a", held_seconds=WAIT_SECONDS)
+        assert not await locks.take(name, "b", held_seconds=WAIT_SECONDS)
+        await locks.release(name, "b")
+        assert not await locks.take(name, "b", held_seconds=WAIT_SECONDS)
+        await locks.release(name, "a")
+        assert await locks.take(name, "b", held_seconds=0.001)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await locks.take(name, "c", held_seconds=WAIT_SECONDS):
+                pass
+
+
+async def test_without_the_store_changes_are_made_all_the_same() -> None:
+    async with (
+        open_redis_store("127.0.0.1:1", answer_seconds=0.1) as store,
+        gateway_rig(locks=RedisLocks(store)) as rig,
+    ):
+        tag = (await rig.call("GET", ITEM_PATH)).headers["ETag"]
+        assert (await rig.call("PATCH", ITEM_PATH, body=hidden(True), If_Match=tag)).status == 200
+        assert (await rig.call("PATCH", ITEM_PATH, body=hidden(False), If_Match=tag)).status == 412
+
+
+async def test_what_waits_too_long_for_others_is_told_so() -> None:
+    locks = AddressLocks()
+    async with locks.locked("/x/{}", ["a"], None, WAIT_SECONDS):
+        with pytest.raises(DomainError, match="DEADLINE_EXCEEDED"):
+            async with locks.locked("/x/{}", ["A"], None, 0.01):
+                raise AssertionError("another has it")
+        async with locks.locked("/x/{}", ["b"], None, WAIT_SECONDS):
+            pass
+    async with locks.locked("/x/{}", ["a"], None, WAIT_SECONDS):
+        pass
 
 
 async def test_a_create_may_ask_that_nothing_is_overwritten(rig: GatewayRig) -> None:
