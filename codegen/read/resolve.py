@@ -1,12 +1,12 @@
 """From methods with options to endpoints: every name looked up, every contradiction found."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from samovar.options.v1 import options_pb2
 
-from codegen.path_templates import BadTemplate, Template, parse_template
+from codegen.paths import Paths
 from codegen.read.compounds import Compounds, LinkageEndpoint, find_sort_field
 from codegen.read.constraints import is_required
 from codegen.read.endpoints import (
@@ -38,7 +38,6 @@ from codegen.read.rules import (
     check_unique,
 )
 
-_VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
 HANDSHAKE_PARAMETERS = frozenset({"token", "last_event_id"})
 """Query parameters of a stream that are the gateway's own."""
 CONTROL_EVENTS = frozenset({"stream.end", "stream.error", "stream.unknown", "auth.token"})
@@ -108,20 +107,21 @@ class _Resolver:
         self._faults = faults
         self._request = contract.messages[method.request]
         self._response = contract.messages[method.response]
+        self._paths = Paths(contract, self._request, self._fault)
 
     def _fault(self, rule: str, text: str, location: Location | None = None) -> None:
         self._faults.add(location or self._method.location, rule, f"{self._method.name}: {text}")
 
     def endpoint(self, binding: Binding, index: int) -> Endpoint | None:
         before = len(self._faults.found)
-        template = self._template(binding)
+        template = self._paths.of_binding(binding)
         if template is None:
             return None
         binding = replace(binding, path=template.path)
         if binding.response_body:
             self._fault("http-response-body", "response_body has no meaning here; rest.data_field names the data")
-        path_fields = tuple(self._path_fields(template))
-        path_names = tuple(self._path_names(template))
+        path_fields = tuple(self._paths.fields(template))
+        path_names = tuple(self._paths.names(template))
         linkage = LinkageEndpoint(self._method, binding.verb, self._fault)
         linkage_field = linkage.body(self._request, binding.body) if linkage.is_one else None
         body_field, body_fields = (None, ()) if linkage.is_one else self._body(binding, path_fields)
@@ -174,57 +174,6 @@ class _Resolver:
             shown_linkage=shown_linkage,
             path_names=path_names,
         )
-
-    def _template(self, binding: Binding) -> Template | None:
-        if binding.verb not in _VERBS:
-            self._fault("http-path", f"{binding.verb or 'no method'} is not one of GET, PUT, POST, DELETE, PATCH")
-            return None
-        try:
-            return parse_template(binding.path)
-        except BadTemplate as error:
-            self._fault("http-path", f"{binding.verb} {binding.path!r} cannot be served: {error}")
-            return None
-
-    def _path_names(self, template: Template) -> Iterator[PathName]:
-        """Variables of several segments, or of a message that the request holds."""
-        seen = {one.field_path for one in template.variables if one.is_plain}
-        for variable in (one for one in template.variables if not one.is_plain):
-            name, holder, found = ".".join(variable.field_path), self._request, None
-            for index, part in enumerate(variable.field_path):
-                found = holder.field(part)
-                if found is None or found.repeated:
-                    found = None
-                    break
-                if index + 1 < len(variable.field_path):
-                    inner = self._contract.messages.get(found.type_name)
-                    if inner is None or found.kind is not Kind.MESSAGE:
-                        found = None
-                        break
-                    holder = inner
-            if found is None or found.kind is not Kind.STRING:
-                self._fault(
-                    "path-parameter",
-                    f"{{{name}}} is not a string that {self._request.path} has, itself or in a message",
-                )
-            elif variable.field_path in seen:
-                self._fault("path-parameter", f"{{{name}}} comes twice")
-            else:
-                seen.add(variable.field_path)
-                yield PathName(variable.field_path, found, variable.segments)
-
-    def _path_fields(self, template: Template) -> Iterator[Field]:
-        names = [one.field_path[0] for one in template.variables if one.is_plain]
-        for name in dict.fromkeys(names):
-            found = self._request.field(name)
-            if found is None:
-                self._fault("path-parameter", f"{{{name}}} of {template.path} is not a field of {self._request.path}")
-            elif found.repeated or found.kind not in PATH_KINDS:
-                kind = "repeated" if found.repeated else f"a {found.type_name or found.kind}"
-                self._fault("path-parameter", f"{{{name}}} is {kind}, neither a string nor an integer", found.location)
-            elif names.count(name) > 1:
-                self._fault("path-parameter", f"{{{name}}} comes twice in {template.path}")
-            else:
-                yield found
 
     def _body(self, binding: Binding, path_fields: tuple[Field, ...]) -> tuple[Field | None, tuple[Field, ...]]:
         if not binding.body or binding.body == "*":
@@ -436,14 +385,10 @@ class _Resolver:
 
     def stream_endpoint(self, stream: options_pb2.Stream) -> StreamEndpoint | None:
         before = len(self._faults.found)
-        try:
-            template = parse_template(stream.path)
-        except BadTemplate as error:
-            self._fault("stream-path", f"{stream.path!r} cannot be served: {error}")
+        template = self._paths.of_stream(stream.path)
+        if template is None:
             return None
-        if not all(one.is_plain for one in template.variables):
-            self._fault("stream-path", f"{stream.path!r}: a stream's parameters are one segment each, `{{field}}`")
-        path_fields = tuple(self._path_fields(template))
+        path_fields = tuple(self._paths.fields(template))
         resume_field = self._resume_field(stream, path_fields)
         taken = (*path_fields, resume_field)
         query_fields = tuple(one for one in self._request.fields if one not in taken)
