@@ -87,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
         linkages={"product": Linkage("product_id", "product", False)},
     ),
@@ -111,6 +112,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -371,6 +373,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -422,6 +425,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
         fixed_relationships=frozenset({"product"}),
     ),
@@ -816,6 +820,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
@@ -839,6 +844,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -890,6 +896,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
@@ -943,6 +950,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        is_conditional=True,
         fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
@@ -972,6 +980,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        is_conditional=True,
         fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
@@ -1080,6 +1089,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
         linkages={"categories": Linkage("category_ids", "userCategory", True, 100)},
         fixed_relationships=frozenset({"product"}),
@@ -1128,6 +1138,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
@@ -1173,6 +1184,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
@@ -1196,6 +1208,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
@@ -1376,6 +1389,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
         linkages={"product": Linkage("product_id", "product", False)},
     ),
@@ -1400,6 +1414,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -1455,6 +1470,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
         fixed_relationships=frozenset({"product"}),
     ),

@@ -31,6 +31,7 @@ from chassis.observability.logs import JsonFormatter
 from gateway.app import AppParts, make_app, utc_now
 from gateway.http.documentation import read_documentation
 from gateway.http.ops import Probes
+from gateway.http.preconditions import SharedLocks
 from gateway.http.server import serve_http
 from gateway.quota.idempotency import Idempotency
 from gateway.quota.rate_limits import RateLimiter
@@ -77,6 +78,8 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         self.items_on_a_page = 1
         self.added_at: Timestamp | None = None
         self.hangs: asyncio.Event | None = None
+        self.is_hidden = False
+        """Of its one item, as it was last changed."""
         self.remaining_seconds: list[float] = []
         """What each call had left of its deadline when it came in."""
 
@@ -103,12 +106,13 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
 
     async def UpdateItem(self, request: Any, context: Any) -> Any:
         await self._see(request, context)
-        item = self._item(request.library_item_id)
-        item.is_hidden = request.item.is_hidden
-        return items_pb2.UpdateItemResponse(item=item)
+        self.is_hidden = request.item.is_hidden
+        return items_pb2.UpdateItemResponse(item=self._item(request.library_item_id))
 
     def _item(self, item_id: str) -> Any:
-        return items_pb2.LibraryItem(id=item_id, product_id=PRODUCT, title="Чайка", added_at=self.added_at)
+        return items_pb2.LibraryItem(
+            id=item_id, product_id=PRODUCT, title="Чайка", added_at=self.added_at, is_hidden=self.is_hidden
+        )
 
 
 class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
@@ -319,8 +323,10 @@ async def gateway_rig(
     now: Callable[[], datetime] = utc_now,
     rate_limiter: RateLimiter | None = None,
     idempotency: Idempotency | None = None,
+    locks: SharedLocks | None = None,
+    library: FakeLibrary | None = None,
 ) -> AsyncIterator[GatewayRig]:
-    library, download = FakeLibrary(), FakeDownload()
+    library, download = library or FakeLibrary(), FakeDownload()
     async with AsyncExitStack() as stack:
         log = stack.enter_context(captured_logs())
         auth = await stack.enter_async_context(auth_server())
@@ -359,6 +365,7 @@ async def gateway_rig(
                 now=now,
                 rate_limiter=rate_limiter,
                 idempotency=idempotency,
+                locks=locks,
             )
         )
         port = await stack.enter_async_context(

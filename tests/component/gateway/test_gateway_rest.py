@@ -130,7 +130,7 @@ async def test_a_patch_passes_on_exactly_the_members_present(rig: GatewayRig):
 
 
 async def test_the_resources_own_type_is_accepted_too(rig: GatewayRig):
-    body = {"data": {"type": "libraryItem", "id": ITEM.upper(), "attributes": {"is_hidden": True}}}
+    body = {"data": {"type": "libraryItem", "id": ITEM, "attributes": {"is_hidden": True}}}
     assert (await rig.call("PATCH", ITEM_PATH, body=body)).status == 200
 
 

@@ -596,12 +596,13 @@ def request_watch_downloads(
 
 def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
     """One event of /api/v1/ws/download-progress."""
+    time = timestamp_text(message.occurred_at) if message.HasField("occurred_at") else None
     match message.WhichOneof("payload"):
         case "progress":
             return StreamedEvent(
                 "downloadProgressUpdate",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 download_progress_update_object(message.progress),
                 f"downloadProgressUpdate:{message.progress.download_session_id}",
             )
@@ -609,7 +610,7 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "downloadStatusChanged",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 download_status_changed_object(message.status_changed),
                 None,
             )
@@ -617,23 +618,17 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "downloadItemProgressUpdate",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 download_item_progress_update_object(message.item_progress),
                 f"downloadItemProgressUpdate:{message.item_progress.download_item_id}",
             )
         case "error":
-            return StreamedEvent(
-                "downloadError",
-                message.event_id,
-                timestamp_text(message.occurred_at),
-                download_error_object(message.error),
-                None,
-            )
+            return StreamedEvent("downloadError", message.event_id, time, download_error_object(message.error), None)
         case "queue_changed":
             return StreamedEvent(
                 "queueChanged",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 queue_changed_object(message.queue_changed),
                 f"queueChanged:{message.queue_changed.user_id}",
             )
@@ -641,7 +636,7 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "resync_required",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 resync_required_object(message.resync_required),
                 None,
             )
@@ -649,9 +644,9 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "updateAvailable",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 update_available_object(message.update_available),
                 None,
             )
         case _:
-            return StreamedEvent(UNKNOWN_EVENT, message.event_id, timestamp_text(message.occurred_at), None, None)
+            return StreamedEvent(UNKNOWN_EVENT, message.event_id, time, None, None)

@@ -297,6 +297,46 @@ class ErrorReason(betterproto2.Enum):
     Relationship cannot be written.
     """
 
+    PRECONDITION_FAILED = 110
+    """
+    Condition not met.
+    """
+
+    NOT_FOUND = 111
+    """
+    No such thing, said by a service that declares no reason of its own.
+    """
+
+    ALREADY_EXISTS = 112
+    """
+    It is there already.
+    """
+
+    ABORTED = 113
+    """
+    Another request was quicker.
+    """
+
+    FAILED_PRECONDITION = 114
+    """
+    Not in this state.
+    """
+
+    OUT_OF_RANGE = 115
+    """
+    Beyond what there is.
+    """
+
+    RESOURCE_EXHAUSTED = 116
+    """
+    A quota is used up.
+    """
+
+    NOT_IMPLEMENTED = 117
+    """
+    The service does not have the method.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -356,6 +396,14 @@ class ErrorReason(betterproto2.Enum):
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
             81: "ERROR_REASON_VERIFICATION_NOT_FOUND",
             90: "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE",
+            110: "ERROR_REASON_PRECONDITION_FAILED",
+            111: "ERROR_REASON_NOT_FOUND",
+            112: "ERROR_REASON_ALREADY_EXISTS",
+            113: "ERROR_REASON_ABORTED",
+            114: "ERROR_REASON_FAILED_PRECONDITION",
+            115: "ERROR_REASON_OUT_OF_RANGE",
+            116: "ERROR_REASON_RESOURCE_EXHAUSTED",
+            117: "ERROR_REASON_NOT_IMPLEMENTED",
         }
 
     @classmethod
@@ -417,4 +465,12 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
             "ERROR_REASON_VERIFICATION_NOT_FOUND": 81,
             "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE": 90,
+            "ERROR_REASON_PRECONDITION_FAILED": 110,
+            "ERROR_REASON_NOT_FOUND": 111,
+            "ERROR_REASON_ALREADY_EXISTS": 112,
+            "ERROR_REASON_ABORTED": 113,
+            "ERROR_REASON_FAILED_PRECONDITION": 114,
+            "ERROR_REASON_OUT_OF_RANGE": 115,
+            "ERROR_REASON_RESOURCE_EXHAUSTED": 116,
+            "ERROR_REASON_NOT_IMPLEMENTED": 117,
         }
