@@ -23,8 +23,8 @@ import grpc_tools  # type: ignore[import-untyped]
 from google.api import annotations_pb2  # type: ignore[import-untyped]
 from google.protobuf import descriptor_pb2
 
+from codegen.emit.python_names import hides_module
 from codegen.emit.python_source import pb2_module
-from codegen.python_names import hides_module
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"

@@ -11,10 +11,10 @@ from codegen.emit.asyncapi import emit_asyncapi
 from codegen.emit.errors import errors_page
 from codegen.emit.openapi import emit_openapi
 from codegen.emit.options import OPTIONS_FILE, options_page
+from codegen.emit.python_names import check_files
 from codegen.emit.routes import emit_routes
 from codegen.emit.transcoders import emit_transcoders
 from codegen.generate import DEFAULT_PACKAGE, DEFAULT_TITLE
-from codegen.python_names import check_files
 from codegen.read import model
 from codegen.read.faults import Faults
 from codegen.read.resolve import find_endpoints

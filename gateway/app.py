@@ -17,7 +17,7 @@ from gateway.http.auth import Verifier
 from gateway.http.cors import make_prepare_hook
 from gateway.http.documentation import Published, add_documentation
 from gateway.http.ops import HEALTH_PATH, READY_PATH, Probes
-from gateway.http.preconditions import AddressLocks, SharedLocks, readers_of
+from gateway.jsonapi.preconditions import AddressLocks, SharedLocks, readers_of
 from gateway.jsonapi.rest import RestEndpoint, RestServices
 from gateway.middleware import serving
 from gateway.quota.idempotency import Idempotency

@@ -27,7 +27,7 @@ return 1
 
 
 class RedisLocks:
-    """The port gateway.http.preconditions.SharedLocks over Redis or Valkey."""
+    """The port gateway.jsonapi.preconditions.SharedLocks over Redis or Valkey."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store

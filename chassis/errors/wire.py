@@ -7,7 +7,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -18,7 +18,6 @@ from samovar.options.v1 import options_pb2
 
 from chassis.errors import DomainError, FieldViolation, Kind
 from chassis.errors.reasons import REASONS, texts
-from chassis.grpc_client.http2_exchange import Failed
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
@@ -34,7 +33,10 @@ MESSAGE_CHARACTERS = 1_000
 REFUSED = "the service refuses it"
 """A description where the service's own words are not shown."""
 
-_ANSWER_TOO_LARGE = re.compile(f"{Failed.TOO_LARGE.value}|(CLIENT: )?Received message larger than max", re.IGNORECASE)
+ANSWER_TOO_LARGE: Final = "the answer is too large"
+"""What our own client says of one; grpcio's has other words."""
+
+_ANSWER_TOO_LARGE = re.compile(f"{ANSWER_TOO_LARGE}|(CLIENT: )?Received message larger than max", re.IGNORECASE)
 """What our own client and grpcio's say of an answer that they do not take."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _Code = grpc.StatusCode

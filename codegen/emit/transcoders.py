@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from codegen.emit.methods import emit_decode, emit_encode, emit_includes, emit_stream_event, emit_stream_request
 from codegen.emit.module_names import ModuleNames
+from codegen.emit.python_names import check_messages
 from codegen.emit.python_source import fit, rest_module, text
 from codegen.emit.readers import emit_fill, emit_members
 from codegen.emit.writers import emit_fields, emit_meta, emit_object, emit_resource
-from codegen.python_names import check_messages
 from codegen.read.endpoints import Endpoint, StreamEndpoint, snake, uuid_placeholders, uuid_placeholders_of
 from codegen.read.faults import Faults
 from codegen.read.model import Contract, EnumType, Location, MessageType

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from samovar.options.v1 import options_pb2
 
-from codegen.paths import Paths
 from codegen.read.compounds import Compounds, LinkageEndpoint, find_sort_field
 from codegen.read.constraints import is_required
 from codegen.read.endpoints import (
@@ -28,6 +27,7 @@ from codegen.read.endpoints import (
 )
 from codegen.read.faults import Faults
 from codegen.read.model import Binding, Contract, Field, Kind, Location, Method
+from codegen.read.paths import Paths
 from codegen.read.rules import (
     check_events,
     check_method,

@@ -19,7 +19,6 @@ from gateway.http.addresses import parameters_of, path_form, placeholders
 from gateway.http.auth import Verifier, authenticate, bearer_token
 from gateway.http.conditional import NO_STORE, NO_TRANSFORM
 from gateway.http.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
-from gateway.http.preconditions import AddressLocks, Conditions, StateReader, conditions_of, if_match_tags
 from gateway.jsonapi.compound import Call, View, included, keep_fields, read_view
 from gateway.jsonapi.documents import (
     answer_document,
@@ -31,6 +30,7 @@ from gateway.jsonapi.documents import (
     self_link,
 )
 from gateway.jsonapi.pages import ascii_url, parse_query
+from gateway.jsonapi.preconditions import AddressLocks, Conditions, StateReader, conditions_of, if_match_tags
 from gateway.problems.errors import Refused, ServiceRefused
 from gateway.problems.violations import with_broken_rules
 from gateway.quota.idempotency import KEY_HEADER, Idempotency, make_claim, read_key

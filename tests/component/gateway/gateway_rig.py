@@ -31,8 +31,8 @@ from chassis.observability.logs import JsonFormatter
 from gateway.app import AppParts, make_app, utc_now
 from gateway.http.documentation import read_documentation
 from gateway.http.ops import Probes
-from gateway.http.preconditions import SharedLocks
 from gateway.http.server import serve_http
+from gateway.jsonapi.preconditions import SharedLocks
 from gateway.quota.idempotency import Idempotency
 from gateway.quota.rate_limits import RateLimiter
 from gateway.request.limits import Limits

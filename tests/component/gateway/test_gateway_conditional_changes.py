@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from chassis.errors import DomainError
-from gateway.http.preconditions import AddressLocks
+from gateway.jsonapi.preconditions import AddressLocks
 from gateway.quota.redis_store import open_redis_store
 from gateway.redis_locks import RedisLocks
 from tests.component.gateway.gateway_rig import (
