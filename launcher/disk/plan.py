@@ -11,10 +11,9 @@ from content.v1 import manifest_pb2 as content
 
 from depot import manifest as depot_manifest
 from depot import signing
-from depot.errors import ManifestInvalid
+from depot.paths import LAUNCHER_FOLDER
 
-STAGING_FOLDER = ".samovar"
-"""The launcher's own folder in the root of a game; no content may lie there."""
+STAGING_FOLDER = LAUNCHER_FOLDER
 PLATFORMS = {
     "windows": content.PLATFORM_WINDOWS,
     "linux": content.PLATFORM_LINUX,
@@ -162,18 +161,12 @@ def read_kept(stored: bytes) -> Plan:
 
 
 def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
-    """Plans a checked manifest.
-
-    Raises:
-        ManifestInvalid: content lies in the launcher's own folder.
-    """
+    """Plans a checked manifest."""
     files: dict[int, PlannedFile] = {}
     links: list[PlannedLink] = []
     directories: list[str] = []
     chunks: dict[bytes, tuple[content.Chunk, list[Place]]] = {}
     for index, entry in enumerate(manifest.entries):
-        if entry.path.split("/", 1)[0].casefold() == STAGING_FOLDER:
-            raise ManifestInvalid(f"content lies in the folder {STAGING_FOLDER}, which is the launcher's")
         if entry.type == content.ENTRY_TYPE_DIRECTORY:
             directories.append(entry.path)
         elif entry.type == content.ENTRY_TYPE_SYMLINK:
