@@ -19,6 +19,7 @@ PLATFORMS = {
     "linux": content.PLATFORM_LINUX,
     "macos": content.PLATFORM_MACOS,
 }
+_PLATFORM_NAMES = {number: name for name, number in PLATFORMS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Plan:
 
     product_id: UUID
     version_id: UUID
+    platform: str | None
     manifest_sha256: bytes
     files: dict[int, PlannedFile]
     links: tuple[PlannedLink, ...]
@@ -176,6 +178,7 @@ def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
     return Plan(
         product_id=UUID(manifest.product_id),
         version_id=UUID(manifest.version_id),
+        platform=_PLATFORM_NAMES.get(manifest.platform),
         manifest_sha256=manifest_sha256,
         files=files,
         links=tuple(links),

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from content.v1 import manifest_pb2 as content
 
@@ -52,6 +52,7 @@ _HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "DISK_ERROR"})
 class InstallResult:
     """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
     of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
+    `session_id` is None when there was nothing to do (`status` `up_to_date`).
     """
 
     status: str
@@ -60,7 +61,7 @@ class InstallResult:
     seconds: float
     fetched_bytes: int
     resumed_bytes: int
-    session_id: str
+    session_id: str | None
     version_id: str
     previous_version_id: str | None = None
     reused_bytes: int = 0
@@ -152,6 +153,7 @@ async def _open(
 async def _install(work: _Installation, started: float) -> InstallResult:
     installed = await work.threads.run(work.workspace.installed)
     work.previous = await work.threads.run(work.workspace.kept_plans)
+    work.request = _for_same_platform(work.request, work.previous)
     session = await _start(work)
     work.progress.phase = Phase.CHECKING
     plan = await _plan(work, session)
@@ -187,6 +189,13 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         written_files=len(plan.files) - len(found.in_place),
         removed_files=removed_files,
     )
+
+
+def _for_same_platform(request: InstallRequest, previous: Sequence[Plan]) -> InstallRequest:
+    """The newest version means the newest for the platform of what lies in the folder, unless another one was named."""
+    if request.platform is None and request.version_id is None and previous:
+        return replace(request, platform=previous[0].platform)
+    return request
 
 
 async def _start(work: _Installation) -> Session:
