@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from chassis.settings import load_settings
 from depot.signing import parse_public_keys
 from download_svc.access import grpc as library
 from download_svc.access.application import CachedAccess
+from download_svc.application.sweeps import sweep
 from download_svc.consumers import live_subscriptions, offer_subscriptions, state_subscriptions
 from download_svc.feed.redis import HotLiveBoard
 from download_svc.installations import presentation as installation_servicer
@@ -41,6 +42,7 @@ from download_svc.installations.postgres import PostgresInstallationReader
 from download_svc.installations.presentation import InstallationPorts, InstallationServicer
 from download_svc.links.signing import CdnLinkSigner, CdnProvider
 from download_svc.postgres import units_of_work
+from download_svc.presentation import sweeper
 from download_svc.sessions import presentation as servicer
 from download_svc.sessions.application import Policy
 from download_svc.sessions.postgres import PostgresSessionReader
@@ -187,11 +189,14 @@ def _jobs(settings: DownloadSettings, resources: Resources, services: Services) 
     live = live_subscriptions(ports.sessions, services.downloads.board)
     announcements = PostgresAnnouncementReader(resources.database)
     announce = partial(announce_pending, ports.begin, announcements, ports.versions, ports.installations, ports.plans)
+    silence = timedelta(seconds=settings.download_session_timeout_seconds)
+    sweeping = partial(sweep, ports.begin, ports.sessions, ports.updates, ports.policy, max_silence=silence)
     return (
         OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download, subscriptions).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download_live, live).run(),
         announcer.run(announce, ports.now),
+        sweeper.run(sweeping, ports.now),
     )
 
 

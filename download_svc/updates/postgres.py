@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, Uuid, delete, func, select
+from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, Uuid, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.postgres.database import Database, Transaction
@@ -14,6 +14,7 @@ from download_svc.schema import metadata
 from download_svc.sessions.domain import UpdateType
 from download_svc.updates.application import MAX_HISTORY_LOOKED_AT
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
+from download_svc.versions.domain import VersionState
 from download_svc.versions.postgres import product_versions
 
 updates = Table(
@@ -140,6 +141,18 @@ class PostgresUpdateReader:
                 select(updates_history).where(*wanted).order_by(*newest_first).limit(page.size).offset(page.offset)
             )
             return Page([history_of(row) for row in rows], total or 0)
+
+    async def of_withdrawn_versions(self, *, limit: int) -> Sequence[Update]:
+        versions, columns = product_versions.c, updates.c
+        is_its_version = and_(columns.product_id == versions.product_id, columns.to_version_id == versions.version_id)
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                select(updates)
+                .join_from(product_versions, updates, is_its_version)
+                .where(versions.state == VersionState.RETIRED.value, columns.status == UpdateStatus.AVAILABLE.value)
+                .limit(limit)
+            )
+            return [update_of(row) for row in rows]
 
     async def versions_before(self, user_id: UUID, product_id: UUID, version_id: UUID) -> Sequence[UUID]:
         columns = updates_history.c

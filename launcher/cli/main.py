@@ -75,6 +75,8 @@ _mount("reset", "sandbox.devstack.platform_cli", "reset", "Remove all data of th
 
 _mount("publish", "sandbox.cli", "publish", "Publish a folder as a version of a product.")
 
+_mount("withdraw", "sandbox.cli", "withdraw", "Withdraw a version: who has it goes back to the one before.")
+
 _mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other services: tokens, purchases, prices.")
 
 _mount("events", "operations.events", "app", "Topics, lag and dead letters of the event bus.", panel="Operations")

@@ -11,7 +11,7 @@ from download_svc.updates.announcements import MAX_PENDING_ANNOUNCEMENTS, Pendin
 from download_svc.updates.application import MAX_HISTORY_LOOKED_AT
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
 from download_svc.verifications.domain import Issue, IssueKind, Verification
-from download_svc.versions.domain import Version
+from download_svc.versions.domain import Version, VersionState
 from download_svc.versions.manifests import Entry, EntryType
 
 
@@ -54,6 +54,9 @@ class RecordSource(Protocol):
     @property
     def records(self) -> Records: ...
 
+    @property
+    def versions(self) -> Mapping[UUID, Version]: ...
+
 
 class MemoryUpdates:
     """Updates inside a transaction."""
@@ -93,6 +96,14 @@ class MemoryUpdateReader:
 
     def __init__(self, records: RecordSource) -> None:
         self._source = records
+
+    async def of_withdrawn_versions(self, *, limit: int) -> Sequence[Update]:
+        versions = self._source.versions
+        return [
+            update
+            for update in self._source.records.updates.values()
+            if update.status is UpdateStatus.AVAILABLE and versions[update.to_version_id].state is VersionState.RETIRED
+        ][:limit]
 
     async def page(
         self, user_id: UUID, page: PageRequest, *, status: UpdateStatus | None = None, product_id: UUID | None = None
