@@ -189,6 +189,6 @@ def exit_code_of(code: str) -> ExitCode:
         return ExitCode.DISK
     if code in {"CDN_ERROR", "CDN_LINK_GENERATION_FAILED", "SERVICE_UNAVAILABLE"}:
         return ExitCode.NETWORK
-    if code.endswith(("_DENIED", "_NOT_FOUND")):
+    if code.endswith(("_DENIED", "_NOT_FOUND", "_NOT_AVAILABLE")):
         return ExitCode.DENIED
     return ExitCode.UNEXPECTED

@@ -38,6 +38,8 @@ class ItemStatus(StrEnum):
 
 HOLDING = frozenset({SessionStatus.INITIALIZING, SessionStatus.DOWNLOADING, SessionStatus.VERIFYING})
 """Statuses that hold one of the user's slots: only then may the client fetch."""
+CLIENT_SILENT = "client_silent"
+"""Why a session is paused of whose client nothing was heard for long."""
 LIVE = HOLDING | {SessionStatus.QUEUED, SessionStatus.PAUSED}
 
 
@@ -58,6 +60,13 @@ class Session:
     """Of the last report that the server took in."""
     installation_path: str | None = None
     from_version_id: UUID | None = None
+    pause_reason: str | None = None
+    progress_percentage: float = 0.0
+
+    @property
+    def is_lapsed(self) -> bool:
+        """The server took the slot back because it had heard nothing of this session's client."""
+        return self.status is SessionStatus.PAUSED and self.pause_reason == CLIENT_SILENT
 
     @property
     def is_live(self) -> bool:
@@ -193,6 +202,8 @@ def session_of(resource: Resource) -> Session:
         report_sequence=attributes.get("report_sequence"),
         installation_path=attributes.get("installation_path"),
         from_version_id=UUID(before) if before else None,
+        pause_reason=attributes.get("pause_reason"),
+        progress_percentage=float(attributes.get("progress_percentage") or 0.0),
     )
 
 

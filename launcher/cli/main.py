@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from launcher import downloads_cli
 from launcher.cli import app as cli
 from launcher.cli import library_app as library_cli
 from launcher.failures import EXIT_CODES_HELP
@@ -40,6 +41,8 @@ app.command()(cli.verify)
 app.command()(cli.repair)
 
 app.command()(cli.uninstall)
+
+app.add_typer(downloads_cli.downloads_app)
 
 app.command()(library_cli.play)
 

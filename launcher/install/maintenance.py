@@ -200,6 +200,28 @@ async def _forget_gone(account: Account, directory: Path) -> Installed:
     raise _not_installed(directory)
 
 
+def drop_interrupted(directory: Path, session_id: UUID) -> bool:
+    """Removes what an interrupted run of this download left in a folder; what is installed there stays. False = there was nothing.
+    Blocks.
+
+    Raises:
+        LauncherError: a launcher is at work there, or the disk refuses.
+    """
+    if not is_game_folder(directory):
+        return False
+    workspace = Workspace.open(directory)
+    try:
+        state = workspace.state()
+        if state is None or state.session_id != session_id:
+            return False
+        workspace.discard()
+        if workspace.installed() is None:
+            workspace.remove_own()
+        return True
+    finally:
+        workspace.close()
+
+
 async def _cancel(api: Api, session_id: UUID) -> None:
     """Ends a download, unless it has ended."""
     try:

@@ -130,6 +130,11 @@ class FakeSession:
     sequence: int = -1
     error: dict[str, str] | None = None
     from_version_id: str | None = None
+    pause_reason: str | None = None
+
+    def lapse(self) -> None:
+        """As the server does it to a client that it has not heard of for long."""
+        self.status, self.pause_reason = "paused", "client_silent"
 
 
 @dataclass
@@ -178,6 +183,9 @@ class FakePlatform:
     uninstalled: list[str] = field(default_factory=list)
     verifications: dict[UUID, FakeVerification] = field(default_factory=dict)
     knows_verifications: bool = True
+    manifest_may_come: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, unless a test clears it."""
+    refuse_manifests: bool = False
     platforms: tuple[str, ...] = ("linux",)
     """What the product has versions for: with several, a download that means the newest has to say for which."""
     older: set[UUID] = field(default_factory=set)
@@ -377,6 +385,8 @@ class FakePlatform:
                 "installation_path": session.path,
                 "from_version_id": session.from_version_id,
                 "error": session.error,
+                "pause_reason": session.pause_reason if session.status == "paused" else None,
+                "progress_percentage": 12.5,
                 "queue_position": 1 if session.status == "queued" else None,
                 "report_sequence": session.sequence if session.sequence >= 0 else None,
             },
@@ -418,7 +428,7 @@ class FakePlatform:
         allowed, status = moves[request.match_info["action"]]
         if session is None or session.status not in allowed:
             return problem(409, "INVALID_STATE_TRANSITION")
-        session.status, session.error = status, None
+        session.status, session.error, session.pause_reason = status, None, None
         for item in session.items.values():
             if item["status"] == "error":
                 item["status"] = "pending"
@@ -478,6 +488,9 @@ class FakePlatform:
             return problem(404, "DOWNLOAD_NOT_FOUND")
         report = await attributes_of(request, "downloadReport")
         assert len(report["items"]) <= 1000
+        if session.status == "paused" and session.pause_reason:
+            session.status, session.pause_reason = "queued", None
+            self._give_slots()
         if report["sequence"] <= session.sequence or session.status not in HOLDING:
             return document(self._resource(session), status=202)
         self.reports.append(report)
@@ -548,6 +561,9 @@ class FakePlatform:
         return document(resources, meta={"total_pages": 1})
 
     async def _manifest_bytes(self, request: web.Request) -> web.Response:
+        await self.manifest_may_come.wait()
+        if self.refuse_manifests:
+            return web.Response(status=500)
         if request.match_info["generation"] != str(self.link_generation):
             return web.Response(status=403)
         return web.Response(body=self.game.stored_manifest)
@@ -626,6 +642,7 @@ def problem(status: int, code: str) -> web.Response:
 async def run_platform(game: Game, **settings: Any) -> AsyncIterator[FakePlatform]:
     platform = FakePlatform(game, **settings)
     platform.titles.setdefault("The Game", game.product_id)
+    platform.manifest_may_come.set()
     runner = web.AppRunner(platform.application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -635,6 +652,7 @@ async def run_platform(game: Game, **settings: Any) -> AsyncIterator[FakePlatfor
         yield platform
     finally:
         platform.hung.set()
+        platform.manifest_may_come.set()
         await runner.cleanup()
 
 
