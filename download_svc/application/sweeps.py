@@ -8,6 +8,7 @@ sweep at once. What fails is left to the next sweep and stands in nobody's way.
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from logging import getLogger
+from typing import TypeVar
 from uuid import UUID
 
 from prometheus_client import Counter
@@ -21,6 +22,8 @@ from download_svc.updates.application import UpdateReader
 from download_svc.updates.domain import Update, UpdateStatus
 from download_svc.updates.outcomes import follow
 from download_svc.versions.domain import VersionState
+
+T = TypeVar("T")
 
 BATCH = 200
 MAX_BATCHES = 100
@@ -49,27 +52,38 @@ async def sweep(
     async def withdraw(owned: OwnedId) -> bool:
         return await _change(begin, policy, owned, now, lambda one: one.is_live, Session.withdraw)
 
-    await _sessions("client_silent", lambda after: sessions.silent(now - max_silence, after=after, limit=BATCH), lapse)
-    await _sessions(
-        "version_withdrawn", lambda after: sessions.of_withdrawn_versions(after=after, limit=BATCH), withdraw
+    def silent(after: OwnedId | None) -> Awaitable[Sequence[OwnedId]]:
+        return sessions.silent(now - max_silence, after=after, limit=BATCH)
+
+    def withdrawn(after: OwnedId | None) -> Awaitable[Sequence[OwnedId]]:
+        return sessions.of_withdrawn_versions(after=after, limit=BATCH)
+
+    await _all("client_silent", silent, lapse, place=lambda owned: owned)
+    await _all("version_withdrawn", withdrawn, withdraw, place=lambda owned: owned)
+    await _all(
+        "offer_withdrawn",
+        lambda after: updates.of_withdrawn_versions(after=after, limit=BATCH),
+        lambda offer: _take_back(begin, offer),
+        place=lambda offer: (offer.user_id, offer.id),
     )
-    for offer in await updates.of_withdrawn_versions(limit=BATCH):
-        await _one("offer_withdrawn", offer.id, _take_back(begin, offer))
 
 
-async def _sessions(
+async def _all(
     reason: str,
-    find: Callable[[OwnedId | None], Awaitable[Sequence[OwnedId]]],
-    change: Callable[[OwnedId], Awaitable[bool]],
+    find: Callable[[OwnedId | None], Awaitable[Sequence[T]]],
+    change: Callable[[T], Awaitable[bool]],
+    *,
+    place: Callable[[T], OwnedId],
 ) -> None:
+    """Changes what is found, batch by batch behind the place of the last: one that cannot be changed is in no other's way."""
     after: OwnedId | None = None
     for _ in range(MAX_BATCHES):
         batch = await find(after)
-        for owned in batch:
-            await _one(reason, owned[1], change(owned))
+        for one in batch:
+            await _one(reason, place(one)[1], change(one))
         if len(batch) < BATCH:
             return
-        after = batch[-1]
+        after = place(batch[-1])
 
 
 async def _one(reason: str, row_id: UUID, change: Awaitable[bool]) -> None:

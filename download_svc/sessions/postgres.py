@@ -23,6 +23,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    true,
     tuple_,
     update,
 )
@@ -397,13 +398,20 @@ class PostgresSessionReader:
 
     async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
         columns, versions = download_sessions.c, product_versions.c
-        is_its_version = and_(columns.product_id == versions.product_id, columns.version_id == versions.version_id)
-        found = (
-            select(columns.user_id, columns.id)
-            .join_from(product_versions, download_sessions, is_its_version)
-            .where(versions.state == VersionState.RETIRED.value, columns.status.in_(_LIVE))
+        of_version = select(columns.user_id, columns.id).where(
+            columns.product_id == versions.product_id,
+            columns.version_id == versions.version_id,
+            columns.status.in_(_LIVE),
         )
-        return await self._owned(_owned_page(found, after, limit))
+        # Version by version, each by the index: a plan for all at once reads every live session.
+        found = _owned_page(of_version, after, limit).lateral("found")
+        return await self._owned(
+            select(found.c.user_id, found.c.id)
+            .select_from(product_versions.join(found, true()))
+            .where(versions.state == VersionState.RETIRED.value)
+            .order_by(found.c.user_id, found.c.id)
+            .limit(limit)
+        )
 
     async def _owned(self, statement: Select[Any]) -> Sequence[OwnedId]:
         async with self._database.connect() as connection:

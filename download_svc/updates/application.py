@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chassis.errors import DomainError, Kind
 from download_svc.access.application import CachedAccess
+from download_svc.application.readers import OwnedId
 from download_svc.installations.application import InstallationReader
 from download_svc.installations.domain import nothing_installed
 from download_svc.paging import Page, PageRequest
@@ -35,8 +36,8 @@ class UpdateReader(Protocol):
     async def history(self, user_id: UUID, page: PageRequest, *, product_id: UUID | None = None) -> Page[HistoryEntry]:
         """Newest first."""
 
-    async def of_withdrawn_versions(self, *, limit: int) -> Sequence[Update]:
-        """Of everybody: what can be had to retired versions, in no order."""
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[Update]:
+        """Of everybody: what can be had to retired versions, by user and id from behind `after`."""
 
     async def versions_before(self, user_id: UUID, product_id: UUID, version_id: UUID) -> Sequence[UUID]:
         """What the version replaced when it was applied, the last time first; at most MAX_HISTORY_LOOKED_AT."""

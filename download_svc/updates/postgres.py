@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, Uuid, and_, delete, func, select
+from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, Uuid, delete, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.postgres.database import Database, Transaction
+from download_svc.application.readers import OwnedId
 from download_svc.paging import Page, PageRequest
 from download_svc.schema import metadata
 from download_svc.sessions.domain import UpdateType
@@ -142,14 +143,23 @@ class PostgresUpdateReader:
             )
             return Page([history_of(row) for row in rows], total or 0)
 
-    async def of_withdrawn_versions(self, *, limit: int) -> Sequence[Update]:
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[Update]:
         versions, columns = product_versions.c, updates.c
-        is_its_version = and_(columns.product_id == versions.product_id, columns.to_version_id == versions.version_id)
+        of_version = select(updates).where(
+            columns.product_id == versions.product_id,
+            columns.to_version_id == versions.version_id,
+            columns.status == UpdateStatus.AVAILABLE.value,
+        )
+        if after is not None:
+            of_version = of_version.where(tuple_(columns.user_id, columns.id) > tuple_(*after))
+        # Version by version, each by the index: a plan for all at once reads every offer that there is.
+        found = of_version.order_by(columns.user_id, columns.id).limit(limit).lateral("found")
         async with self._database.connect() as connection:
             rows = await connection.execute(
-                select(updates)
-                .join_from(product_versions, updates, is_its_version)
-                .where(versions.state == VersionState.RETIRED.value, columns.status == UpdateStatus.AVAILABLE.value)
+                select(found)
+                .select_from(product_versions.join(found, true()))
+                .where(versions.state == VersionState.RETIRED.value)
+                .order_by(found.c.user_id, found.c.id)
                 .limit(limit)
             )
             return [update_of(row) for row in rows]

@@ -18,11 +18,11 @@ _UPGRADE = (
         WHERE status IN ('initializing', 'downloading', 'verifying')
     """,
     """
-    CREATE INDEX download_sessions_version ON download_sessions (product_id, version_id)
+    CREATE INDEX download_sessions_version ON download_sessions (product_id, version_id, user_id, id)
         WHERE status IN ('queued', 'initializing', 'downloading', 'paused', 'verifying')
     """,
     "CREATE INDEX product_versions_retired ON product_versions (product_id, version_id) WHERE state = 'retired'",
-    "CREATE INDEX updates_available ON updates (product_id, to_version_id) WHERE status = 'available'",
+    "CREATE INDEX updates_available ON updates (product_id, to_version_id, user_id, id) WHERE status = 'available'",
 )
 _DOWNGRADE = (
     "DROP INDEX updates_available",

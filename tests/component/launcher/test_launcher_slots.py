@@ -22,11 +22,13 @@ from launcher_platform import (
     spawn,
 )
 
+from launcher.api.download_client import open_api
 from launcher.failures import ExitCode, LauncherError
 from launcher.install.installation import install
 from launcher.install.pipeline import Patience
 from launcher.install.progress import Progress
 from launcher.install.sessions import InstallRequest
+from launcher.slots import titles_of, where
 
 KEY = Ed25519PrivateKey.generate()
 QUICK = Patience(max_tries=3, first_delay_seconds=0.01)
@@ -218,3 +220,22 @@ async def test_downloads_are_listed_paused_resumed_and_cancelled(tmp_path: Path)
 
         shown = await finished(await spawn(env, "downloads", "list"))
         assert f"on device {str(other.device_id)[:8]}" in shown.stdout
+
+
+async def test_titles_and_paths_are_shown_escaped(tmp_path: Path) -> None:
+    game = a_game()
+    async with run_platform(game) as platform:
+        platform.titles = {"The \x1b]0;Game\x07\u202e": game.product_id}
+        env = environment(platform, KEY, tmp_path)
+        account = make_account(platform, KEY)
+        own = foreign(game, "paused")
+        own.device_id, own.path = str(account.device_id), "/games/\x1b[2J"
+        platform.sessions[own.id] = own
+        titles = await titles_of(account)
+        async with open_api(account) as api:
+            session = await api.download(own.id)
+        assert where(session, account.device_id) == r"on this device in '/games/\x1b[2J'"
+        assert titles[game.product_id] == r"The \x1b]0;Game\x07\u202e"
+        listed = await finished(await spawn(env, "downloads"))
+        assert listed.code == 0, listed.stderr
+        assert not {"\x1b", "\x07", "\u202e"} & set(listed.stdout)

@@ -198,10 +198,17 @@ async def test_offers_of_retired_versions_are_found_and_no_other_updates(ports: 
     kept = await ports.publish(make_manifest(uuid4(), uuid4()))
     user_id = uuid4()
     await put(ports, update(user_id, retired), update(uuid4(), retired, status="failed"), update(user_id, kept))
-    found = await ports.updates.of_withdrawn_versions(limit=1000)
-    own = [(one.user_id, one.to_version_id) for one in found if one.product_id in (retired.product_id, kept.product_id)]
-    assert own == [(user_id, retired.version_id)]
-    assert len(await ports.updates.of_withdrawn_versions(limit=1)) == 1
+    await put(ports, *(update(uuid4(), retired) for _ in range(3)))
+    found: list[Update] = []
+    after = None
+    while batch := await ports.updates.of_withdrawn_versions(after=after, limit=2):
+        found += batch
+        after = (batch[-1].user_id, batch[-1].id)
+    assert [(one.user_id, one.id) for one in found] == sorted((one.user_id, one.id) for one in found)
+    own = [one for one in found if one.product_id in (retired.product_id, kept.product_id)]
+    assert {one.to_version_id for one in own} == {retired.version_id}
+    assert len(own) == 4
+    assert user_id in {one.user_id for one in own}
 
 
 async def test_an_announcement_that_was_done_is_pending_again_from_the_first(ports: Ports) -> None:

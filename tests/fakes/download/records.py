@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from download_svc.application.readers import OwnedId
 from download_svc.paging import Page, PageRequest
 from download_svc.updates.announcements import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
 from download_svc.updates.application import MAX_HISTORY_LOOKED_AT
@@ -97,13 +98,16 @@ class MemoryUpdateReader:
     def __init__(self, records: RecordSource) -> None:
         self._source = records
 
-    async def of_withdrawn_versions(self, *, limit: int) -> Sequence[Update]:
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[Update]:
         versions = self._source.versions
-        return [
+        found = [
             update
             for update in self._source.records.updates.values()
-            if update.status is UpdateStatus.AVAILABLE and versions[update.to_version_id].state is VersionState.RETIRED
-        ][:limit]
+            if update.status is UpdateStatus.AVAILABLE
+            and versions[update.to_version_id].state is VersionState.RETIRED
+            and (after is None or (update.user_id, update.id) > after)
+        ]
+        return sorted(found, key=lambda update: (update.user_id, update.id))[:limit]
 
     async def page(
         self, user_id: UUID, page: PageRequest, *, status: UpdateStatus | None = None, product_id: UUID | None = None
