@@ -71,6 +71,8 @@ class InstallResult:
     reused_bytes: int = 0
     written_files: int = 0
     removed_files: int = 0
+    was_withdrawn: bool = False
+    """The version that was in place was withdrawn, and this is an older one."""
 
 
 @dataclass(slots=True)

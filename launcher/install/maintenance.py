@@ -78,17 +78,19 @@ async def update(
     """
     started = time.monotonic()
     installed, plan, is_interrupted = await asyncio.to_thread(_look, directory)
-    if plan is not None and not is_rollback and not is_interrupted:
-        if version_id is None:
-            async with open_api(account) as api:
-                known = await api.check_update(plan.product_id, plan.version_id)
-            has_news = known.is_update_available or known.latest_version_id is None
-            version_id = known.latest_version_id if has_news else plan.version_id
-            is_rollback = has_news and known.is_rollback
-        if version_id == plan.version_id:
-            return _up_to_date(plan, time.monotonic() - started)
-    request = _request(directory, installed, version_id=version_id, is_rollback=is_rollback, pace=pace)
-    return await install(account, request, progress=progress, patience=patience)
+    was_withdrawn = False
+    if plan is not None and not is_rollback and version_id is None:
+        async with open_api(account) as api:
+            known = await api.check_update(plan.product_id, plan.version_id)
+        was_withdrawn = known.is_update_available and known.is_rollback
+        if not is_interrupted:  # what was begun goes on, to the version that it was begun for
+            is_newest = known.latest_version_id is not None and not known.is_update_available
+            version_id = plan.version_id if is_newest else known.latest_version_id
+    if plan is not None and not is_rollback and not is_interrupted and version_id == plan.version_id:
+        return _up_to_date(plan, time.monotonic() - started)
+    request = _request(directory, installed, version_id=version_id, is_rollback=is_rollback or was_withdrawn, pace=pace)
+    result = await install(account, request, progress=progress, patience=patience)
+    return replace(result, was_withdrawn=was_withdrawn)
 
 
 async def verify(directory: Path, account: Account | None = None) -> Verification:

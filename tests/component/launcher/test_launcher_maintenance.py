@@ -126,8 +126,18 @@ async def test_where_the_version_in_place_was_withdrawn_an_update_goes_back(tmp_
         account = make_account(platform, KEY)
         await install(account, InstallRequest(withdrawn.product_id, tmp_path), patience=QUICK)
         platform.game = older
+        platform.asked.clear()
+        platform.fault = lambda *_: "hang"
+        interrupted = asyncio.create_task(update(account, tmp_path, patience=QUICK))
+        await platform.wait_until(lambda: bool(platform.asked))
+        interrupted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await interrupted
+        platform.fault = lambda *_: None
+        platform.hung.set()
         result = await update(account, tmp_path, patience=QUICK)
         assert (result.version_id, result.previous_version_id) == (str(older.version_id), str(withdrawn.version_id))
+        assert result.was_withdrawn
         assert platform.starts[-1]["to_version_id"] == str(older.version_id)
         assert_installed(tmp_path, older)
 
