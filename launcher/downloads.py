@@ -15,7 +15,7 @@ from launcher.cli.display import write_json
 from launcher.cli.library_display import print_line, print_table
 from launcher.cli.naming import only
 from launcher.failures import LauncherError
-from launcher.install.maintenance import drop_interrupted
+from launcher.install.maintenance import drop_interrupted, end_download
 from launcher.settings import Account
 from launcher.slots import called, titles_of, where
 
@@ -62,17 +62,16 @@ async def resume_download(owner: Account, wanted: str, *, as_json: bool) -> None
 
 
 async def cancel_download(owner: Account, wanted: str, *, as_json: bool) -> None:
-    """Ends a download, and removes what was fetched for it if it lies on this device."""
+    """Ends a download, and removes what was fetched for it if it lies on this device. One that failed has ended already."""
     async with open_api(owner) as api:
         one = await _find(owner, api, wanted)
-        await api.cancel(one.id)
+        await end_download(api, one.id)
         one = await api.download(one.id)
     if one.device_id == owner.device_id and one.installation_path:
-        with suppress(
-            LauncherError
-        ):  # a launcher is at work there, and hears of it; or the disk refuses, and the next run clears
+        # Where a launcher is at work it hears of it and clears up itself; where the disk refuses, the next run does.
+        with suppress(LauncherError):
             await asyncio.to_thread(drop_interrupted, Path(one.installation_path), one.id)
-    await _show(owner, one, "cancelled", as_json=as_json)
+    await _show(owner, one, "ended", as_json=as_json)
 
 
 async def _find(owner: Account, api: Api, wanted: str) -> Session:

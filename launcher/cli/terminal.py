@@ -54,7 +54,7 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 
         loop = asyncio.get_running_loop()
         for number in _EXIT_CODES:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, interrupted, number)
         return await work
 

@@ -177,7 +177,7 @@ async def uninstall(account: Account, directory: Path) -> tuple[Installed, int]:
         removed = await asyncio.to_thread(lambda: remove_tree(workspace, workspace.kept_plans()))
         async with open_api(account) as api:
             if state is not None:
-                await _cancel(api, state.session_id)
+                await end_download(api, state.session_id)
             if installed is not None:
                 await api.report_uninstalled(installed.product_id, account.device_id)
         await asyncio.to_thread(workspace.remove_own)
@@ -192,7 +192,7 @@ async def _forget_gone(account: Account, directory: Path) -> Installed:
         entries = [one async for one in api.installations(account.device_id) if one.is_at(directory)]
         sessions = [one async for one in api.downloads() if one.is_at(account.device_id, directory) and one.is_live]
         for session in sessions:
-            await _cancel(api, session.id)
+            await end_download(api, session.id)
         for entry in entries:
             await api.remove_installation(entry.id)
     if entries:
@@ -224,8 +224,8 @@ def drop_interrupted(directory: Path, session_id: UUID) -> bool:
         workspace.close()
 
 
-async def _cancel(api: Api, session_id: UUID) -> None:
-    """Ends a download, unless it has ended."""
+async def end_download(api: Api, session_id: UUID) -> None:
+    """Cancels a download, unless it has ended or failed."""
     try:
         await api.cancel(session_id)
     except LauncherError as refusal:

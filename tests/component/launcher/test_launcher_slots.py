@@ -215,6 +215,9 @@ async def test_downloads_are_listed_paused_resumed_and_cancelled(tmp_path: Path)
         assert (await samovar("resume", str(other.id)))["status"] == "initializing"
         assert (await samovar("cancel", str(own.id)))["status"] == "cancelled"
         assert not (folder / ".samovar").exists(), "what was fetched is gone with it"
+        other.status, other.error = "error", {"code": "CDN_ERROR", "message": "it failed"}
+        failed = await samovar("cancel", str(other.id))
+        assert (failed["status"], failed["error_code"]) == ("error", "CDN_ERROR")
         assert (await samovar("pause", "no such game", code=ExitCode.DENIED))["error"]["code"] == "DOWNLOAD_NOT_FOUND"
         assert (await samovar("pause", str(uuid4()), code=ExitCode.DENIED))["error"]["code"] == "DOWNLOAD_NOT_FOUND"
 
