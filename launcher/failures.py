@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     CANCELLED = 8
     PAUSED = 9
     CONFLICT = 10
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -26,7 +27,8 @@ class ExitCode(IntEnum):
 EXIT_CODES_HELP = (
     "Exit codes: 0 done; 1 unexpected failure; 2 wrong usage; 3 not signed in, or the token was refused; "
     "4 access denied or not found; 5 network or server away; 6 content corrupt; 7 disk full or not writable; "
-    "8 cancelled; 9 paused; 10 changed meanwhile, or the version to change was not named; 130 interrupted (Ctrl-C)."
+    "8 cancelled; 9 paused; 10 changed meanwhile, or the version to change was not named; "
+    "129 the terminal closed; 130 interrupted (Ctrl-C)."
 )
 
 

@@ -168,8 +168,13 @@ def products(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     for one in found:
-        versions = ", ".join(version.version_name for version in one.versions) or "no version"
+        versions = ", ".join(_called(version) for version in one.versions) or "no version"
         typer.echo(f"{one.product_id}  {one.titles.en} / {one.titles.ru}  ({versions})")
+
+
+def _called(version: Any) -> str:
+    name: str = version.version_name
+    return f"{name} withdrawn" if version.is_withdrawn else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +223,21 @@ def publish(
     )
     typer.echo(f"product {published.version.product_id}")
     typer.echo(f"version {published.version.version_id}")
+
+
+def withdraw(
+    product: Product,
+    version: Annotated[str, typer.Argument(help="Name or UUID of the version.", metavar="VERSION")],
+) -> None:
+    """Withdraw a version: nobody can download it any more, and who has it goes back to the one before. Prints its ids.
+
+    A name means the version on every platform that has it. What lies in the object store stays, for those who still play it.
+    """
+    from samovar.sandbox.v1 import sandbox_pb2
+
+    request = sandbox_pb2.WithdrawVersionRequest(product_id=_product_id(product), version=version)
+    for version_id in _pull("withdraw", lambda stub: stub.WithdrawVersion(request), name="withdraw").version_ids:
+        typer.echo(version_id)
 
 
 async def _publish(order: _Order, progress: Callable[[int], None]) -> "Published":
@@ -311,8 +331,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield lambda size_bytes: bar.advance(task, size_bytes)
 
 
-def _pull(command: str, lever: "Callable[[SandboxServiceStub], Any]") -> Any:
-    """One call of a lever."""
+def _pull(command: str, lever: "Callable[[SandboxServiceStub], Any]", *, name: str = "") -> Any:
+    """One call of a lever. `name` is how messages call the command, else `sandbox` and its own."""
 
     async def call() -> Any:
         from sandbox.client import read_platform, sandbox_stub
@@ -320,7 +340,7 @@ def _pull(command: str, lever: "Callable[[SandboxServiceStub], Any]") -> Any:
         async with sandbox_stub(read_platform()) as stub:
             return await lever(stub)
 
-    return _run(f"sandbox {command}", call())
+    return _run(name or f"sandbox {command}", call())
 
 
 def _run(command: str, work: Coroutine[Any, Any, T]) -> T:

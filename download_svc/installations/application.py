@@ -24,8 +24,8 @@ class InstallationReader(Protocol):
     async def behind(
         self, version: Version, *, after: tuple[UUID, UUID] | None, limit: int
     ) -> Sequence[KeptInstallation]:
-        """Of everybody: installations of versions of the same product and platform that were released before it, by user and id
-        from behind `after`.
+        """Of everybody: installations of versions of the same product and platform that were released before it or are retired, by
+        user and id from behind `after`.
         """
 
     async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:

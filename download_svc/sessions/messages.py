@@ -22,6 +22,7 @@ from download_svc.sessions.domain import (
     Item,
     ItemReport,
     ItemStatus,
+    PauseReason,
     SessionMoved,
     Status,
     Target,
@@ -47,6 +48,9 @@ _UPDATE_TYPES: Mapping[UpdateType, downloads.UpdateType] = {
     kind: getattr(downloads, f"UPDATE_TYPE_{kind.name}") for kind in UpdateType
 }
 _UPDATE_TYPE_OF: Mapping[int, UpdateType] = {value: kind for kind, value in _UPDATE_TYPES.items()}
+_PAUSE_REASONS: Mapping[PauseReason, downloads.PauseReason] = {
+    reason: getattr(downloads, f"PAUSE_REASON_{reason.name}") for reason in PauseReason
+}
 _PLATFORMS: Mapping[Platform, content.Platform] = {
     platform: getattr(content, f"PLATFORM_{platform.name}") for platform in Platform
 }
@@ -130,6 +134,7 @@ def session_message(view: SessionView, live: LiveProgress | None, language: str)
         platform=_PLATFORMS[session.platform],
         report_sequence=None if session.last_sequence == NO_REPORT_YET else session.last_sequence,
         from_version_id=_text(session.from_version_id),
+        pause_reason=None if session.pause_reason is None else _PAUSE_REASONS[session.pause_reason],
     )
 
 

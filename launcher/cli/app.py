@@ -148,7 +148,10 @@ def update(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring an installed game to another version, fetching only what its folder does not hold; the old one stays till then."""
+    """Bring an installed game to another version, fetching only what its folder does not hold; the old one stays till then.
+
+    With nothing newer nothing is touched: `samovar repair` mends what is damaged.
+    """
     with ending(as_json=as_json):
         version_id = _uuid_of(version, "version") if version else None
         pace = _commands().Pace(limit, parallel, priority)
@@ -194,8 +197,15 @@ def repair(
     _commands().show_repair(found, result, as_json=as_json)
 
 
-def uninstall(folder: GameFolder, *, as_json: AsJson = False) -> None:
-    """Remove an installed game; what you added to its folder stays."""
+def uninstall(
+    folder: Annotated[Path, typer.Argument(help="Folder of a game, or where one was.", file_okay=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Remove an installed game, or drop an installation that was interrupted; what you added to its folder stays.
+
+    Of a folder that is gone the server is notified all the same.
+    """
     with ending(as_json=as_json):
         owner = account(Environment.read())
         installed, removed = run(_commands().uninstall_game(owner, folder.absolute()))

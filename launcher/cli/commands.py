@@ -182,6 +182,11 @@ def show_result(result: InstallResult, *, as_json: bool) -> None:
     if as_json:
         write_json(asdict(result))
         return
+    if result.status == "up_to_date":
+        print(f"nothing new: version {result.version_id} is in place (`samovar repair` mends what is damaged)")
+        return
+    if result.was_withdrawn:
+        print(f"version {result.previous_version_id} was withdrawn: went back to {result.version_id}")
     Console(soft_wrap=True, highlight=False).print(
         f"{result.status}: {result.files} files, {result.bytes:,} bytes in {result.seconds:.1f} s "
         f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there, {result.reused_bytes:,} copied)"

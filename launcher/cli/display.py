@@ -93,6 +93,7 @@ class JsonDisplay:
                 "event": "progress",
                 "status": progress.phase.value,
                 "queue_position": progress.queue_position if progress.phase is Phase.QUEUED else None,
+                "slot_holders": progress.slot_holders or None if progress.phase is Phase.QUEUED else None,
                 "done_files": progress.done_files,
                 "files": progress.total_files,
                 "done_bytes": progress.done_bytes,
@@ -145,7 +146,8 @@ def show(display: Display, progress: Progress, speed: Speed) -> None:
 
 def _phase(progress: Progress) -> str:
     if progress.phase is Phase.QUEUED and progress.queue_position:
-        return f"waits in the queue, place {progress.queue_position}"
+        behind = f", behind {progress.slot_holders}" if progress.slot_holders else ""
+        return f"waits in the queue, place {progress.queue_position}{behind}"
     return progress.phase.value
 
 

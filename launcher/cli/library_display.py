@@ -58,7 +58,7 @@ def show_achievements(title: str, achievements: Sequence[AchievementEntry]) -> N
     _print(table if achievements else f"{title} has no achievements")
     if achievements:
         got = sum(one.is_unlocked for one in achievements)
-        _print_line(f"{got} of {len(achievements)} unlocked")
+        print_line(f"{got} of {len(achievements)} unlocked")
 
 
 def show_wishes(wishes: Sequence[WishEntry], *, as_json: bool) -> None:
@@ -89,7 +89,7 @@ def show_one(value: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         write_json(asdict(value))
         return
-    _print_line(text)
+    print_line(text)
 
 
 def span(seconds: int) -> str:
@@ -100,6 +100,19 @@ def span(seconds: int) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, id_column: int, empty: str) -> None:
+    """A table of rows, of which one column is never cut; `empty` where there are none."""
+    table = Table(*(_id_column(name) if number == id_column else name for number, name in enumerate(columns)))
+    for row in rows:
+        _add_row(table, *row)
+    _print(table if rows else empty)
+
+
+def print_line(text: str) -> None:
+    """One line, however long."""
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)
 
 
 def _id_column(name: str) -> Column:
@@ -115,7 +128,3 @@ def _print(shown: Table | str) -> None:
     # A pipe has no width to keep to: whoever reads it wants whole titles.
     console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(shown, markup=False)
-
-
-def _print_line(text: str) -> None:
-    Console(soft_wrap=True, highlight=False).print(text, markup=False)

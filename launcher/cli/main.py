@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from launcher.cli import app as cli
+from launcher.cli import downloads_app as downloads_cli
 from launcher.cli import library_app as library_cli
 from launcher.failures import EXIT_CODES_HELP
 
@@ -40,6 +41,8 @@ app.command()(cli.verify)
 app.command()(cli.repair)
 
 app.command()(cli.uninstall)
+
+app.add_typer(downloads_cli.downloads_app)
 
 app.command()(library_cli.play)
 
@@ -74,6 +77,8 @@ _mount("up", "sandbox.devstack.platform_cli", "up", "Start the embedded platform
 _mount("reset", "sandbox.devstack.platform_cli", "reset", "Remove all data of the embedded platform.")
 
 _mount("publish", "sandbox.cli", "publish", "Publish a folder as a version of a product.")
+
+_mount("withdraw", "sandbox.cli", "withdraw", "Withdraw a version: who has it goes back to the one before.")
 
 _mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other services: tokens, purchases, prices.")
 

@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
@@ -197,7 +197,7 @@ def remove_tree(workspace: Workspace, trees: Iterable[Plan]) -> int:
         first = tree
     if not leaves and not folders:
         return 0
-    nothing = Plan(first.product_id, first.version_id, first.manifest_sha256, {}, (), (), (), 0)
+    nothing = replace(first, files={}, links=(), directories=(), chunks=(), total_bytes=0)
     return Placement(workspace, nothing, Outdated(frozenset(leaves), frozenset(folders))).place(())
 
 

@@ -11,15 +11,15 @@ from content.v1 import manifest_pb2 as content
 
 from depot import manifest as depot_manifest
 from depot import signing
-from depot.errors import ManifestInvalid
+from depot.paths import LAUNCHER_FOLDER
 
-STAGING_FOLDER = ".samovar"
-"""The launcher's own folder in the root of a game; no content may lie there."""
+STAGING_FOLDER = LAUNCHER_FOLDER
 PLATFORMS = {
     "windows": content.PLATFORM_WINDOWS,
     "linux": content.PLATFORM_LINUX,
     "macos": content.PLATFORM_MACOS,
 }
+_PLATFORM_NAMES = {number: name for name, number in PLATFORMS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Plan:
 
     product_id: UUID
     version_id: UUID
+    platform: str | None
     manifest_sha256: bytes
     files: dict[int, PlannedFile]
     links: tuple[PlannedLink, ...]
@@ -162,18 +163,12 @@ def read_kept(stored: bytes) -> Plan:
 
 
 def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
-    """Plans a checked manifest.
-
-    Raises:
-        ManifestInvalid: content lies in the launcher's own folder.
-    """
+    """Plans a checked manifest."""
     files: dict[int, PlannedFile] = {}
     links: list[PlannedLink] = []
     directories: list[str] = []
     chunks: dict[bytes, tuple[content.Chunk, list[Place]]] = {}
     for index, entry in enumerate(manifest.entries):
-        if entry.path.split("/", 1)[0].casefold() == STAGING_FOLDER:
-            raise ManifestInvalid(f"content lies in the folder {STAGING_FOLDER}, which is the launcher's")
         if entry.type == content.ENTRY_TYPE_DIRECTORY:
             directories.append(entry.path)
         elif entry.type == content.ENTRY_TYPE_SYMLINK:
@@ -183,6 +178,7 @@ def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
     return Plan(
         product_id=UUID(manifest.product_id),
         version_id=UUID(manifest.version_id),
+        platform=_PLATFORM_NAMES.get(manifest.platform),
         manifest_sha256=manifest_sha256,
         files=files,
         links=tuple(links),

@@ -199,6 +199,11 @@ class Workspace:
                     plans.append(read_kept(stored))
         return plans
 
+    def installed_plan(self) -> Plan | None:
+        """Of the version in place; None when none is, or its kept manifest is not whole."""
+        installed = self.installed()
+        return next((plan for plan in self.kept_plans() if installed and plan.version_id == installed.version_id), None)
+
     def note_incoming(self, plan: Plan) -> None:
         """Notes what is about to be put in place, so that whatever comes after a crash knows whose files lie there."""
         value = self._installed_value()
@@ -269,6 +274,11 @@ def is_same_folder(one: Path, other: Path) -> bool:
         return one == other or one.samefile(other)
     except OSError:
         return False
+
+
+def is_game_folder(directory: Path) -> bool:
+    """Whether a launcher has left its own folder there."""
+    return (directory / STAGING_FOLDER).is_dir()
 
 
 def is_at_work(directory: Path) -> bool:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from content.v1 import manifest_pb2 as content
 
@@ -31,6 +31,7 @@ from launcher.install.progress import Ledger, Phase, Progress
 from launcher.install.reporter import Reporter
 from launcher.install.reuse import reuse
 from launcher.install.sessions import InstallRequest, obtain_session, wait_for_slot
+from launcher.install.slots import describe_holders
 from launcher.settings import Account
 
 __all__ = ["InstallRequest", "InstallResult", "Patience", "install"]
@@ -45,13 +46,17 @@ FAREWELL_SECONDS = 3.0
 _ITEM_CODES = frozenset({"FILE_HASH_MISMATCH", "CDN_ERROR", "INSUFFICIENT_CLIENT_DISK_SPACE"})
 """Failures of a file that the server is told: they put the session in error, and the next run retries it."""
 _ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID"})
-_HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "DISK_ERROR"})
+_SETTLED_CODES = frozenset({"DOWNLOAD_PAUSED", "DOWNLOAD_CANCELLED", "SERVICE_UNAVAILABLE"})
+"""Failures after which the session holds no slot, or after which the server cannot be told: there it lapses."""
+SLOT_HOLDERS_SECONDS = 10.0
+"""Between two questions who holds the slots."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
     """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
     of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
+    `session_id` is None when there was nothing to do (`status` `up_to_date`).
     """
 
     status: str
@@ -60,12 +65,14 @@ class InstallResult:
     seconds: float
     fetched_bytes: int
     resumed_bytes: int
-    session_id: str
+    session_id: str | None
     version_id: str
     previous_version_id: str | None = None
     reused_bytes: int = 0
     written_files: int = 0
     removed_files: int = 0
+    was_withdrawn: bool = False
+    """The version that was in place was withdrawn, and this is an older one."""
 
 
 @dataclass(slots=True)
@@ -110,14 +117,11 @@ async def install(
         except asyncio.CancelledError:
             await _give_slot_back(work)
             raise
-        except (LauncherError, ManifestInvalid, ManifestSignatureInvalid, BaseExceptionGroup) as error:
+        except BaseException as error:  # noqa: BLE001  # raised again: whatever it is, it holds no slot
             failure = _named(error)
             if isinstance(failure, LauncherError):
                 work.is_cancelled = failure.exit_code is ExitCode.CANCELLED
-                if failure.code in _ENDING_CODES:
-                    await _end_session(work)
-                elif failure.code in _HOLDING_BACK_CODES:
-                    await _give_slot_back(work)
+            await _let_go(work, failure)
             raise failure from error.__cause__
 
 
@@ -152,18 +156,21 @@ async def _open(
 async def _install(work: _Installation, started: float) -> InstallResult:
     installed = await work.threads.run(work.workspace.installed)
     work.previous = await work.threads.run(work.workspace.kept_plans)
+    work.request = _for_same_platform(work.request, work.previous)
     session = await _start(work)
     work.progress.phase = Phase.CHECKING
-    plan = await _plan(work, session)
-    # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
-    scope = await work.api.item_ids(session.id) if session.is_repair else None
-    outdated = outdated_by(plan, work.previous)
-    journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
-    found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
+    async with _kept_alive(work):
+        plan = await _plan(work, session)
+        # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
+        scope = await work.api.item_ids(session.id) if session.is_repair else None
+        outdated = outdated_by(plan, work.previous)
+        journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
+        found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
     writer = Writer(work.workspace, plan, journal, found, work.stop)
+    assert work.session is not None  # noqa: S101  # it has been started
     reporter = Reporter(
         work.api,
-        session,
+        work.session,
         Ledger(plan, session.id, found, work.progress, scope=scope),
         last_sequence=recorded.sequence if recorded else 0,
         record_sequence=lambda sequence: work.threads.run(lambda: writer.record_sequence(sequence)),
@@ -189,6 +196,33 @@ async def _install(work: _Installation, started: float) -> InstallResult:
     )
 
 
+def _for_same_platform(request: InstallRequest, previous: Sequence[Plan]) -> InstallRequest:
+    """The newest version means the newest for the platform of what lies in the folder, unless another one was named."""
+    if request.platform is None and request.version_id is None and previous:
+        return replace(request, platform=previous[0].platform)
+    return request
+
+
+@asynccontextmanager
+async def _kept_alive(work: _Installation) -> AsyncIterator[None]:
+    """Reports now and then that this client lives: looking at a large folder takes longer than the server waits for a word."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(work.patience.keep_alive_seconds)
+            assert work.session is not None  # noqa: S101  # it has been started
+            with suppress(LauncherError):  # whatever it is, the first report after the look meets it again
+                work.session = await work.api.report(work.session.id, int(time.time() * 1000), (), ())
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+
+
 async def _start(work: _Installation) -> Session:
     """A session of this installation that holds a slot."""
     workspace, product_id = work.workspace, work.request.product_id
@@ -206,8 +240,14 @@ async def _start(work: _Installation) -> Session:
     await work.threads.run(lambda: workspace.save_state(new_state))
     work.progress.phase = Phase.QUEUED
 
-    def waiting(seen: Session) -> None:
+    asked_at = -SLOT_HOLDERS_SECONDS
+
+    async def waiting(seen: Session) -> None:
+        nonlocal asked_at
         work.progress.queue_position = seen.queue_position
+        if time.monotonic() - asked_at >= SLOT_HOLDERS_SECONDS:
+            work.progress.slot_holders = await describe_holders(work.account, work.api)
+            asked_at = time.monotonic()
 
     work.session = session = await wait_for_slot(work.api, session, waiting)
     return session
@@ -349,6 +389,15 @@ def _sha256_of(reference: ManifestReference) -> bytes:
         message = "the server's reference to the manifest makes no sense"
         raise LauncherError("MANIFEST_INVALID", message, ExitCode.CORRUPT)
     return sha256
+
+
+async def _let_go(work: _Installation, failure: BaseException) -> None:
+    """What fails for whatever reason holds no slot: other downloads go on, and the next run takes the session up again."""
+    code = failure.code if isinstance(failure, LauncherError) else ""
+    if code in _ENDING_CODES:
+        await _end_session(work)
+    elif code not in _SETTLED_CODES:
+        await _give_slot_back(work)
 
 
 async def _give_slot_back(work: _Installation) -> None:

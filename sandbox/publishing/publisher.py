@@ -87,10 +87,10 @@ async def publish_tree(
         PublishRefused: something in the folder cannot be published, it changed meanwhile, or the version has other content
             already. Chunks stored until then stay: they are nobody's, and the next try finds them.
     """
-    nodes = await asyncio.to_thread(scan, root)
+    nodes = await asyncio.to_thread(scan, root, version.platform)
     packer = _Packer(root, version.product_id, store, level, progress)
     entries = await packer.pack(nodes)
-    if changed := first_difference(nodes, await asyncio.to_thread(scan, root)):
+    if changed := first_difference(nodes, await asyncio.to_thread(scan, root, version.platform)):
         raise PublishRefused(f"the path {shown(changed)} changed while the folder was being read")
     manifest = content.Manifest(
         format=manifests.FORMAT,

@@ -21,7 +21,7 @@ DOMAIN, APPLICATION, INFRASTRUCTURE, PRESENTATION, COMPOSITION = range(5)
 LAYERS: Mapping[str, int] = {
     **dict.fromkeys(("domain", "search", "progress", "manifests", "plans", "ids", "changes", "events", "paging"), DOMAIN),
     **dict.fromkeys(
-        ("application", "reports", "outcomes", "live", "planning", "announcements", "transaction"), APPLICATION
+        ("application", "reports", "outcomes", "live", "planning", "announcements", "sweeps", "transaction"), APPLICATION
     ),
     **dict.fromkeys(
         ("postgres", "postgres_reader", "postgres_announcements", "postgres_paging", "redis", "grpc", "sources",

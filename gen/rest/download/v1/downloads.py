@@ -48,6 +48,8 @@ DOWNLOAD_STATUS_NUMBERS: dict[str, int] = {
     "error": 8,
 }
 
+PAUSE_REASON_TEXTS = EnumTexts({0: None, 1: "client_silent"})
+
 DOWNLOAD_ITEM_STATUS_TEXTS = EnumTexts({
     0: None,
     1: "pending",
@@ -86,6 +88,7 @@ DOWNLOAD_SESSION_FIELDS = frozenset({
     "platform",
     "report_sequence",
     "from_version_id",
+    "pause_reason",
     "product",
 })
 
@@ -118,6 +121,7 @@ def download_session_resource(message: pb.DownloadSession) -> JsonValue:
             "platform": content_v1_manifest.PLATFORM_TEXTS[message.platform],
             "report_sequence": message.report_sequence if has("report_sequence") else None,
             "from_version_id": message.from_version_id if has("from_version_id") else None,
+            "pause_reason": PAUSE_REASON_TEXTS[message.pause_reason] if has("pause_reason") else None,
         },
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},

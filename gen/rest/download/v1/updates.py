@@ -37,6 +37,7 @@ UPDATE_AVAILABILITY_FIELDS = frozenset({
     "required_disk_space_bytes",
     "is_critical",
     "release_notes_url",
+    "is_rollback",
 })
 
 
@@ -55,6 +56,7 @@ def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
             "required_disk_space_bytes": message.required_disk_space_bytes if has("required_disk_space_bytes") else None,
             "is_critical": message.is_critical,
             "release_notes_url": message.release_notes_url if has("release_notes_url") else None,
+            "is_rollback": message.is_rollback,
         },
     }
 
