@@ -9,9 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from logging import getLogger
 from typing import TypeVar
-from uuid import UUID
-
-from prometheus_client import Counter
 
 from download_svc.ids import OwnedId
 from download_svc.queue.domain import Queue
@@ -33,9 +30,6 @@ MAX_BATCHES = 100
 
 _log = getLogger(__name__)
 
-_swept = Counter("download_swept", "Sessions and offers that a sweep has changed, by why.", ["reason"])
-_failures = Counter("download_sweep_failures", "Sessions and offers that a sweep could not change.", ["reason"])
-
 
 async def sweep(
     begin: Begin,
@@ -46,7 +40,13 @@ async def sweep(
     now: datetime,
     max_silence: timedelta,
 ) -> None:
-    """One sweep. Raises: SERVICE_UNAVAILABLE: the rows cannot be looked for now."""
+    """Sweep once.
+
+    Raises:
+        ExceptionGroup: what failed for single rows; the others are swept.
+        DomainError: SERVICE_UNAVAILABLE, the rows cannot be looked for now.
+    """
+    failures: list[Exception] = []
 
     async def lapse(owned: OwnedId) -> bool:
         return await _change(begin, policy, owned, now, lambda one: one.is_silent(now, max_silence), Session.lapse)
@@ -60,14 +60,17 @@ async def sweep(
     def withdrawn(after: OwnedId | None) -> Awaitable[Sequence[OwnedId]]:
         return sessions.of_withdrawn_versions(after=after, limit=BATCH)
 
-    await _all("client_silent", silent, lapse, place=lambda owned: owned)
-    await _all("version_withdrawn", withdrawn, withdraw, place=lambda owned: owned)
+    await _all("client_silent", silent, lapse, place=lambda owned: owned, failures=failures)
+    await _all("version_withdrawn", withdrawn, withdraw, place=lambda owned: owned, failures=failures)
     await _all(
         "offer_withdrawn",
         lambda after: updates.of_withdrawn_versions(after=after, limit=BATCH),
         lambda offer: _take_back(begin, offer),
         place=lambda offer: (offer.user_id, offer.id),
+        failures=failures,
     )
+    if failures:
+        raise ExceptionGroup("rows could not be swept", failures)
 
 
 async def _all(
@@ -76,25 +79,22 @@ async def _all(
     change: Callable[[T], Awaitable[bool]],
     *,
     place: Callable[[T], OwnedId],
+    failures: list[Exception],
 ) -> None:
     """Changes what is found, batch by batch behind the place of the last: one that cannot be changed is in no other's way."""
     after: OwnedId | None = None
     for _ in range(MAX_BATCHES):
         batch = await find(after)
         for one in batch:
-            await _one(reason, place(one)[1], change(one))
+            try:
+                if await change(one):
+                    _log.info("swept", extra={"reason": reason, "row_id": str(place(one)[1])})
+            except Exception as error:  # noqa: BLE001  # whatever one row holds, the others are swept
+                error.add_note(f"{reason}: row {place(one)[1]}")
+                failures.append(error)
         if len(batch) < BATCH:
             return
         after = place(batch[-1])
-
-
-async def _one(reason: str, row_id: UUID, change: Awaitable[bool]) -> None:
-    try:
-        if await change:
-            _swept.labels(reason).inc()
-    except Exception:  # noqa: BLE001  # whatever one row holds, the others are swept
-        _failures.labels(reason).inc()
-        _log.exception("a row cannot be swept", extra={"reason": reason, "row_id": str(row_id)})
 
 
 async def _change(

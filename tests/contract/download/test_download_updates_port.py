@@ -220,7 +220,7 @@ async def test_an_announcement_that_was_done_is_pending_again_from_the_first(por
     version = await ports.publish(make_manifest(uuid4(), uuid4()))
 
     async def pending() -> list[tuple[UUID, UUID] | None]:
-        return [one.after for one in await ports.announcements.pending() if one.version_id == version.version_id]
+        return [one.after for one in await ports.announcements.pending(NOW) if one.version_id == version.version_id]
 
     for done in (False, True, True):
         async with ports.begin() as work:

@@ -129,7 +129,9 @@ async def test_one_rows_error_stops_no_other_and_a_batch_is_not_the_end(monkeypa
                 raise RuntimeError("nobody thought of this")
             yield work
 
-    await sweep(world, begin)
+    with pytest.raises(ExceptionGroup) as failed:
+        await sweep(world, begin)
+    assert [str(error) for error in failed.value.exceptions] == ["nobody thought of this"]
     states = [one.status for one in world.store.state.sessions.values()]
     assert sorted(states) == ["initializing"] + ["paused"] * 4
     await sweep(world, begin)
