@@ -8,14 +8,13 @@ that fails on the way tells the caller how. Installed by chassis.grpc_server.ser
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from logging import getLogger
 from random import getrandbits
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -32,7 +31,7 @@ from chassis.auth.calls import (
     SERVICE_AUTHORIZATION,
     running_deadline,
 )
-from chassis.auth.tokens import Claims, TokenVerifier, bearer, unauthenticated
+from chassis.auth.tokens import Credential, TokenVerifier, bearer, unauthenticated
 from chassis.errors import DomainError, Kind
 from chassis.errors.wire import STATUS_DETAILS_KEY, from_rpc_error, to_rpc_status
 from chassis.grpc_server.validation import validate
@@ -66,6 +65,8 @@ class _Call:
     span: Span
     started: float
     code: grpc.StatusCode = grpc.StatusCode.OK
+    credential: Credential | None = None
+    """By which the caller may call; None for what is open to all, and for a caller who is known by a certificate."""
 
     @property
     def method(self) -> str:
@@ -92,7 +93,8 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         self._asks_for_certificates = asks_for_certificates
         self._verifier = verifier
         self._service_verifier = service_verifier
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._streams: dict[asyncio.Task[Any], DomainError | None] = {}
+        """The tasks of running streams, each with the error that it was cancelled for, if it was."""
         self._draining = False
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
 
@@ -114,6 +116,11 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         """For the drain: ends every stream with UNAVAILABLE, and every new one at once; the client goes on elsewhere."""
         self._draining = True
         for task in self._streams:
+            self._end_stream(task, _elsewhere())
+
+    def _end_stream(self, task: asyncio.Task[Any], error: DomainError) -> None:
+        if self._streams[task] is None:
+            self._streams[task] = error
             task.cancel()
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
@@ -169,31 +176,35 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             call = self._begin(instruments, context)
             task = asyncio.current_task()
             assert task is not None  # noqa: S101  gRPC runs every handler in a task
-            self._streams.add(task)
+            end = partial(self._end_stream, task)
+            self._streams[task] = None
             try:
                 request = await self._admit(call, rule, raw, parse, context)
                 if self._draining:
                     raise _elsewhere()
+                watched = nullcontext() if call.credential is None else call.credential.watched(end)
                 # Closed here, in this task and at once: a stream that nobody reads any more must not wait for the collector.
-                async with aclosing(behaviour(request, context)) as messages:
-                    async for message in messages:
-                        yield render(message)
+                with watched:
+                    async with aclosing(behaviour(request, context)) as messages:
+                        async for message in messages:
+                            yield render(message)
             except GeneratorExit:
                 call.code = grpc.StatusCode.CANCELLED
                 raise
             except asyncio.CancelledError:
-                if not self._draining or context.cancelled():
+                reason = self._streams[task]
+                if reason is None or context.cancelled():
                     call.code = grpc.StatusCode.CANCELLED
                     raise
-                # It was end_streams that cancelled: the client is still there and is told where to go.
+                # It was we who cancelled: the client is still there and is told why.
                 task.uncancel()
-                await self._fail(call, context, _elsewhere())
+                await self._fail(call, context, reason)
                 raise
             except BaseException as error:
                 await self._fail(call, context, error)
                 raise
             finally:
-                self._streams.discard(task)
+                del self._streams[task]
                 call.end()
 
         return stream
@@ -216,7 +227,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         context: Any,
     ) -> Message:
         """Access, then validation."""
-        caller = await self._identify(rule, call.metadata, context)
+        caller, call.credential = await self._identify(rule, call.metadata, context)
         set_caller(caller)
         check_access(rule, caller)
         try:
@@ -227,13 +238,16 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         validate(request)
         return request
 
-    async def _identify(self, rule: AccessRule, metadata: Mapping[str, str], context: Any) -> Caller:
-        service = await self._identify_service(rule, metadata, context)
+    async def _identify(
+        self, rule: AccessRule, metadata: Mapping[str, str], context: Any
+    ) -> tuple[Caller, Credential | None]:
+        service, service_credential = await self._identify_service(rule, metadata, context)
         from_gateway = service == GATEWAY
-        claims = await self._identify_user(rule, metadata)
+        user_credential = await self._identify_user(rule, metadata)
+        claims = user_credential.claims if user_credential is not None else None
         language = "en" if metadata.get(ACCEPT_LANGUAGE, "").lower().startswith("en") else "ru"
-        return Caller(
-            user_id=_user_of(claims),
+        caller = Caller(
+            user_id=claims.user_id if claims else None,
             roles=claims.roles if claims else frozenset(),
             permissions=claims.permissions if claims else frozenset(),
             service=service,
@@ -241,31 +255,36 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             request_id=(_request_id(metadata) if from_gateway else None) or f"{getrandbits(128):032x}",
             language=language,
         )
+        # The user's, where there is one: a service's own lives for minutes and says only who passes the call on.
+        return caller, user_credential or service_credential
 
-    async def _identify_service(self, rule: AccessRule, metadata: Mapping[str, str], context: Any) -> str | None:
+    async def _identify_service(
+        self, rule: AccessRule, metadata: Mapping[str, str], context: Any
+    ) -> tuple[str | None, Credential | None]:
         value = metadata.get(SERVICE_AUTHORIZATION)
         if self._service_verifier is not None and value is not None:
-            claims = await self._service_verifier.verify(bearer(value))
-            if claims.service is None:
+            credential = await self._service_verifier.accept(bearer(value))
+            if credential.claims.service is None:
                 raise unauthenticated()
-            return claims.service
+            return credential.claims.service, credential
         if not self._asks_for_certificates:
-            return None
+            return None, None
         names = certificate_names(context.auth_context())
         # A certificate may carry several names; the one that opens this method is the one that counts.
-        return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
+        found = next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
+        return found, None
 
-    async def _identify_user(self, rule: AccessRule, metadata: Mapping[str, str]) -> Claims | None:
+    async def _identify_user(self, rule: AccessRule, metadata: Mapping[str, str]) -> Credential | None:
         value = metadata.get(AUTHORIZATION)
         if value is None or rule.public:
             # What is open to all stays open to those whose token has just expired.
             return None
         if self._verifier is None:
             raise unauthenticated()
-        claims = await self._verifier.verify(bearer(value))
-        if claims.user_id is None:
+        credential = await self._verifier.accept(bearer(value))
+        if credential.claims.user_id is None:
             raise unauthenticated()
-        return claims
+        return credential
 
     async def _fail(self, call: _Call, context: Any, error: BaseException) -> None:
         """Errors: what the caller is told of a failure. Returns only for those that must go on as they are."""
@@ -304,10 +323,6 @@ def _elsewhere() -> DomainError:
 
 def _text_metadata(context: Any) -> dict[str, str]:
     return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-
-
-def _user_of(claims: Claims | None) -> UUID | None:
-    return claims.user_id if claims is not None else None
 
 
 def _request_id(metadata: Mapping[str, str]) -> str | None:

@@ -348,7 +348,7 @@ async def gateway_rig(
                 routes=ROUTES,
                 streams=STREAMS,
                 backends=backends,
-                verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE),
+                verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE, now=now),
                 probes=probes,
                 documentation=await asyncio.to_thread(read_documentation, "rest"),
                 cors_origins=(ORIGIN,),
