@@ -31,6 +31,7 @@ from chassis.auth.calls import (
     SERVICE_AUTHORIZATION,
     running_deadline,
 )
+from chassis.auth.service_tokens import service_token_refused
 from chassis.auth.tokens import Credential, TokenVerifier, bearer, unauthenticated
 from chassis.errors import DomainError, Kind
 from chassis.errors.wire import STATUS_DETAILS_KEY, from_rpc_error, to_rpc_status
@@ -263,9 +264,14 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
     ) -> tuple[str | None, Credential | None]:
         value = metadata.get(SERVICE_AUTHORIZATION)
         if self._service_verifier is not None and value is not None:
-            credential = await self._service_verifier.accept(bearer(value))
+            try:
+                credential = await self._service_verifier.accept(bearer(value))
+            except DomainError as error:
+                if error.kind is Kind.UNAUTHENTICATED:
+                    raise service_token_refused(error.reason) from error
+                raise
             if credential.claims.service is None:
-                raise unauthenticated()
+                raise service_token_refused()
             return credential.claims.service, credential
         if not self._asks_for_certificates:
             return None, None

@@ -121,6 +121,13 @@ class AuthServer:
     key_requests: int = 0
     token_requests: list[dict[str, Any]] = field(default_factory=list)
     token_life_seconds: float = 290
+    signing_kid: str = "k1"
+    """The key of the tokens that programs get."""
+
+    def rotate(self, *, signs_with: str) -> None:
+        """Only k2 is a key from now on."""
+        self.keys = [public_jwk("k2")]
+        self.signing_kid = signs_with
 
     @property
     def jwks_url(self) -> str:
@@ -139,7 +146,7 @@ class AuthServer:
         self.token_requests.append(form)
         if self.fails:
             return web.Response(status=503)
-        token = service_token(str(form["client_id"]), audience=str(form["audience"]))
+        token = service_token(str(form["client_id"]), audience=str(form["audience"]), kid=self.signing_kid)
         return web.json_response({"access_token": token, "expires_in": self.token_life_seconds, "token_type": "Bearer"})
 
 

@@ -228,17 +228,18 @@ async def ending_of_a_stream(token: str, *, leave: bool) -> tuple[grpc.StatusCod
     ) as r:
         stub = downloads_pb2_grpc.DownloadServiceStub(r.channel)
         stream = stub.WatchDownloads(downloads_pb2.WatchDownloadsRequest(), metadata=as_user(token))
-        await stream.read()
+        messages = aiter(stream)
+        await anext(messages)
         if leave:
             r.auth.keys = [public_jwk("k2")]
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await asyncio.wait_for(_to_the_end(stream), 30)
+            await asyncio.wait_for(_to_the_end(messages), 30)
         assert isinstance(service.ended[0], asyncio.CancelledError)
     return caught.value.code(), from_rpc_error(caught.value).reason
 
 
-async def _to_the_end(stream) -> None:
-    async for _ in stream:
+async def _to_the_end(messages) -> None:
+    async for _ in messages:
         pass
 
 

@@ -202,6 +202,7 @@ class GatewayRig:
     """On the port that it had."""
     stop_download: Callable[[], Any]
     app: web.Application
+    keys: KeySet
     token: str = field(default_factory=user_token)
 
     async def call(
@@ -375,6 +376,7 @@ async def gateway_rig(
             partial(start_library, library_port),
             download_stack.aclose,
             app,
+            keys,
         )
 
 
