@@ -126,7 +126,7 @@ async def start_download(
         scope=request.scope,
     )
     accepted = session.copy()
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         queue = Queue(await work.sessions.live(user_id), slots=policy.slots_per_user)
         queue.require_place(session)
@@ -170,7 +170,7 @@ async def retry_download(
 
     Raises: DOWNLOAD_NOT_FOUND, INVALID_STATE_TRANSITION, DOWNLOAD_ALREADY_ACTIVE, DOWNLOAD_QUEUE_FULL.
     """
-    async with begin() as work:
+    async with begin(user_id) as work:
         session, queue = await _load(work, policy, user_id, session_id)
         session.retry(now)
         queue.require_place(session)
@@ -185,7 +185,7 @@ async def retry_download(
 async def _move(
     begin: Begin, policy: Policy, user_id: UUID, session_id: UUID, now: datetime, move: Callable[[Session], None]
 ) -> SessionView:
-    async with begin() as work:
+    async with begin(user_id) as work:
         session, queue = await _load(work, policy, user_id, session_id)
         move(session)
         await _save(work, session, queue.promote(now))
