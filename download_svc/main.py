@@ -133,6 +133,7 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=resources.tls,
                 workers=settings.workers,
+                with_reflection=settings.grpc_reflection,
             )
         )
 

@@ -156,6 +156,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=tls,
                 workers=settings.workers,
+                with_reflection=settings.grpc_reflection,
             )
         )
 

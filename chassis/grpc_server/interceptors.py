@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from logging import getLogger
@@ -36,16 +37,25 @@ from chassis.auth.tokens import Credential, TokenVerifier, bearer, unauthenticat
 from chassis.errors import DomainError, Kind
 from chassis.errors.wire import STATUS_DETAILS_KEY, from_rpc_error, to_rpc_status
 from chassis.grpc_server.validation import validate
+from chassis.health import RequestReader
 from chassis.observability import telemetry
 from chassis.observability.telemetry import RpcInstruments, rpc_instruments
+from chassis.places import Places
 
 REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
+CALLS_PER_USER = 100
+STREAMS_PER_USER = 20
+"""At once, of one user who calls this process directly, as game clients do. The gateway has limits of its own for what it passes
+on.
+"""
 PEERS_REMEMBERED = 4_096
 """Connections whose address need not be read again for each call."""
 
 _log = getLogger(__name__)
 
+
+_arrival: ContextVar["_Arrival"] = ContextVar("samovar_arrival")
 
 _CODES: Mapping[Any, grpc.StatusCode] = {
     **{code: code for code in grpc.StatusCode},
@@ -55,6 +65,27 @@ _CODES: Mapping[Any, grpc.StatusCode] = {
 
 Handler = Any
 """A grpc.RpcMethodHandler; grpcio does not type its members."""
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """What is known of a call before its message is read. gRPC's task of a call runs interceptors and handler alike."""
+
+    metadata: Mapping[str, str]
+    service: Credential | None = None
+    user: Credential | None = None
+    refusal: DomainError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """One method's handlers: the one that serves, and the one that refuses before a message is read."""
+
+    original: Handler
+    rule: AccessRule
+    serving: Handler
+    refusing: Handler
+    is_stream: bool
 
 
 @dataclass(slots=True)
@@ -89,6 +120,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         verifier: TokenVerifier | None,
         service_verifier: TokenVerifier | None,
         asks_for_certificates: bool,
+        reader: RequestReader,
     ) -> None:
         self._service = service
         self._asks_for_certificates = asks_for_certificates
@@ -97,7 +129,10 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         self._streams: dict[asyncio.Task[Any], DomainError | None] = {}
         """The tasks of running streams, each with the error that it was cancelled for, if it was."""
         self._draining = False
-        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+        self._methods: dict[str, _Method] = {}
+        self._reader = reader
+        self._calls = Places(CALLS_PER_USER)
+        self._user_streams = Places(STREAMS_PER_USER)
 
     async def intercept_service(
         self,
@@ -105,13 +140,21 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         handler = await continuation(handler_call_details)
-        method: str = handler_call_details.method
-        if handler is None or is_exempt(method):
+        name: str = handler_call_details.method
+        if handler is None or is_exempt(name):
             return handler
-        known = self._wrapped.get(method)
-        if known is None or known[0] is not handler:
-            known = self._wrapped[method] = (handler, self._wrap(method, handler))
-        return known[1]
+        method = self._methods.get(name)
+        if method is None or method.original is not handler:
+            method = self._methods[name] = self._wrap(name, handler)
+        arrival = _Arrival(_text_metadata(handler_call_details.invocation_metadata))
+        _arrival.set(arrival)
+        try:
+            await self._identify_tokens(method.rule, arrival)
+            self._admit_unread(method, arrival)
+        except DomainError as error:
+            arrival.refusal = error
+            return method.refusing
+        return method.serving
 
     def end_streams(self) -> None:
         """For the drain: ends every stream with UNAVAILABLE, and every new one at once; the client goes on elsewhere."""
@@ -124,27 +167,63 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             self._streams[task] = error
             task.cancel()
 
-    def _wrap(self, method: str, handler: Handler) -> Handler:
-        instruments = rpc_instruments(method, SpanKind.SERVER)
+    def _wrap(self, name: str, handler: Handler) -> _Method:
+        instruments = rpc_instruments(name, SpanKind.SERVER)
+        rule = access_of(name)
+        refusing = self._refusing(instruments, handler)
+        is_stream = handler.response_streaming
         if handler.request_streaming:
-            return self._refusing(instruments, handler)
-        rule = access_of(method)
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(instruments, rule, handler))
-        return grpc.unary_unary_rpc_method_handler(self._unary(instruments, rule, handler))
+            # No method of the platform streams requests; one that did would have to be guarded message by message first.
+            serving = refusing
+        elif rule.public:
+            serve = self._stream(instruments, rule, handler) if is_stream else self._unary(instruments, rule, handler)
+            serving = self._reading(serve, is_stream=is_stream)
+        elif is_stream:
+            serving = grpc.unary_stream_rpc_method_handler(self._stream(instruments, rule, handler))
+        else:
+            serving = grpc.unary_unary_rpc_method_handler(self._unary(instruments, rule, handler))
+        return _Method(handler, rule, serving, refusing, is_stream)
 
     def _refusing(self, instruments: RpcInstruments, handler: Handler) -> Handler:
-        # No method of the platform streams requests; one that did would have to be guarded message by message first.
+        """A handler that refuses. To gRPC it is one of streamed requests, because of others it reads the message first."""
+
         async def refuse(_requests: Any, context: Any) -> None:
             call = self._begin(instruments, context)
             try:
-                await self._abort(call, context, DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED"))
+                refusal = _arrival.get().refusal
+                await self._abort(call, context, refusal or DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED"))
             finally:
                 call.end()
 
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(refuse)
         return grpc.stream_unary_rpc_method_handler(refuse)
+
+    def _reading(self, serve: Callable[[bytes, Any], Any], *, is_stream: bool) -> Handler:
+        """A handler of what is open to all: nobody has said who they are, so little is read at once for each peer."""
+
+        async def read(requests: Any, context: Any) -> bytes:
+            try:
+                raw: bytes = await self._reader.read(requests, context, is_known=False)
+            except DomainError:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests at once")
+            except TimeoutError:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come")
+            except StopAsyncIteration:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request is missing")
+            return raw
+
+        async def answer(requests: Any, context: Any) -> Any:
+            return await serve(await read(requests, context), context)
+
+        async def stream(requests: Any, context: Any) -> AsyncIterator[bytes]:
+            async with aclosing(serve(await read(requests, context), context)) as messages:
+                async for message in messages:
+                    yield message
+
+        if is_stream:
+            return grpc.stream_stream_rpc_method_handler(stream)
+        return grpc.stream_unary_rpc_method_handler(answer)
 
     def _unary(
         self, instruments: RpcInstruments, rule: AccessRule, handler: Handler
@@ -212,7 +291,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
 
     def _begin(self, instruments: RpcInstruments, context: Any) -> _Call:
         """Telemetry: the span, as a child of the caller's, is the current one for the rest of the call."""
-        metadata = _text_metadata(context)
+        metadata = _arrival.get().metadata
         span = instruments.start(telemetry.extract(metadata))
         attach(trace.set_span_in_context(span))
         remaining = context.time_remaining()
@@ -228,7 +307,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         context: Any,
     ) -> Message:
         """Access, then validation."""
-        caller, call.credential = await self._identify(rule, call.metadata, context)
+        caller, call.credential = self._identify(rule, call.metadata, context)
         set_caller(caller)
         check_access(rule, caller)
         try:
@@ -239,13 +318,43 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         validate(request)
         return request
 
-    async def _identify(
+    async def identify_service(self, context: Any) -> str | None:
+        """The verified name of the service that makes a call, also one that is exempt from access; None for everybody else."""
+        arrival = _Arrival(_text_metadata(context.invocation_metadata()))
+        try:
+            await self._identify_service(arrival)
+        except DomainError:
+            return None
+        return self._service_name(AccessRule(), arrival, context)
+
+    def _admit_unread(self, method: _Method, arrival: _Arrival) -> None:
+        """What can be said of a call before its message is read: nobody makes us read one who may not call, or has enough calls.
+
+        Raises:
+            DomainError: as of check_access; RATE_LIMIT_EXCEEDED.
+        """
+        service = arrival.service.claims.service if arrival.service is not None else None
+        user = arrival.user.claims if arrival.user is not None else None
+        if not self._asks_for_certificates:
+            known = Caller(user_id=user.user_id, roles=user.roles) if user is not None else Caller()
+            check_access(method.rule, known._replace(service=service))
+        if user is None or service == GATEWAY or self._asks_for_certificates:
+            # Where certificates are asked for, users come through services of ours.
+            return
+        places = self._user_streams if method.is_stream else self._calls
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  gRPC runs every call in a task
+        places.take(user.user_id)
+        # With the task, whatever ends it: a call may end before there is a message, and then no handler runs.
+        task.add_done_callback(lambda _: places.free(user.user_id))
+
+    def _identify(
         self, rule: AccessRule, metadata: Mapping[str, str], context: Any
     ) -> tuple[Caller, Credential | None]:
-        service, service_credential = await self._identify_service(rule, metadata, context)
+        arrival = _arrival.get()
+        service = self._service_name(rule, arrival, context)
         from_gateway = service == GATEWAY
-        user_credential = await self._identify_user(rule, metadata)
-        claims = user_credential.claims if user_credential is not None else None
+        claims = arrival.user.claims if arrival.user is not None else None
         language = "en" if metadata.get(ACCEPT_LANGUAGE, "").lower().startswith("en") else "ru"
         caller = Caller(
             user_id=claims.user_id if claims else None,
@@ -257,40 +366,42 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             language=language,
         )
         # The user's, where there is one: a service's own lives for minutes and says only who passes the call on.
-        return caller, user_credential or service_credential
+        return caller, arrival.user or arrival.service
 
-    async def _identify_service(
-        self, rule: AccessRule, metadata: Mapping[str, str], context: Any
-    ) -> tuple[str | None, Credential | None]:
-        value = metadata.get(SERVICE_AUTHORIZATION)
-        if self._service_verifier is not None and value is not None:
-            try:
-                credential = await self._service_verifier.accept(bearer(value))
-            except DomainError as error:
-                if error.kind is Kind.UNAUTHENTICATED:
-                    raise service_token_refused(error.reason) from error
-                raise
-            if credential.claims.service is None:
-                raise service_token_refused()
-            return credential.claims.service, credential
-        if not self._asks_for_certificates:
-            return None, None
-        names = certificate_names(context.auth_context())
-        # A certificate may carry several names; the one that opens this method is the one that counts.
-        found = next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
-        return found, None
-
-    async def _identify_user(self, rule: AccessRule, metadata: Mapping[str, str]) -> Credential | None:
-        value = metadata.get(AUTHORIZATION)
+    async def _identify_tokens(self, rule: AccessRule, arrival: _Arrival) -> None:
+        """Raises: DomainError for a token that is not good."""
+        await self._identify_service(arrival)
+        value = arrival.metadata.get(AUTHORIZATION)
         if value is None or rule.public:
             # What is open to all stays open to those whose token has just expired.
-            return None
+            return
         if self._verifier is None:
             raise unauthenticated()
-        credential = await self._verifier.accept(bearer(value))
-        if credential.claims.user_id is None:
+        arrival.user = await self._verifier.accept(bearer(value))
+        if arrival.user.claims.user_id is None:
             raise unauthenticated()
-        return credential
+
+    async def _identify_service(self, arrival: _Arrival) -> None:
+        value = arrival.metadata.get(SERVICE_AUTHORIZATION)
+        if self._service_verifier is None or value is None:
+            return
+        try:
+            arrival.service = await self._service_verifier.accept(bearer(value))
+        except DomainError as error:
+            if error.kind is Kind.UNAUTHENTICATED:
+                raise service_token_refused(error.reason) from error
+            raise
+        if arrival.service.claims.service is None:
+            raise service_token_refused()
+
+    def _service_name(self, rule: AccessRule, arrival: _Arrival, context: Any) -> str | None:
+        if arrival.service is not None:
+            return arrival.service.claims.service
+        if not self._asks_for_certificates:
+            return None
+        names = certificate_names(context.auth_context())
+        # A certificate may carry several names; the one that opens this method is the one that counts.
+        return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
 
     async def _fail(self, call: _Call, context: Any, error: BaseException) -> None:
         """Errors: what the caller is told of a failure. Returns only for those that must go on as they are."""
@@ -327,8 +438,8 @@ def _elsewhere() -> DomainError:
     return DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=0)
 
 
-def _text_metadata(context: Any) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+def _text_metadata(pairs: Any) -> dict[str, str]:
+    return {key: value for key, value in pairs or () if isinstance(value, str)}
 
 
 def _request_id(metadata: Mapping[str, str]) -> str | None:

@@ -217,6 +217,7 @@ async def library_server(
     tls: Tls | None = None,
     register: Callable[[grpc.aio.Server], None] | None = None,
     services: tuple[str, ...] = SERVICES,
+    with_reflection: bool = False,
 ) -> AsyncIterator[RunningServer]:
     verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
     service_verifier = service_tokens(keys, issuer=ISSUER, service=SERVICE) if with_service_tokens else None
@@ -230,6 +231,7 @@ async def library_server(
         readiness=readiness or Readiness(),
         drain_seconds=drain_seconds,
         tls=tls,
+        with_reflection=with_reflection,
     ) as server:
         yield server
 
