@@ -134,6 +134,7 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 tls=resources.tls,
                 workers=settings.workers,
                 with_reflection=settings.grpc_reflection,
+                rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
             )
         )
 

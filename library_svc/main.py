@@ -157,6 +157,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 tls=tls,
                 workers=settings.workers,
                 with_reflection=settings.grpc_reflection,
+                rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
             )
         )
 

@@ -41,6 +41,7 @@ from chassis.health import RequestReader
 from chassis.observability import telemetry
 from chassis.observability.telemetry import RpcInstruments, rpc_instruments
 from chassis.places import Places
+from chassis.rate_limits import RateLimiter
 
 REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
@@ -74,7 +75,7 @@ class _Arrival:
     metadata: Mapping[str, str]
     service: Credential | None = None
     user: Credential | None = None
-    refusal: DomainError | None = None
+    refusal: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         service_verifier: TokenVerifier | None,
         asks_for_certificates: bool,
         reader: RequestReader,
+        rate_limiter: RateLimiter | None,
     ) -> None:
         self._service = service
         self._asks_for_certificates = asks_for_certificates
@@ -131,6 +133,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         self._draining = False
         self._methods: dict[str, _Method] = {}
         self._reader = reader
+        self._rate_limiter = rate_limiter
         self._calls = Places(CALLS_PER_USER)
         self._user_streams = Places(STREAMS_PER_USER)
 
@@ -150,8 +153,8 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         _arrival.set(arrival)
         try:
             await self._identify_tokens(method.rule, arrival)
-            self._admit_unread(method, arrival)
-        except DomainError as error:
+            await self._admit_unread(method, arrival)
+        except Exception as error:  # noqa: BLE001  told, and logged, as what a servicer raises is
             arrival.refusal = error
             return method.refusing
         return method.serving
@@ -190,8 +193,8 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         async def refuse(_requests: Any, context: Any) -> None:
             call = self._begin(instruments, context)
             try:
-                refusal = _arrival.get().refusal
-                await self._abort(call, context, refusal or DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED"))
+                refusal = _arrival.get().refusal or DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED")
+                await self._fail(call, context, refusal)
             finally:
                 call.end()
 
@@ -327,7 +330,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             return None
         return self._service_name(AccessRule(), arrival, context)
 
-    def _admit_unread(self, method: _Method, arrival: _Arrival) -> None:
+    async def _admit_unread(self, method: _Method, arrival: _Arrival) -> None:
         """What can be said of a call before its message is read: nobody makes us read one who may not call, or has enough calls.
 
         Raises:
@@ -341,6 +344,12 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         if user is None or service == GATEWAY or self._asks_for_certificates:
             # Where certificates are asked for, users come through services of ours.
             return
+        if self._rate_limiter is not None and self._service_verifier is not None:
+            # Without names of services the gateway looks like a game client, and has counted already.
+            assert user.user_id is not None  # noqa: S101  _identify_tokens saw to it
+            standing = await self._rate_limiter.take(user.user_id, method.rule.rate_class)
+            if standing is not None:
+                standing.require()
         places = self._user_streams if method.is_stream else self._calls
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  gRPC runs every call in a task

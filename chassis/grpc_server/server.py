@@ -24,6 +24,7 @@ from chassis.grpc_server.interceptors import ServerPipeline
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.validation import compile_rules
 from chassis.health import HEALTH_SERVICE, HealthService, RequestReader
+from chassis.rate_limits import RateLimiter
 
 HEALTH_INTERVAL_SECONDS = 1.0
 NOTICE_SHARE = 0.1
@@ -68,6 +69,7 @@ async def serve(
     tls: Tls | None = None,
     workers: int = 1,
     with_reflection: bool = False,
+    rate_limiter: RateLimiter | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serves while the block runs; leaving it says NOT_SERVING, ends streams with UNAVAILABLE and lets running calls finish.
 
@@ -87,6 +89,7 @@ async def serve(
         service_verifier=service_verifier,
         asks_for_certificates=tls is not None,
         reader=reader,
+        rate_limiter=rate_limiter,
     )
     server = grpc.aio.server(interceptors=[pipeline], options=_options(workers))
     unregistered: Any = _Unregistered(server)  # Any: the generated functions add handlers, and need no more of a server

@@ -3,8 +3,8 @@
 import orjson
 
 from chassis.live.redis_link import Script
+from chassis.redis_store import RedisStore
 from gateway.quota.idempotency import Answer, Claim, Earlier
-from gateway.quota.redis_store import RedisStore
 
 MILLISECONDS = 1000
 

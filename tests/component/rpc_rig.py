@@ -25,6 +25,7 @@ from chassis.auth.tokens import KeySet, open_key_set, service_tokens, user_token
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
+from chassis.rate_limits import RateLimiter
 
 ISSUER = "https://auth.test"
 AUDIENCE = "samovar"
@@ -218,6 +219,7 @@ async def library_server(
     register: Callable[[grpc.aio.Server], None] | None = None,
     services: tuple[str, ...] = SERVICES,
     with_reflection: bool = False,
+    rate_limiter: RateLimiter | None = None,
 ) -> AsyncIterator[RunningServer]:
     verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
     service_verifier = service_tokens(keys, issuer=ISSUER, service=SERVICE) if with_service_tokens else None
@@ -232,6 +234,7 @@ async def library_server(
         drain_seconds=drain_seconds,
         tls=tls,
         with_reflection=with_reflection,
+        rate_limiter=rate_limiter,
     ) as server:
         yield server
 

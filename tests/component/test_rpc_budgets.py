@@ -4,21 +4,31 @@ takes all of anything.
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
+from uuid import uuid4
 
 import grpc
 import pytest
 from download.v1 import downloads_pb2, downloads_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from library.v1 import items_pb2, items_pb2_grpc
+from rest.routes import ROUTES, STREAMS
 
+from chassis.auth.access import access_of
 from chassis.errors import Kind
 from chassis.errors.wire import from_rpc_error
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import REQUEST_LIMIT_BYTES
+from chassis.rate_limits import Budget, Grant, RateLimiter
+from chassis.redis_permits import RedisPermits
+from chassis.redis_store import StoreAway, open_redis_store
 from tests.component.rpc_rig import ITEM, SERVICE, Rig, as_service, as_user, rig, user_token
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)
+UPDATE = items_pb2.UpdateItemRequest(
+    library_item_id=ITEM, item=items_pb2.LibraryItemChanges(is_hidden=True), update_mask={"paths": ["is_hidden"]}
+)
 GET_PATH = "/library.v1.LibraryService/GetItem"
 CHECK_PATH = "/grpc.health.v1.Health/Check"
 ANYTHING = health_pb2.HealthCheckRequest()
@@ -187,6 +197,63 @@ async def test_one_users_streams_at_once_are_limited_and_nobody_elses(monkeypatc
             return True
 
         await eventually(is_free)
+
+
+async def reasons(r: Rig, call, metadata, times: int) -> list[str]:
+    """The reason of each of the calls; empty for one that was answered."""
+    found = []
+    for _ in range(times):
+        try:
+            await call(metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            found.append(from_rpc_error(error).reason)
+        else:
+            found.append("")
+    return found
+
+
+@pytest.mark.parametrize("with_service_tokens", [True, False])
+async def test_a_users_own_calls_are_counted_by_class_and_those_through_the_gateway_are_not(
+    valkey_url: str,
+    with_service_tokens: bool,  # noqa: FBT001
+):
+    """Without names of services nobody can say which calls come through the gateway, and nothing is counted."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_redis_store(valkey_url, prefix=f"test:{uuid4()}:"))
+        permits = RedisPermits(store)
+        await permits.lease("somebody", Budget("read", 1), 1)  # connected: redis-py reads a file when it connects
+        limiter = RateLimiter(permits, {"read": 5, "write": 2})
+        r = await stack.enter_async_context(rig(rate_limiter=limiter, with_service_tokens=with_service_tokens))
+        read, write = partial(r.items.GetItem, GET), partial(r.items.UpdateItem, UPDATE)
+        mine, others = as_user(), as_user(user_token(sub=OTHER))
+        limited = "RATE_LIMIT_EXCEEDED" if with_service_tokens else ""
+        assert await reasons(r, read, mine, 7) == [""] * 5 + [limited] * 2
+        assert await reasons(r, write, mine, 3) == [""] * 2 + [limited]
+        assert await reasons(r, read, others, 5) == [""] * 5
+        if with_service_tokens:
+            assert await reasons(r, read, (*mine, *as_service("gateway")), 9) == [""] * 9
+            refused = await refusal(read(metadata=mine))
+            assert (from_rpc_error(refused).retry_after_seconds or 0) > 0
+
+
+class NoPermits:
+    """A count that is unavailable."""
+
+    async def lease(self, user: str, budget: Budget, wanted: int) -> Grant:
+        raise StoreAway(f"{wanted} of {budget.name} for {user}")
+
+
+async def test_while_the_count_is_unavailable_everybody_may_call():
+    async with rig(rate_limiter=RateLimiter(NoPermits(), {"read": 1, "write": 1})) as r:
+        assert await reasons(r, partial(r.items.GetItem, GET), as_user(), 3) == [""] * 3
+
+
+def test_a_method_has_the_same_rate_class_at_both_doors():
+    classes = {one.rpc: one.access.rate_class for one in STREAMS}
+    for route in ROUTES:
+        classes.setdefault(route.rpc, route.access.rate_class)
+    assert {rpc: access_of(rpc).rate_class for rpc in classes} == classes
+    assert set(classes.values()) == {"read", "write", "none"}
 
 
 async def watchers(stack: AsyncExitStack, r: Rig, number: int) -> list:

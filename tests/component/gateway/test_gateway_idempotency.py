@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chassis.errors import DomainError, Kind
+from chassis.redis_store import open_redis_store
 from gateway.quota.idempotency import UNKEPT, Answer, Idempotency, make_claim
 from gateway.quota.redis_answers import RedisAnswers
-from gateway.quota.redis_store import open_redis_store
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,
