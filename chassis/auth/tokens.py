@@ -297,10 +297,10 @@ class TokenVerifier:
             DomainError: UNAUTHENTICATED (reason TOKEN_EXPIRED for a good token past its time, UNAUTHENTICATED for anything else),
                 or UNAVAILABLE while the auth server's keys were never seen.
         """
-        # A lenient base64 reader would skip what is none of these characters; it must not reach a log or the metadata of a call.
-        if len(token) > TOKEN_LIMIT_BYTES or not _TOKEN.fullmatch(token):
+        if len(token) > TOKEN_LIMIT_BYTES:
             raise unauthenticated()
-        digest = sha256(token.encode()).digest()
+        # Bytes of a header that are no text come as surrogates.
+        digest = sha256(token.encode(errors="surrogatepass")).digest()
         known = self._accepted.get(digest)
         if known is not None and known.is_current():
             if self._unix_now() >= known.expires_at_unix:
@@ -310,6 +310,9 @@ class TokenVerifier:
             return known
         # Whatever comes of it, what was known of the token counts no more.
         self._accepted.pop(digest, None)
+        # A lenient base64 reader would skip what is none of these characters; it must not reach a log or the metadata of a call.
+        if not _TOKEN.fullmatch(token):
+            raise unauthenticated()
         accepted = await self._check(token)
         self._accepted[digest] = accepted
         self._accepted.move_to_end(digest)

@@ -45,7 +45,7 @@ from chassis.rate_limits import RateLimiter
 
 REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
-CALLS_PER_USER = 100
+CALLS_PER_USER = 32
 STREAMS_PER_USER = 20
 """At once, of one user who calls this process directly, as game clients do. The gateway has limits of its own for what it passes
 on.

@@ -255,6 +255,15 @@ async def test_a_token_that_is_too_long_is_not_even_looked_at():
     assert keys.fetches == 0
 
 
+@pytest.mark.parametrize("text", ["", " ", "a b", "ё", "\ud800", "a\x00b", "a\nb", "²"])
+async def test_what_is_no_token_is_refused_and_not_kept(text: str):
+    clock = Clock()
+    check = verifier(clock, Answers(clock, "k1"))
+    for _ in range(2):
+        assert await reason_of(check.verify(text)) == "UNAUTHENTICATED"
+    assert not check._accepted
+
+
 async def test_before_the_first_key_set_nothing_can_be_said():
     clock = Clock()
     keys = Answers(clock, "k1")
