@@ -8,7 +8,7 @@ that fails on the way tells the caller how. Installed by chassis.grpc_server.ser
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -272,7 +272,12 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
                         async for message in messages:
                             yield render(message)
             except GeneratorExit:
+                # Nobody took the last message, or we cancelled while gRPC waited for that: then nothing was said of it yet.
                 call.code = grpc.StatusCode.CANCELLED
+                reason = self._streams[task]
+                if reason is not None and not context.cancelled():
+                    with suppress(grpc.aio.AbortError):
+                        await self._abort(call, context, reason)
                 raise
             except asyncio.CancelledError:
                 reason = self._streams[task]

@@ -253,6 +253,41 @@ async def test_a_stream_ends_when_the_key_of_its_token_left_the_set(quick_keys):
     assert ending == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
 
 
+class Flooding(downloads_pb2_grpc.DownloadServiceServicer):
+    """Says more than a client that does not read can take."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def WatchDownloads(self, request, context):
+        while True:
+            self.sent += 1
+            yield downloads_pb2.WatchDownloadsResponse(event_id="x" * 64 * 1024)
+
+
+Flooding.__abstractmethods__ = frozenset()
+
+
+async def test_a_stream_that_nobody_reads_ends_with_its_credential_too(quick_keys):
+    service = Flooding()
+    async with rig(
+        services=DOWNLOADS,
+        register=lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(service, server),
+    ) as r:
+        stub = downloads_pb2_grpc.DownloadServiceStub(r.channel)
+        messages = aiter(stub.WatchDownloads(downloads_pb2.WatchDownloadsRequest(), metadata=as_user()))
+        await anext(messages)
+        r.auth.keys = [public_jwk("k2")]
+
+        async def is_refused() -> bool:
+            return not r.keys.holds("k1")
+
+        await until(is_refused)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(_to_the_end(messages), 30)
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_a_port_in_use_is_an_os_error_that_names_it():
     async with rig() as r:
         with pytest.raises(OSError, match=rf"cannot listen on 127\.0\.0\.1:{r.port}"):
