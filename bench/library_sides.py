@@ -133,6 +133,8 @@ async def side(base: Ground, name: str, rows: int, chosen: Sequence[Player]) -> 
         "POSTGRES_DSN": base.dsn(name),
         "EVENTS_POSTGRES_DSN": base.dsn(events),
         "CATALOG_SERVICE_GRPC_ADDR": NOBODY,
+        "RATE_LIMIT_READS": "1000000",
+        "RATE_LIMIT_WRITES": "1000000",
     }
     address = f"127.0.0.1:{service_port}"
     gateway = {

@@ -135,6 +135,8 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=resources.tls,
                 workers=settings.workers,
+                with_reflection=settings.grpc_reflection,
+                rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
             )
         )
 

@@ -156,6 +156,8 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=tls,
                 workers=settings.workers,
+                with_reflection=settings.grpc_reflection,
+                rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
             )
         )
 

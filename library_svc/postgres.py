@@ -3,13 +3,13 @@ nouns with a file of their own bring both.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Final
 
 from sqlalchemy import BigInteger, bindparam, func, select
 
 from chassis.bus import inbox
-from chassis.postgres.database import POOL_TIMEOUT_SECONDS, Database
+from chassis.postgres.database import Database
 from chassis.postgres.database import Transaction as ChassisTransaction
 from chassis.postgres.statements import Statement
 from library_svc import audit
@@ -25,13 +25,7 @@ from library_svc.outgoing import outgoing
 from library_svc.playtime.postgres import PostgresPlaytime
 from library_svc.sales.postgres import PostgresSales
 from library_svc.transaction import Origin
-from library_svc.turns import Turns
 from library_svc.wishlist.postgres import PostgresWishlist
-
-USER_CONNECTIONS: Final = 2
-"""Connections for one user's changes: one that is made, and the next, which has only to wait for its lock."""
-USER_TURN_SECONDS: Final = POOL_TIMEOUT_SECONDS
-"""How long one more change of the user waits before it is refused: as long as for a connection."""
 
 
 class PostgresLibrary:
@@ -40,12 +34,10 @@ class PostgresLibrary:
     def __init__(self, database: Database, *, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
-        self._turns = Turns(USER_CONNECTIONS, timeout_seconds=USER_TURN_SECONDS)
 
     @asynccontextmanager
     async def begin(self, user_id: UserId | None = None, /) -> AsyncIterator["PostgresTransaction"]:
-        turn = nullcontext() if user_id is None else self._turns.of(user_id)
-        async with turn, self._database.begin() as tx:
+        async with self._database.begin(user_id) as tx:
             yield PostgresTransaction(tx, self._consumer)
 
 

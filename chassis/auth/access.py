@@ -4,11 +4,12 @@ Used by the access interceptor; servicers read `current_caller()`. Contract: sec
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from google.api import annotations_pb2  # type: ignore[import-untyped]
 from google.protobuf import descriptor_pool
 from samovar.options.v1 import options_pb2
 
@@ -34,6 +35,8 @@ class AccessRule:
     public: bool = False
     roles: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
+    rate_class: str = field(default="none", compare=False)
+    """The budget that a user's call is counted against: `read`, `write` or `none`."""
 
 
 class Caller(NamedTuple):
@@ -113,7 +116,24 @@ def access_of(method: str) -> AccessRule:
     option = effective_access(descriptor.GetOptions(), service.GetOptions(), service.file.GetOptions())
     if option is None:
         return AccessRule()
-    return AccessRule(public=option.public, roles=frozenset(option.roles), services=frozenset(option.services))
+    return AccessRule(
+        public=option.public,
+        roles=frozenset(option.roles),
+        services=frozenset(option.services),
+        rate_class=_rate_class(descriptor, option.rate_class),
+    )
+
+
+def _rate_class(method: Any, option: Any) -> str:
+    """As the gateway has it: what the option says, else reads for GET and streams and writes for the rest."""
+    named: dict[Any, str] = {
+        options_pb2.RATE_CLASS_READ: "read",
+        options_pb2.RATE_CLASS_WRITE: "write",
+        options_pb2.RATE_CLASS_NONE: "none",
+    }
+    http: Any = annotations_pb2.http
+    is_read = method.server_streaming or bool(method.GetOptions().Extensions[http].get)
+    return named.get(option, "read" if is_read else "write")
 
 
 @cache

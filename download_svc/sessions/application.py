@@ -133,7 +133,7 @@ async def start_download(
         scope=request.scope,
     )
     accepted = session.copy()
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         queue = Queue(await work.sessions.live(user_id), slots=policy.slots_per_user)
         queue.require_place(session)
@@ -177,7 +177,7 @@ async def retry_download(
 
     Raises: DOWNLOAD_NOT_FOUND, INVALID_STATE_TRANSITION, VERSION_NOT_AVAILABLE, DOWNLOAD_ALREADY_ACTIVE, DOWNLOAD_QUEUE_FULL.
     """
-    async with begin() as work:
+    async with begin(user_id) as work:
         session, queue = await _load(work, policy, user_id, session_id)
         session.retry(now)
         require_kept(await work.versions.get(session.version_id))
@@ -200,7 +200,7 @@ async def _move(
     *,
     needs_version: bool = False,
 ) -> SessionView:
-    async with begin() as work:
+    async with begin(user_id) as work:
         session, queue = await _load(work, policy, user_id, session_id)
         move(session)
         if needs_version:

@@ -30,7 +30,7 @@ async def report_download(
     Raises: DOWNLOAD_NOT_FOUND, FILE_NOT_FOUND, VALIDATION_ERROR.
     """
     touched: Sequence[Item] | None = None
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         session = await work.sessions.get(user_id, session_id)
         if session is None:

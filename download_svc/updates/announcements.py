@@ -129,7 +129,7 @@ async def offer_newer(
     if new is None or not is_step_forward(current, new):
         return
     update = _update(kept, new, await plans.cost(current, new), now)
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         there = await work.updates.get(user_id, product_id, new.version_id)
         if there is None or there.status is UpdateStatus.APPLIED:

@@ -22,13 +22,13 @@ from google.protobuf.message import Message
 from multidict import CIMultiDictProxy
 
 from chassis.errors import DomainError, Kind
+from chassis.quota.redis_store import StoreAway
 from gateway.contract import Problem, Route
 from gateway.http.addresses import path_form, placeholders
 from gateway.http.conditional import is_among, tags_of_all
 from gateway.jsonapi.documents import answer_document
 from gateway.jsonapi.pages import ascii_url
 from gateway.problems.errors import Refused
-from gateway.quota.redis_store import StoreAway
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")

@@ -209,6 +209,7 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
         "AUTH_JWKS_URL": f"{auth}/.well-known/jwks.json",
         "AUTH_TOKEN_URL": f"{auth}/oauth/token",
         "SERVICE_TOKENS_ENABLED": "true",
+        "GRPC_REFLECTION": "true",
         "BIND_HOST": HOST,
     }
     dsns, events, redis = backends.dsns, backends.events, backends.redis

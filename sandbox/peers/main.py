@@ -96,6 +96,7 @@ async def build(
                 readiness=readiness,
                 drain_seconds=settings.drain_seconds,
                 tls=await read_tls(settings),
+                with_reflection=settings.grpc_reflection,
             )
         )
         yield RunningSandbox(server.port, http_port, server)

@@ -10,7 +10,7 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from library_svc.postgres import USER_CONNECTIONS
+from chassis.postgres.database import CONNECTIONS_PER_KEY
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.faults.conftest import Publisher, User, is_well
@@ -55,7 +55,7 @@ async def not_serving(address: str) -> None:
 
 def patches(api: Api, item_id: str) -> Sequence["asyncio.Task[Answer]"]:
     """Changes of one user: as many as get to the database at once."""
-    notes = map(str, range(USER_CONNECTIONS))
+    notes = map(str, range(CONNECTIONS_PER_KEY))
     changes = [{"data": {"type": "libraryItemUpdate", "attributes": {"notes": note}}} for note in notes]
     return [asyncio.create_task(api.call("PATCH", f"{ITEMS}/{item_id}", body=change)) for change in changes]
 

@@ -208,6 +208,7 @@ class GatewayRig:
     """On the port that it had."""
     stop_download: Callable[[], Any]
     app: web.Application
+    keys: KeySet
     token: str = field(default_factory=user_token)
 
     async def call(
@@ -356,7 +357,7 @@ async def gateway_rig(
                 routes=ROUTES,
                 streams=STREAMS,
                 backends=backends,
-                verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE),
+                verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE, now=now),
                 probes=probes,
                 documentation=await asyncio.to_thread(read_documentation, "rest"),
                 cors_origins=(ORIGIN,),
@@ -384,6 +385,7 @@ async def gateway_rig(
             partial(start_library, library_port),
             download_stack.aclose,
             app,
+            keys,
         )
 
 

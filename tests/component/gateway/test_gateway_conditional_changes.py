@@ -9,8 +9,8 @@ import pytest
 
 from chassis.errors import DomainError
 from gateway.jsonapi.preconditions import AddressLocks
+from gateway.quota.redis_locks import RedisLocks
 from gateway.quota.redis_store import open_redis_store
-from gateway.redis_locks import RedisLocks
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     ITEM,

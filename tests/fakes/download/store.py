@@ -84,7 +84,7 @@ class MemoryStore:
         return self.state.versions
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[UnitOfWork]:
+    async def begin(self, _user_id: UUID | None = None, /) -> AsyncIterator[UnitOfWork]:
         async with self._lock:
             yield MemoryUnitOfWork(self)
 

@@ -135,7 +135,7 @@ class Access(betterproto2.Message):
 
     rate_class: "RateClass" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: RateClass(0))
     """
-    The rate class at the gateway.
+    The rate class, at the gateway and at the service's own port.
     """
 
 

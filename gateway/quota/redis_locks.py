@@ -1,7 +1,7 @@
 """Locks in Redis or Valkey, by which gateways take turns with each other: keys that expire when their holders do not come back."""
 
 from chassis.live.redis_link import Script
-from gateway.quota.redis_store import RedisStore
+from chassis.quota.redis_store import RedisStore
 
 MILLISECONDS = 1000
 
