@@ -10,7 +10,7 @@ import pytest
 from chassis.errors import DomainError
 from gateway.jsonapi.preconditions import AddressLocks
 from gateway.quota.redis_locks import RedisLocks
-from gateway.quota.redis_store import open_redis_store
+from chassis.quota.redis_store import open_redis_store
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     ITEM,
