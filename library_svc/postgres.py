@@ -2,11 +2,13 @@
 nouns with a file of their own bring both.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, case, collate, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.bus import inbox
 from chassis.postgres.database import POOL_TIMEOUT_SECONDS, Database
@@ -14,6 +16,8 @@ from chassis.postgres.database import Transaction as ChassisTransaction
 from chassis.postgres.statements import Statement
 from library_svc import audit
 from library_svc.achievements.postgres import PostgresAchievements
+from library_svc.catalog.domain import MERGED_ATTRIBUTES, Product
+from library_svc.catalog.postgres import catalog_products, product_row
 from library_svc.categories.postgres import PostgresCategories
 from library_svc.entitlements.postgres import PostgresEntitlements
 from library_svc.events import LibraryEvent
@@ -63,6 +67,7 @@ class PostgresTransaction:
         self.installations = PostgresInstallations(tx.connection)
         self.categories = PostgresCategories(tx.connection)
         self.game_settings = PostgresGameSettings(tx.connection)
+        self.products = PostgresTransactionProducts(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
         self.sales = PostgresSales(tx.connection)
         self.playtime = PostgresPlaytime(tx)
@@ -93,3 +98,44 @@ class PostgresTransaction:
 
     async def commit(self) -> None:
         await self._tx.commit()
+
+
+class PostgresTransactionProducts:
+    """Rows of `catalog_products`, saved with a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def save(self, products: Sequence[Product]) -> None:
+        """Merges as domain `Product.merged` does."""
+        # In the order of ids, so that two that save the same products do not wait for each other in a circle.
+        rows = [product_row(product) for product in sorted(products, key=lambda product: product.product_id)]
+        known = catalog_products.c
+        statement = upsert(catalog_products).values(rows)
+        heard = statement.excluded
+        merged: dict[str, ColumnElement[Any]] = {}
+        for name in MERGED_ATTRIBUTES:
+            value, stamp = (name, f"{name}_stamp")
+            is_later = heard[value].is_not(None) & (
+                known[value].is_(None)
+                | (tuple_(heard[stamp], collate(heard[value], "C")) >= tuple_(known[stamp], collate(known[value], "C")))
+            )
+            for column in (value, stamp, *_MADE_OF.get(value, ())):
+                merged[column] = case((is_later, heard[column]), else_=known[column])
+        statement = statement.on_conflict_do_update(
+            index_elements=["product_id"],
+            set_={
+                **merged,
+                "as_of": func.greatest(known.as_of, heard.as_of),
+                "is_complete": known.is_complete | heard.is_complete,
+                "updated_at": func.now(),
+            },
+        )
+        await self._connection.execute(statement)
+
+
+_MADE_OF: Final[Mapping[str, Sequence[str]]] = {
+    "title_ru": ("folded_ru", "also_meant_ru"),
+    "title_en": ("folded_en", "also_meant_en"),
+}
+"""Columns that change with another one."""
