@@ -40,7 +40,7 @@ def state_subscriptions(
 
     async def version_published(message: catalog_events.VersionPublished, event: CloudEvent) -> None:
         await publish_version(
-            begin, manifests, messages.announcement(message), event=(INBOX_NAME, event.source, event.id)
+            begin, manifests, messages.announcement(message, now=now()), event=(INBOX_NAME, event.source, event.id)
         )
 
     async def version_withdrawn(message: catalog_events.VersionWithdrawn, event: CloudEvent) -> None:

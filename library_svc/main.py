@@ -224,7 +224,7 @@ def _wire(
 
     return Parts(
         register=register,
-        consumers=Consumers(begin, products, known_access, pulses, now=now),
+        consumers=Consumers(begin, known_access, pulses, now=now),
         heartbeats=heartbeats,
         tallies=PostgresAchievementTallies(database),
         notify_of_sales=partial(notify_all, begin, PostgresOutgoing(database), now=now),

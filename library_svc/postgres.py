@@ -14,6 +14,7 @@ from chassis.postgres.database import Transaction as ChassisTransaction
 from chassis.postgres.statements import Statement
 from library_svc import audit
 from library_svc.achievements.postgres import PostgresAchievements
+from library_svc.catalog.postgres import PostgresTransactionProducts
 from library_svc.categories.postgres import PostgresCategories
 from library_svc.entitlements.postgres import PostgresEntitlements
 from library_svc.events import LibraryEvent
@@ -55,6 +56,7 @@ class PostgresTransaction:
         self.installations = PostgresInstallations(tx.connection)
         self.categories = PostgresCategories(tx.connection)
         self.game_settings = PostgresGameSettings(tx.connection)
+        self.products = PostgresTransactionProducts(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
         self.sales = PostgresSales(tx.connection)
         self.playtime = PostgresPlaytime(tx)

@@ -1,6 +1,7 @@
 """Messages of download.v1 to values of the application, and back. Shape and limits were checked by the validation interceptor."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from catalog.v1 import events_pb2 as catalog_events
@@ -185,8 +186,12 @@ def link_message(links: ChunkLinks) -> downloads.DownloadLink:
     )
 
 
-def announcement(message: catalog_events.VersionPublished) -> Announcement:
-    """Raises: EVENT_INVALID when a member is missing or not what it should be."""
+def announcement(message: catalog_events.VersionPublished, *, now: datetime) -> Announcement:
+    """The version that was published. One that says it will come out later came out now: it can be downloaded, and it must not be
+    newer than all that follow it until then.
+
+    Raises: EVENT_INVALID when a member is missing or not what it should be.
+    """
     platform = _PLATFORM_OF.get(message.platform)
     if platform is None:
         raise event_invalid("platform is missing")
@@ -198,7 +203,7 @@ def announcement(message: catalog_events.VersionPublished) -> Announcement:
         version_name=message.version_name,
         platform=platform,
         channel=message.channel or STABLE_CHANNEL,
-        released_at=from_timestamp(message.release_date),
+        released_at=min(from_timestamp(message.release_date), now),
         manifest_url=message.file_manifest_url,
         is_critical=message.is_critical,
         release_notes_url=message.release_notes_url if message.HasField("release_notes_url") else None,

@@ -45,6 +45,7 @@ SENTENCES_RU = tuple(
         # The services'.
         ("the service refuses it", "сервис его не принимает"),
         ("does not match the current version", "значение не соответствует текущей версии"),
+        ("must have a character that can be seen", "нужен хотя бы один видимый символ"),
         (
             r"must have no character U\+0000 and only finite numbers",
             "не должно быть символа U+0000 и чисел, которые не конечны",

@@ -19,7 +19,7 @@ FILES_OF_A_ROOM = 20
 
 DOMAIN, APPLICATION, INFRASTRUCTURE, PRESENTATION, COMPOSITION = range(5)
 LAYERS: Mapping[str, int] = {
-    **dict.fromkeys(("domain", "search", "progress", "manifests", "plans", "ids", "changes", "events", "paging"), DOMAIN),
+    **dict.fromkeys(("domain", "search", "progress", "manifests", "plans", "ids", "stamps", "text", "changes", "events", "paging"), DOMAIN),
     **dict.fromkeys(
         ("application", "reports", "outcomes", "live", "planning", "announcements", "sweeps", "transaction"), APPLICATION
     ),

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from chassis.errors import DomainError
+from chassis.quota.redis_store import open_redis_store
 from gateway.jsonapi.preconditions import AddressLocks
 from gateway.quota.redis_locks import RedisLocks
-from chassis.quota.redis_store import open_redis_store
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     ITEM,

@@ -260,7 +260,7 @@ class LibraryMachine(RuleBasedStateMachine):
             "event_id": event_id,
             "user_id": self.users[user],
             "product_ids": [self.products[product]],
-            "source": Source(SourceKind(source[0]), source[1]),
+            "source": Source(SourceKind(source[0]), f"{source[1]} of {self.users[user]}"),
             "at": self.clock(),
         }
         if what == "grant":

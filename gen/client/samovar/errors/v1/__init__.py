@@ -157,6 +157,16 @@ class ErrorReason(betterproto2.Enum):
     Category already exists.
     """
 
+    PRODUCT_ALREADY_OWNED = 74
+    """
+    Product already owned.
+    """
+
+    KEY_ALREADY_ACTIVATED = 75
+    """
+    Key already activated.
+    """
+
     WISHLIST_ITEM_ALREADY_EXISTS = 66
     """
     Wishlist item already exists.
@@ -368,6 +378,8 @@ class ErrorReason(betterproto2.Enum):
             20: "ERROR_REASON_HEADERS_TOO_LARGE",
             21: "ERROR_REASON_PAYLOAD_TOO_LARGE",
             61: "ERROR_REASON_CATEGORY_ALREADY_EXISTS",
+            74: "ERROR_REASON_PRODUCT_ALREADY_OWNED",
+            75: "ERROR_REASON_KEY_ALREADY_ACTIVATED",
             66: "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS",
             22: "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE",
             70: "ERROR_REASON_ACHIEVEMENT_ALREADY_UNLOCKED",
@@ -437,6 +449,8 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_HEADERS_TOO_LARGE": 20,
             "ERROR_REASON_PAYLOAD_TOO_LARGE": 21,
             "ERROR_REASON_CATEGORY_ALREADY_EXISTS": 61,
+            "ERROR_REASON_PRODUCT_ALREADY_OWNED": 74,
+            "ERROR_REASON_KEY_ALREADY_ACTIVATED": 75,
             "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS": 66,
             "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE": 22,
             "ERROR_REASON_ACHIEVEMENT_ALREADY_UNLOCKED": 70,
