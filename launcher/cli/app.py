@@ -84,10 +84,13 @@ def login(
         environment = Environment.read()
         gateway_url = (gateway or default_gateway_url(environment)).rstrip("/")
         _check_gateway_url(gateway_url)
+        say(f"samovar: signing in at {gateway_url}", err=True)
         token = token.strip() or environment.token or _read_token()
         kept = read_profile(environment)
         keys = _commands().checked_keys(
-            trust_keys or environment.manifest_public_keys or (kept.trusted_keys if kept else "")
+            trust_keys
+            or environment.manifest_public_keys
+            or (kept.trusted_keys if kept and kept.gateway_url == gateway_url else "")
         )
         run(_commands().check_token(Account(gateway_url, token, device_id(environment), keys, environment.language)))
         path = write_profile(environment, Profile(gateway_url, token, keys))

@@ -26,6 +26,7 @@ from launcher.disk.scan import Found, survey
 from launcher.disk.workspace import Kept, State, Workspace
 from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError, first_failure
+from launcher.install.agreement import REFUSED_PLANS, Agreement
 from launcher.install.links import LinkBook
 from launcher.install.pipeline import Patience, Pipeline, Threads, missing_chunks, open_threads
 from launcher.install.progress import Ledger, Phase, Progress
@@ -45,7 +46,7 @@ FAREWELL_SECONDS = 3.0
 
 _ITEM_CODES = frozenset({"FILE_HASH_MISMATCH", "CDN_ERROR", "INSUFFICIENT_CLIENT_DISK_SPACE"})
 """Failures of a file that the server is told: they put the session in error, and the next run retries it."""
-_ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID"})
+_ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID", *REFUSED_PLANS})
 _HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "DISK_ERROR"})
 
 
@@ -119,7 +120,7 @@ async def install(
         except (LauncherError, ManifestInvalid, ManifestSignatureInvalid, BaseExceptionGroup) as error:
             failure = _named(error)
             if isinstance(failure, LauncherError):
-                work.is_cancelled = failure.exit_code is ExitCode.CANCELLED
+                work.is_cancelled = failure.exit_code is ExitCode.CANCELLED or failure.code in REFUSED_PLANS
                 if failure.code in _ENDING_CODES:
                     await _end_session(work)
                 elif failure.code in _HOLDING_BACK_CODES:
@@ -159,9 +160,11 @@ async def _install(work: _Installation, started: float) -> InstallResult:
     installed = await work.threads.run(work.workspace.installed)
     work.previous = await work.threads.run(work.workspace.kept_plans)
     work.request = _for_same_platform(work.request, work.previous)
-    session = await _start(work)
+    in_place = await work.threads.run(work.workspace.installed_plan)
+    agreement = Agreement(work.request, in_place, work.account.language)
+    session = await _start(work, agreement)
     work.progress.phase = Phase.CHECKING
-    plan = await _plan(work, session)
+    plan = await _plan(work, session, agreement)
     # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
     scope = await work.api.item_ids(session.id) if session.is_repair else None
     outdated = outdated_by(plan, work.previous)
@@ -205,12 +208,12 @@ def _for_same_platform(request: InstallRequest, previous: Sequence[Plan]) -> Ins
     return request
 
 
-async def _start(work: _Installation) -> Session:
+async def _start(work: _Installation, agreement: Agreement) -> Session:
     """A session of this installation that holds a slot."""
     workspace, product_id = work.workspace, work.request.product_id
     await work.threads.run(lambda: workspace.check_product(product_id))
     state = await work.threads.run(workspace.state)
-    work.session = session = await obtain_session(
+    session = await obtain_session(
         work.api,
         work.request,
         device_id=work.account.device_id,
@@ -218,18 +221,23 @@ async def _start(work: _Installation) -> Session:
         # The server knows what a whole version needs; over an earlier one it is less, which only this side can tell.
         free_bytes=None if work.previous else await work.threads.run(workspace.free_bytes),
     )
+    agreement.check_session(session)
+    work.session = session
     new_state = State(session.id, session.product_id, session.version_id, is_rollback=work.request.is_rollback)
     await work.threads.run(lambda: workspace.save_state(new_state))
     work.progress.phase = Phase.QUEUED
 
     def waiting(seen: Session) -> None:
+        agreement.check_session(seen)
         work.progress.queue_position = seen.queue_position
 
-    work.session = session = await wait_for_slot(work.api, session, waiting)
+    session = await wait_for_slot(work.api, session, waiting)
+    agreement.check_session(session)
+    work.session = session
     return session
 
 
-async def _plan(work: _Installation, session: Session) -> Plan:
+async def _plan(work: _Installation, session: Session, agreement: Agreement) -> Plan:
     """The manifest, fetched or kept from an earlier run, checked with this device's own keys, as a plan."""
     reference = await work.api.manifest(session.id)
     signature = content.ManifestSignature(key_id=reference.key_id, signature=reference.signature)
@@ -248,6 +256,7 @@ async def _plan(work: _Installation, session: Session) -> Plan:
             platform=session.platform,
         )
     )
+    agreement.check_plan(plan)
     await work.threads.run(lambda: workspace.keep_manifest(sha256, stored))
     return plan
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from depot.console import PlainConsole
 from depot.terminal import plain_lines, say
+from depot.trust import NotOwn, config_home, trusting
 from sandbox.devstack import platform
 from sandbox.devstack.embedded import EmbeddedServerError
 from sandbox.devstack.platform_config import (
@@ -148,7 +150,12 @@ async def _up(console: PlainConsole, start: Starting, ready_file: Path | None, *
 async def _run(
     console: PlainConsole, printer: "LogPrinter", start: Starting, ready_file: Path | None, enough: asyncio.Event
 ) -> None:
-    async with start(log=printer) as up_and_running:
+    async with start(log=printer) as up_and_running, contextlib.AsyncExitStack() as noted:
+        if not os.environ.get("SAMOVAR_HOME"):
+            try:
+                noted.enter_context(_trusting(up_and_running.ready))
+            except (NotOwn, OSError) as error:
+                console.print(f"samovar login will need --trust-keys: {error}", style="yellow", markup=False)
         console.print(_table(up_and_running.supervisor.programs))
         user = up_and_running.ready["users"][0]
         console.print(f"demo token ({user['name']}): {user['token']}", markup=False, highlight=False)
@@ -156,6 +163,11 @@ async def _run(
             printer.is_ready = True
             await enough.wait()
             console.print("stopping", style="dim")
+
+
+def _trusting(facts: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+    """Where no `SAMOVAR_HOME` says it, this user's launcher finds the platform's keys in the profile, not in a current folder."""
+    return trusting(config_home(os.environ), facts["gateway_urls"], facts["manifest_public_keys"])
 
 
 @contextlib.contextmanager
