@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from depot.terminal import say
 from launcher.api.download_client import Api, open_api
 from launcher.api.resources import LIVE, Session, SessionStatus
 from launcher.cli.display import write_json
-from launcher.cli.library_display import print_line, print_table
+from launcher.cli.library_display import print_table
 from launcher.cli.naming import only
 from launcher.failures import LauncherError
 from launcher.install.maintenance import drop_interrupted, end_download
@@ -97,7 +98,7 @@ async def _show(owner: Account, one: Session, done: str, *, as_json: bool) -> No
     if as_json:
         write_json(_document(one, titles, owner))
         return
-    print_line(f"{called(one, titles)} {where(one, owner.device_id)}: {done}")
+    say(f"{called(one, titles)} {where(one, owner.device_id)}: {done}")
 
 
 def _state(one: Session) -> str:

@@ -56,6 +56,9 @@ def survey(
         for file in plan.files.values():
             check_stopped(stop)
             try:
+                if plan.is_users(file.path) and _lies_there(walker, file.path):
+                    found.in_place.add(file.index)  # whatever it is, it is the user's
+                    continue
                 _survey_file(workspace.staged, walker, file, recorded, staged, found, stop)
             except OSError as error:
                 if not (is_obstruction(error) and outdated.covers(file.path)):
@@ -77,6 +80,11 @@ def hash_descriptor(descriptor: int, stop: threading.Event) -> bytes:
         digest.update(piece)
         position += len(piece)
     return digest.digest()
+
+
+def _lies_there(walker: Walker, path: str) -> bool:
+    parent, name = walker.parent_of(path)
+    return parent is not None and parent.status(name) is not None
 
 
 def _survey_file(

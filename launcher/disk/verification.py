@@ -80,8 +80,16 @@ def inspect_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Fin
     try:
         for file in plan.files.values():
             check_stopped(stop)
+            if plan.is_users(file.path):
+                # The server does not know whose it is: it is notified of the file as published.
+                entry = LocalEntry(file.path, "file", file.size_bytes, file.sha256, file.mode)
+                found.note(file.path, (None, entry))
+                continue
             found.note(file.path, _at(walker, file.path, partial(_look_at_file, file=file, stop=stop)))
         for link in plan.links:
+            if plan.is_users(link.path):
+                found.note(link.path, (None, LocalEntry(link.path, "symlink", link_target=link.target)))
+                continue
             found.note(link.path, _at(walker, link.path, partial(_look_at_link, path=link.path, target=link.target)))
         for path in plan.directories:
             found.note(path, _at(walker, path, partial(_look_at_folder, path=path)))

@@ -16,7 +16,7 @@ from uuid import UUID
 from depot.errors import ManifestInvalid
 from depot.manifest import MAX_STORED_BYTES
 from launcher.disk import journal
-from launcher.disk.folder import Folder, disk_failure
+from launcher.disk.folder import Folder, Walker, disk_failure
 from launcher.disk.journal import Journal, Recorded
 from launcher.disk.plan import STAGING_FOLDER, Plan, read_kept
 from launcher.failures import ExitCode, LauncherError
@@ -26,6 +26,8 @@ INSTALLED_FILE = "installed.json"
 MANIFEST_FILE = "manifest"
 STAGED_FOLDER = "staging"
 LOCK_FILE = "lock"
+KEPT_FILE = "kept"
+MAX_KEPT_BYTES = 16 << 20
 _INCOMING = "incoming"
 MAX_STATE_BYTES = 64 * 1024
 SPARE_BYTES = 1 << 20
@@ -50,6 +52,14 @@ class Installed:
 
     product_id: UUID
     version_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Content of the user's that lay at a path of the game, and where it is now."""
+
+    path: str
+    kept_as: str
 
 
 class Workspace:
@@ -203,6 +213,33 @@ class Workspace:
         """Of the version in place; None when none is, or its kept manifest is not whole."""
         installed = self.installed()
         return next((plan for plan in self.kept_plans() if installed and plan.version_id == installed.version_id), None)
+
+    def note_kept(self, path: str, kept_as: str) -> None:
+        """Notes that unknown content at `path` is about to be renamed to `kept_as`, until the user was notified."""
+        line = json.dumps([path, kept_as]).encode() + b"\n"
+        descriptor = self.own.open_file(KEPT_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def take_kept(self) -> Sequence[Kept]:
+        """What was kept beside and is still there, in this run and in those that were interrupted before; then forgotten."""
+        walker = Walker(self.root)
+        found: dict[str, Kept] = {}
+        try:
+            for line in (self.own.read_file(KEPT_FILE, max_bytes=MAX_KEPT_BYTES) or b"").splitlines():
+                with suppress(ValueError, TypeError, OSError):  # torn, or of an entry that is gone
+                    path, kept_as = json.loads(line)
+                    parent, name = walker.parent_of(kept_as)
+                    if parent is not None and parent.status(name) is not None:
+                        found[kept_as] = Kept(path, kept_as)
+            self.own.remove(KEPT_FILE)
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{KEPT_FILE}") from None
+        finally:
+            walker.close()
+        return list(found.values())
 
     def note_incoming(self, plan: Plan) -> None:
         """Notes what is about to be put in place, so that whatever comes after a crash knows whose files lie there."""

@@ -19,12 +19,14 @@ from launcher.api.download_client import MAX_LINK_IDS, Api, open_api
 from launcher.api.resources import ManifestReference, Session
 from launcher.cdn.cdn import Cdn, DeliveryError, open_cdn
 from launcher.cdn.limiter import Limiter, limiter_of
-from launcher.disk.commit import Placement
-from launcher.disk.plan import Plan, PlannedChunk, outdated_by, read_manifest
+from launcher.disk.commit import Placement, Removed
+from launcher.disk.keeping import recognise
+from launcher.disk.plan import Outdated, Plan, PlannedChunk, outdated_by, read_manifest
 from launcher.disk.scan import Found, survey
-from launcher.disk.workspace import State, Workspace
+from launcher.disk.workspace import Kept, State, Workspace
 from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError, first_failure
+from launcher.install.agreement import REFUSED_PLANS, Agreement
 from launcher.install.links import LinkBook
 from launcher.install.pipeline import Patience, Pipeline, Threads, missing_chunks, open_threads
 from launcher.install.progress import Ledger, Phase, Progress
@@ -45,7 +47,7 @@ FAREWELL_SECONDS = 3.0
 
 _ITEM_CODES = frozenset({"FILE_HASH_MISMATCH", "CDN_ERROR", "INSUFFICIENT_CLIENT_DISK_SPACE"})
 """Failures of a file that the server is told: they put the session in error, and the next run retries it."""
-_ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID"})
+_ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID", *REFUSED_PLANS})
 _SETTLED_CODES = frozenset({"DOWNLOAD_PAUSED", "DOWNLOAD_CANCELLED", "SERVICE_UNAVAILABLE"})
 """Failures after which the session holds no slot, or after which the server cannot be told: there it lapses."""
 SLOT_HOLDERS_SECONDS = 10.0
@@ -56,7 +58,9 @@ SLOT_HOLDERS_SECONDS = 10.0
 class InstallResult:
     """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
     of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
-    `session_id` is None when there was nothing to do (`status` `up_to_date`).
+    `kept` is the user's content that lay at paths of the game, renamed beside; `left` are paths of files that the new version
+    dropped and that were changed since they were placed: they stay. `session_id` is None when there was nothing to do (`status`
+    `up_to_date`).
     """
 
     status: str
@@ -73,6 +77,8 @@ class InstallResult:
     removed_files: int = 0
     was_withdrawn: bool = False
     """The version that was in place was withdrawn, and this is an older one."""
+    kept: Sequence[Kept] = ()
+    left: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -120,7 +126,7 @@ async def install(
         except BaseException as error:  # noqa: BLE001  # raised again: whatever it is, it holds no slot
             failure = _named(error)
             if isinstance(failure, LauncherError):
-                work.is_cancelled = failure.exit_code is ExitCode.CANCELLED
+                work.is_cancelled = failure.exit_code is ExitCode.CANCELLED or failure.code in REFUSED_PLANS
             await _let_go(work, failure)
             raise failure from error.__cause__
 
@@ -157,10 +163,12 @@ async def _install(work: _Installation, started: float) -> InstallResult:
     installed = await work.threads.run(work.workspace.installed)
     work.previous = await work.threads.run(work.workspace.kept_plans)
     work.request = _for_same_platform(work.request, work.previous)
-    session = await _start(work)
+    in_place = await work.threads.run(work.workspace.installed_plan)
+    agreement = Agreement(work.request, in_place, work.account.language)
+    session = await _start(work, agreement)
     work.progress.phase = Phase.CHECKING
     async with _kept_alive(work):
-        plan = await _plan(work, session)
+        plan = await _plan(work, session, agreement)
         # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
         scope = await work.api.item_ids(session.id) if session.is_repair else None
         outdated = outdated_by(plan, work.previous)
@@ -175,9 +183,9 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         last_sequence=recorded.sequence if recorded else 0,
         record_sequence=lambda sequence: work.threads.run(lambda: writer.record_sequence(sequence)),
     )
-    placement = Placement(work.workspace, plan, outdated)
-    removed_files = await _bring(work, plan, found, writer, placement, reporter)
+    removed = await _bring(work, plan, outdated, found, writer, reporter)
     session = await reporter.finish()
+    kept = await work.threads.run(work.workspace.take_kept)
     await work.threads.run(work.workspace.discard)
     work.progress.phase = Phase.COMPLETED
     return InstallResult(
@@ -192,7 +200,9 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         previous_version_id=str(installed.version_id) if installed and installed.version_id else None,
         reused_bytes=work.progress.reused_bytes,
         written_files=len(plan.files) - len(found.in_place),
-        removed_files=removed_files,
+        removed_files=removed.count,
+        kept=kept,
+        left=removed.left,
     )
 
 
@@ -223,12 +233,12 @@ async def _kept_alive(work: _Installation) -> AsyncIterator[None]:
             await beating
 
 
-async def _start(work: _Installation) -> Session:
+async def _start(work: _Installation, agreement: Agreement) -> Session:
     """A session of this installation that holds a slot."""
     workspace, product_id = work.workspace, work.request.product_id
     await work.threads.run(lambda: workspace.check_product(product_id))
     state = await work.threads.run(workspace.state)
-    work.session = session = await obtain_session(
+    session = await obtain_session(
         work.api,
         work.request,
         device_id=work.account.device_id,
@@ -236,6 +246,8 @@ async def _start(work: _Installation) -> Session:
         # The server knows what a whole version needs; over an earlier one it is less, which only this side can tell.
         free_bytes=None if work.previous else await work.threads.run(workspace.free_bytes),
     )
+    agreement.check_session(session)
+    work.session = session
     new_state = State(session.id, session.product_id, session.version_id, is_rollback=work.request.is_rollback)
     await work.threads.run(lambda: workspace.save_state(new_state))
     work.progress.phase = Phase.QUEUED
@@ -244,16 +256,19 @@ async def _start(work: _Installation) -> Session:
 
     async def waiting(seen: Session) -> None:
         nonlocal asked_at
+        agreement.check_session(seen)
         work.progress.queue_position = seen.queue_position
         if time.monotonic() - asked_at >= SLOT_HOLDERS_SECONDS:
             work.progress.slot_holders = await describe_holders(work.account, work.api)
             asked_at = time.monotonic()
 
-    work.session = session = await wait_for_slot(work.api, session, waiting)
+    session = await wait_for_slot(work.api, session, waiting)
+    agreement.check_session(session)
+    work.session = session
     return session
 
 
-async def _plan(work: _Installation, session: Session) -> Plan:
+async def _plan(work: _Installation, session: Session, agreement: Agreement) -> Plan:
     """The manifest, fetched or kept from an earlier run, checked with this device's own keys, as a plan."""
     reference = await work.api.manifest(session.id)
     signature = content.ManifestSignature(key_id=reference.key_id, signature=reference.signature)
@@ -272,6 +287,7 @@ async def _plan(work: _Installation, session: Session) -> Plan:
             platform=session.platform,
         )
     )
+    agreement.check_plan(plan)
     await work.threads.run(lambda: workspace.keep_manifest(sha256, stored))
     return plan
 
@@ -296,9 +312,9 @@ async def _fetch_manifest(work: _Installation, session: Session, reference: Mani
 
 
 async def _bring(
-    work: _Installation, plan: Plan, found: Found, writer: Writer, placement: Placement, reporter: Reporter
-) -> int:
-    """Copies what the disk has, fetches what is missing, puts everything in place; answers how many outdated files went.
+    work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer, reporter: Reporter
+) -> Removed:
+    """Copies what the disk has, fetches what is missing, puts everything in place; answers what became of outdated files.
 
     Until the last chunk is checked and durable nothing of the game is touched: what fails before leaves it as it was.
     """
@@ -328,9 +344,7 @@ async def _bring(
                 patience=work.patience,
             ).run()
             work.progress.phase = Phase.INSTALLING
-            removed_files = await work.threads.run(
-                lambda: _put_in_place(work.workspace, plan, found, writer, placement)
-            )
+            removed = await work.threads.run(lambda: _put_in_place(work, plan, outdated, found, writer))
             reporting.cancel()
     except BaseExceptionGroup as group_of_failures:
         failure = first_failure(group_of_failures)
@@ -338,15 +352,25 @@ async def _bring(
             await reporter.give_up(failure)
         raise
     ledger.all_in_place()
-    return removed_files
+    return removed
 
 
-def _put_in_place(workspace: Workspace, plan: Plan, found: Found, writer: Writer, placement: Placement) -> int:
+def _put_in_place(work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer) -> Removed:
     writer.sync()
-    workspace.note_incoming(plan)
-    removed_files = placement.place(found.in_place)
-    workspace.note_installed(plan)
-    return removed_files
+    to_place = {file.path for file in plan.files.values() if file.index not in found.in_place}
+    to_place |= {link.path for link in plan.links}
+    ownership = recognise(
+        work.workspace,
+        to_place | outdated.leaves,
+        (*work.previous, plan),
+        work.stop,
+        given_up=to_place if work.request.may_overwrite else (),
+    )
+    work.workspace.note_incoming(plan)
+    placement = Placement(work.workspace, plan, outdated, ownership)
+    count = placement.place(found.in_place)
+    work.workspace.note_installed(plan)
+    return Removed(count, placement.left)
 
 
 def _batch_links(missing: Sequence[PlannedChunk], limiter: Limiter | None) -> int:

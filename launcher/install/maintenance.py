@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from launcher.api.download_client import Api, open_api
-from launcher.disk.commit import remove_tree
+from launcher.disk.commit import Removed, remove_tree
 from launcher.disk.plan import Plan
 from launcher.disk.verification import Issue, LocalEntry, damage, inspect_tree
 from launcher.disk.workspace import Installed, Workspace, is_game_folder
@@ -62,6 +62,7 @@ async def update(
     *,
     version_id: UUID | None = None,
     is_rollback: bool = False,
+    may_overwrite: bool = False,
     pace: Pace | None = None,
     progress: Progress | None = None,
     patience: Patience | None = None,
@@ -71,12 +72,14 @@ async def update(
 
     An interrupted run in the folder goes on. Otherwise, with nothing newer, nothing is touched and the result's status is
     `up_to_date`: what is damaged is mended by `repair`. Fetches only chunks that no file in the folder holds. Until everything is
-    fetched and checked the old version stays playable; an interrupted update goes on where it stopped.
+    fetched and checked the old version stays playable; an interrupted update goes on where it stopped. Unknown content at a path of
+    the version is kept beside, unless `may_overwrite`.
 
     Raises:
         LauncherError: NOT_INSTALLED, or as `install`.
     """
     started = time.monotonic()
+    is_newest = version_id is None
     installed, plan, is_interrupted = await asyncio.to_thread(_look, directory)
     was_withdrawn = False
     if plan is not None and not is_rollback and version_id is None:
@@ -84,11 +87,12 @@ async def update(
             known = await api.check_update(plan.product_id, plan.version_id)
         was_withdrawn = known.is_update_available and known.is_rollback
         if not is_interrupted:  # what was begun goes on, to the version that it was begun for
-            is_newest = known.latest_version_id is not None and not known.is_update_available
-            version_id = plan.version_id if is_newest else known.latest_version_id
+            is_in_place = known.latest_version_id is not None and not known.is_update_available
+            version_id = plan.version_id if is_in_place else known.latest_version_id
     if plan is not None and not is_rollback and not is_interrupted and version_id == plan.version_id:
         return _up_to_date(plan, time.monotonic() - started)
     request = _request(directory, installed, version_id=version_id, is_rollback=is_rollback or was_withdrawn, pace=pace)
+    request = replace(request, is_newest=is_newest, may_overwrite=may_overwrite)
     result = await install(account, request, progress=progress, patience=patience)
     return replace(result, was_withdrawn=was_withdrawn)
 
@@ -148,13 +152,15 @@ async def repair(
         return None
     installed, _, _ = await asyncio.to_thread(_look, directory)
     request = _request(directory, installed, version_id=verification.version_id, pace=pace)
-    request = replace(request, verification_id=verification.reported_id)
+    # What differs at the installed version's paths is what the user asks to be mended.
+    request = replace(request, verification_id=verification.reported_id, may_overwrite=True)
     return await install(account, request, progress=progress, patience=patience)
 
 
-async def uninstall(account: Account, directory: Path) -> tuple[Installed, int]:
-    """Removes what was installed and the launcher's own folder; what the user added stays. Answers what it was, and how many files
-    and links went. An installation that was interrupted is dropped, and its download cancelled.
+async def uninstall(account: Account, directory: Path, *, delete_changed: bool = False) -> tuple[Installed, Removed]:
+    """Removes what was installed and the launcher's own folder; what the user added stays, and so does what has other content than
+    was placed there, unless `delete_changed`. Returns what it was, and what went and what stayed. An installation that was
+    interrupted is dropped, and its download cancelled.
 
     The disk comes first, then the server, then the launcher's notes: whatever is interrupted or refused is simply called again. The
     server is notified of a folder that is gone all the same.
@@ -164,17 +170,20 @@ async def uninstall(account: Account, directory: Path) -> tuple[Installed, int]:
     """
     if not await asyncio.to_thread(is_game_folder, directory):
         try:
-            return await _forget_gone(account, directory), 0
+            return await _forget_gone(account, directory), Removed(0)
         except LauncherError as failure:
             if failure.exit_code is ExitCode.NETWORK and await asyncio.to_thread(directory.is_dir):
                 raise _not_installed(directory) from None
             raise
+    stop = threading.Event()
     workspace = await asyncio.to_thread(Workspace.open, directory)
     try:
         installed, state = await asyncio.to_thread(lambda: (workspace.installed(), workspace.state()))
         if installed is None and state is None:
             raise _not_installed(directory)
-        removed = await asyncio.to_thread(lambda: remove_tree(workspace, workspace.kept_plans()))
+        removed = await asyncio.to_thread(
+            lambda: remove_tree(workspace, workspace.kept_plans(), stop, delete_changed=delete_changed)
+        )
         async with open_api(account) as api:
             if state is not None:
                 await end_download(api, state.session_id)
@@ -183,6 +192,7 @@ async def uninstall(account: Account, directory: Path) -> tuple[Installed, int]:
         await asyncio.to_thread(workspace.remove_own)
         return installed or Installed(state.product_id, None), removed  # type: ignore[union-attr]  # one of them is known
     finally:
+        stop.set()
         await asyncio.to_thread(workspace.close)
 
 

@@ -190,6 +190,8 @@ class FakePlatform:
     """What the product has versions for: with several, a download that means the newest has to say for which."""
     older: set[UUID] = field(default_factory=set)
     """Versions that are gone back to where the one in place was withdrawn."""
+    lies: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes of sessions that are answered instead of what they are."""
     refuse: Callable[[web.Request], web.Response | None] = lambda _request: None
     """Answers a REST request instead of the platform."""
     next_failures: list[int] = field(default_factory=list)
@@ -389,6 +391,7 @@ class FakePlatform:
                 "progress_percentage": 12.5,
                 "queue_position": 1 if session.status == "queued" else None,
                 "report_sequence": session.sequence if session.sequence >= 0 else None,
+                **self.lies,
             },
         }
 

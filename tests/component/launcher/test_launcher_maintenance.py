@@ -160,7 +160,7 @@ async def test_an_uninstall_that_the_folder_or_the_server_refuses_is_called_agai
         assert not (folder / "data" / "big.pak").exists()
         platform.refuse = lambda _request: None
         installed, removed = await uninstall(account, folder)
-        assert (installed.product_id, removed) == (game.product_id, 0)
+        assert (installed.product_id, removed.count) == (game.product_id, 0)
         assert len(platform.uninstalled) == 1
         assert not (folder / ".samovar").exists()
 
@@ -173,7 +173,7 @@ async def test_a_folder_that_is_gone_and_an_installation_that_was_interrupted_ca
         await install_first(platform, gone, account)
         shutil.rmtree(gone)
         installed, removed = await uninstall(account, gone)
-        assert (installed.product_id, removed, len(platform.uninstalled)) == (game.product_id, 0, 1)
+        assert (installed.product_id, removed.count, len(platform.uninstalled)) == (game.product_id, 0, 1)
         assert not gone.exists()
         platform.asked.clear()
         platform.fault = lambda *_: "hang"
@@ -404,3 +404,52 @@ async def test_the_commands_update_verify_repair_and_uninstall(tmp_path: Path) -
         assert (await samovar("uninstall", str(folder)))["removed_files"] == 5
         assert list(folder.iterdir()) == []
         assert len(platform.uninstalled) == 1, "the server is told"
+
+
+async def test_files_of_the_users_at_the_games_paths_are_kept_and_reported_by_the_commands(tmp_path: Path) -> None:
+    first = make_game(KEY, {"README.txt": b"the game's", "bin/game": b"1"})
+    second = make_game(
+        KEY, {"README.txt": b"newer", "bin/game": b"2", "saves/1": b"an example"}, product_id=first.product_id
+    )
+    folder = tmp_path / "game"
+    (folder / "saves").mkdir(parents=True)
+    (folder / "README.txt").write_text("mine")
+    (folder / "saves" / "1").write_text("my save")
+    async with run_platform(first) as platform:
+        env = environment(platform, KEY, tmp_path)
+        told = await finished(await spawn(env, "install", str(first.product_id), "--to", str(folder)))
+        assert "kept: your README.txt is .samovar-kept-README.txt now\n" in told.stdout
+        assert (folder / ".samovar-kept-README.txt").read_text() == "mine"
+        platform.game = second
+        updated = await finished(await spawn(env, "update", str(folder), "--json"))
+        result = json.loads(updated.stdout.splitlines()[-1])
+        assert result["kept"] == [{"path": "saves/1", "kept_as": "saves/.samovar-kept-1"}]
+        assert (folder / "saves" / ".samovar-kept-1").read_text() == "my save"
+        (folder / "saves" / "1").write_text("played")
+        removed = await finished(await spawn(env, "uninstall", str(folder), "--json"))
+        assert json.loads(removed.stdout)["left"] == ["saves/1"]
+        left = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+        assert left == {"saves/1": "played", "saves/.samovar-kept-1": "my save", ".samovar-kept-README.txt": "mine"}
+        forced = await finished(
+            await spawn(env, "install", str(first.product_id), "--to", str(folder), "--overwrite", "--json")
+        )
+        assert json.loads(forced.stdout.splitlines()[-1])["kept"] == []
+        assert (folder / "saves" / "1").read_text() == "an example"
+
+
+@pytest.mark.parametrize("name", ["", " "])
+async def test_a_folder_without_a_name_is_never_the_current_one(tmp_path: Path, name: str) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        env = environment(platform, KEY, tmp_path)
+        for words in (
+            ("install", str(game.product_id), "--to", name),
+            ("update", name),
+            ("verify", name),
+            ("repair", name),
+            ("uninstall", name),
+        ):
+            refused = await finished(await spawn(env, *words))
+            assert refused.code == ExitCode.USAGE, words
+        assert not (tmp_path / ".samovar").exists()
+        assert not platform.sessions
