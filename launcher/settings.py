@@ -5,16 +5,21 @@ platform's own description. The only module of the launcher that reads the envir
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from launcher.failures import ExitCode, LauncherError
 
 DEFAULT_GATEWAY_URL = "http://127.0.0.1:8080"
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_URL = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Environment:
         if home := env.get("SAMOVAR_CONFIG_HOME"):
             config_home = Path(home)
         else:
-            config_home = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "samovar"
+            config_home = Path(env.get("XDG_CONFIG_HOME") or _home() / ".config") / "samovar"
         return cls(
             config_home=config_home.absolute(),
             platform_home=Path(env.get("SAMOVAR_HOME") or ".samovar").absolute(),
@@ -87,7 +92,86 @@ def account(environment: Environment) -> Account:
     if not trusted_keys and _normal_url(str(local.get("gateway_url", ""))) == gateway_url:
         # The platform's own supervisor wrote this file for this user: as close to pinned as a local trial can be.
         trusted_keys = str(local.get("manifest_public_keys", ""))
+    checked_token(token)
+    checked_gateway_url(gateway_url)
     return Account(gateway_url, token, device_id(environment), trusted_keys, environment.language)
+
+
+def checked_token(token: str) -> str:
+    """The token, if it can stand in a header.
+
+    Raises:
+        LauncherError: it cannot.
+    """
+    if not _TOKEN.fullmatch(token):
+        message = "the token has a blank, a line break or another character in it that no token has: copy it again"
+        raise LauncherError("UNAUTHENTICATED", message, ExitCode.NOT_SIGNED_IN)
+    return token
+
+
+def checked_gateway_url(url: str) -> str:
+    """The URL, if it can be a gateway's.
+
+    Raises:
+        LauncherError: it cannot.
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        is_right = (
+            parts.scheme in {"http", "https"} and bool(host) and parts.port != 0 and _URL.fullmatch(url) is not None
+        )
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise LauncherError("INVALID_ARGUMENT", f"{url!r} is not the URL of a gateway", ExitCode.USAGE)
+    return url
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy to reach a URL through, by `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in either case; never one for
+    this machine itself.
+
+    Raises:
+        LauncherError: the setting names no HTTP proxy.
+    """
+    import urllib.request as rules  # noqa: PLC0415  not for `--help`
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if _is_this_machine(host):
+        return None
+    proxies = rules.getproxies_environment()
+    address = host if parts.port is None else f"{host}:{parts.port}"
+    if rules.proxy_bypass_environment(address, proxies):  # type: ignore[attr-defined]
+        return None
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found:
+        return None
+    proxy = found if "://" in found else f"http://{found}"
+    try:
+        is_right = urlsplit(proxy).scheme == "http" and bool(urlsplit(proxy).hostname) and urlsplit(proxy).port != 0
+    except ValueError:
+        is_right = False
+    if not is_right:
+        message = f"the proxy for {parts.scheme} in the environment is not the URL of an HTTP proxy (http://host:port)"
+        raise LauncherError("PROXY_UNSUPPORTED", message, ExitCode.USAGE)
+    return proxy
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        message = "not signed in: there is no home folder; set HOME or SAMOVAR_CONFIG_HOME"
+        raise LauncherError("UNAUTHENTICATED", message, ExitCode.NOT_SIGNED_IN) from None
 
 
 def default_gateway_url(environment: Environment) -> str:
@@ -146,13 +230,18 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 def _write_private(path: Path, value: Mapping[str, Any]) -> None:
     """Atomic, and never readable by others at any moment (mkstemp makes files 0600)."""
+    draft: Path | None = None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        draft = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(value, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        draft.replace(path)
     except OSError as error:
+        if draft is not None:
+            with contextlib.suppress(OSError):
+                draft.unlink()
         raise LauncherError("SETTINGS_UNWRITABLE", f"{path} cannot be written: {error}", ExitCode.DISK) from None

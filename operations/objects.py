@@ -7,6 +7,7 @@ from minio.error import MinioException
 from chassis.objects.s3_bucket import make_bucket
 from chassis.runtime.backends import ObjectSettings
 from chassis.settings import load_settings
+from depot.terminal import say
 
 EXIT_FAILED = 1
 
@@ -25,11 +26,11 @@ def bucket() -> None:
     """Make the bucket if it is missing, and set its versions and their expiry."""
     settings = load_settings(ObjectSettings)
     if settings.objects_backend != "s3":
-        typer.echo(f"OBJECTS_BACKEND is {settings.objects_backend}: it needs no bucket")
+        say(f"OBJECTS_BACKEND is {settings.objects_backend}: it needs no bucket")
         return
     try:
         made = make_bucket(settings.s3_location())
     except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-        typer.echo(f"samovar objects bucket: {settings.s3_endpoint}: {error}", err=True)
+        say(f"samovar objects bucket: {settings.s3_endpoint}: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
-    typer.echo(f"{'made' if made else 'there'}  {settings.s3_bucket}: old versions and unfinished uploads expire")
+    say(f"{'made' if made else 'there'}  {settings.s3_bucket}: old versions and unfinished uploads expire")

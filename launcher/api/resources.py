@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +60,14 @@ class Session:
     from_version_id: UUID | None = None
 
     @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+    def is_at(self, device_id: UUID, directory: Path) -> bool:
+        """Whether it goes to this folder of this device."""
+        return self.device_id == device_id and self.installation_path == str(directory)
+
+    @property
     def is_repair(self) -> bool:
         """It brings what is damaged of the version in place, and nothing else."""
         return self.from_version_id == self.version_id
@@ -71,6 +80,16 @@ class VerificationEntry:
     id: UUID
     status: str
     corrupted_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAvailability:
+    """An `updateAvailability`. `latest_version_id` is None when the server knows no version that this user could have."""
+
+    is_update_available: bool
+    latest_version_id: UUID | None
+    is_rollback: bool = False
+    """The version in place was withdrawn, and the latest that can be had is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +128,10 @@ class InstallationEntry:
     product_id: UUID
     version_id: UUID
     device_id: UUID | None
+    installation_path: str | None = None
+
+    def is_at(self, directory: Path) -> bool:
+        return self.installation_path == str(directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +201,16 @@ def verification_entry_of(resource: Resource) -> VerificationEntry:
     return VerificationEntry(UUID(resource["id"]), str(attributes["status"]), int(attributes["corrupted_files_count"]))
 
 
+def update_availability_of(resource: Resource) -> UpdateAvailability:
+    attributes = resource["attributes"]
+    latest = attributes.get("latest_version_id")
+    return UpdateAvailability(
+        bool(attributes["is_update_available"]),
+        UUID(latest) if latest else None,
+        bool(attributes.get("is_rollback", False)),
+    )
+
+
 def manifest_reference_of(resource: Resource) -> ManifestReference:
     attributes = resource["attributes"]
     return ManifestReference(
@@ -209,4 +242,5 @@ def installation_entry_of(resource: Resource) -> InstallationEntry:
         product_id=UUID(attributes["product_id"]),
         version_id=UUID(attributes["version_id"]),
         device_id=UUID(device) if device else None,
+        installation_path=attributes.get("installation_path"),
     )

@@ -10,6 +10,7 @@ import typer
 
 from launcher.cli import app as cli
 from launcher.cli import library_app as library_cli
+from launcher.cli.process import one_line_at_the_end, prepare_process
 from launcher.failures import EXIT_CODES_HELP
 
 _PASS_ON: dict[str, Any] = {
@@ -84,4 +85,6 @@ _mount("objects", "operations.objects", "app", "The bucket of the object store."
 
 def main() -> None:
     """The console script."""
-    app()
+    prepare_process()
+    with one_line_at_the_end():
+        app()

@@ -4,7 +4,6 @@ exit code. Used by launcher.cli.app and launcher.cli.library_app; imports nothin
 
 import asyncio
 import importlib
-import json
 import signal
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from depot.terminal import say, say_json
 from launcher.failures import ExitCode, LauncherError
 
 _T = TypeVar("_T")
@@ -61,9 +61,9 @@ def ending(*, as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except LauncherError as failure:
-        typer.echo(f"samovar: {failure}", err=True)
+        say(f"samovar: {failure}", err=True)
         if as_json:
-            typer.echo(json.dumps(_document(failure)))
+            say_json(_document(failure))
         raise typer.Exit(failure.exit_code) from None
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from content.v1 import manifest_pb2 as content
 
@@ -19,10 +19,11 @@ from launcher.api.download_client import MAX_LINK_IDS, Api, open_api
 from launcher.api.resources import ManifestReference, Session
 from launcher.cdn.cdn import Cdn, DeliveryError, open_cdn
 from launcher.cdn.limiter import Limiter, limiter_of
-from launcher.disk.commit import Placement
-from launcher.disk.plan import Plan, PlannedChunk, outdated_by, read_manifest
+from launcher.disk.commit import Placement, Removed
+from launcher.disk.keeping import recognise
+from launcher.disk.plan import Outdated, Plan, PlannedChunk, outdated_by, read_manifest
 from launcher.disk.scan import Found, survey
-from launcher.disk.workspace import State, Workspace
+from launcher.disk.workspace import Kept, State, Workspace
 from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError, first_failure
 from launcher.install.links import LinkBook
@@ -45,13 +46,16 @@ FAREWELL_SECONDS = 3.0
 _ITEM_CODES = frozenset({"FILE_HASH_MISMATCH", "CDN_ERROR", "INSUFFICIENT_CLIENT_DISK_SPACE"})
 """Failures of a file that the server is told: they put the session in error, and the next run retries it."""
 _ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID"})
-_HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "DISK_ERROR"})
+_HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "LINKS_UNSUPPORTED", "DISK_ERROR"})
 
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
     """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
     of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
+    `kept` is the user's content that lay at paths of the game, renamed beside; `left` are paths of files that the new version
+    dropped and that were changed since they were placed: they stay. `session_id` is None when there was nothing to do (`status`
+    `up_to_date`).
     """
 
     status: str
@@ -60,12 +64,14 @@ class InstallResult:
     seconds: float
     fetched_bytes: int
     resumed_bytes: int
-    session_id: str
+    session_id: str | None
     version_id: str
     previous_version_id: str | None = None
     reused_bytes: int = 0
     written_files: int = 0
     removed_files: int = 0
+    kept: Sequence[Kept] = ()
+    left: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -152,11 +158,14 @@ async def _open(
 async def _install(work: _Installation, started: float) -> InstallResult:
     installed = await work.threads.run(work.workspace.installed)
     work.previous = await work.threads.run(work.workspace.kept_plans)
+    work.request = _for_same_platform(work.request, work.previous)
     session = await _start(work)
     work.progress.phase = Phase.CHECKING
     plan = await _plan(work, session)
     # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
     scope = await work.api.item_ids(session.id) if session.is_repair else None
+    if plan.links:
+        await work.threads.run(work.workspace.require_links)
     outdated = outdated_by(plan, work.previous)
     journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
     found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
@@ -168,9 +177,9 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         last_sequence=recorded.sequence if recorded else 0,
         record_sequence=lambda sequence: work.threads.run(lambda: writer.record_sequence(sequence)),
     )
-    placement = Placement(work.workspace, plan, outdated)
-    removed_files = await _bring(work, plan, found, writer, placement, reporter)
+    removed = await _bring(work, plan, outdated, found, writer, reporter)
     session = await reporter.finish()
+    kept = await work.threads.run(work.workspace.take_kept)
     await work.threads.run(work.workspace.discard)
     work.progress.phase = Phase.COMPLETED
     return InstallResult(
@@ -185,8 +194,17 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         previous_version_id=str(installed.version_id) if installed and installed.version_id else None,
         reused_bytes=work.progress.reused_bytes,
         written_files=len(plan.files) - len(found.in_place),
-        removed_files=removed_files,
+        removed_files=removed.count,
+        kept=kept,
+        left=removed.left,
     )
+
+
+def _for_same_platform(request: InstallRequest, previous: Sequence[Plan]) -> InstallRequest:
+    """The newest version means the newest for the platform of what lies in the folder, unless another one was named."""
+    if request.platform is None and request.version_id is None and previous:
+        return replace(request, platform=previous[0].platform)
+    return request
 
 
 async def _start(work: _Installation) -> Session:
@@ -256,9 +274,9 @@ async def _fetch_manifest(work: _Installation, session: Session, reference: Mani
 
 
 async def _bring(
-    work: _Installation, plan: Plan, found: Found, writer: Writer, placement: Placement, reporter: Reporter
-) -> int:
-    """Copies what the disk has, fetches what is missing, puts everything in place; answers how many outdated files went.
+    work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer, reporter: Reporter
+) -> Removed:
+    """Copies what the disk has, fetches what is missing, puts everything in place; answers what became of outdated files.
 
     Until the last chunk is checked and durable nothing of the game is touched: what fails before leaves it as it was.
     """
@@ -288,9 +306,7 @@ async def _bring(
                 patience=work.patience,
             ).run()
             work.progress.phase = Phase.INSTALLING
-            removed_files = await work.threads.run(
-                lambda: _put_in_place(work.workspace, plan, found, writer, placement)
-            )
+            removed = await work.threads.run(lambda: _put_in_place(work, plan, outdated, found, writer))
             reporting.cancel()
     except BaseExceptionGroup as group_of_failures:
         failure = first_failure(group_of_failures)
@@ -298,15 +314,25 @@ async def _bring(
             await reporter.give_up(failure)
         raise
     ledger.all_in_place()
-    return removed_files
+    return removed
 
 
-def _put_in_place(workspace: Workspace, plan: Plan, found: Found, writer: Writer, placement: Placement) -> int:
+def _put_in_place(work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer) -> Removed:
     writer.sync()
-    workspace.note_incoming(plan)
-    removed_files = placement.place(found.in_place)
-    workspace.note_installed(plan)
-    return removed_files
+    to_place = {file.path for file in plan.files.values() if file.index not in found.in_place}
+    to_place |= {link.path for link in plan.links}
+    ownership = recognise(
+        work.workspace,
+        to_place | outdated.leaves,
+        (*work.previous, plan),
+        work.stop,
+        given_up=to_place if work.request.may_overwrite else (),
+    )
+    work.workspace.note_incoming(plan)
+    placement = Placement(work.workspace, plan, outdated, ownership)
+    count = placement.place(found.in_place)
+    work.workspace.note_installed(plan)
+    return Removed(count, placement.left)
 
 
 def _batch_links(missing: Sequence[PlannedChunk], limiter: Limiter | None) -> int:

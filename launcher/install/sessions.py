@@ -41,6 +41,10 @@ class InstallRequest:
     """Back to an older version; without `version_id` to the one before."""
     verification_id: UUID | None = None
     """The server's verification of this folder, whose damage is to be repaired."""
+    may_overwrite: bool = False
+    """Unknown content at the game's paths is replaced instead of kept beside."""
+    is_newest: bool = False
+    """`version_id` is what the server called the newest, not what the user named."""
 
 
 async def obtain_session(

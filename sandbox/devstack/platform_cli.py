@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from depot.console import PlainConsole
+from depot.terminal import plain_lines, say
 from sandbox.devstack import platform
 from sandbox.devstack.embedded import EmbeddedServerError
 from sandbox.devstack.platform_config import (
@@ -89,7 +90,7 @@ def up(
         "postgres": postgres_port,
         "valkey": valkey_port,
     }
-    console = Console(stderr=True, soft_wrap=True)
+    console = PlainConsole(stderr=True, soft_wrap=True)
     failure: BaseException | None = None
     try:
         on_real_backends = backends is BackendsName.REAL
@@ -120,7 +121,7 @@ def reset() -> None:
     try:
         platform.reset(samovar_home())
     except PlatformError as error:
-        typer.echo(f"samovar reset: {error}", err=True)
+        say(f"samovar reset: {error}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from None
 
 
@@ -128,7 +129,7 @@ def _first_leaf(group: BaseException) -> BaseException:
     return _first_leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
-async def _up(console: Console, start: Starting, ready_file: Path | None, *, raw_logs: bool) -> None:
+async def _up(console: PlainConsole, start: Starting, ready_file: Path | None, *, raw_logs: bool) -> None:
     printer = LogPrinter(console, raw=raw_logs)
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -145,7 +146,7 @@ async def _up(console: Console, start: Starting, ready_file: Path | None, *, raw
 
 
 async def _run(
-    console: Console, printer: "LogPrinter", start: Starting, ready_file: Path | None, enough: asyncio.Event
+    console: PlainConsole, printer: "LogPrinter", start: Starting, ready_file: Path | None, enough: asyncio.Event
 ) -> None:
     async with start(log=printer) as up_and_running:
         console.print(_table(up_and_running.supervisor.programs))
@@ -179,7 +180,7 @@ def _table(programs: Sequence[Supervised]) -> Table:
 class LogPrinter:
     """Prints a program's line behind its coloured name; JSON lines as time, level, event and the rest."""
 
-    def __init__(self, console: Console, *, raw: bool) -> None:
+    def __init__(self, console: PlainConsole, *, raw: bool) -> None:
         self._console = console
         self._raw = raw
         self._colours: dict[str, str] = {}
@@ -189,7 +190,7 @@ class LogPrinter:
         text = line if self._raw else _readable(line)
         if not self._console.is_terminal:
             # Looking for colours that nobody sees takes longer than what most requests do.
-            self._console.file.write(f"{name:>10} {text}\n")
+            self._console.file.write(plain_lines(f"{name:>10} {text}") + "\n")
             self._console.file.flush()
             return
         colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
