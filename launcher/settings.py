@@ -5,16 +5,21 @@ platform's own description. The only module of the launcher that reads the envir
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from depot import trust
 from launcher.failures import ExitCode, LauncherError
 
 DEFAULT_GATEWAY_URL = "http://127.0.0.1:8080"
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_URL = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Environment:
         env = os.environ if values is None else values
         platform_home = env.get("SAMOVAR_HOME")
         return cls(
-            config_home=trust.config_home(env),
+            config_home=_config_home(env),
             platform_home=Path(platform_home).absolute() if platform_home else None,
             gateway_url=env.get("SAMOVAR_GATEWAY", ""),
             token=env.get("SAMOVAR_TOKEN", "").strip(),
@@ -82,7 +87,86 @@ def account(environment: Environment) -> Account:
     gateway_url = _normal_url(gateway_url or DEFAULT_GATEWAY_URL)
     trusted_keys = environment.manifest_public_keys or (stored.trusted_keys if stored else "")
     trusted_keys = trusted_keys or _local_keys(environment, gateway_url)
+    checked_token(token)
+    checked_gateway_url(gateway_url)
     return Account(gateway_url, token, device_id(environment), trusted_keys, environment.language)
+
+
+def checked_token(token: str) -> str:
+    """The token, if it can stand in a header.
+
+    Raises:
+        LauncherError: it cannot.
+    """
+    if not _TOKEN.fullmatch(token):
+        message = "the token has a blank, a line break or another character in it that no token has: copy it again"
+        raise LauncherError("UNAUTHENTICATED", message, ExitCode.NOT_SIGNED_IN)
+    return token
+
+
+def checked_gateway_url(url: str) -> str:
+    """The URL, if it can be a gateway's.
+
+    Raises:
+        LauncherError: it cannot.
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        is_right = (
+            parts.scheme in {"http", "https"} and bool(host) and parts.port != 0 and _URL.fullmatch(url) is not None
+        )
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise LauncherError("INVALID_ARGUMENT", f"{url!r} is not the URL of a gateway", ExitCode.USAGE)
+    return url
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy to reach a URL through, by `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in either case; never one for
+    this machine itself.
+
+    Raises:
+        LauncherError: the setting names no HTTP proxy.
+    """
+    import urllib.request as rules  # noqa: PLC0415  not for `--help`
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if _is_this_machine(host):
+        return None
+    proxies = rules.getproxies_environment()
+    address = host if parts.port is None else f"{host}:{parts.port}"
+    if rules.proxy_bypass_environment(address, proxies):  # type: ignore[attr-defined]
+        return None
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found:
+        return None
+    proxy = found if "://" in found else f"http://{found}"
+    try:
+        is_right = urlsplit(proxy).scheme == "http" and bool(urlsplit(proxy).hostname) and urlsplit(proxy).port != 0
+    except ValueError:
+        is_right = False
+    if not is_right:
+        message = f"the proxy for {parts.scheme} in the environment is not the URL of an HTTP proxy (http://host:port)"
+        raise LauncherError("PROXY_UNSUPPORTED", message, ExitCode.USAGE)
+    return proxy
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _config_home(values: Mapping[str, str]) -> Path:
+    try:
+        return trust.config_home(values)
+    except RuntimeError:
+        message = "not signed in: there is no home folder; set HOME or SAMOVAR_CONFIG_HOME"
+        raise LauncherError("UNAUTHENTICATED", message, ExitCode.NOT_SIGNED_IN) from None
 
 
 def default_gateway_url(environment: Environment) -> str:

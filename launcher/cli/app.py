@@ -22,6 +22,8 @@ from launcher.settings import (
     Environment,
     Profile,
     account,
+    checked_gateway_url,
+    checked_token,
     default_gateway_url,
     device_id,
     read_profile,
@@ -83,9 +85,10 @@ def login(
     with ending():
         environment = Environment.read()
         gateway_url = (gateway or default_gateway_url(environment)).rstrip("/")
-        _check_gateway_url(gateway_url)
+        _check_gateway_url(checked_gateway_url(gateway_url))
         say(f"samovar: signing in at {gateway_url}", err=True)
         token = token.strip() or environment.token or _read_token()
+        checked_token(token)
         kept = read_profile(environment)
         keys = _commands().checked_keys(
             trust_keys
@@ -263,8 +266,6 @@ def _read_token() -> str:
 
 def _check_gateway_url(url: str) -> None:
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise LauncherError("INVALID_ARGUMENT", f"{url!r} is not the URL of a gateway", ExitCode.USAGE)
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
         say(f"samovar: warning: the token goes to {parts.hostname} unencrypted", err=True)
 

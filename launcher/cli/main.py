@@ -12,6 +12,7 @@ from launcher.cli import app as cli
 from launcher.cli import downloads_app as downloads_cli
 from launcher.cli import library_app as library_cli
 from launcher.failures import EXIT_CODES_HELP
+from launcher.process import one_line_at_the_end, prepare_process
 
 _PASS_ON: dict[str, Any] = {
     "add_help_option": False,
@@ -89,4 +90,6 @@ _mount("objects", "operations.objects", "app", "The bucket of the object store."
 
 def main() -> None:
     """The console script."""
-    app()
+    prepare_process()
+    with one_line_at_the_end():
+        app()

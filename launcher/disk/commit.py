@@ -7,6 +7,7 @@ launcher's (launcher.disk.keeping) is moved aside, which ends it; unknown conten
 that there is no moment at which a crash could lose it.
 """
 
+import errno
 import os
 import stat
 import threading
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
+from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction, move, set_mode
 from launcher.disk.keeping import Ownership, free_name, recognise
 from launcher.disk.plan import Outdated, Plan, PlannedFile, PlannedLink, outdated_by
 from launcher.disk.workspace import Workspace
@@ -30,6 +31,7 @@ class _Did(Enum):
     PLACED_LINK = auto()
     MADE_FOLDER = auto()
     REMOVED_FOLDER = auto()
+    CHANGED_MODE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class _Step:
     path: str
     name: str = ""
     """In the staging folder; of what is kept beside, in its own."""
+    mode: int = 0
+    """That a file had before."""
 
 
 class Placement:
@@ -117,7 +121,7 @@ class Placement:
                 return
             os.rmdir(name, dir_fd=parent.descriptor)
         except OSError as error:
-            if not is_obstruction(error):
+            if not is_obstruction(error) and error.errno != errno.EBUSY:  # another disk is mounted there
                 raise
             return
         self._note(_Did.REMOVED_FOLDER, path)
@@ -136,11 +140,10 @@ class Placement:
         if self._plan.is_users(file.path) and parent.status(name) is not None:
             return
         if is_in_place:
-            _set_mode(parent, name, file.mode)
+            self._set_mode(parent, name, file)
             return
         self._make_way(parent, name, file.path)
-        staged = self._workspace.staged
-        os.rename(file.staged_name, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+        move(self._workspace.staged, file.staged_name, parent, name)
         self._note(_Did.PLACED_FILE, file.path, file.staged_name)
 
     def _place_link(self, link: PlannedLink) -> None:
@@ -154,7 +157,7 @@ class Placement:
         staged = self._workspace.staged
         staged.remove(_LINK_NAME)
         os.symlink(link.target, _LINK_NAME, dir_fd=staged.descriptor)
-        os.rename(_LINK_NAME, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+        move(staged, _LINK_NAME, parent, name)
         self._note(_Did.PLACED_LINK, link.path)
 
     def _make_way(self, parent: Folder, name: str, path: str) -> None:
@@ -181,8 +184,18 @@ class Placement:
     def _move_aside(self, parent: Folder, name: str, path: str) -> None:
         """Into the staging folder, under a name that the next run's survey does not know: there it ends either way."""
         aside = f"old-{len(self._steps)}"
-        os.rename(name, aside, src_dir_fd=parent.descriptor, dst_dir_fd=self._workspace.staged.descriptor)
+        move(parent, name, self._workspace.staged, aside)
         self._note(_Did.MOVED_ASIDE, path, aside)
+
+    def _set_mode(self, parent: Folder, name: str, file: PlannedFile) -> None:
+        descriptor = parent.open_file(name, os.O_RDONLY)
+        try:
+            had = set_mode(descriptor, file.mode)
+            if had is not None:
+                self._steps.append(_Step(_Did.CHANGED_MODE, file.path, mode=had))
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _note(self, did: _Did, path: str, name: str = "") -> None:
         """The folder that the path lies in has other names in it now."""
@@ -212,11 +225,13 @@ class Placement:
                 if parent is None:
                     continue
                 if step.did is _Did.MOVED_ASIDE:
-                    os.rename(step.name, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+                    move(staged, step.name, parent, name)
                 elif step.did is _Did.KEPT_BESIDE:
                     os.rename(step.name, name, src_dir_fd=parent.descriptor, dst_dir_fd=parent.descriptor)
                 elif step.did is _Did.PLACED_FILE:
-                    os.rename(name, step.name, src_dir_fd=parent.descriptor, dst_dir_fd=staged.descriptor)
+                    move(parent, name, staged, step.name)
+                elif step.did is _Did.CHANGED_MODE:
+                    _restore_mode(parent, name, step.mode)
                 elif step.did is _Did.PLACED_LINK:
                     parent.remove(name)
                 elif step.did is _Did.MADE_FOLDER:
@@ -267,11 +282,9 @@ def _leads_to(parent: Folder, name: str) -> str | None:
     return os.readlink(name, dir_fd=parent.descriptor)
 
 
-def _set_mode(parent: Folder, name: str, mode: int) -> None:
+def _restore_mode(parent: Folder, name: str, mode: int) -> None:
     descriptor = parent.open_file(name, os.O_RDONLY)
     try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
+        set_mode(descriptor, mode)
     finally:
         os.close(descriptor)

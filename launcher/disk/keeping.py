@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from depot.paths import LAUNCHER_PREFIX, MAX_NAME_BYTES
-from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
+from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction, is_unreadable
 from launcher.disk.plan import Plan
 from launcher.disk.scan import hash_descriptor
 from launcher.disk.workspace import Workspace
@@ -124,12 +124,14 @@ def _is_placed(
         return False
     try:
         descriptor = parent.open_file(name, os.O_RDONLY)
-    except PermissionError:
+        try:
+            return hash_descriptor(descriptor, stop) in hashes
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not is_unreadable(error):
+            raise
         return False
-    try:
-        return hash_descriptor(descriptor, stop) in hashes
-    finally:
-        os.close(descriptor)
 
 
 def _last_bytes(name: str, size_bytes: int) -> str:

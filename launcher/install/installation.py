@@ -171,6 +171,8 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         plan = await _plan(work, session, agreement)
         # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
         scope = await work.api.item_ids(session.id) if session.is_repair else None
+        if plan.links:
+            await work.threads.run(work.workspace.require_links)
         outdated = outdated_by(plan, work.previous)
         journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
         found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))

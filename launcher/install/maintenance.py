@@ -107,7 +107,9 @@ async def verify(directory: Path, account: Account | None = None) -> Verificatio
     stop = threading.Event()
 
     def work() -> Verification:
-        workspace = Workspace.open(directory)
+        workspace = Workspace.open_to_read(directory)
+        if workspace is None:
+            raise _not_installed(directory)
         try:
             plan = _installed_plan(workspace, directory)
             found = inspect_tree(workspace, plan, stop)

@@ -93,12 +93,18 @@ class BackendsHome:
 
     def site(self, backend: Backend, ports: Mapping[str, int]) -> Site:
         facts = self.facts()
-        if "keys" not in facts:
+        kept = facts.get("keys", {})
+        keys = {
+            "access": secrets.token_hex(10),
+            "secret": secrets.token_urlsafe(30),
+            "redis": secrets.token_urlsafe(30),
+            **kept,
+        }
+        if keys != kept:
             self.root.mkdir(parents=True, exist_ok=True)
-            facts["keys"] = {"access": secrets.token_hex(10), "secret": secrets.token_urlsafe(30)}
-            write_private(self._facts_file, json.dumps(facts, indent=2))
-        keys = facts["keys"]
-        return Site(self.root / backend.name, self._cache, ports, str(keys["access"]), str(keys["secret"]))
+            write_private(self._facts_file, json.dumps({**facts, "keys": keys}, indent=2))
+        access, secret, redis = (str(keys[name]) for name in ("access", "secret", "redis"))
+        return Site(self.root / backend.name, self._cache, ports, access, secret, redis)
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
         """For programs as JSON, for shells as lines (`set -a; . .samovar/backends/environment`)."""
