@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
+from depot.terminal import say
 from launcher.failures import ExitCode
 
 _OUTPUT_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG})
@@ -46,7 +47,7 @@ def one_line_at_the_end() -> Iterator[None]:
         elif error.filename is not None:
             reason = f"{reason}: {os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename}"
         with suppress(OSError):
-            print(f"samovar: {reason}", file=sys.stderr, flush=True)
+            say(f"samovar: {reason}", err=True)
         sys.exit(ExitCode.DISK)
 
 

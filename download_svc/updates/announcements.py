@@ -119,7 +119,9 @@ async def offer_newer(
     product_id: UUID,
     now: datetime,
 ) -> None:
-    """An older version was put in place, or gone back to: the newest one can be had. Nobody is told: the user knows. Idempotent."""
+    """An older version was put in place, or gone back to: the newest one can be had. The user is told only while it is still being
+    announced: the announcement passes over whoever has the offer. Idempotent.
+    """
     kept = await installations.on_device(user_id, device_id, product_id)
     known = await versions.of_product(product_id)
     current = next((one for one in known if kept and one.version_id == kept.installation.version_id), None)
@@ -134,6 +136,8 @@ async def offer_newer(
         there = await work.updates.get(user_id, product_id, new.version_id)
         if there is None or there.status is UpdateStatus.APPLIED:
             await work.updates.put(update)
+            if there is None and not kept.is_pinned and await work.announcements.is_pending(new.version_id):
+                work.record(_offered(update, now))
             await work.commit()
 
 

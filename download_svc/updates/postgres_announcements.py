@@ -42,6 +42,13 @@ class PostgresAnnouncements:
             .values(done_at=func.now())
         )
 
+    async def is_pending(self, version_id: UUID) -> bool:
+        columns = version_announcements.c
+        found = await self._connection.execute(
+            select(columns.version_id).where(columns.version_id == version_id, columns.done_at.is_(None))
+        )
+        return found.first() is not None
+
     async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
         await self._connection.execute(
             update(version_announcements)

@@ -198,6 +198,9 @@ class Announcements(Protocol):
 
     async def finish(self, version_id: UUID) -> None: ...
 
+    async def is_pending(self, version_id: UUID) -> bool:
+        """Whether there may be users who are still to be told."""
+
     async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
         """Leaves it out for a time, and notes why."""
 

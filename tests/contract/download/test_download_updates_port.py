@@ -230,6 +230,8 @@ async def test_an_announcement_that_was_done_is_pending_again_from_the_first(por
                 await work.announcements.finish(version.version_id)
             await work.commit()
         assert len(await pending()) == (0 if done else 1)
+        async with ports.begin() as work:
+            assert await work.announcements.is_pending(version.version_id) is not done
     async with ports.begin() as work:
         await work.announcements.add(version)
         await work.commit()

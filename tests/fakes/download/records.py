@@ -162,6 +162,9 @@ class MemoryAnnouncements:
     async def finish(self, version_id: UUID) -> None:
         self._records.announcements.pop(version_id, None)
 
+    async def is_pending(self, version_id: UUID) -> bool:
+        return version_id in self._records.announcements
+
     async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
         self._records.set_aside[version_id] = (until, reason)
 
