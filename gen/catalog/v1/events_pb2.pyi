@@ -1,5 +1,6 @@
 import datetime
 
+from buf.validate import validate_pb2 as _validate_pb2
 from catalog.v1 import product_pb2 as _product_pb2
 from content.v1 import manifest_pb2 as _manifest_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2

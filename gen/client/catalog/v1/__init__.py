@@ -215,7 +215,7 @@ default_message_pool.register_message("catalog.v1", "ListAchievementsResponse", 
 @dataclass(eq=False, repr=False)
 class LocalizedText(betterproto2.Message):
     """
-    A text in both languages.
+    A line of text in both languages, without characters that a terminal or a reader of another direction would obey.
     """
 
     ru: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)

@@ -881,7 +881,7 @@ class CategoryChanges(betterproto2.Message):
 
     name: "str | None" = betterproto2.field(1, betterproto2.TYPE_STRING, optional=True)
     """
-    What the user calls it. Something in it can be seen; spaces around it don't count.
+    What the user calls it. Something in it can be seen; spaces around it don't count; no control characters.
     """
 
     display_order: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT32, optional=True)
@@ -943,7 +943,7 @@ class CreateCategoryRequest(betterproto2.Message):
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    What the user calls it. Something in it can be seen; spaces around it don't count.
+    What the user calls it. Something in it can be seen; spaces around it don't count; no control characters.
     """
 
     display_order: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
