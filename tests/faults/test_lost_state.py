@@ -7,6 +7,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from chassis.postgres.database import CONNECTIONS_PER_KEY
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
@@ -99,7 +100,9 @@ async def test_changes_cut_in_mid_transaction_have_happened_whole_or_not_at_all(
         held_up(platform, "download", "SELECT FROM download_sessions WHERE id = $1", session_id),
     ):
         changes = patches(user.api, item["id"])
-        pauses = [asyncio.create_task(user.api.post(f"{DOWNLOADS}/{session_id}/pause")) for _ in range(CALLERS)]
+        pauses = [
+            asyncio.create_task(user.api.post(f"{DOWNLOADS}/{session_id}/pause")) for _ in range(CONNECTIONS_PER_KEY)
+        ]
         await all_wait(platform, "library", len(changes))
         await all_wait(platform, "download", len(pauses))
         await cut_waiting(platform)
