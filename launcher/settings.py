@@ -211,6 +211,16 @@ def write_profile(environment: Environment, profile: Profile) -> Path:
     return path
 
 
+def read_saves(environment: Environment) -> Mapping[str, Any]:
+    """What is known of saves on this device (launcher.saves.rules); empty when nothing is."""
+    return _read_json(environment.config_home / "saves.json")
+
+
+def write_saves(environment: Environment, value: Mapping[str, Any]) -> None:
+    """Keeps it, whole or not at all."""
+    _write_private(environment.config_home / "saves.json", value)
+
+
 def device_id(environment: Environment) -> UUID:
     """This device's id: made once, kept beside the profile."""
     path = environment.config_home / "device.json"

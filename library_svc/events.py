@@ -6,6 +6,7 @@ from library_svc.game_settings.domain import GameSettingsUpdated
 from library_svc.items.domain import GameAdded, GameRemoved, ItemUpdated
 from library_svc.playtime.domain import PlaytimeSessionEnded
 from library_svc.sales.domain import WishlistItemOnSale
+from library_svc.saves.domain import SavegameSyncStatusChanged, SavegameUploaded
 from library_svc.wishlist.domain import WishlistItemAdded, WishlistItemRemoved, WishlistItemUpdated
 
 LibraryEvent = (
@@ -16,6 +17,8 @@ LibraryEvent = (
     | GameSettingsUpdated
     | ItemUpdated
     | PlaytimeSessionEnded
+    | SavegameSyncStatusChanged
+    | SavegameUploaded
     | WishlistItemAdded
     | WishlistItemOnSale
     | WishlistItemRemoved

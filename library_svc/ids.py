@@ -14,6 +14,8 @@ DownloadSessionId = NewType("DownloadSessionId", UUID)
 PlaytimeSessionId = NewType("PlaytimeSessionId", UUID)
 AchievementId = NewType("AchievementId", UUID)
 SaleId = NewType("SaleId", str)
+SavegameId = NewType("SavegameId", UUID)
+SaveVersionId = NewType("SaveVersionId", UUID)
 
 
 class EventId(NamedTuple):

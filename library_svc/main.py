@@ -19,6 +19,7 @@ from library.v1.internal_pb2_grpc import add_LibraryInternalServiceServicer_to_s
 from library.v1.items_pb2_grpc import add_LibraryServiceServicer_to_server
 from library.v1.playtime_pb2_grpc import add_PlaytimeTrackerServiceServicer_to_server
 from library.v1.query_pb2_grpc import add_LibraryQueryServiceServicer_to_server
+from library.v1.saves_pb2_grpc import add_CloudSaveServiceServicer_to_server
 from library.v1.updates_pb2_grpc import add_LibraryUpdateServiceServicer_to_server
 from library.v1.wishlist_pb2_grpc import add_WishlistServiceServicer_to_server
 
@@ -31,6 +32,7 @@ from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
 from chassis.live.live_state import LiveValues
+from chassis.objects.object_store import ObjectStore
 from chassis.postgres.database import Database, open_database
 from chassis.postgres.migrations import ensure_database, upgrade
 from chassis.runtime.program import EXIT_CODE_FAILED, run
@@ -70,6 +72,11 @@ from library_svc.playtime.redis import LivePulses
 from library_svc.postgres import PostgresLibrary
 from library_svc.sales.application import POLL_SECONDS, notify_all
 from library_svc.sales.postgres import PostgresOutgoing
+from library_svc.saves import presentation as saves
+from library_svc.saves.application import SWEEP_SECONDS, CloudSaves, SavePolicy
+from library_svc.saves.objects import StoredSaves
+from library_svc.saves.postgres import PostgresSaveReader
+from library_svc.saves.presentation import CloudSaveServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
 from library_svc.wishlist import presentation as wishlist
 from library_svc.wishlist.postgres import PostgresWishlistReader
@@ -91,6 +98,7 @@ SERVICES: Final = (
     playtime.SERVICE_NAME,
     achievements.SERVICE_NAME,
     updates.SERVICE_NAME,
+    saves.SERVICE_NAME,
 )
 
 
@@ -125,7 +133,8 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         )
         access = await opened(open_game_access(PostgresReader(database), known_access))
         feed = LiveUpdateFeed(live.streams)
-        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, access, known_access, feed)
+        objects = await opened(settings.open_object_store(settings.s3_bucket_savegames))
+        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, access, known_access, feed, objects)
 
         readiness = Readiness()
         readiness.add("postgres", database.ping)
@@ -142,6 +151,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 repeat("silent sessions", parts.heartbeats.end_silent, pause_seconds=SILENCE_CHECK_SECONDS),
                 repeat("achievement tallies", partial(count_all, parts.tallies), pause_seconds=COUNT_SECONDS),
                 repeat("sale notices", parts.notify_of_sales, pause_seconds=POLL_SECONDS),
+                repeat("sweep of saves", parts.cloud_saves.sweep, pause_seconds=SWEEP_SECONDS),
             )
         )
         yield await opened(
@@ -170,6 +180,7 @@ class Parts:
     consumers: Consumers
     heartbeats: Heartbeats
     tallies: AchievementTallies
+    cloud_saves: CloudSaves
     notify_of_sales: Callable[[], Awaitable[None]]
 
 
@@ -189,6 +200,7 @@ def _wire(
     access: GameAccess,
     known_access: KnownAccess,
     feed: UpdateFeed,
+    objects: ObjectStore,
 ) -> Parts:
     library = PostgresLibrary(database, consumer=NAME)
     reader, products = PostgresReader(database), PostgresProducts(database)
@@ -203,9 +215,18 @@ def _wire(
     definitions = DefinitionFiller(catalog, PostgresDefinitions(database), now=now)
     heartbeats = Heartbeats(begin, sessions, pulses, max_silence=pace.max_silence, now=now)
 
+    save_reader = PostgresSaveReader(database)
+    policy = SavePolicy(
+        file_limit_bytes=settings.max_savegame_size_bytes,
+        quota_bytes=settings.user_savegame_quota_bytes,
+        url_life=timedelta(seconds=settings.s3_presigned_url_ttl_seconds),
+    )
+    cloud_saves = CloudSaves(begin, save_reader, StoredSaves(objects), access, policy, now=now)
+
     def register(server: grpc.aio.Server) -> None:
         add_LibraryServiceServicer_to_server(LibraryServicer(begin, reader, filler), server)
         add_CategoryServiceServicer_to_server(CategoryServicer(begin, PostgresCategoryReader(database)), server)
+        add_CloudSaveServiceServicer_to_server(CloudSaveServicer(begin, save_reader, cloud_saves, now=now), server)
         settings_reader = PostgresGameSettingsReader(database)
         add_GameSettingsSyncServiceServicer_to_server(GameSettingsServicer(begin, settings_reader, now=now), server)
         wishlist_reader = PostgresWishlistReader(database)
@@ -227,6 +248,7 @@ def _wire(
         consumers=Consumers(begin, known_access, pulses, now=now),
         heartbeats=heartbeats,
         tallies=PostgresAchievementTallies(database),
+        cloud_saves=cloud_saves,
         notify_of_sales=partial(notify_all, begin, PostgresOutgoing(database), now=now),
     )
 

@@ -25,6 +25,7 @@ from library_svc.items.postgres import PostgresItems
 from library_svc.outgoing import outgoing
 from library_svc.playtime.postgres import PostgresPlaytime
 from library_svc.sales.postgres import PostgresSales
+from library_svc.saves.postgres import PostgresSaves
 from library_svc.transaction import Origin
 from library_svc.wishlist.postgres import PostgresWishlist
 
@@ -59,6 +60,7 @@ class PostgresTransaction:
         self.products = PostgresTransactionProducts(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
         self.sales = PostgresSales(tx.connection)
+        self.saves = PostgresSaves(tx.connection)
         self.playtime = PostgresPlaytime(tx)
         self.achievements = PostgresAchievements(tx)
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from chassis.runtime.backends import EventSettings, LiveStateSettings
+from chassis.runtime.backends import EventSettings, LiveStateSettings, ObjectSettings
 from chassis.settings import ProgramSettings
 
 
@@ -16,7 +16,7 @@ class MigrateSettings(ProgramSettings):
     postgres_dsn: SecretStr
 
 
-class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings):
+class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings, ObjectSettings):
     """What `serve` needs."""
 
     library_service_grpc_port: int = Field(9094, ge=0, le=65535)
@@ -29,6 +29,11 @@ class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings):
     """How often a playing client should be heard."""
     playtime_session_timeout_seconds: int = Field(300, ge=2, le=86_400)
     """How long it may be silent before its session ends with its last heartbeat."""
+
+    s3_presigned_url_ttl_seconds: int = Field(300, ge=1, le=86_400)
+    """How long an upload or a download of a save may be begun."""
+    max_savegame_size_bytes: int = Field(50 << 20, ge=1, le=5 << 30)
+    user_savegame_quota_bytes: int = Field(1 << 30, ge=1)
 
     @model_validator(mode="after")
     def _timeout_is_longer(self) -> Self:

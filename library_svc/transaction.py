@@ -17,6 +17,7 @@ from library_svc.installations.domain import Installations
 from library_svc.items.domain import Items
 from library_svc.playtime.domain import Playtime
 from library_svc.sales.domain import Sales
+from library_svc.saves.domain import Saves
 from library_svc.wishlist.domain import Wishlist
 
 
@@ -55,6 +56,9 @@ class Transaction(Protocol):
 
     @property
     def products(self) -> "Products": ...
+
+    @property
+    def saves(self) -> Saves: ...
 
     @property
     def playtime(self) -> Playtime: ...

@@ -1,4 +1,4 @@
-"""`samovar objects`: the bucket of the object store that OBJECTS_BACKEND names. Mounted by launcher.cli.main."""
+"""`samovar objects`: the buckets of the object store that OBJECTS_BACKEND names. Mounted by launcher.cli.main."""
 
 import typer
 import urllib3
@@ -12,25 +12,26 @@ from depot.terminal import say
 EXIT_FAILED = 1
 
 app = typer.Typer(
-    help="The bucket of the object store.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help="The buckets of the object store.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 
 
 @app.callback()
 def objects() -> None:
-    """The bucket of the object store."""
+    """The buckets of the object store."""
 
 
 @app.command()
 def bucket() -> None:
-    """Make the bucket if it is missing, and set its versions and their expiry."""
+    """Make the buckets of content and of saves if they are missing, and set their versions and their expiry."""
     settings = load_settings(ObjectSettings)
     if settings.objects_backend != "s3":
         say(f"OBJECTS_BACKEND is {settings.objects_backend}: it needs no bucket")
         return
-    try:
-        made = make_bucket(settings.s3_location())
-    except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-        say(f"samovar objects bucket: {settings.s3_endpoint}: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    say(f"{'made' if made else 'there'}  {settings.s3_bucket}: old versions and unfinished uploads expire")
+    for name in (settings.s3_bucket, settings.s3_bucket_savegames):
+        try:
+            made = make_bucket(settings.s3_location(name))
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            say(f"samovar objects bucket: {settings.s3_endpoint}: {error}", err=True)
+            raise typer.Exit(EXIT_FAILED) from None
+        say(f"{'made' if made else 'there'}  {name}: old versions and unfinished uploads expire")

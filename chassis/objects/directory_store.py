@@ -5,11 +5,12 @@ An object is written beside its place, synced and renamed, so that a crash leave
 
 import asyncio
 import base64
+import hashlib
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +57,15 @@ class DirectoryStore:
         if found is None:
             return None
         return ObjectInfo(key, found.st_size, etag_of(found), datetime.fromtimestamp(found.st_mtime, UTC))
+
+    async def sha256(self, key: str) -> str | None:
+        return await asyncio.to_thread(_sha256_of, self.path_of(key))
+
+    async def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        for folder in await asyncio.to_thread(_folders, self._root):
+            for key, found in await asyncio.to_thread(_files, self._root, folder):
+                if key.startswith(prefix):
+                    yield ObjectInfo(key, found.st_size, etag_of(found), datetime.fromtimestamp(found.st_mtime, UTC))
 
     async def delete(self, key: str) -> None:
         path = self.path_of(key)
@@ -137,6 +147,27 @@ def stat_file(path: Path) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found if (found.st_mode & 0o170000) == 0o100000 else None
+
+
+def _sha256_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def _folders(root: Path) -> list[Path]:
+    return [Path(folder) for folder, *_ in os.walk(root) if Path(folder).name != WORK_FOLDER]
+
+
+def _files(root: Path, folder: Path) -> list[tuple[str, os.stat_result]]:
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    found = [(path.relative_to(root).as_posix(), stat_file(path)) for path in paths]
+    return [(key, status) for key, status in found if status is not None]
 
 
 def etag_of(found: os.stat_result) -> str:

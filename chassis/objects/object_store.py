@@ -5,7 +5,7 @@ Keys are `/`-separated segments of letters, digits and `._~-=+@`, never empty, n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +63,14 @@ class ObjectStore(Protocol):
 
     async def head(self, key: str) -> ObjectInfo | None:
         """What is known of the object, or None."""
+        ...
+
+    async def sha256(self, key: str) -> str | None:
+        """The SHA-256 of the object's bytes, in hex, as the store knows it or after reading them all; None without the object."""
+        ...
+
+    def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        """Every object whose key begins so, in no order; what comes or goes meanwhile may be missing."""
         ...
 
     async def delete(self, key: str) -> None:

@@ -4,9 +4,11 @@ network. An upload is bound by signed headers to its length, its SHA-256 and a f
 
 import asyncio
 import base64
+import hashlib
 import io
+import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +38,8 @@ CONNECTIONS = 32
 PART_BYTES = 16 << 20
 """Larger files go up in parts of so much."""
 
+READ_BYTES = 1 << 20
+LIST_PAGE = 1_000
 RETRY_AFTER_SECONDS = 5
 NOT_FOUND_CODES = frozenset({"NoSuchKey", "NoSuchObject", "NotFound", "ResourceNotFound"})
 
@@ -107,6 +111,16 @@ class S3Store:
 
     async def head(self, key: str) -> ObjectInfo | None:
         return await asyncio.to_thread(self._head, check_key(key))
+
+    async def sha256(self, key: str) -> str | None:
+        return await asyncio.to_thread(self._sha256, check_key(key))
+
+    async def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        last: str | None = None
+        while page := await asyncio.to_thread(self._list, prefix, last):
+            for info in page:
+                yield info
+            last = page[-1].key
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._delete, check_key(key))
@@ -181,6 +195,41 @@ class S3Store:
         if found.size is None or found.last_modified is None:
             raise _unavailable()
         return ObjectInfo(key, found.size, f'"{found.etag}"', found.last_modified)
+
+    def _sha256(self, key: str) -> str | None:
+        """The checksum that came with the upload; of an object that came without one, of its bytes."""
+        try:
+            with _translated(key):
+                found = self._client.stat_object(
+                    bucket_name=self._bucket, object_name=key, extra_headers={"x-amz-checksum-mode": "ENABLED"}
+                )
+                stored = (found.metadata or {}).get(CHECKSUM_HEADER)
+                if stored:
+                    return base64.b64decode(stored).hex()
+                answer = self._client.get_object(bucket_name=self._bucket, object_name=key)
+                try:
+                    digest = hashlib.sha256()
+                    for piece in answer.stream(READ_BYTES):
+                        digest.update(piece)
+                    return digest.hexdigest()
+                finally:
+                    answer.close()
+                    answer.release_conn()
+        except DomainError as error:
+            if error.kind is Kind.NOT_FOUND:
+                return None
+            raise
+
+    def _list(self, prefix: str, after: str | None) -> Sequence[ObjectInfo]:
+        with _translated(prefix):
+            found = self._client.list_objects(
+                bucket_name=self._bucket, prefix=prefix, recursive=True, start_after=after
+            )
+            return [
+                ObjectInfo(each.object_name, each.size, f'"{each.etag}"', each.last_modified)
+                for each in itertools.islice(found, LIST_PAGE)
+                if each.object_name and each.size is not None and each.last_modified is not None
+            ]
 
     def _delete(self, key: str) -> None:
         try:

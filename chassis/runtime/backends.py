@@ -4,6 +4,7 @@ name. Mixed into a program's own settings (contract section 8).
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr
@@ -102,6 +103,8 @@ class ObjectSettings(ProgramSettings):
     s3_region: str = "us-east-1"
     s3_use_ssl: bool = True
     s3_bucket: str = Field("samovar", min_length=3, max_length=63)
+    s3_bucket_savegames: str = Field("samovar-savegames", min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    """The bucket of users' saves; where OBJECTS_BACKEND is directory, a folder of that name."""
 
     def problems(self) -> list[str]:
         """As ProgramSettings says."""
@@ -122,18 +125,18 @@ class ObjectSettings(ProgramSettings):
             f"{name}: needed when OBJECTS_BACKEND is {self.objects_backend}" for name in missing
         ]
 
-    def open_object_store(self) -> AbstractAsyncContextManager[ObjectStore]:
-        """The store that these settings name."""
+    def open_object_store(self, bucket: str = "") -> AbstractAsyncContextManager[ObjectStore]:
+        """The store that these settings name, in another bucket if one is given; in a directory a bucket is a folder."""
         return open_object_store(
             self.objects_backend,
-            directory=self.objects_directory,
-            base_url=self.objects_base_url,
+            directory=str(Path(self.objects_directory, bucket)),
+            base_url=f"{self.objects_base_url.rstrip('/')}/{bucket}",
             signing_key=self.objects_signing_key.get_secret_value(),
-            s3=self.s3_location() if self.objects_backend == "s3" else None,
+            s3=self.s3_location(bucket) if self.objects_backend == "s3" else None,
         )
 
-    def s3_location(self) -> "S3Location":
-        """The bucket that these settings name."""
+    def s3_location(self, bucket: str = "") -> "S3Location":
+        """The bucket that these settings name, or another one of the same store."""
         from chassis.objects.s3_store import S3Location  # noqa: PLC0415 - only who uses it loads the client
 
         return S3Location(
@@ -141,7 +144,7 @@ class ObjectSettings(ProgramSettings):
             access_key=self.s3_access_key_id,
             secret_key=self.s3_secret_access_key.get_secret_value(),
             region=self.s3_region,
-            bucket=self.s3_bucket,
+            bucket=bucket or self.s3_bucket,
             use_ssl=self.s3_use_ssl,
             public_endpoint=self.s3_public_endpoint,
         )

@@ -16,6 +16,7 @@ from launcher.api.library_resources import AchievementEntry, GameSettings, WishE
 from launcher.cli import library_display as display
 from launcher.cli.display import write_json
 from launcher.cli.naming import find_categories, find_item, find_product, find_wish, only
+from launcher.cli.saves_commands import sync_around_play
 from launcher.failures import ExitCode, LauncherError
 from launcher.game.play import play
 from launcher.settings import Account
@@ -119,7 +120,9 @@ async def play_game(owner: Account, game: str, seconds: float | None, *, as_json
         def tell(text: str) -> None:
             say(f"samovar: {text}", err=True)
 
+        await sync_around_play(owner, product_id, tell)
         played = await play(api, product_id, device_id=owner.device_id, platform=platform, seconds=seconds, tell=tell)
+        await sync_around_play(owner, product_id, tell)
     beats = "1 heartbeat" if played.heartbeats == 1 else f"{played.heartbeats} heartbeats"
     counted = f"{display.span(played.seconds)} counted ({beats}), {display.span(played.total_seconds)} in all"
     display.show_one(played, f"played {title}: {played.status}, {counted}", as_json=as_json)

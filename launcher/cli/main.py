@@ -11,6 +11,7 @@ import typer
 from launcher.cli import app as cli
 from launcher.cli import downloads_app as downloads_cli
 from launcher.cli import library_app as library_cli
+from launcher.cli import saves_app as saves_cli
 from launcher.failures import EXIT_CODES_HELP
 from launcher.process import one_line_at_the_end, prepare_process
 
@@ -55,6 +56,8 @@ app.add_typer(library_cli.wishlist_app)
 
 app.add_typer(library_cli.settings_app)
 
+app.add_typer(saves_cli.saves_app)
+
 
 def _mount(name: str, module: str, attribute: str, text: str, *, panel: str = "Local platform") -> None:
     """A command that is somebody else's: everything after its name goes there, `--help` too."""
@@ -86,6 +89,13 @@ _mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other serv
 _mount("events", "operations.events", "app", "Topics, lag and dead letters of the event bus.", panel="Operations")
 
 _mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
+
+
+@saves_cli.saves_app.command(
+    "check", help="Compare the bucket of saves with the database.", rich_help_panel="Operations", **_PASS_ON
+)
+def _check_saves(context: typer.Context) -> None:
+    _load("operations.saves", "check")(args=context.args, prog_name="samovar saves check")
 
 
 def main() -> None:

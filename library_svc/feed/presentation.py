@@ -68,10 +68,22 @@ def _wish(change: pb.WishlistChange) -> Callable[[Any], Message]:
     )
 
 
+def _save_uploaded(event: events.SavegameUploaded) -> Message:
+    return events.SavegameSyncStatusChanged(
+        user_id=event.user_id,
+        product_id=event.product_id,
+        savegame_id=event.savegame_id,
+        slot_name=event.slot_name,
+        status=events.SAVEGAME_SYNC_STATUS_SYNC_COMPLETED,
+        last_synced_at=event.server_timestamp,
+    )
+
+
 _TOLD_AS: Final[Mapping[type[Message], Callable[[Any], Message]]] = {
     events.GameAdded: _item_added,
     events.ItemUpdated: _item_updated,
     events.AchievementUnlocked: _achievement_unlocked,
+    events.SavegameUploaded: _save_uploaded,
     events.WishlistItemAdded: _wish(pb.WISHLIST_CHANGE_ADDED),
     events.WishlistItemUpdated: _wish(pb.WISHLIST_CHANGE_UPDATED),
     events.WishlistItemRemoved: _wish(pb.WISHLIST_CHANGE_REMOVED),

@@ -238,6 +238,7 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
             **common,
             **events,
             **redis,
+            **backends.objects,
             **addresses,
             "POSTGRES_DSN": dsns["library"],
             "LIBRARY_SERVICE_GRPC_PORT": str(ports.library),

@@ -71,6 +71,7 @@ def _backends(environment: Mapping[str, str], namespace: str) -> Backends:
         objects={
             "OBJECTS_BACKEND": "s3",
             "S3_BUCKET": namespace,
+            "S3_BUCKET_SAVEGAMES": f"{namespace}-savegames",
             **{name: environment[name] for name in NEEDED if name.startswith("S3_")},
             **{name: value for name, value in given.items() if name.startswith("S3_")},
         },
@@ -107,7 +108,7 @@ async def _is_superuser(dsn: str) -> bool:
 
 
 async def prepare(backends: Backends) -> None:
-    """Makes the topics and the bucket with the operator's own commands; harmless where they are.
+    """Makes the topics and the buckets with the operator's own commands; harmless where they are.
 
     Raises:
         PlatformError: a server refused, or is away.
@@ -129,7 +130,7 @@ async def remove(home: Home) -> None:
             _drop_databases(backends.dsns),
             delete_topics_with(backends.events["KAFKA_BROKERS"], backends.events["KAFKA_PREFIX"]),
             _forget(backends.redis),
-            asyncio.to_thread(_remove_bucket, backends.objects),
+            asyncio.to_thread(_remove_buckets, backends.objects),
         )
     except (asyncpg.PostgresError, OSError, RedisError, TopicsNotMade) as error:
         raise PlatformError(f"what lies on the real backends cannot be removed: {error!r}") from error
@@ -175,20 +176,21 @@ async def _forget(redis: Mapping[str, str]) -> None:
             await client.unlink(*doomed[start : start + DELETE_KEYS])
 
 
-def _remove_bucket(objects: Mapping[str, str]) -> None:
+def _remove_buckets(objects: Mapping[str, str]) -> None:
     import urllib3  # noqa: PLC0415  only here is the client of S3 needed
     from minio.error import MinioException, S3Error  # noqa: PLC0415
 
     from chassis.objects.s3_bucket import remove_bucket  # noqa: PLC0415
 
     settings = ObjectSettings(**{name.lower(): value for name, value in objects.items()})  # type: ignore[arg-type]
-    try:
-        remove_bucket(settings.s3_location())
-    except S3Error as error:
-        if error.code != "NoSuchBucket":
+    for bucket in (settings.s3_bucket, settings.s3_bucket_savegames):
+        try:
+            remove_bucket(settings.s3_location(bucket))
+        except S3Error as error:
+            if error.code != "NoSuchBucket":
+                raise ConnectionError(str(error)) from error
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise ConnectionError(str(error)) from error
-    except (MinioException, urllib3.exceptions.HTTPError) as error:
-        raise ConnectionError(str(error)) from error
 
 
 def _database(dsn: str) -> str:

@@ -164,6 +164,28 @@ async def test_what_is_no_key_is_refused_everywhere(store: ObjectStore, key: str
         store.presign_put(key, size_bytes=1, sha256="00" * 32, expires_in_seconds=60)
 
 
+async def test_the_sha256_of_an_object_is_told(store: ObjectStore, http: aiohttp.ClientSession):
+    expected = hashlib.sha256(CONTENT).hexdigest()
+    await store.put("a/put", CONTENT)
+    assert await store.sha256("a/put") == expected
+    upload = store.presign_put("a/uploaded", size_bytes=len(CONTENT), sha256=expected, expires_in_seconds=60)
+    async with http.put(upload.url, data=CONTENT, headers=upload.headers) as answer:
+        assert answer.status == 200
+    assert await store.sha256("a/uploaded") == expected
+    assert await store.sha256("a/nothing") is None
+    assert await store.sha256("a") is None
+
+
+async def test_a_list_names_every_object_with_the_prefix_once(store: ObjectStore):
+    keys = [f"one/{number}" for number in range(5)] + ["one/deep/er", "two/1", "three"]
+    for key in keys:
+        await store.put(key, key.encode())
+    assert sorted([info.key async for info in store.list()]) == sorted(keys)
+    found = {info.key: info.size_bytes async for info in store.list("one/")}
+    assert found == {key: len(key) for key in keys if key.startswith("one/")}
+    assert [info.key async for info in store.list("absent/")] == []
+
+
 async def test_a_presigned_get_reads_the_object_and_parts_of_it(store: ObjectStore, http: aiohttp.ClientSession):
     await store.put("content/a/chunk", CONTENT)
     url = store.presign_get("content/a/chunk", expires_in_seconds=60)

@@ -26,7 +26,7 @@ from sandbox.client import sandbox_stub
 from tests.e2e.clients import WAIT_SECONDS, Shop
 from tests.e2e.running import SAMOVAR, Platform
 
-DENIED, USAGE, CONFLICT = 4, 2, 10
+DENIED, USAGE, CONFLICT, SAVE_CONFLICT = 4, 2, 10, 11
 
 
 @dataclass(frozen=True)
@@ -254,3 +254,37 @@ def test_settings_are_put_read_patched_and_a_conflict_says_what_to_do(anna: Pers
     assert anna.ask("settings", "put", "chess", '{"a": 1}', "--if-match", "*")["settings_payload"] == {"a": 1}
     for wrong in ("[]", '{"a": ', str(tmp_path / "nothing")):
         assert anna.refused(USAGE, "settings", "put", "chess", wrong) == "INVALID_ARGUMENT"
+
+
+def test_saves_go_between_two_devices_and_a_conflict_keeps_both(anna: Person, tmp_path: Path) -> None:
+    """Plays on A, goes on at B, makes a conflict, keeps both, restores."""
+    (product,) = anna.owns("Сохранения")
+    other = Person(anna.id, {**anna.environment, "SAMOVAR_CONFIG_HOME": str(tmp_path / "b")}, anna.shop)
+    a, b = tmp_path / "saves-a", tmp_path / "saves-b"
+    for person, folder in ((anna, a), (other, b)):
+        folder.mkdir()
+        person.ask("saves", "rule", product, "--folder", str(folder), "--pattern", "*.sav")
+    (a / "1.sav").write_text("level 1")
+    err = anna.type("play", product, "--for", "0", "--json")[1]
+    assert "saves: push" in err
+    assert other.ask("saves", "sync", product)["action"] == "pull"
+    assert (b / "1.sav").read_text() == "level 1"
+    (b / "1.sav").write_text("level 2")
+    (a / "1.sav").write_text("level 2, but otherwise")
+    assert other.ask("saves", "sync", product)["action"] == "push"
+    out, err = anna.type("saves", "sync", product, "--json", code=SAVE_CONFLICT)
+    assert json.loads(out)["error"]["code"] == "SAVE_CONFLICT"
+    assert "here: " in err
+    assert "in cloud: " in err
+    kept = anna.ask("saves", "sync", product, "--prefer", "both")
+    assert (kept["action"], (a / "1.sav").read_text()) == ("kept_both", "level 2")
+    assert (Path(kept["kept"]) / "1.sav").read_text() == "level 2, but otherwise"
+    assert len(anna.ask("saves")) == 2
+    restored = anna.ask("saves", "restore", product, "1")
+    assert (a / "1.sav").read_text() == "level 1"
+    assert anna.ask("saves", "versions", product)[0]["version"] == restored["version"]
+    assert anna.ask("saves", "lock", product, "1")["is_locked"]
+    assert not anna.ask("saves", "unlock", product, "1")["is_locked"]
+    quota = anna.ask("saves", "check-quota")
+    assert quota["used_bytes"] > 0 == quota["reserved_bytes"]
+    assert anna.refused(DENIED, "saves", "resolve", product, "--keep", "cloud") == "INVALID_STATE_TRANSITION"

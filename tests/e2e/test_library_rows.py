@@ -3,6 +3,7 @@ stranger, does it meet each error that its method names, what does it say to bad
 """
 
 import asyncio
+import hashlib
 import inspect
 import json
 import re
@@ -20,7 +21,8 @@ from samovar.options.v1 import options_pb2
 
 from chassis.errors.reasons import REASONS, reason_name
 from gateway.contract import Route
-from tests.e2e import test_library_wishlist
+from tests.contract.library import test_library_saves_port
+from tests.e2e import test_library_saves, test_library_wishlist
 from tests.e2e.clients import Answer, Api, Shop, assert_error, until
 from tests.e2e.conftest import IssueToken
 from tests.e2e.running import Platform
@@ -59,6 +61,9 @@ CATEGORY, NO_CATEGORY = {"category_id": "{category}"}, {"category_id": "{nobody}
 WISH, NO_WISH = {"wishlist_item_id": "{wish}"}, {"wishlist_item_id": "{nobody}"}
 SESSION, NO_SESSION = {"session_id": "{session}"}, {"session_id": "{nobody}"}
 GAME, UNPLAYED, NO_GAME = {"product_id": "{game}"}, {"product_id": "{unplayed}"}, {"product_id": "{nobody}"}
+SAVE, NO_SAVE = {"savegame_id": "{save}"}, {"savegame_id": "{nobody}"}
+NO_SLOT, NO_VERSION = "SAVEGAME_SLOT_NOT_FOUND", "SAVEGAME_VERSION_NOT_FOUND"
+UPLOAD = {"save_slot_name": "{new name}", "file_size_bytes": 3, "file_hash_sha256": "0" * 64}
 STEP, SETTINGS, TOO_LARGE = {"increment": 1}, {"settings_payload": {"a": 1}}, {"settings_payload": {"a": "я" * 131_072}}
 
 ROWS: Mapping[str, Row] = {
@@ -187,14 +192,91 @@ ROWS: Mapping[str, Row] = {
             "Patch": {"GAME_SETTINGS_NOT_FOUND": Ask(UNPLAYED, SETTINGS, if_match="*")},
         }.items()
     },
+    "CloudSaveService/ListSavegames": Row(Ask(query="product_id={game}")),
+    "CloudSaveService/GetSavegame": Row(Ask(SAVE), NO_SLOT, {NO_SLOT: Ask(NO_SAVE)}),
+    "CloudSaveService/UpdateSavegame": Row(
+        Ask(SAVE, {"comment": "перед боссом"}), NO_SLOT, {NO_SLOT: Ask(NO_SAVE, {"comment": None})}
+    ),
+    "CloudSaveService/DeleteSavegame": Row(
+        Ask({"savegame_id": "{new save}"}),
+        NO_SLOT,
+        {NO_SLOT: Ask(NO_SAVE), "SAVEGAME_VERSION_CONFLICT": Ask(SAVE, query="base_version=99")},
+    ),
+    "CloudSaveService/ListSavegameVersions": Row(Ask(SAVE), NO_SLOT, {NO_SLOT: Ask(NO_SAVE)}),
+    "CloudSaveService/CreateUploadUrl": Row(
+        Ask(attributes={**UPLOAD, "product_id": "{game}", "device_id": "{nobody}"}),
+        "PRODUCT_ACCESS_DENIED",
+        {
+            "PRODUCT_ACCESS_DENIED": Ask(attributes={**UPLOAD, "product_id": "{new product}"}),
+            "SAVEGAME_FILE_TOO_LARGE": Ask(
+                attributes={**UPLOAD, "product_id": "{game}", "file_size_bytes": (50 << 20) + 1}
+            ),
+        },
+    ),
+    "CloudSaveService/ConfirmUpload": Row(
+        Ask(attributes={"internal_save_id": "{new upload}"}),
+        "SAVEGAME_UPLOAD_NOT_FOUND",
+        {
+            "SAVEGAME_UPLOAD_NOT_FOUND": Ask(attributes={"internal_save_id": "{nobody}"}),
+        },
+    ),
+    "CloudSaveService/CreateDownloadUrl": Row(
+        Ask(attributes={"savegame_id": "{save}"}),
+        NO_SLOT,
+        {
+            NO_SLOT: Ask(attributes={"savegame_id": "{nobody}"}),
+            NO_VERSION: Ask(attributes={"savegame_id": "{save}", "version": 99}),
+        },
+    ),
+    **{
+        f"CloudSaveService/{name}SavegameVersion": Row(
+            Ask({**SAVE, "version": "1"}),
+            NO_SLOT,
+            {NO_SLOT: Ask({**NO_SAVE, "version": "1"}), NO_VERSION: Ask({**SAVE, "version": "99"})},
+        )
+        for name in ("Restore", "Lock", "Unlock")
+    },
+    "CloudSaveService/DeleteSavegameVersion": Row(
+        Ask({"savegame_id": "{new grown save}", "version": "1"}),
+        NO_SLOT,
+        {
+            NO_SLOT: Ask({**NO_SAVE, "version": "1"}),
+            NO_VERSION: Ask({**SAVE, "version": "99"}),
+            "INVALID_STATE_TRANSITION": Ask({**SAVE, "version": "1"}),
+        },
+    ),
+    "CloudSaveService/ResolveSavegameConflict": Row(
+        Ask({"savegame_id": "{new conflicting save}"}, {"keep": "both"}),
+        NO_SLOT,
+        {
+            NO_SLOT: Ask(NO_SAVE, {"keep": "cloud"}),
+            "INVALID_STATE_TRANSITION": Ask(SAVE, {"keep": "local"}),
+            "SAVEGAME_VERSION_CONFLICT": Ask(
+                {"savegame_id": "{new conflicting save}"}, {"keep": "cloud", "conflict_version": 99}
+            ),
+        },
+    ),
+    "CloudSaveService/GetSavegameQuota": Row(Ask()),
 }
 
 ELSEWHERE = {
     ("WishlistService/AddWishlistItem", "WISHLIST_LIMIT_EXCEEDED"): (
         test_library_wishlist.test_the_hundred_and_first_wish_is_422
-    )
+    ),
+    ("CloudSaveService/ConfirmUpload", "SAVEGAME_VERSION_CONFLICT"): (
+        test_library_saves.test_a_conflict_is_409_with_both_numbers_and_ends_as_the_user_wants
+    ),
+    ("CloudSaveService/ConfirmUpload", "FILE_HASH_MISMATCH"): (
+        test_library_saves_port.test_other_bytes_in_the_store_are_refused
+    ),
+    **{
+        (f"CloudSaveService/{name}", "USER_QUOTA_EXCEEDED"): (
+            test_library_saves.test_a_user_whose_saves_take_up_the_quota_is_told_422
+        )
+        for name in ("CreateUploadUrl", "RestoreSavegameVersion", "ResolveSavegameConflict")
+    },
 }
-"""What takes a hundred requests to meet has a test of its own."""
+"""What takes a hundred requests to meet, or a store that lies, has a test of its own."""
 
 
 @dataclass(frozen=True)
@@ -270,7 +352,48 @@ class World:
             case "new session":
                 return await self.make("playtime/sessions/start", "playtimeSession", product_id=self.ids["game"])
             case _:
+                return await self._new_save(name)
+
+    async def _new_save(self, name: str) -> str:
+        slot = uuid.uuid4().hex
+        if name == "new upload":
+            return await self._upload(slot=slot, content=b"one")
+        made = await self._save(slot, b"one")
+        match name:
+            case "new save":
+                return made
+            case "new grown save":
+                return await self._save(slot, b"two", base=1)
+            case "new conflicting save":
+                await self._confirm(await self._upload(slot=slot, content=b"other"), 409)
+                return made
+            case _:
                 raise KeyError(name)
+
+    async def _upload(self, *, slot: str, content: bytes, base: int | None = None) -> str:
+        attributes = {
+            "product_id": self.ids["game"],
+            "save_slot_name": slot,
+            "file_size_bytes": len(content),
+            "file_hash_sha256": hashlib.sha256(content).hexdigest(),
+            **({} if base is None else {"base_version": base}),
+        }
+        signed = await self.anna.post(f"{LIBRARY}/savegames/upload-url", "savegameUploadRequest", **attributes)
+        assert signed.status == 200, signed.document
+        target = signed.data["attributes"]
+        put = await self.anna.http.put(target["upload_url"], data=content, headers=target["headers"])
+        assert put.status == 200, await put.text()
+        return str(signed.data["id"])
+
+    async def _confirm(self, upload_id: str, status: int = 200) -> Answer:
+        confirmed = await self.anna.post(
+            f"{LIBRARY}/savegames/confirm-upload", "savegameUploadConfirmation", internal_save_id=upload_id
+        )
+        assert confirmed.status == status, confirmed.document
+        return confirmed
+
+    async def _save(self, slot: str, content: bytes, *, base: int | None = None) -> str:
+        return str((await self._confirm(await self._upload(slot=slot, content=content, base=base))).data["id"])
 
     async def make(self, collection: str, kind: str, **attributes: Any) -> str:
         """Returns the id of what anna has made."""
@@ -302,6 +425,7 @@ class World:
         ):
             done = await anna.post(f"{LIBRARY}/{path}", kind if attributes else None, **attributes)
             assert done.status == 200, done.document
+        ids["save"] = await self._save("Слот 1", b"saved")
         settings = {"data": {"type": "gameSettings", "attributes": SETTINGS}}
         put = await anna.call("PUT", f"{LIBRARY}/game-settings/{ids['game']}", body=settings)
         assert put.status == 200, put.document
@@ -405,8 +529,8 @@ def _values(route: Route) -> Iterator[tuple[str, str]]:
 
 
 async def test_what_comes_again_with_its_key_is_done_once(world: World) -> None:
-    posts = [name for name, route in BY_NAME.items() if route.method == "POST"]
-    assert len(posts) >= 7
+    posts = [name for name, route in BY_NAME.items() if route.method == "POST" and not route.signed_urls]
+    assert len(posts) >= 12
     for name in posts:
         request = (await world.request(BY_NAME[name], ROWS[name].good)).with_header(Idempotency_Key=uuid.uuid4().hex)
         first, again = await request.by(world.anna), await request.by(world.anna)

@@ -25,6 +25,14 @@ class CategoryChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CATEGORY_CHANGE_CREATED: _ClassVar[CategoryChange]
     CATEGORY_CHANGE_UPDATED: _ClassVar[CategoryChange]
     CATEGORY_CHANGE_DELETED: _ClassVar[CategoryChange]
+
+class SavegameSyncStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SAVEGAME_SYNC_STATUS_UNSPECIFIED: _ClassVar[SavegameSyncStatus]
+    SAVEGAME_SYNC_STATUS_SYNC_STARTED: _ClassVar[SavegameSyncStatus]
+    SAVEGAME_SYNC_STATUS_SYNC_COMPLETED: _ClassVar[SavegameSyncStatus]
+    SAVEGAME_SYNC_STATUS_SYNC_FAILED: _ClassVar[SavegameSyncStatus]
+    SAVEGAME_SYNC_STATUS_CONFLICT: _ClassVar[SavegameSyncStatus]
 REMOVAL_REASON_UNSPECIFIED: RemovalReason
 REMOVAL_REASON_REFUND: RemovalReason
 REMOVAL_REASON_FAMILY_REVOKED: RemovalReason
@@ -33,6 +41,11 @@ CATEGORY_CHANGE_UNSPECIFIED: CategoryChange
 CATEGORY_CHANGE_CREATED: CategoryChange
 CATEGORY_CHANGE_UPDATED: CategoryChange
 CATEGORY_CHANGE_DELETED: CategoryChange
+SAVEGAME_SYNC_STATUS_UNSPECIFIED: SavegameSyncStatus
+SAVEGAME_SYNC_STATUS_SYNC_STARTED: SavegameSyncStatus
+SAVEGAME_SYNC_STATUS_SYNC_COMPLETED: SavegameSyncStatus
+SAVEGAME_SYNC_STATUS_SYNC_FAILED: SavegameSyncStatus
+SAVEGAME_SYNC_STATUS_CONFLICT: SavegameSyncStatus
 
 class GameAdded(_message.Message):
     __slots__ = ("user_id", "product_id", "acquisition_type", "added_at")
@@ -165,3 +178,41 @@ class CategoryChanged(_message.Message):
     category_id: str
     change: CategoryChange
     def __init__(self, user_id: _Optional[str] = ..., category_id: _Optional[str] = ..., change: _Optional[_Union[CategoryChange, str]] = ...) -> None: ...
+
+class SavegameUploaded(_message.Message):
+    __slots__ = ("user_id", "product_id", "savegame_id", "slot_name", "s3_path", "file_size_bytes", "client_timestamp", "server_timestamp")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    SAVEGAME_ID_FIELD_NUMBER: _ClassVar[int]
+    SLOT_NAME_FIELD_NUMBER: _ClassVar[int]
+    S3_PATH_FIELD_NUMBER: _ClassVar[int]
+    FILE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    SERVER_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    savegame_id: str
+    slot_name: str
+    s3_path: str
+    file_size_bytes: int
+    client_timestamp: _timestamp_pb2.Timestamp
+    server_timestamp: _timestamp_pb2.Timestamp
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., savegame_id: _Optional[str] = ..., slot_name: _Optional[str] = ..., s3_path: _Optional[str] = ..., file_size_bytes: _Optional[int] = ..., client_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., server_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SavegameSyncStatusChanged(_message.Message):
+    __slots__ = ("user_id", "product_id", "savegame_id", "slot_name", "status", "last_synced_at", "error_message")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    SAVEGAME_ID_FIELD_NUMBER: _ClassVar[int]
+    SLOT_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LAST_SYNCED_AT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    product_id: str
+    savegame_id: str
+    slot_name: str
+    status: SavegameSyncStatus
+    last_synced_at: _timestamp_pb2.Timestamp
+    error_message: str
+    def __init__(self, user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., savegame_id: _Optional[str] = ..., slot_name: _Optional[str] = ..., status: _Optional[_Union[SavegameSyncStatus, str]] = ..., last_synced_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_message: _Optional[str] = ...) -> None: ...

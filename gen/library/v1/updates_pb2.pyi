@@ -32,7 +32,7 @@ class WatchLibraryUpdatesRequest(_message.Message):
     def __init__(self, last_event_id: _Optional[str] = ...) -> None: ...
 
 class WatchLibraryUpdatesResponse(_message.Message):
-    __slots__ = ("event_id", "occurred_at", "item_added", "item_removed", "item_updated", "playtime_updated", "achievement_unlocked", "wishlist_updated", "wishlist_sale", "game_settings_updated", "category_updated", "resync_required")
+    __slots__ = ("event_id", "occurred_at", "item_added", "item_removed", "item_updated", "playtime_updated", "achievement_unlocked", "wishlist_updated", "wishlist_sale", "game_settings_updated", "category_updated", "savegame_sync_status", "resync_required")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     ITEM_ADDED_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class WatchLibraryUpdatesResponse(_message.Message):
     WISHLIST_SALE_FIELD_NUMBER: _ClassVar[int]
     GAME_SETTINGS_UPDATED_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_UPDATED_FIELD_NUMBER: _ClassVar[int]
+    SAVEGAME_SYNC_STATUS_FIELD_NUMBER: _ClassVar[int]
     RESYNC_REQUIRED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     occurred_at: _timestamp_pb2.Timestamp
@@ -56,8 +57,9 @@ class WatchLibraryUpdatesResponse(_message.Message):
     wishlist_sale: _events_pb2.WishlistItemOnSale
     game_settings_updated: _events_pb2.GameSettingsUpdated
     category_updated: _events_pb2.CategoryChanged
+    savegame_sync_status: _events_pb2.SavegameSyncStatusChanged
     resync_required: ResyncRequired
-    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., item_added: _Optional[_Union[LibraryItemAdded, _Mapping]] = ..., item_removed: _Optional[_Union[_events_pb2.GameRemoved, _Mapping]] = ..., item_updated: _Optional[_Union[LibraryItemUpdated, _Mapping]] = ..., playtime_updated: _Optional[_Union[_events_pb2.PlaytimeSessionEnded, _Mapping]] = ..., achievement_unlocked: _Optional[_Union[AchievementUnlockedUpdate, _Mapping]] = ..., wishlist_updated: _Optional[_Union[WishlistUpdated, _Mapping]] = ..., wishlist_sale: _Optional[_Union[_events_pb2.WishlistItemOnSale, _Mapping]] = ..., game_settings_updated: _Optional[_Union[_events_pb2.GameSettingsUpdated, _Mapping]] = ..., category_updated: _Optional[_Union[_events_pb2.CategoryChanged, _Mapping]] = ..., resync_required: _Optional[_Union[ResyncRequired, _Mapping]] = ...) -> None: ...
+    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., item_added: _Optional[_Union[LibraryItemAdded, _Mapping]] = ..., item_removed: _Optional[_Union[_events_pb2.GameRemoved, _Mapping]] = ..., item_updated: _Optional[_Union[LibraryItemUpdated, _Mapping]] = ..., playtime_updated: _Optional[_Union[_events_pb2.PlaytimeSessionEnded, _Mapping]] = ..., achievement_unlocked: _Optional[_Union[AchievementUnlockedUpdate, _Mapping]] = ..., wishlist_updated: _Optional[_Union[WishlistUpdated, _Mapping]] = ..., wishlist_sale: _Optional[_Union[_events_pb2.WishlistItemOnSale, _Mapping]] = ..., game_settings_updated: _Optional[_Union[_events_pb2.GameSettingsUpdated, _Mapping]] = ..., category_updated: _Optional[_Union[_events_pb2.CategoryChanged, _Mapping]] = ..., savegame_sync_status: _Optional[_Union[_events_pb2.SavegameSyncStatusChanged, _Mapping]] = ..., resync_required: _Optional[_Union[ResyncRequired, _Mapping]] = ...) -> None: ...
 
 class LibraryItemAdded(_message.Message):
     __slots__ = ("library_item_id", "product_id", "acquisition_type", "added_at")

@@ -25,6 +25,7 @@ from library.v1.internal_pb2_grpc import LibraryInternalServiceStub
 from library.v1.items_pb2_grpc import LibraryServiceStub
 from library.v1.playtime_pb2_grpc import PlaytimeTrackerServiceStub
 from library.v1.query_pb2_grpc import LibraryQueryServiceStub
+from library.v1.saves_pb2_grpc import CloudSaveServiceStub
 from library.v1.updates_pb2_grpc import LibraryUpdateServiceStub
 from library.v1.wishlist_pb2_grpc import WishlistServiceStub
 from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem
@@ -110,6 +111,7 @@ class Rig:
     playtime: PlaytimeTrackerServiceStub
     achievements: AchievementServiceStub
     updates: LibraryUpdateServiceStub
+    saves: CloudSaveServiceStub
     program: LibrarySettings
     catalog: SmallCatalog
     bus: PostgresEventLog
@@ -226,6 +228,14 @@ def statements() -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
+OBJECTS = {
+    "objects_directory": "/nowhere",
+    "objects_base_url": "http://127.0.0.1:1/objects",
+    "objects_signing_key": "secret",
+}
+"""A store that nothing is asked of."""
+
+
 @asynccontextmanager
 async def library_rig(
     new_database: Callable[..., Awaitable[str]],
@@ -257,7 +267,7 @@ async def library_rig(
             service_client_secret="secret",
             drain_seconds=0.5,
             redis_addr=redis_addr,
-            **overrides,
+            **(OBJECTS | overrides),
         )
         await migrate(settings)
         server = await stack.enter_async_context(build(settings))
@@ -275,6 +285,7 @@ async def library_rig(
             playtime=PlaytimeTrackerServiceStub(channel),
             achievements=AchievementServiceStub(channel),
             updates=LibraryUpdateServiceStub(channel),
+            saves=CloudSaveServiceStub(channel),
             program=settings,
             catalog=catalog,
             bus=bus,

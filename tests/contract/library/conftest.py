@@ -27,6 +27,8 @@ from library_svc.outgoing import outgoing
 from library_svc.playtime.application import PlaytimeReader
 from library_svc.playtime.postgres import PostgresPlaytimeReader
 from library_svc.postgres import PostgresLibrary
+from library_svc.saves.application import SaveReader
+from library_svc.saves.postgres import PostgresSaveReader
 from library_svc.schema import shared
 from library_svc.transaction import Begin
 from library_svc.wishlist.application import WishlistReader
@@ -52,6 +54,7 @@ class Adapters:
     settings: GameSettingsReader
     wishes: WishlistReader
     playtime: PlaytimeReader
+    saves: SaveReader
     achievements: AchievementReader
     tallies: AchievementTallies
     definitions: Definitions
@@ -85,6 +88,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
             settings=library,
             wishes=library,
             playtime=library,
+            saves=library,
             achievements=library,
             tallies=library,
             definitions=library.definitions,
@@ -121,6 +125,7 @@ async def adapters(request, migrated_databases, new_database) -> AsyncIterator[A
             settings=PostgresGameSettingsReader(database),
             wishes=PostgresWishlistReader(database),
             playtime=PostgresPlaytimeReader(database),
+            saves=PostgresSaveReader(database),
             achievements=PostgresAchievementReader(database),
             tallies=PostgresAchievementTallies(database),
             definitions=PostgresDefinitions(database),

@@ -18,19 +18,32 @@ from library_svc.categories.domain import Category, named_best
 from library_svc.entitlements.domain import Grant, Source
 from library_svc.events import LibraryEvent
 from library_svc.game_settings.domain import GameSettings
-from library_svc.ids import AchievementId, CategoryId, EventId, ItemId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.ids import (
+    AchievementId,
+    CategoryId,
+    EventId,
+    ItemId,
+    PlaytimeSessionId,
+    ProductId,
+    SavegameId,
+    UserId,
+    WishId,
+)
 from library_svc.installations.domain import InstallationState, News
 from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.items.domain import Item
 from library_svc.items.search import has_part, title_key, title_search
 from library_svc.playtime.application import PlaytimeStatistics
 from library_svc.playtime.domain import PlaytimeSession
+from library_svc.saves.application import SlotPage
+from library_svc.saves.domain import SaveSlot, SaveUsage
 from library_svc.text import folded, natural
 from library_svc.transaction import Origin
 from library_svc.wishlist.application import ShownWish, WishPage
 from library_svc.wishlist.domain import Wish
 from tests.fakes.library.achievements import AchievementRows, MemoryAchievements, MemoryDefinitions, listed
 from tests.fakes.library.playtime import MemoryPlaytime, PlaytimeRows, statistics
+from tests.fakes.library.saves import MemorySaves, SaveRows, listed_slots, usage_of
 from tests.fakes.library.wishlist import MemorySales, MemoryWishlist, WishRows
 
 
@@ -49,6 +62,7 @@ class _Rows:
     audited: list[tuple[UserId, str, str, str]] = field(default_factory=list)
     events: list[LibraryEvent] = field(default_factory=list)
     handled: set[EventId] = field(default_factory=set)
+    saves: SaveRows = field(default_factory=SaveRows)
 
 
 def _copied(rows: Any) -> Any:
@@ -140,6 +154,16 @@ class MemoryLibrary:
         wish = self._rows.wishlist.wishes.get((user_id, wish_id))
         return self._shown_wish(wish) if wish else None
 
+    async def list_slots(self, user_id: UserId, product_id: ProductId | None, *, page: int, limit: int) -> SlotPage:
+        return listed_slots(self._rows.saves, user_id, product_id, page=page, limit=limit)
+
+    async def get_slot(self, user_id: UserId, savegame_id: SavegameId) -> SaveSlot | None:
+        slot = self._rows.saves.slots.get(savegame_id)
+        return slot if slot and slot.user_id == user_id and slot.current else None
+
+    async def usage(self, user_id: UserId) -> SaveUsage:
+        return usage_of([each for each in self._rows.saves.slots.values() if each.user_id == user_id])
+
     async def get_session(self, user_id: UserId, session_id: PlaytimeSessionId) -> PlaytimeSession | None:
         return self._rows.playtime.sessions.get((user_id, session_id))
 
@@ -205,6 +229,7 @@ class MemoryTransaction:
         self.products = products
         self.wishlist = MemoryWishlist(rows.wishlist, self.entitlements)
         self.sales = MemorySales(rows.wishlist)
+        self.saves = MemorySaves(rows.saves)
         self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
         self.achievements = MemoryAchievements(rows.achievements, self.entitlements, self.playtime)
 

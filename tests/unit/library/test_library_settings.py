@@ -9,6 +9,9 @@ ENVIRONMENT = {
     "POSTGRES_DSN": "postgresql://library:secret@db/library",
     "EVENTS_POSTGRES_DSN": "postgresql://library:secret@db/events",
     "CATALOG_SERVICE_GRPC_ADDR": "catalog:9090",
+    "OBJECTS_DIRECTORY": "/objects",
+    "OBJECTS_BASE_URL": "http://objects",
+    "OBJECTS_SIGNING_KEY": "secret",
 }
 
 

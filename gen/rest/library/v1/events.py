@@ -9,6 +9,14 @@ REMOVAL_REASON_TEXTS = EnumTexts({0: None, 1: "refund", 2: "family_revoked", 3: 
 
 CATEGORY_CHANGE_TEXTS = EnumTexts({0: None, 1: "created", 2: "updated", 3: "deleted"})
 
+SAVEGAME_SYNC_STATUS_TEXTS = EnumTexts({
+    0: None,
+    1: "sync_started",
+    2: "sync_completed",
+    3: "sync_failed",
+    4: "conflict",
+})
+
 
 def game_removed_object(message: pb.GameRemoved) -> JsonValue:
     has = message.HasField
@@ -57,4 +65,17 @@ def category_changed_object(message: pb.CategoryChanged) -> JsonValue:
         "user_id": message.user_id,
         "category_id": message.category_id,
         "change": CATEGORY_CHANGE_TEXTS[message.change],
+    }
+
+
+def savegame_sync_status_changed_object(message: pb.SavegameSyncStatusChanged) -> JsonValue:
+    has = message.HasField
+    return {
+        "user_id": message.user_id,
+        "product_id": message.product_id,
+        "savegame_id": message.savegame_id,
+        "slot_name": message.slot_name,
+        "status": SAVEGAME_SYNC_STATUS_TEXTS[message.status],
+        "last_synced_at": timestamp_text(message.last_synced_at) if has("last_synced_at") else None,
+        "error_message": message.error_message if has("error_message") else None,
     }

@@ -144,6 +144,14 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
                 library_v1_events.category_changed_object(message.category_updated),
                 None,
             )
+        case "savegame_sync_status":
+            return StreamedEvent(
+                "savegame.sync.status",
+                message.event_id,
+                time,
+                library_v1_events.savegame_sync_status_changed_object(message.savegame_sync_status),
+                None,
+            )
         case "resync_required":
             return StreamedEvent(
                 "resync_required",

@@ -347,6 +347,36 @@ class ErrorReason(betterproto2.Enum):
     The service does not have the method.
     """
 
+    SAVEGAME_SLOT_NOT_FOUND = 100
+    """
+    Save slot not found.
+    """
+
+    SAVEGAME_VERSION_NOT_FOUND = 101
+    """
+    Save version not found.
+    """
+
+    SAVEGAME_UPLOAD_NOT_FOUND = 102
+    """
+    Upload of a save not found.
+    """
+
+    SAVEGAME_VERSION_CONFLICT = 103
+    """
+    Save version conflict.
+    """
+
+    SAVEGAME_FILE_TOO_LARGE = 104
+    """
+    Save too large.
+    """
+
+    USER_QUOTA_EXCEEDED = 105
+    """
+    Quota exceeded.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -416,6 +446,12 @@ class ErrorReason(betterproto2.Enum):
             115: "ERROR_REASON_OUT_OF_RANGE",
             116: "ERROR_REASON_RESOURCE_EXHAUSTED",
             117: "ERROR_REASON_NOT_IMPLEMENTED",
+            100: "ERROR_REASON_SAVEGAME_SLOT_NOT_FOUND",
+            101: "ERROR_REASON_SAVEGAME_VERSION_NOT_FOUND",
+            102: "ERROR_REASON_SAVEGAME_UPLOAD_NOT_FOUND",
+            103: "ERROR_REASON_SAVEGAME_VERSION_CONFLICT",
+            104: "ERROR_REASON_SAVEGAME_FILE_TOO_LARGE",
+            105: "ERROR_REASON_USER_QUOTA_EXCEEDED",
         }
 
     @classmethod
@@ -487,4 +523,10 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_OUT_OF_RANGE": 115,
             "ERROR_REASON_RESOURCE_EXHAUSTED": 116,
             "ERROR_REASON_NOT_IMPLEMENTED": 117,
+            "ERROR_REASON_SAVEGAME_SLOT_NOT_FOUND": 100,
+            "ERROR_REASON_SAVEGAME_VERSION_NOT_FOUND": 101,
+            "ERROR_REASON_SAVEGAME_UPLOAD_NOT_FOUND": 102,
+            "ERROR_REASON_SAVEGAME_VERSION_CONFLICT": 103,
+            "ERROR_REASON_SAVEGAME_FILE_TOO_LARGE": 104,
+            "ERROR_REASON_USER_QUOTA_EXCEEDED": 105,
         }
