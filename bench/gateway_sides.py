@@ -156,7 +156,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
         auth = await stack.enter_async_context(auth_server(issuer))
         words = (sys.executable, "-m", "bench.fixed_service", str(service_port))
         await stack.enter_async_context(program(words, service_port, folder / "service.log"))
-        valkey = valkey_command(folder / "valkey", valkey_port, persistent=False)
+        valkey = valkey_command(folder / "valkey", valkey_port, password=None, persistent=False)
         await stack.enter_async_context(program(valkey.argv, valkey_port, folder / "valkey.log", valkey.environment))
         yield Ground(
             folder=folder,

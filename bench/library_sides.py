@@ -43,7 +43,7 @@ class Ground:
     issuer: TokenIssuer
 
     def dsn(self, database: str) -> str:
-        return postgres_dsn(self.postgres_port, database)
+        return postgres_dsn(self.folder / "postgres", self.postgres_port, database)
 
     def user_token(self, user_id: UUID) -> str:
         return self.issuer.issue_token(user_id, life=TOKEN_LIFE)
@@ -87,7 +87,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
         auth = await opened(auth_server(issuer))
         command = postgres_command(cluster, postgres_port, options=POSTGRES_OPTIONS)
         postgres = await opened(program(command.argv, postgres_port, folder / "postgres.log", command.environment))
-        command = valkey_command(folder / "valkey", valkey_port)
+        command = valkey_command(folder / "valkey", valkey_port, password=None)
         await opened(program(command.argv, valkey_port, folder / "valkey.log", command.environment))
         yield Ground(folder, postgres_port, postgres, f"127.0.0.1:{valkey_port}", auth, issuer)
 
@@ -133,6 +133,8 @@ async def side(base: Ground, name: str, rows: int, chosen: Sequence[Player]) -> 
         "POSTGRES_DSN": base.dsn(name),
         "EVENTS_POSTGRES_DSN": base.dsn(events),
         "CATALOG_SERVICE_GRPC_ADDR": NOBODY,
+        "RATE_LIMIT_READS": "1000000",
+        "RATE_LIMIT_WRITES": "1000000",
     }
     address = f"127.0.0.1:{service_port}"
     gateway = {

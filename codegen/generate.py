@@ -16,9 +16,15 @@ import sysconfig
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 
 import grpc_tools  # type: ignore[import-untyped]
+from google.api import annotations_pb2  # type: ignore[import-untyped]
+from google.protobuf import descriptor_pb2
+
+from codegen.emit.python_names import hides_module
+from codegen.emit.python_source import pb2_module
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
@@ -27,9 +33,15 @@ DOCS = ROOT / "docs"
 THIRD_PARTY = "third_party"
 OWN = tuple(sorted(path.name for path in PROTO.iterdir() if path.is_dir() and path.name != THIRD_PARTY))
 """Top folders of the platform's own protos."""
-INCLUDES = (PROTO, PROTO / THIRD_PARTY, Path(grpc_tools.__file__).parent / "_proto")
+INCLUDES = (
+    PROTO,
+    PROTO / THIRD_PARTY,
+    Path(grpc_tools.__file__).parent / "_proto",
+    Path(annotations_pb2.__file__).parents[2],  # what googleapis-common-protos brings: google/api, google/type, …
+)
 GENERATED_THIRD_PARTY = ("buf/validate/validate.proto",)
 HEADER = "Generated from proto/ by `./taskw gen`. Do not edit.\n"
+_LOAD = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 MARK = "README.md"
 """The file that holds the header: a folder with it is ours to replace."""
 PAGES = "pages"
@@ -80,10 +92,15 @@ def generate(job: Job, into: Path) -> None:
     if not own:
         sys.exit(f"{job.proto} has no .proto files")
     image = into / "image.binpb"
-    includes = [f"-I{folder}" for folder in dict.fromkeys((job.proto, *INCLUDES))]
+    vendored = job.proto / THIRD_PARTY
+    folders = dict.fromkeys((job.proto, *INCLUDES, *((vendored,) if vendored.is_dir() else ())))
+    includes = [f"-I{folder}" for folder in folders]
     compiler = (sys.executable, "-m", "grpc_tools.protoc")
     run(*compiler, *includes, "--include_imports", "--include_source_info", f"--descriptor_set_out={image}", *own)
     protoc = (*compiler, f"--descriptor_set_in={image}")
+    if not job.is_ours:
+        # First, because it says what is wrong with a contract, and other tools what they stumble over.
+        _run_plugin(protoc, own, job, into)
     run(
         *protoc,
         f"--python_out={into}",
@@ -92,10 +109,41 @@ def generate(job: Job, into: Path) -> None:
         f"--plugin=protoc-gen-mypy_grpc={tool('protoc-gen-mypy_grpc')}",
         f"--mypy_grpc_out=quiet,only_async:{into}",
         *own,
-        *(GENERATED_THIRD_PARTY if job.is_ours else ()),
+        *(GENERATED_THIRD_PARTY if job.is_ours else _vendored_files(vendored, image)),
     )
     if job.is_ours:
         _generate_client(protoc, own, into / "client")
+        _run_plugin(protoc, own, job, into)
+    image.unlink()
+    _check_loads(job, own, into)
+    (into / MARK).write_text(HEADER)
+
+
+def _vendored_files(vendored: Path, image: Path) -> list[str]:
+    """What the contract imports of its own folder `third_party`, as far as nothing here has it: its classes are needed too."""
+    known = INCLUDES
+    files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes()).file
+    return [
+        one.name
+        for one in files
+        if (vendored / one.name).is_file() and not any((folder / one.name).is_file() for folder in known)
+    ]
+
+
+def _check_loads(job: Job, own: Sequence[str], into: Path) -> None:
+    """Imports what was made, once: what is accepted must run. Ends the program when it does not."""
+    stubs = [".".join(filter(None, (package, f"{module}_grpc"))) for package, module in map(pb2_module, own)]
+    path = os.pathsep.join(map(str, (into, ROOT, *(() if job.is_ours else (GEN,)))))
+    command = (sys.executable, "-c", _LOAD, f"{job.package}.routes", *stubs)
+    result = subprocess.run(  # noqa: S603  # our own command and the names of modules that were just made
+        command, cwd=into, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    if result.returncode:
+        *_, said = result.stderr.strip().splitlines() or [f"status {result.returncode}"]
+        sys.exit(f"what was generated does not load: {said}")
+
+
+def _run_plugin(protoc: Sequence[str], own: Sequence[str], job: Job, into: Path) -> None:
     plugin = into / "protoc-gen-samovar"
     # The plugin reads our options with the classes just made, not with those of the last run.
     classes = os.pathsep.join(map(str, (into, *(() if job.is_ours else (GEN,)))))
@@ -106,8 +154,6 @@ def generate(job: Job, into: Path) -> None:
     options = f"package={job.package},title={job.title},pages={PAGES}"
     run(*protoc, f"--plugin=protoc-gen-samovar={plugin}", f"--samovar_out={into}", f"--samovar_opt={options}", *own)
     plugin.unlink()
-    image.unlink()
-    (into / MARK).write_text(HEADER)
 
 
 def _generate_client(protoc: Sequence[str], own: Sequence[str], client: Path) -> None:
@@ -195,10 +241,12 @@ def read_job(arguments: Sequence[str]) -> tuple[Job, bool]:
     given = parser.parse_args(arguments)
     if (given.proto is None) != (given.out is None):
         parser.error("--proto and --out go together")
-    if not given.package.isidentifier() or "," in given.title:
+    if not given.package.isidentifier() or iskeyword(given.package) or "," in given.title:
         parser.error("--package is a Python name, and a title has no comma")
     if given.proto is None:
         return Job(), given.check
+    if given.package == DEFAULT_PACKAGE or hides_module(given.package):
+        parser.error(f"--package {given.package} is the name of a module that programs import; give one of your own")
     docs = given.docs.resolve() if given.docs else None
     return Job(given.proto.resolve(), given.out.resolve(), docs, given.package, given.title), given.check
 

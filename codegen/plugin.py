@@ -11,6 +11,7 @@ from codegen.emit.asyncapi import emit_asyncapi
 from codegen.emit.errors import errors_page
 from codegen.emit.openapi import emit_openapi
 from codegen.emit.options import OPTIONS_FILE, options_page
+from codegen.emit.python_names import check_files
 from codegen.emit.routes import emit_routes
 from codegen.emit.transcoders import emit_transcoders
 from codegen.generate import DEFAULT_PACKAGE, DEFAULT_TITLE
@@ -32,6 +33,7 @@ def answer(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGenerator
         return response
     contract = model.read(request)
     faults = Faults()
+    check_files(contract, faults)
     endpoints, streams = find_endpoints(contract, faults)
     files = dict(emit_transcoders(contract, endpoints, streams, root, faults))
     if faults.found:

@@ -12,7 +12,8 @@ from google.protobuf.message import DecodeError
 
 from depot.chunks import MAX_CHUNK_BYTES, MAX_STORED_CHUNK_BYTES
 from depot.errors import ManifestInvalid, ManifestSignatureInvalid
-from depot.paths import check_tree, shown
+from depot.paths import check_for_platform, check_tree, shown
+from depot.user_paths import check_user_paths
 
 __all__ = ["ManifestInvalid", "ManifestSignatureInvalid", "check", "parse", "serialise", "total_size_bytes"]
 
@@ -85,7 +86,9 @@ def check(manifest: content.Manifest, *, product_id: UUID | str, version_id: UUI
         raise ManifestInvalid("it does not say when it was written")
     if len(manifest.entries) > MAX_ENTRIES:
         raise ManifestInvalid(f"it has more than {MAX_ENTRIES} entries")
+    check_user_paths(manifest.user_paths)
     check_tree(manifest.entries)
+    check_for_platform(manifest.entries, platform)
     check_entries(manifest.entries)
 
 

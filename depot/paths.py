@@ -1,9 +1,11 @@
 """Which trees may be published and installed (contract section 3, Manifests). A tree that passes can be written on Linux,
-Windows and macOS without one entry overwriting another and without anything landing outside of it.
+Windows and macOS without one entry overwriting another and without anything landing outside of it, or in the launcher's own folder.
+The one rule set of publishing, of Download's check of an announced version and of the launcher's plan.
 """
 
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from content.v1 import manifest_pb2 as content
 
@@ -15,6 +17,15 @@ MAX_PATH_BYTES = 1024
 """Of a whole path or link target in UTF-8: macOS' PATH_MAX, the smallest of the three systems."""
 MAX_LINK_HOPS = 40
 """Links followed while one target is resolved, as Linux counts them (path_resolution(7))."""
+
+LAUNCHER_FOLDER = ".samovar"
+"""The launcher's own folder in the root of a game; no content may lie there."""
+LAUNCHER_PREFIX = ".samovar-"
+"""Of names that the launcher gives to what it puts beside a game's files, in any folder."""
+
+_SHORT_LAUNCHER_FOLDER = re.compile(r"samova~[0-9]+")
+"""What FAT and NTFS may call LAUNCHER_FOLDER in their short form."""
+_WINDOWS_CHARACTERS = re.compile(r'[<>"|?*]')
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: also with an extension, and with superscript digits.
 _RESERVED_NAMES = frozenset(
@@ -34,10 +45,12 @@ def check_path(path: str) -> None:
     if path.startswith("/"):
         raise _refused(path, "is absolute")
     _check_characters(path, path)
-    for name in path.split("/"):
+    names = path.split("/")
+    for name in names:
         if name in {"", ".", ".."}:
             raise _refused(path, f"has the name {name!r} in it")
         _check_name(path, name)
+    _check_not_the_launchers(path, names)
 
 
 def collision_key(path: str) -> str:
@@ -80,6 +93,19 @@ def check_tree(entries: Iterable[content.Entry]) -> None:
         _check_stays_inside(spelling[key], target, links)
 
 
+def check_for_platform(entries: Iterable[content.Entry], platform: int) -> None:
+    """The rules that only one system has: Windows holds no names with `<>"|?*` in them.
+
+    Raises:
+        ManifestInvalid: names the first entry that breaks one.
+    """
+    if platform != content.PLATFORM_WINDOWS:
+        return
+    for entry in entries:
+        if _WINDOWS_CHARACTERS.search(entry.path):
+            raise _refused(entry.path, 'has a character in it that Windows refuses: one of < > " | ? *')
+
+
 def shown(path: str) -> str:
     """A path as messages show it: quoted, control characters escaped."""
     return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path) + "'"
@@ -111,6 +137,21 @@ def _check_name(path: str, name: str) -> None:
         raise _refused(path[:80], f"has a name longer than {MAX_NAME_BYTES} bytes")
     if name.split(".", 1)[0].rstrip(" ").lower() in _RESERVED_NAMES:
         raise _refused(path, "has a name that Windows keeps for a device")
+
+
+def _check_not_the_launchers(path: str, names: Sequence[str]) -> None:
+    if path.isascii() and "samov" not in path.lower():
+        return  # nearly every path
+    root = _visible(names[0])
+    if root == LAUNCHER_FOLDER or _SHORT_LAUNCHER_FOLDER.fullmatch(root):
+        raise _refused(path, f"lies in {LAUNCHER_FOLDER}, the launcher's own folder: is this an installed game?")
+    if any(_visible(name).startswith(LAUNCHER_PREFIX) for name in names):
+        raise _refused(path, f"has a name that begins with {LAUNCHER_PREFIX}, as the launcher names files that it kept")
+
+
+def _visible(name: str) -> str:
+    """The name as HFS+ compares it: without regard to case, form and the characters that it ignores."""
+    return "".join(c for c in collision_key(name) if c.isascii() or unicodedata.category(c) != "Cf")
 
 
 def _check_parent(path: str, types: Mapping[str, int]) -> None:

@@ -23,7 +23,7 @@ from download_svc.sessions.live import announce_move
 from download_svc.transaction import Begin
 from download_svc.updates.announcements import offer_newer
 from download_svc.updates.planning import Plans
-from download_svc.versions.application import VersionReader, publish_version
+from download_svc.versions.application import VersionReader, publish_version, withdraw_version
 from download_svc.versions.domain import ManifestSource
 
 INBOX_NAME = "download-service"
@@ -40,7 +40,15 @@ def state_subscriptions(
 
     async def version_published(message: catalog_events.VersionPublished, event: CloudEvent) -> None:
         await publish_version(
-            begin, manifests, messages.announcement(message), event=(INBOX_NAME, event.source, event.id)
+            begin, manifests, messages.announcement(message, now=now()), event=(INBOX_NAME, event.source, event.id)
+        )
+
+    async def version_withdrawn(message: catalog_events.VersionWithdrawn, event: CloudEvent) -> None:
+        await withdraw_version(
+            begin,
+            product_id=messages.event_uuid(message.product_id, "productId"),
+            version_id=messages.event_uuid(message.version_id, "versionId"),
+            event=(INBOX_NAME, event.source, event.id),
         )
 
     async def game_removed(message: library_events.GameRemoved, event: CloudEvent) -> None:
@@ -56,6 +64,7 @@ def state_subscriptions(
 
     return [
         Subscription(catalog_events.VersionPublished, version_published),
+        Subscription(catalog_events.VersionWithdrawn, version_withdrawn),
         Subscription(library_events.GameRemoved, game_removed),
     ]
 

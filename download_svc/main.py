@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ from download_svc.sessions import presentation as servicer
 from download_svc.sessions.application import Policy
 from download_svc.sessions.postgres import PostgresSessionReader
 from download_svc.sessions.presentation import DownloadServicer, Ports
+from download_svc.sessions.sweeps import SWEEP_SECONDS, sweep
 from download_svc.settings import DownloadSettings, MigrateSettings
 from download_svc.updates import presentation as update_servicer
 from download_svc.updates.announcements import announce_pending
@@ -134,6 +135,8 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=resources.tls,
                 workers=settings.workers,
+                with_reflection=settings.grpc_reflection,
+                rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
             )
         )
 
@@ -193,11 +196,16 @@ def _jobs(settings: DownloadSettings, resources: Resources, services: Services) 
             ports.begin, announcements, ports.versions, ports.installations, ports.plans, now=ports.now()
         )
 
+    async def sweep_once() -> None:
+        silence = timedelta(seconds=settings.download_session_timeout_seconds)
+        await sweep(ports.begin, ports.sessions, ports.updates, ports.policy, now=ports.now(), max_silence=silence)
+
     return (
         OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download, subscriptions).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download_live, live).run(),
         repeat("announcements", announce, pause_seconds=ANNOUNCE_SECONDS),
+        repeat("sweeps", sweep_once, pause_seconds=SWEEP_SECONDS),
     )
 
 

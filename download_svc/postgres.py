@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from chassis.bus.inbox import first_time
 from chassis.postgres.database import Database, Transaction
@@ -42,8 +43,8 @@ def units_of_work(database: Database) -> Begin:
     """What begins a transaction of the database."""
 
     @asynccontextmanager
-    async def begin() -> AsyncIterator[UnitOfWork]:
-        async with database.begin() as transaction:
+    async def begin(user_id: UUID | None = None, /) -> AsyncIterator[UnitOfWork]:
+        async with database.begin(user_id) as transaction:
             yield PostgresUnitOfWork(transaction)
 
     return begin

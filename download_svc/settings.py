@@ -43,6 +43,8 @@ class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, Object
     manifest_origins: Annotated[tuple[str, ...], NoDecode] = ()
     manifest_allow_http: bool = False
     max_concurrent_downloads_per_user: int = Field(3, ge=1, le=100)
+    download_session_timeout_seconds: int = Field(300, ge=10, le=86_400)
+    """After so long without a word of its client a session gives its slot up."""
     default_download_priority: int = Field(5, ge=0, le=10)
 
     @field_validator("manifest_origins", mode="before")

@@ -6,9 +6,9 @@ Transactions: `async with begin() as work: … await work.commit()`. Leaving wit
 the network but SQL. Events that sessions collected are written with their rows.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+from uuid import UUID
 
 from download_svc.events import Event
 from download_svc.installations.domain import Installations
@@ -48,4 +48,7 @@ class UnitOfWork(Protocol):
     async def commit(self) -> None: ...
 
 
-Begin = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+class Begin(Protocol):
+    """Begins a transaction. Those that lock one user name them: a few of a user's take connections at once, the others wait."""
+
+    def __call__(self, user_id: UUID | None = None, /) -> AbstractAsyncContextManager[UnitOfWork]: ...

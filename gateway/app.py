@@ -4,7 +4,7 @@ An address that an RPC brings with it is served without a change here.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,11 +12,12 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.contract import Route, StreamRoute
-from gateway.http.addresses import add_address, reading
+from gateway.http.addresses import add_address, path_form, reading
 from gateway.http.auth import Verifier
 from gateway.http.cors import make_prepare_hook
 from gateway.http.documentation import Published, add_documentation
 from gateway.http.ops import HEALTH_PATH, READY_PATH, Probes
+from gateway.jsonapi.preconditions import AddressLocks, SharedLocks, readers_of
 from gateway.jsonapi.rest import RestEndpoint, RestServices
 from gateway.middleware import serving
 from gateway.quota.idempotency import Idempotency
@@ -48,6 +49,8 @@ class AppParts:
     limits: Limits = field(default_factory=Limits)
     rate_limiter: RateLimiter | None = None
     idempotency: Idempotency | None = None
+    locks: SharedLocks | None = None
+    """None = conditional changes take turns in this process only."""
     now: Callable[[], datetime] = utc_now
 
 
@@ -59,8 +62,7 @@ def make_app(parts: AppParts) -> web.Application:
         middlewares=(serving(limits, parts.trusted_proxies),),
     )
     sockets = Sockets(limits)
-    _add_routes(app, parts)
-    _add_streams(app, parts, sockets)
+    _add_addresses(app, parts, sockets)
     add_address(app, HEALTH_PATH, reading(parts.probes.health))
     add_address(app, READY_PATH, reading(parts.probes.ready))
     app.on_response_prepare.append(make_prepare_hook(frozenset(parts.cors_origins)))
@@ -73,18 +75,33 @@ def make_app(parts: AppParts) -> web.Application:
     return app
 
 
-def _add_routes(app: web.Application, parts: AppParts) -> None:
-    services = RestServices(parts.backends, parts.verifier, parts.limits, parts.rate_limiter, parts.idempotency)
+def _add_addresses(app: web.Application, parts: AppParts, sockets: Sockets) -> None:
+    """Every route and stream. Methods of one address may name its parameters differently."""
+    names: dict[str, str] = {}
     addresses = defaultdict[str, dict[str, Handler]](dict)
-    for route in parts.routes:
-        handle = RestEndpoint(route, services).handle
-        addresses[route.path] |= reading(handle) if route.method == hdrs.METH_GET else {route.method: handle}
-    # The router takes the first template that fits.
-    for path in sorted(addresses, key=lambda each: each.count("{")):
+    for path, handlers in (*_routes(parts), *_streams(parts, sockets)):
+        addresses[names.setdefault(path_form(path), path)] |= handlers
+    # The router takes the first template that fits; where a parameter is all of a segment, one with a verb behind it fits too.
+    for path in sorted(addresses, key=lambda each: (each.count("{"), ":" not in each)):
         add_address(app, path, addresses[path])
 
 
-def _add_streams(app: web.Application, parts: AppParts, sockets: Sockets) -> None:
+def _routes(parts: AppParts) -> Iterator[tuple[str, Mapping[str, Handler]]]:
+    services = RestServices(
+        parts.backends,
+        parts.verifier,
+        parts.limits,
+        parts.rate_limiter,
+        parts.idempotency,
+        readers_of(parts.routes),
+        AddressLocks(parts.locks),
+    )
+    for route in parts.routes:
+        handle = RestEndpoint(route, services).handle
+        yield route.path, reading(handle) if route.method == hdrs.METH_GET else {route.method: handle}
+
+
+def _streams(parts: AppParts, sockets: Sockets) -> Iterator[tuple[str, Mapping[str, Handler]]]:
     services = StreamServices(
         backends=parts.backends,
         verifier=parts.verifier,
@@ -95,4 +112,4 @@ def _add_streams(app: web.Application, parts: AppParts, sockets: Sockets) -> Non
         now=parts.now,
     )
     for stream in parts.streams:
-        add_address(app, stream.path, {hdrs.METH_GET: StreamEndpoint(stream, services).handle})
+        yield stream.path, {hdrs.METH_GET: StreamEndpoint(stream, services).handle}

@@ -1,13 +1,28 @@
 """The shapes that generated code fills (gen/rest) and the gateway serves: routes, streams, and what goes in and out of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from google.protobuf.message import Message
 
 JsonValue = Any
 """What orjson reads and writes: None, bool, int, float, str, list, dict."""
+
+
+class Listed(str):
+    """A query parameter's value with percent-encoded commas: `items` are what the other commas part it into. An encoded one belongs
+    to the value (RFC 3986, section 2.2).
+    """
+
+    __slots__ = ("items",)
+    items: tuple[str, ...]
+
+    def __new__(cls, value: str, items: Iterable[str]) -> Self:
+        made = super().__new__(cls, value)
+        made.items = tuple(items)
+        return made
+
 
 Query = Sequence[tuple[str, str]]
 """Decoded query parameters in order; a name may come more than once."""
@@ -52,15 +67,23 @@ class Cursors:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """Where a page lies in a collection that is walked by page_token (AIP-158): the token of the next page, "" = there is none."""
+
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """A response as JSON:API: primary data (one resource object, a list of them, resource linkage, or nothing), its page, the
-    entity tag that the service gave it, without quotes, and the links of a relationship.
+    entity tag that the service gave it, without quotes, the links of a relationship, and what else goes into the document's meta.
     """
 
     data: JsonValue
-    page: Page | Cursors | None = None
+    page: Page | Cursors | Tokens | None = None
     tag: str = ""
     links: Mapping[str, str] | None = None
+    meta: Mapping[str, JsonValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +170,9 @@ class Route:
     resource_type: str
     request_types: tuple[str, ...]
     document_id_parameter: str | None
-    """Path parameter that `data.id`, when present, must equal; None on a create, where any `data.id` is refused."""
+    """Path parameter that `data.id`, when present, must equal, or a text with such parameters in braces; None on a create, where
+    any `data.id` is refused.
+    """
     is_collection: bool
     success_status: int
     no_content: bool
@@ -160,6 +185,8 @@ class Route:
     """A request without a body is a request with nothing said in it."""
     if_match_field: str | None = None
     """The request field (a repeated string) that receives the tags of If-Match."""
+    is_conditional: bool = False
+    """If-Match (where no field takes it) and If-None-Match are compared with what the GET route of the same address answers."""
     spellings: Mapping[str, str] = field(default_factory=dict)
     """JSON:API's names of query parameters, each with the plain one."""
     sort_field: str | None = None

@@ -11,6 +11,8 @@ from logging import getLogger
 from chassis.auth.identity import open_identity
 from chassis.auth.tls import read_tls
 from chassis.grpc_server.readiness import Readiness
+from chassis.quota.redis_permits import RedisPermits
+from chassis.quota.redis_store import RedisStore, open_redis_store
 from chassis.runtime.program import run
 from chassis.settings import load_settings
 from gateway.app import AppParts, make_app
@@ -21,8 +23,7 @@ from gateway.http.server import serve_http
 from gateway.quota.idempotency import Idempotency
 from gateway.quota.rate_limits import RateLimiter
 from gateway.quota.redis_answers import RedisAnswers
-from gateway.quota.redis_permits import RedisPermits
-from gateway.quota.redis_store import RedisStore, open_redis_store
+from gateway.quota.redis_locks import RedisLocks
 from gateway.request.limits import Limits
 from gateway.settings import GatewaySettings
 from gateway.upstream.backends import open_backends
@@ -90,6 +91,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
                 limits=limits,
                 rate_limiter=None if store is None else _rate_limiter(store, settings, limits),
                 idempotency=None if store is None else _idempotency(store, limits),
+                locks=None if store is None else RedisLocks(store),
             ),
         )
         async with serve_http(

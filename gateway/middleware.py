@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind
 
 from chassis.auth.access import Caller, caller_scope
 from chassis.errors import DomainError
-from chassis.http_server import IDENTITY, BodyLate, is_coded
+from chassis.http.server import IDENTITY, BodyLate, is_coded
 from chassis.observability.call_metrics import CallMetrics
 from chassis.observability.logs import hash_user, write_line
 from chassis.observability.telemetry import extract, start_span

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     CANCELLED = 8
     PAUSED = 9
     CONFLICT = 10
+    HUNG_UP = 129
     SAVE_CONFLICT = 11
     INTERRUPTED = 130
     TERMINATED = 143
@@ -28,7 +29,7 @@ EXIT_CODES_HELP = (
     "Exit codes: 0 done; 1 unexpected failure; 2 wrong usage; 3 not signed in, or the token was refused; "
     "4 access denied or not found; 5 network or server away; 6 content corrupt; 7 disk full or not writable; "
     "8 cancelled; 9 paused; 10 changed meanwhile, or the version to change was not named; "
-    "11 a save changed here and in the cloud; 130 interrupted (Ctrl-C)."
+    "11 a save changed here and in the cloud; 129 the terminal closed; 130 interrupted (Ctrl-C)."
 )
 
 

@@ -5,6 +5,7 @@ Contract section 6.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -19,14 +20,14 @@ from download.v1.events_pb2 import (
     GameUninstalled,
 )
 from google.protobuf.timestamp_pb2 import Timestamp
-from payment.v1.events_pb2 import PurchaseCompleted, RefundCompleted, TransactionCompleted
+from payment.v1.events_pb2 import PurchaseCompleted, PurchasedItem, RefundCompleted, RefundedItem, TransactionCompleted
 
 from chassis.bus.consumers import Subscription
 from chassis.cloudevents.events import CloudEvent
 from chassis.cloudevents.moments import from_timestamp
 from chassis.errors import DomainError, Kind
 from library_svc.access.application import KnownAccess
-from library_svc.catalog.application import Products
+from library_svc.catalog import application as catalog
 from library_svc.catalog.domain import Product
 from library_svc.entitlements import application as entitlements
 from library_svc.entitlements.domain import Source, SourceKind
@@ -37,10 +38,13 @@ from library_svc.items.domain import RemovalReason
 from library_svc.playtime.application import Pulses
 from library_svc.sales import application as sales
 from library_svc.sales.domain import Sale
+from library_svc.stamps import stamp
 from library_svc.transaction import Begin
 
 _STATUS_OF: Final = {DownloadStatusMessage.Value(f"DOWNLOAD_STATUS_{status.name}"): status for status in DownloadStatus}
 
+
+_UNTIMED: Final = Timestamp()
 
 MAX_DISCOUNT_PERCENT: Final = 100
 
@@ -51,14 +55,12 @@ class Consumers:
     def __init__(
         self,
         begin: Begin,
-        products: Products,
         known_access: KnownAccess,
         pulses: Pulses,
         *,
         now: Callable[[], datetime],
     ) -> None:
         self._begin = begin
-        self._products = products
         self._known_access = known_access
         self._pulses = pulses
         self._now = now
@@ -76,28 +78,37 @@ class Consumers:
             Subscription(PriceUpdated, self.price_updated),
         )
 
+    def _time(self, timestamp: Timestamp, event: CloudEvent) -> datetime:
+        """When it happened: not later than now, whatever a sender's clock says, or nothing after it would count until then."""
+        return min(_moment(timestamp, event), self._now())
+
     async def purchase_completed(self, message: PurchaseCompleted | TransactionCompleted, event: CloudEvent) -> None:
         await entitlements.grant(
             self._begin,
             self._known_access,
             event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
-            product_ids=_order_products([item.product_id for item in message.items]),
+            product_ids=_bought(message.items),
             source=_order(message.order_id),
-            at=_time(message.purchase_timestamp, event),
+            at=self._time(message.purchase_timestamp, event),
         )
 
     async def refund_completed(self, message: RefundCompleted, event: CloudEvent) -> None:
-        await entitlements.revoke(
+        # Without items it is all of the order.
+        revoke = (
+            partial(entitlements.revoke, product_ids=_products(message.items))
+            if message.items
+            else entitlements.revoke_whole
+        )
+        await revoke(
             self._begin,
             self._known_access,
             self._pulses,
             event_id=EventId(event.source, event.id),
             user_id=UserId(_uuid(message.user_id, "userId")),
-            product_ids=_order_products([item.product_id for item in message.items]),
             source=_order(message.order_id),
             reason=RemovalReason.REFUND,
-            at=_time(message.refunded_at, event),
+            at=self._time(message.refunded_at, event),
         )
 
     async def session_status_changed(self, message: DownloadSessionStatusChanged, event: CloudEvent) -> None:
@@ -112,7 +123,8 @@ class Consumers:
                 session_id=DownloadSessionId(_uuid(message.download_session_id, "downloadSessionId")),
                 version_id=VersionId(_uuid(message.version_id, "versionId")),
                 status=_STATUS_OF[message.new_status],
-                changed_at=_time(message.timestamp, event),
+                changed_at=self._time(message.timestamp, event),
+                event_id=_name(event),
             ),
         )
 
@@ -134,7 +146,8 @@ class Consumers:
                 device_id=DeviceId(_uuid(message.device_id, "deviceId")) if message.device_id else NO_DEVICE,
                 version_id=VersionId(_uuid(message.version_id, "versionId")),
                 is_installed=is_installed,
-                changed_at=_time(message.timestamp, event),
+                changed_at=self._time(message.timestamp, event),
+                event_id=_name(event),
             ),
         )
 
@@ -150,21 +163,22 @@ class Consumers:
                 device_id=DeviceId(_uuid(message.device_id, "deviceId")) if message.device_id else NO_DEVICE,
                 version_id=VersionId(_uuid(message.version_id, "versionId")),
                 is_damaged=message.verification_status != VERIFICATION_OUTCOME_SUCCESS,
-                changed_at=_time(message.timestamp, event),
+                changed_at=self._time(message.timestamp, event),
+                event_id=_name(event),
             ),
         )
 
     async def product_updated(self, message: ProductUpdated, event: CloudEvent) -> None:
-        # Merging is idempotent and blind to order, so this one needs no memory of the event.
         product = Product(
             product_id=ProductId(_uuid(message.product_id, "productId")),
-            as_of=event.time,
+            as_of=self._time(_UNTIMED, event),
             is_complete=False,
+            event_id=_name(event),
             title_ru=message.titles.ru or message.new_title or None,
             title_en=message.titles.en or None,
             cover_image_url=message.new_cover_image_url or None,
         )
-        await self._products.save([product])
+        await catalog.record_change(self._begin, event_id=EventId(event.source, event.id), product=product)
 
     async def price_updated(self, message: PriceUpdated, event: CloudEvent) -> None:
         is_sale = message.discount_percent > 0
@@ -177,10 +191,16 @@ class Consumers:
             product_id=ProductId(_uuid(message.product_id, "productId")),
             sale_id=SaleId(message.sale_id),
             discount_percent=message.discount_percent,
-            ends_at=_time(message.ends_at, event),
+            ends_at=_moment(message.ends_at, event),
             heard_at=now,
         )
-        await sales.hear(self._begin, event_id=EventId(event.source, event.id), news=news, now=now)
+        await sales.hear(
+            self._begin,
+            event_id=EventId(event.source, event.id),
+            news=news,
+            price=stamp(self._time(_UNTIMED, event), _name(event)),
+            now=now,
+        )
 
 
 def _order(order_id: str) -> Source:
@@ -189,10 +209,21 @@ def _order(order_id: str) -> Source:
     return Source(SourceKind.ORDER, order_id)
 
 
-def _order_products(product_ids: Sequence[str]) -> Sequence[ProductId]:
-    if not product_ids:
+def _bought(items: Sequence[PurchasedItem]) -> Sequence[ProductId]:
+    if not items:
         raise _invalid("items is empty")
-    return [ProductId(_uuid(text, "items.productId")) for text in product_ids]
+    if any(item.quantity < 1 for item in items):
+        raise _invalid("items.quantity is less than 1")
+    return _products(items)
+
+
+def _products(items: Sequence[PurchasedItem | RefundedItem]) -> Sequence[ProductId]:
+    return [ProductId(_uuid(item.product_id, "items.productId")) for item in items]
+
+
+def _name(event: CloudEvent) -> str:
+    """What decides between events of one time: an id is its source's own."""
+    return f"{event.source} {event.id}"
 
 
 def _uuid(text: str, name: str) -> UUID:
@@ -202,7 +233,7 @@ def _uuid(text: str, name: str) -> UUID:
         raise _invalid(f"{name} is not a UUID") from None
 
 
-def _time(timestamp: Timestamp, event: CloudEvent) -> datetime:
+def _moment(timestamp: Timestamp, event: CloudEvent) -> datetime:
     """When it happened; an event that does not say it happened when it was made."""
     return from_timestamp(timestamp) if timestamp.ByteSize() else event.time
 

@@ -166,6 +166,8 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=tls,
                 workers=settings.workers,
+                with_reflection=settings.grpc_reflection,
+                rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
             )
         )
 
@@ -243,7 +245,7 @@ def _wire(
 
     return Parts(
         register=register,
-        consumers=Consumers(begin, products, known_access, pulses, now=now),
+        consumers=Consumers(begin, known_access, pulses, now=now),
         heartbeats=heartbeats,
         tallies=PostgresAchievementTallies(database),
         cloud_saves=cloud_saves,

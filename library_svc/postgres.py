@@ -3,17 +3,18 @@ nouns with a file of their own bring both.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Final
 
 from sqlalchemy import BigInteger, bindparam, func, select
 
 from chassis.bus import inbox
-from chassis.postgres.database import POOL_TIMEOUT_SECONDS, Database
+from chassis.postgres.database import Database
 from chassis.postgres.database import Transaction as ChassisTransaction
 from chassis.postgres.statements import Statement
 from library_svc import audit
 from library_svc.achievements.postgres import PostgresAchievements
+from library_svc.catalog.postgres import PostgresTransactionProducts
 from library_svc.categories.postgres import PostgresCategories
 from library_svc.entitlements.postgres import PostgresEntitlements
 from library_svc.events import LibraryEvent
@@ -26,13 +27,7 @@ from library_svc.playtime.postgres import PostgresPlaytime
 from library_svc.sales.postgres import PostgresSales
 from library_svc.saves.postgres import PostgresSaves
 from library_svc.transaction import Origin
-from library_svc.turns import Turns
 from library_svc.wishlist.postgres import PostgresWishlist
-
-USER_CONNECTIONS: Final = 2
-"""Connections for one user's changes: one that is made, and the next, which has only to wait for its lock."""
-USER_TURN_SECONDS: Final = POOL_TIMEOUT_SECONDS
-"""How long one more change of the user waits before it is refused: as long as for a connection."""
 
 
 class PostgresLibrary:
@@ -41,12 +36,10 @@ class PostgresLibrary:
     def __init__(self, database: Database, *, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
-        self._turns = Turns(USER_CONNECTIONS, timeout_seconds=USER_TURN_SECONDS)
 
     @asynccontextmanager
     async def begin(self, user_id: UserId | None = None, /) -> AsyncIterator["PostgresTransaction"]:
-        turn = nullcontext() if user_id is None else self._turns.of(user_id)
-        async with turn, self._database.begin() as tx:
+        async with self._database.begin(user_id) as tx:
             yield PostgresTransaction(tx, self._consumer)
 
 
@@ -64,6 +57,7 @@ class PostgresTransaction:
         self.installations = PostgresInstallations(tx.connection)
         self.categories = PostgresCategories(tx.connection)
         self.game_settings = PostgresGameSettings(tx.connection)
+        self.products = PostgresTransactionProducts(tx.connection)
         self.wishlist = PostgresWishlist(tx.connection)
         self.sales = PostgresSales(tx.connection)
         self.saves = PostgresSaves(tx.connection)

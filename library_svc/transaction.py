@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from library_svc.achievements.domain import Achievements
+from library_svc.catalog.domain import Products
 from library_svc.categories.domain import Categories
 from library_svc.entitlements.domain import Entitlements
 from library_svc.events import LibraryEvent
@@ -52,6 +53,9 @@ class Transaction(Protocol):
 
     @property
     def sales(self) -> Sales: ...
+
+    @property
+    def products(self) -> "Products": ...
 
     @property
     def saves(self) -> Saves: ...

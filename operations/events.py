@@ -8,8 +8,8 @@ from typing import Annotated, TypeVar
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chassis.bus.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS, BusRecord, EventBus
 from chassis.bus.kafka_topics import TopicPlan, TopicsNotMade, make_topics
@@ -17,6 +17,8 @@ from chassis.cloudevents.events import from_wire
 from chassis.errors import DomainError, Kind
 from chassis.runtime.backends import EventSettings
 from chassis.settings import load_settings
+from depot.console import PlainConsole
+from depot.terminal import plain, say, say_json
 from operations.registry import topics as platform_topics
 
 NAME = "samovar-events"
@@ -68,16 +70,16 @@ def make(
     """Make the topics that are missing. Run it before the services, and after an update that brings new events."""
     settings = load_settings(EventSettings)
     if settings.events_backend != "kafka":
-        typer.echo(f"EVENTS_BACKEND is {settings.events_backend}: its topics need not be made")
+        say(f"EVENTS_BACKEND is {settings.events_backend}: its topics need not be made")
         return
     names = [settings.kafka_prefix + topic for topic in platform_topics()]
     try:
         outcome = asyncio.run(make_topics(settings.kafka_brokers, names, TopicPlan(partitions, replicas)))
     except TopicsNotMade as error:
-        typer.echo(f"samovar events topics: {error}", err=True)
+        say(f"samovar events topics: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     for name, made in sorted(outcome.items()):
-        typer.echo(f"{'made' if made else 'there'}  {name}")
+        say(f"{'made' if made else 'there'}  {name}")
 
 
 @app.command("lag")
@@ -96,7 +98,7 @@ def lag(
         return [await bus.lag(group, topic or ()) for group in groups]
 
     for group, records in zip(groups, _with_bus(measure), strict=True):
-        typer.echo(f"{group}  {NEVER_JOINED if records is None else records}")
+        say(f"{group}  {NEVER_JOINED if records is None else records}")
 
 
 @letters.command("list")
@@ -113,8 +115,9 @@ def list_letters(
         said = letter.headers
         description = said.get("dlq-description", "")
         group_name, why = said.get("dlq-group", "?"), said.get("dlq-reason", "?")
-        table.add_row(address_of(letter), why, group_name, _event_of(letter), letter.key, description)
-    console = Console(soft_wrap=True)
+        cells = (address_of(letter), why, group_name, _event_of(letter), letter.key, description)
+        table.add_row(*(Text(plain(cell)) for cell in cells))  # as they are: Rich would take brackets for its own
+    console = PlainConsole(soft_wrap=True)
     if found:
         console.print(table, markup=False)
     console.print(f"{len(found)} dead letters" + (" (and maybe more)" if len(found) == limit else ""))
@@ -125,12 +128,13 @@ def show_letter(address: Annotated[str, typer.Argument(help="As `dlq list` shows
     """Show one dead letter whole: its headers and the event as it came."""
     (letter,) = _with_bus(lambda bus: _at(bus, [address]))
     for name, value in sorted(letter.headers.items()):
-        typer.echo(f"{name}: {value}")
-    typer.echo(f"key: {letter.key}\n")
+        say(f"{name}: {value}")
+    say(f"key: {letter.key}")
+    say("")
     try:
-        typer.echo(orjson.dumps(orjson.loads(letter.value), option=orjson.OPT_INDENT_2).decode())
+        say_json(orjson.loads(letter.value), indent=2)
     except orjson.JSONDecodeError:
-        typer.echo(repr(letter.value))
+        say(repr(letter.value))
 
 
 @letters.command("replay")
@@ -164,9 +168,9 @@ async def _resend(bus: EventBus, letter: BusRecord) -> bool:
     except (ValueError, DomainError) as error:
         if isinstance(error, DomainError) and error.kind is not Kind.INVALID_ARGUMENT:
             raise
-        typer.echo(f"samovar events: {address_of(letter)} cannot be replayed: {error}", err=True)
+        say(f"samovar events: {address_of(letter)} cannot be replayed: {error}", err=True)
         return False
-    typer.echo(f"replayed {address_of(letter)} to {letter.headers.get('dlq-topic')}")
+    say(f"replayed {address_of(letter)} to {letter.headers.get('dlq-topic')}")
     return True
 
 
@@ -214,9 +218,9 @@ def _with_bus(work: Callable[[EventBus], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except DomainError as error:
-        typer.echo(f"samovar events: the event bus is away ({error.reason})", err=True)
+        say(f"samovar events: the event bus is away ({error.reason})", err=True)
     except LetterNotFound as error:
-        typer.echo(f"samovar events: no dead letter at {error}", err=True)
+        say(f"samovar events: no dead letter at {error}", err=True)
     raise typer.Exit(EXIT_FAILED)
 
 

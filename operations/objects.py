@@ -7,6 +7,7 @@ from minio.error import MinioException
 from chassis.objects.s3_bucket import make_bucket
 from chassis.runtime.backends import ObjectSettings
 from chassis.settings import load_settings
+from depot.terminal import say
 
 EXIT_FAILED = 1
 
@@ -25,12 +26,12 @@ def bucket() -> None:
     """Make the buckets of content and of saves if they are missing, and set their versions and their expiry."""
     settings = load_settings(ObjectSettings)
     if settings.objects_backend != "s3":
-        typer.echo(f"OBJECTS_BACKEND is {settings.objects_backend}: it needs no bucket")
+        say(f"OBJECTS_BACKEND is {settings.objects_backend}: it needs no bucket")
         return
     for name in (settings.s3_bucket, settings.s3_bucket_savegames):
         try:
             made = make_bucket(settings.s3_location(name))
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-            typer.echo(f"samovar objects bucket: {settings.s3_endpoint}: {error}", err=True)
+            say(f"samovar objects bucket: {settings.s3_endpoint}: {error}", err=True)
             raise typer.Exit(EXIT_FAILED) from None
-        typer.echo(f"{'made' if made else 'there'}  {name}: old versions and unfinished uploads expire")
+        say(f"{'made' if made else 'there'}  {name}: old versions and unfinished uploads expire")

@@ -5,7 +5,6 @@ launcher.cli.main; heavy modules are imported by the command that needs them, so
 # ruff: noqa: PLC0415  imports inside functions are the point
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
+
+from depot.terminal import say, say_json
 
 if TYPE_CHECKING:
     from samovar.sandbox.v1.sandbox_pb2_grpc import SandboxServiceStub
@@ -77,7 +78,7 @@ def token(
         service=service,
         audience=audience,
     )
-    typer.echo(_pull("token", lambda stub: stub.IssueToken(request)).token)
+    say(_pull("token", lambda stub: stub.IssueToken(request)).token)
 
 
 @app.command()
@@ -86,7 +87,7 @@ def buy(user: User, products: Annotated[list[str], typer.Argument(help="UUIDs or
     from samovar.sandbox.v1 import sandbox_pb2
 
     request = sandbox_pb2.BuyRequest(user_id=str(user), product_ids=[_product_id(product) for product in products])
-    typer.echo(_pull("buy", lambda stub: stub.Buy(request)).order_id)
+    say(_pull("buy", lambda stub: stub.Buy(request)).order_id)
 
 
 @app.command()
@@ -95,7 +96,7 @@ def refund(order: Annotated[UUID, typer.Argument(help="The order's id.", metavar
     from samovar.sandbox.v1 import sandbox_pb2
 
     request = sandbox_pb2.RefundRequest(order_id=str(order))
-    typer.echo(_pull("refund", lambda stub: stub.Refund(request)).refund_id)
+    say(_pull("refund", lambda stub: stub.Refund(request)).refund_id)
 
 
 @app.command()
@@ -118,7 +119,7 @@ def achievements(
     request = sandbox_pb2.PutProductRequest(product=product_pb2.Product(product_id=product_id), achievements=wanted)
     _pull("achievements", lambda stub: stub.PutProduct(request))
     for one in wanted:
-        typer.echo(f"{one.achievement_meta_id}  {one.names.en}")
+        say(f"{one.achievement_meta_id}  {one.names.en}")
 
 
 @app.command()
@@ -133,7 +134,7 @@ def price(
     request = sandbox_pb2.SetPriceRequest(
         product_id=_product_id(product), discount_percent=discount, duration_seconds=seconds
     )
-    typer.echo(_pull("price", lambda stub: stub.SetPrice(request)).sale_id)
+    say(_pull("price", lambda stub: stub.SetPrice(request)).sale_id)
 
 
 @app.command("delete-user")
@@ -143,7 +144,7 @@ def delete_user(user: User) -> None:
 
     request = sandbox_pb2.DeleteUserRequest(user_id=str(user))
     _pull("delete-user", lambda stub: stub.DeleteUser(request))
-    typer.echo(f"deleted {user}")
+    say(f"deleted {user}")
 
 
 @app.command()
@@ -165,11 +166,16 @@ def products(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON
             }
             for one in found
         ]
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        say_json(rows)
         return
     for one in found:
-        versions = ", ".join(version.version_name for version in one.versions) or "no version"
-        typer.echo(f"{one.product_id}  {one.titles.en} / {one.titles.ru}  ({versions})")
+        versions = ", ".join(_called(version) for version in one.versions) or "no version"
+        say(f"{one.product_id}  {one.titles.en} / {one.titles.ru}  ({versions})")
+
+
+def _called(version: Any) -> str:
+    name: str = version.version_name
+    return f"{name} withdrawn" if version.is_withdrawn else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,7 @@ class _Order:
     title_en: str
     channel: str
     is_critical: bool
+    user_paths: tuple[str, ...]
 
 
 def publish(
@@ -194,6 +201,14 @@ def publish(
     title_ru: Annotated[str, typer.Option(help="Title in Russian; empty = as it is.")] = "",
     title_en: Annotated[str, typer.Option(help="Title in English; empty = as it is.")] = "",
     channel: Annotated[str, typer.Option(help="stable, or one that needs a permission: beta.")] = "",
+    user_paths: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--user-path",
+            help="Paths that are the user's, as in 'saves/**': placed once, then left alone.",
+            metavar="PATTERN",
+        ),
+    ] = None,
     *,
     critical: Annotated[bool, typer.Option("--critical", help="Clients should not go on without it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -203,21 +218,36 @@ def publish(
         raise typer.BadParameter(f"--version must be 1 to {MAX_VERSION_NAME_LENGTH} printable characters")
     if not product:
         raise typer.BadParameter("--product must not be empty")
-    order = _Order(folder, product, version, platform, title_ru, title_en, channel, critical)
+    order = _Order(folder, product, version, platform, title_ru, title_en, channel, critical, tuple(user_paths or ()))
     started = time.monotonic()
     with _progress(quiet=as_json) as progress:
         published = _run("publish", _publish(order, progress))
     seconds = time.monotonic() - started
     if as_json:
-        typer.echo(json.dumps(_as_json(published, order, seconds)))
+        say_json(_as_json(published, order, seconds))
         return
-    typer.echo(
+    say(
         f"published {product} {version} for {platform}: {published.files} files, "
         f"{published.total_size_bytes / 1e6:.1f} MB in {published.chunks} chunks, "
         f"{published.new_chunks} of them new ({published.new_bytes / 1e6:.1f} MB stored), {seconds:.1f} s"
     )
-    typer.echo(f"product {published.version.product_id}")
-    typer.echo(f"version {published.version.version_id}")
+    say(f"product {published.version.product_id}")
+    say(f"version {published.version.version_id}")
+
+
+def withdraw(
+    product: Product,
+    version: Annotated[str, typer.Argument(help="Name or UUID of the version.", metavar="VERSION")],
+) -> None:
+    """Withdraw a version: nobody can download it any more, and who has it goes back to the one before. Prints its ids.
+
+    A name means the version on every platform that has it. What lies in the object store stays, for those who still play it.
+    """
+    from samovar.sandbox.v1 import sandbox_pb2
+
+    request = sandbox_pb2.WithdrawVersionRequest(product_id=_product_id(product), version=version)
+    for version_id in _pull("withdraw", lambda stub: stub.WithdrawVersion(request), name="withdraw").version_ids:
+        say(version_id)
 
 
 async def _publish(order: _Order, progress: Callable[[int], None]) -> "Published":
@@ -246,6 +276,7 @@ async def _publish(order: _Order, progress: Callable[[int], None]) -> "Published
             store=store,
             signer=publisher.Signer(key_id, key),
             now=lambda: datetime.now(UTC),
+            user_paths=order.user_paths,
             progress=progress,
         )
         product_id, version_id = str(version.product_id), str(version.version_id)
@@ -302,17 +333,18 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int], None]]:
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import DownloadColumn, Progress, SpinnerColumn, TransferSpeedColumn
 
+    from depot.console import PlainConsole
+
     columns = (SpinnerColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=PlainConsole(stderr=True), transient=True) as bar:
         task = bar.add_task("publishing", total=None)
         yield lambda size_bytes: bar.advance(task, size_bytes)
 
 
-def _pull(command: str, lever: "Callable[[SandboxServiceStub], Any]") -> Any:
-    """One call of a lever."""
+def _pull(command: str, lever: "Callable[[SandboxServiceStub], Any]", *, name: str = "") -> Any:
+    """One call of a lever. `name` is how messages call the command, else `sandbox` and its own."""
 
     async def call() -> Any:
         from sandbox.client import read_platform, sandbox_stub
@@ -320,7 +352,7 @@ def _pull(command: str, lever: "Callable[[SandboxServiceStub], Any]") -> Any:
         async with sandbox_stub(read_platform()) as stub:
             return await lever(stub)
 
-    return _run(f"sandbox {command}", call())
+    return _run(name or f"sandbox {command}", call())
 
 
 def _run(command: str, work: Coroutine[Any, Any, T]) -> T:
@@ -341,7 +373,7 @@ def _run(command: str, work: Coroutine[Any, Any, T]) -> T:
         text, code = _explain(error)
     except (DomainError, OSError) as error:
         text, code = str(error), ExitCode.UNEXPECTED
-    typer.echo(f"samovar {command}: {text}", err=True)
+    say(f"samovar {command}: {text}", err=True)
     raise typer.Exit(code) from None
 
 

@@ -48,6 +48,7 @@ def environment() -> Mapping[str, str]:
     names = {
         *written,
         *ADDRESSES.values(),
+        "REDIS_PASSWORD",
         "S3_ACCESS_KEY_ID",
         "S3_SECRET_ACCESS_KEY",
         "S3_REGION",
@@ -89,6 +90,12 @@ def settings_of(adapter: str) -> Mapping[str, str]:
     if reason is not None:
         pytest.fail(f"{adapter} was asked for: {reason}")
     return environment()
+
+
+def redis_url() -> str:
+    """The real Redis as a URL, with its password."""
+    settings = settings_of("redis")
+    return f"redis://:{settings.get('REDIS_PASSWORD', '')}@{settings['REDIS_ADDR']}/0"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

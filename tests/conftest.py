@@ -114,7 +114,7 @@ def postgres_server(port: int | None = None, folder: Path | None = None) -> Iter
             return embedded.postgres_command(cluster, port, options=POSTGRES_SETTINGS)
 
         with served(command, postgres_answers, port, data / "server.log", signal.SIGINT) as port:
-            yield embedded.postgres_dsn(port)
+            yield embedded.postgres_dsn(cluster, port)
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def valkey_server(port: int | None = None, folder: Path | None = None) -> Iterat
     with server_folder("samovar-valkey-", folder) as data:
 
         def command(port: int) -> embedded.Command:
-            return embedded.valkey_command(data, port, persistent=False)
+            return embedded.valkey_command(data, port, password=None, persistent=False)
 
         with served(command, _answers_ping, port, data / "server.log", signal.SIGTERM) as port:
             yield f"redis://127.0.0.1:{port}/0"

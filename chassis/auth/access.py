@@ -4,11 +4,12 @@ Used by the access interceptor; servicers read `current_caller()`. Contract: sec
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from google.api import annotations_pb2  # type: ignore[import-untyped]
 from google.protobuf import descriptor_pool
 from samovar.options.v1 import options_pb2
 
@@ -34,6 +35,8 @@ class AccessRule:
     public: bool = False
     roles: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
+    rate_class: str = field(default="none", compare=False)
+    """The budget that a user's call is counted against: `read`, `write` or `none`."""
 
 
 class Caller(NamedTuple):
@@ -102,15 +105,72 @@ class caller_scope:  # noqa: N801  used like a function; a generator's context m
 
 @cache
 def access_of(method: str) -> AccessRule:
-    """The rule of `/package.Service/Method`; a method that is unknown or has no option admits nobody."""
+    """The rule of `/package.Service/Method`: its own option, or its service's or file's default. A method that is unknown or has
+    none of them admits nobody.
+    """
     try:
         descriptor = descriptor_pool.Default().FindMethodByName(method.lstrip("/").replace("/", "."))
     except KeyError:
         return AccessRule()
-    # The generated stubs say less of an extension than its type.
-    extension: Any = options_pb2.access
-    option = descriptor.GetOptions().Extensions[extension]
-    return AccessRule(public=option.public, roles=frozenset(option.roles), services=frozenset(option.services))
+    service = descriptor.containing_service
+    option = effective_access(descriptor.GetOptions(), service.GetOptions(), service.file.GetOptions())
+    if option is None:
+        return AccessRule()
+    return AccessRule(
+        public=option.public,
+        roles=frozenset(option.roles),
+        services=frozenset(option.services),
+        rate_class=_rate_class(descriptor, option.rate_class),
+    )
+
+
+def _rate_class(method: Any, option: Any) -> str:
+    """As the gateway has it: what the option says, else reads for GET and streams and writes for the rest."""
+    named: dict[Any, str] = {
+        options_pb2.RATE_CLASS_READ: "read",
+        options_pb2.RATE_CLASS_WRITE: "write",
+        options_pb2.RATE_CLASS_NONE: "none",
+    }
+    http: Any = annotations_pb2.http
+    is_read = method.server_streaming or bool(method.GetOptions().Extensions[http].get)
+    return named.get(option, "read" if is_read else "write")
+
+
+@cache
+def defaults_for(method: str) -> options_pb2.Defaults:
+    """What the service and the file of `/package.Service/Method` say for all methods; nothing for a method that is unknown."""
+    try:
+        service = descriptor_pool.Default().FindServiceByName(method.lstrip("/").partition("/")[0])
+    except KeyError:
+        return options_pb2.Defaults()
+    return defaults_of(service.GetOptions(), service.file.GetOptions())
+
+
+def effective_access(method: Any, service: Any, file: Any) -> options_pb2.Access | None:
+    """The access option that counts for a method, of the options of it, its service and its file; None where nobody sets one.
+
+    Untyped: the generated stubs say less of an extension than its type.
+    """
+    access: Any = options_pb2.access
+    if method.HasExtension(access):
+        found: options_pb2.Access = method.Extensions[access]
+        return found
+    defaults = defaults_of(service, file)
+    return defaults.access if defaults.HasField("access") else None
+
+
+def defaults_of(service: Any, file: Any) -> options_pb2.Defaults:
+    """What holds for a service's methods: field by field its own defaults, or else its file's."""
+    merged = options_pb2.Defaults()
+    for options, extension in ((file, options_pb2.file_defaults), (service, options_pb2.service_defaults)):
+        found: Any = options.Extensions[extension]
+        if found.HasField("access"):
+            merged.access.CopyFrom(found.access)
+        if found.HasField("gateway_validates"):
+            merged.gateway_validates = found.gateway_validates
+        if found.status_messages:
+            merged.status_messages = found.status_messages
+    return merged
 
 
 def is_exempt(method: str) -> bool:

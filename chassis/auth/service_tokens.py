@@ -1,5 +1,6 @@
 """This program's own tokens for calling others: OAuth 2 client credentials (RFC 6749, section 4.4) against AUTH_TOKEN_URL, one
-token per called service, renewed before it expires. Used by chassis.grpc_client.rpc_client.
+token per called service, renewed before it expires and when it is refused. Used by chassis.grpc_client.rpc_client;
+chassis.grpc_server.interceptors refuses by `service_token_refused`.
 """
 
 import asyncio
@@ -16,11 +17,27 @@ from chassis.errors import DomainError, Kind
 RENEW_AT_SHARE = 0.75
 """A token is renewed once this share of its life is over."""
 RETRY_SECONDS = 1.0
-"""The least time between two failed requests for a token."""
+"""The least time between two requests for a token when the first failed, or brought a token that was refused."""
 TIMEOUT_SECONDS = 3.0
 ANSWER_LIMIT_BYTES = 64 * 1024
 
+CREDENTIAL, SERVICE = "credential", "service"
+"""Member of ErrorInfo.metadata: it was the calling service that could not be believed, not its user."""
+
 _log = getLogger(__name__)
+
+
+def service_token_refused(reason: str = "UNAUTHENTICATED") -> DomainError:
+    """The error for a service's own token: it tells the caller to bring another one, and never reaches a user."""
+    return DomainError(Kind.UNAUTHENTICATED, reason, details={CREDENTIAL: SERVICE})
+
+
+def is_service_token_refused(error: DomainError) -> bool:
+    return error.kind is Kind.UNAUTHENTICATED and error.details.get(CREDENTIAL) == SERVICE
+
+
+def _unavailable() -> DomainError:
+    return DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,7 @@ class ServiceTokenSource:
         self._tokens: dict[str, _Token] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._failed_at: dict[str, float] = {}
+        self._replaced_at: dict[str, float] = {}
 
     def cached(self, audience: str) -> str | None:
         """A token that need not be renewed yet, without waiting."""
@@ -71,6 +89,25 @@ class ServiceTokenSource:
                 return cached
             return await self._renew(audience)
 
+    async def replace(self, audience: str, refused: str) -> str:
+        """Another token than the one that `audience` refused, which is forgotten: its key was removed, or never known there. One
+        request for all whose calls were refused together, and at most one every RETRY_SECONDS.
+
+        Raises:
+            DomainError: UNAVAILABLE when there is none.
+        """
+        async with self._locks.setdefault(audience, asyncio.Lock()):
+            known = self._tokens.get(audience)
+            if known is not None and known.value != refused:
+                return known.value
+            replaced_at = self._replaced_at.get(audience)
+            if replaced_at is not None and self._monotonic() - replaced_at < RETRY_SECONDS:
+                raise _unavailable()
+            self._replaced_at[audience] = self._monotonic()
+            self._tokens.pop(audience, None)
+            _log.warning("service token refused", extra={"audience": audience})
+            return await self._renew(audience)
+
     async def _renew(self, audience: str) -> str:
         failed_at = self._failed_at.get(audience)
         if failed_at is None or self._monotonic() - failed_at >= RETRY_SECONDS:
@@ -86,7 +123,7 @@ class ServiceTokenSource:
         last = self._tokens.get(audience)
         if last is not None and self._monotonic() < last.expires_at:
             return last.value
-        raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        raise _unavailable()
 
     async def _fetch(self, audience: str) -> _Token:
         asked_at = self._monotonic()

@@ -7,10 +7,11 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from logging import getLogger
 from typing import Any
 from uuid import UUID
@@ -41,6 +42,10 @@ SERVICE_TOKEN_MAX_LIFE_SECONDS = 300
 CLOCK_SKEW_SECONDS = 30
 """How far in the future a token may have been issued; expiry is never stretched."""
 CACHE_LIMIT_TOKENS = 20_000
+RECHECK_SECONDS = 20.0
+"""The longest time between two looks at the credential of a stream: together with the refresh of the keys and the time that it may
+take, less than KEYS_MAX_AGE_SECONDS.
+"""
 RSA_MIN_BITS = 2048
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
@@ -87,14 +92,24 @@ class KeySet:
         """True if `kid` was in the set when it was last fetched, which is recent."""
         return self.is_fresh() and kid in self._keys
 
+    def last_known(self, kid: str) -> RSAPublicKey | None:
+        """The key as it was last fetched, without asking; None for one that is not in the set.
+
+        A key is the same object for as long as it is the same key: one that took over another's `kid` is another object.
+
+        Raises:
+            DomainError: UNAVAILABLE while no set is known that could still be used.
+        """
+        self._refuse_if_unusable()
+        return self._keys.get(kid)
+
     async def key(self, kid: str) -> RSAPublicKey | None:
         """The key, after fetching the set if it is old or does not know `kid` (which is how a new key becomes known)."""
         # While the auth server does not answer, one caller at a time finds that out; the others go on with what is known.
         is_known = self._failing and self._lock.locked() and kid in self._keys
         if not is_known and not self.holds(kid):
             await self.refresh()
-        self._refuse_if_unusable()
-        return self._keys.get(kid)
+        return self.last_known(kid)
 
     async def refresh(self) -> None:
         """Fetches the set, unless that was just tried. A failure is logged and leaves the known keys."""
@@ -107,11 +122,13 @@ class KeySet:
                 return
             self._tried_at = self._monotonic()
             try:
-                self._keys = await self._fetch()
+                fetched = await self._fetch()
             except Exception as error:  # noqa: BLE001  a document may be wrong in any way, and the known keys are good
                 self._failing = True
                 _log.warning("key set cannot be fetched", extra={"url": self._url, "error": repr(error)})
                 return
+            known = self._keys
+            self._keys = {kid: known[kid] if known.get(kid) == key else key for kid, key in fetched.items()}
             self._failing = False
             self._fetched_at = self._monotonic()
 
@@ -191,11 +208,57 @@ class Claims:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepted:
+@dataclass(frozen=True, slots=True, eq=False)
+class Credential:
+    """A token that was found good, without the token: for whatever outlives the request that it came with."""
+
     claims: Claims
-    kid: str
+    _kid: str
+    _key: RSAPublicKey
     expires_at_unix: float
+    _keys: KeySet
+    _unix_now: Callable[[], float]
+
+    def is_current(self) -> bool:
+        """True while the very key that signed it is in a set that was fetched recently. Says nothing about the expiry."""
+        return self._keys.is_fresh() and self._keys.last_known(self._kid) is self._key
+
+    def check(self) -> None:
+        """Returns while the token would still be taken, by the keys as they are known: nobody is asked.
+
+        Raises:
+            DomainError: UNAUTHENTICATED (TOKEN_EXPIRED past its time), or UNAVAILABLE when the keys are known no longer.
+        """
+        if self._unix_now() >= self.expires_at_unix:
+            raise expired()
+        if self._keys.last_known(self._kid) is not self._key:
+            raise unauthenticated()
+
+    @contextmanager
+    def watched(self, refuse: Callable[[DomainError], None]) -> Iterator[None]:
+        """Checks the credential while the block runs: at its expiry, and every RECHECK_SECONDS until then. `refuse` is called once,
+        from the event loop, with what `check` raised. A timer and no task, because there are many streams.
+        """
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal timer
+            try:
+                self.check()
+            except DomainError as error:
+                refuse(error)
+            else:
+                timer = loop.call_later(self._next_look_seconds(), look)
+
+        timer = loop.call_later(self._next_look_seconds(), look)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _next_look_seconds(self) -> float:
+        return min(RECHECK_SECONDS, max(0.0, self.expires_at_unix - self._unix_now()))
 
 
 def _utc_now() -> datetime:
@@ -203,7 +266,9 @@ def _utc_now() -> datetime:
 
 
 class TokenVerifier:
-    """Checks tokens of one issuer for one audience. Good ones are remembered until they expire or their key goes."""
+    """Checks tokens of one issuer for one audience. Good ones are remembered until they expire or their key goes, by their SHA-256:
+    a dump of the process's memory holds no list of tokens.
+    """
 
     def __init__(
         self,
@@ -219,33 +284,43 @@ class TokenVerifier:
         self._audience = audience
         self._max_life_seconds = max_life_seconds
         self._unix_now = time.time if now is _utc_now else lambda: now().timestamp()
-        self._accepted: OrderedDict[str, _Accepted] = OrderedDict()
+        self._accepted: OrderedDict[bytes, Credential] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
-        """What the token says, if all of it holds.
+        """What the token says, if all of it holds. Raises: as `accept`."""
+        return (await self.accept(token)).claims
+
+    async def accept(self, token: str) -> Credential:
+        """The token as a credential, if all of it holds.
 
         Raises:
             DomainError: UNAUTHENTICATED (reason TOKEN_EXPIRED for a good token past its time, UNAUTHENTICATED for anything else),
                 or UNAVAILABLE while the auth server's keys were never seen.
         """
-        known = self._accepted.get(token)
-        if known is not None and self._keys.holds(known.kid):
+        if len(token) > TOKEN_LIMIT_BYTES:
+            raise unauthenticated()
+        # Bytes of a header that are no text come as surrogates.
+        digest = sha256(token.encode(errors="surrogatepass")).digest()
+        known = self._accepted.get(digest)
+        if known is not None and known.is_current():
             if self._unix_now() >= known.expires_at_unix:
-                del self._accepted[token]
+                del self._accepted[digest]
                 raise expired()
-            self._accepted.move_to_end(token)
-            return known.claims
+            self._accepted.move_to_end(digest)
+            return known
+        # Whatever comes of it, what was known of the token counts no more.
+        self._accepted.pop(digest, None)
         # A lenient base64 reader would skip what is none of these characters; it must not reach a log or the metadata of a call.
-        if len(token) > TOKEN_LIMIT_BYTES or not _TOKEN.fullmatch(token):
+        if not _TOKEN.fullmatch(token):
             raise unauthenticated()
         accepted = await self._check(token)
-        self._accepted[token] = accepted
-        self._accepted.move_to_end(token)
+        self._accepted[digest] = accepted
+        self._accepted.move_to_end(digest)
         if len(self._accepted) > CACHE_LIMIT_TOKENS:
             self._accepted.popitem(last=False)
-        return accepted.claims
+        return accepted
 
-    async def _check(self, token: str) -> _Accepted:
+    async def _check(self, token: str) -> Credential:
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.InvalidTokenError, ValueError) as error:
@@ -275,7 +350,7 @@ class TokenVerifier:
         except (jwt.InvalidTokenError, ValueError) as error:
             raise unauthenticated() from error
         claims = self._read(payload)
-        return _Accepted(claims, kid, claims.expires_at.timestamp())
+        return Credential(claims, kid, key, claims.expires_at.timestamp(), self._keys, self._unix_now)
 
     def _read(self, payload: Mapping[str, Any]) -> Claims:
         now = self._unix_now()
@@ -307,9 +382,9 @@ class TokenVerifier:
         )
 
 
-def user_tokens(keys: KeySet, *, issuer: str, audience: str) -> TokenVerifier:
+def user_tokens(keys: KeySet, *, issuer: str, audience: str, now: Callable[[], datetime] = _utc_now) -> TokenVerifier:
     """The verifier of users' tokens. That the subject is a user is checked where the token is used."""
-    return TokenVerifier(keys, issuer=issuer, audience=audience)
+    return TokenVerifier(keys, issuer=issuer, audience=audience, now=now)
 
 
 def service_tokens(keys: KeySet, *, issuer: str, service: str, now: Callable[[], datetime] = _utc_now) -> TokenVerifier:

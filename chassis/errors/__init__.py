@@ -49,6 +49,7 @@ class DomainError(Exception):
         details: members for the error's texts and `meta`; safe to show to the caller.
         violations: all broken rules of the request at once.
         retry_after_seconds: when trying again makes sense, if that is known.
+        message: what a foreign service said, for the caller in place of the reason's text; "" = nothing that may be shown.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class DomainError(Exception):
         details: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
         retry_after_seconds: float | None = None,
+        message: str = "",
     ) -> None:
         super().__init__(reason)
         self.kind = kind
@@ -66,6 +68,7 @@ class DomainError(Exception):
         self.details = dict(details or {})
         self.violations = tuple(violations)
         self.retry_after_seconds = retry_after_seconds
+        self.message = message
 
     def __str__(self) -> str:
         members = ", ".join(f"{name}={value}" for name, value in self.details.items())

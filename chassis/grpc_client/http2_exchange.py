@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
+from chassis.errors.wire import ANSWER_TOO_LARGE
 from chassis.grpc_client.http2 import NO_ERROR, REFUSED_STREAM, Fields
 
 
@@ -16,7 +17,7 @@ class Failed(Enum):
     LOST = "the connection was lost"
     GOING = "the connection ended before the request was taken"
     RESET = "the peer reset the stream"
-    TOO_LARGE = "the answer is too large"
+    TOO_LARGE = ANSWER_TOO_LARGE
     BROKEN = "the answer is no valid HTTP/2"
     TOO_LATE = "the deadline passed"
     CANCELLED = "cancelled here"

@@ -8,7 +8,7 @@ chassis.errors.wire.from_rpc_error reads.
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from logging import getLogger
 from typing import Any, Self, cast
 
@@ -20,8 +20,10 @@ from opentelemetry.trace import Span, SpanKind
 
 from chassis.auth.access import find_caller
 from chassis.auth.calls import ACCEPT_LANGUAGE, REQUEST_ID, SERVICE_AUTHORIZATION, remaining_seconds
-from chassis.auth.service_tokens import ServiceTokenSource
+from chassis.auth.service_tokens import RETRY_SECONDS, ServiceTokenSource, is_service_token_refused
 from chassis.auth.tls import Tls
+from chassis.errors import DomainError, Kind
+from chassis.errors.wire import from_rpc_error
 from chassis.grpc_client.http2_connection import KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS, MESSAGE_LIMIT_BYTES
 from chassis.grpc_client.rpc_call import UnaryCall
 from chassis.grpc_client.rpc_connections import RECONNECT_MAX_SECONDS, RECONNECT_MIN_SECONDS, Connections
@@ -66,7 +68,15 @@ def open_channel(
     Raises:
         ValueError: the address is none.
     """
-    connections = Connections(address, tls)
+
+    async def identity() -> Metadata:
+        """For health: a service of ours has a place where strangers may find none."""
+        if service_tokens is None:
+            return ()
+        token = service_tokens.cached(audience) or await service_tokens.token(audience)
+        return ((SERVICE_AUTHORIZATION, f"Bearer {token}"),)
+
+    connections = Connections(address, tls, identity)
     options = _options(services)
     if tls is None:
         raw = grpc.aio.insecure_channel(address, options=options)
@@ -198,14 +208,22 @@ class ServiceChannel:
                 span, trace_pairs = instruments.start_outgoing()
                 started = time.perf_counter()
                 code = _CANCELLED
-                try:
+
+                def attempt(token: str | None) -> Awaitable[Any]:
+                    left = seconds - (time.perf_counter() - started)
                     carried = _carried(trace_pairs, metadata, token)
-                    answer = await start(
-                        request, seconds, carried, wait_for_ready=bool(wait_for_ready), seen_by=seen_by
-                    )
+                    return start(request, left, carried, wait_for_ready=bool(wait_for_ready), seen_by=seen_by)
+
+                try:
+                    try:
+                        answer = await attempt(token)
+                    except grpc.aio.AioRpcError as failure:
+                        answer = await attempt(await self._another_token(failure, token))
                     code = _OK
                 except grpc.aio.AioRpcError as failure:
                     code = failure.code()
+                    if self._tokens is not None and _is_token_refused(failure):
+                        raise _no_token() from failure
                     raise
                 finally:
                     _ended(code, instruments, span, started)
@@ -214,6 +232,17 @@ class ServiceChannel:
             return UnaryCall(begin, seconds)
 
         return call
+
+    async def _another_token(self, failure: grpc.aio.AioRpcError, refused: str | None) -> str:
+        """A token for the second and last try of a call that was refused for its service token, so that nothing of it was done.
+
+        Raises:
+            grpc.aio.AioRpcError: the failure, when it is another one.
+            DomainError: UNAVAILABLE, when there is no other token.
+        """
+        if self._tokens is None or refused is None or not _is_token_refused(failure):
+            raise failure
+        return await self._tokens.replace(self._audience, refused)
 
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
         start = self._raw.unary_stream(method, *args, **options)
@@ -277,10 +306,7 @@ class ServiceChannel:
 
         if self._tokens is None:
             return begin(None)
-        token = self._tokens.cached(self._audience)
-        if token is not None:
-            return begin(token)
-        return _DeferredStream(self._tokens, self._audience, begin)
+        return _TokenStream(self._tokens, self._audience, begin)
 
 
 def _deadline(seconds: float | None) -> float | None:
@@ -344,21 +370,46 @@ def _code_of(call: Any) -> grpc.StatusCode:
     return grpc.StatusCode.UNKNOWN
 
 
-class _DeferredStream:
-    """A stream that has to wait for its service token first."""
+class _TokenStream:
+    """A stream that may have to wait for its service token, and is begun once more with another one when that is refused."""
 
     def __init__(self, tokens: ServiceTokenSource, audience: str, begin: Callable[[str], Any]) -> None:
         self._tokens = tokens
         self._audience = audience
         self._begin = begin
         self._call: Any = None
-        self._cancelled = False
+        self._token = ""
+        self._is_renewed = False
+        self._is_cancelled = False
+        token = tokens.cached(audience)
+        if token is not None:
+            self._start(token)
+
+    def _start(self, token: str) -> None:
+        self._token = token
+        self._call = self._begin(token)
+        if self._is_cancelled:
+            self._call.cancel()
 
     async def _started(self) -> Any:
         if self._call is None:
-            self._call = self._begin(await self._tokens.token(self._audience))
-            if self._cancelled:
-                self._call.cancel()
+            self._start(await self._tokens.token(self._audience))
+        return self._call
+
+    async def _renewed(self, failure: grpc.aio.AioRpcError) -> Any:
+        """The stream with another token.
+
+        Raises:
+            grpc.aio.AioRpcError: the failure, when it is another one.
+            DomainError: UNAVAILABLE when there is no other token, or it was refused, too.
+        """
+        if not _is_token_refused(failure):
+            raise failure
+        if self._is_renewed:
+            raise _no_token() from failure
+        token = await self._tokens.replace(self._audience, self._token)
+        self._is_renewed = True
+        self._start(token)
         return self._call
 
     async def initial_metadata(self) -> grpc.aio.Metadata:
@@ -367,7 +418,7 @@ class _DeferredStream:
         return metadata
 
     def cancel(self) -> bool:
-        self._cancelled = True
+        self._is_cancelled = True
         return bool(self._call.cancel()) if self._call is not None else True
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -376,7 +427,21 @@ class _DeferredStream:
     async def _run(self) -> AsyncIterator[Any]:
         call = await self._started()
         try:
-            async for message in call:
-                yield message
+            while True:
+                try:
+                    async for message in call:
+                        yield message
+                except grpc.aio.AioRpcError as failure:
+                    call = await self._renewed(failure)
+                else:
+                    return
         finally:
             call.cancel()
+
+
+def _is_token_refused(failure: grpc.aio.AioRpcError) -> bool:
+    return failure.code() is grpc.StatusCode.UNAUTHENTICATED and is_service_token_refused(from_rpc_error(failure))
+
+
+def _no_token() -> DomainError:
+    return DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=RETRY_SECONDS)

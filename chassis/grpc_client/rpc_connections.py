@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from ipaddress import ip_address
@@ -24,10 +25,20 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
 from chassis.auth.tls import Tls
+from chassis.errors import DomainError
 from chassis.grpc_client.http2 import ENHANCE_YOUR_CALM, ProtocolViolation
 from chassis.grpc_client.http2_connection import Connection
-from chassis.grpc_client.http2_exchange import Exchange
-from chassis.grpc_client.rpc_wire import MESSAGE_HEAD_BYTES, outcome_of, request_body, request_head
+from chassis.grpc_client.rpc_wire import (
+    MESSAGE_HEAD_BYTES,
+    Metadata,
+    Outcome,
+    metadata_fields,
+    outcome_of,
+    read_message,
+    request_body,
+    request_head,
+)
+from chassis.grpc_server.health import WATCHERS_FULL
 
 CONNECT_SECONDS: Final = 5.0
 RECONNECT_MIN_SECONDS: Final = 0.1
@@ -43,6 +54,7 @@ RESOLVE_SECONDS: Final = 2.0
 """Between two look-ups of a name, however often connections are lost."""
 WATCH_SECONDS: Final = 1.0
 """Until a server is asked for its health again, when it stopped telling."""
+CHECK_SECONDS: Final = 2.0
 HEALTH_LIMIT_BYTES: Final = 1024
 """Of one health status, which has four bytes."""
 
@@ -53,6 +65,8 @@ _IDLE = grpc.ChannelConnectivity.IDLE
 _SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
 
 _WATCH = "/grpc.health.v1.Health/Watch"
+_CHECK = "/grpc.health.v1.Health/Check"
+_HEALTH_BODY = request_body(health_pb2.HealthCheckRequest().SerializeToString())
 
 _log = getLogger(__name__)
 
@@ -67,9 +81,12 @@ class Unreachable(Exception):
 
 
 class Connections:
-    """Begun by the first call, on its loop."""
+    """Begun by the first call, on its loop. `identity` gives the metadata by which a server knows that it is a service of ours who
+    asks for its health; without it, or while it cannot be had, the server is asked all the same.
+    """
 
-    def __init__(self, target: str, tls: Tls | None) -> None:
+    def __init__(self, target: str, tls: Tls | None, identity: Callable[[], Awaitable[Metadata]] | None = None) -> None:
+        self._identity = identity
         self.authority, self._name, self._addresses = _read_target(target)
         self._tls = tls
         self._context: ssl.SSLContext | None = None
@@ -186,11 +203,19 @@ class Connections:
             self._replicas.pop(gone).task.cancel()
         for address in addresses:
             if address not in self._replicas:
-                watch = request_head(_WATCH, self.authority, is_tls=self.is_tls)
-                replica = _Replica(str(address), partial(self._open, address), watch, self._notice)
+                replica = _Replica(str(address), partial(self._open, address), self._health_head, self._notice)
                 replica.task = self._start(replica.run(), f"connection to {address}")
                 self._replicas[address] = replica
         self._notice()
+
+    async def _health_head(self, method: str) -> bytes:
+        """The head of a health call, with our identity where there is one."""
+        head = request_head(method, self.authority, is_tls=self.is_tls)
+        if self._identity is not None:
+            with suppress(DomainError, TimeoutError):
+                async with asyncio.timeout(CHECK_SECONDS):
+                    head += metadata_fields(await self._identity())
+        return head
 
     def _notice(self) -> None:
         if self.state is _SHUTDOWN:
@@ -223,12 +248,12 @@ class _Replica:
         self,
         address: str,
         open_one: Callable[[Callable[[], Connection]], Awaitable[Connection]],
-        watch_head: bytes,
+        health_head: Callable[[str], Awaitable[bytes]],
         on_change: Callable[[], None],
     ) -> None:
         self._address = address
         self._open = open_one
-        self._watch_head = watch_head
+        self._health_head = health_head
         self._on_change = on_change
         self._moved = asyncio.Event()
         self._keepalive_seconds: float | None = None
@@ -298,24 +323,41 @@ class _Replica:
 
     async def _watch(self, connection: Connection) -> None:
         """Follows what the server says of its health (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). One that
-        has no health service counts as serving.
+        has no place for another watcher, or breaks the watch off, is asked now and then. One that has no health service counts as
+        serving.
         """
-        body = request_body(health_pb2.HealthCheckRequest().SerializeToString())
         while True:
             take = _Statuses(lambda serves: self._heed(connection, serves=serves))
-            exchange = connection.exchange(self._watch_head, body, take)
+            exchange = connection.exchange(await self._health_head(_WATCH), _HEALTH_BODY, take)
             try:
                 await exchange.ended
             except asyncio.CancelledError:
                 connection.cancel(exchange)
                 raise
-            if _code_of(exchange) is grpc.StatusCode.UNIMPLEMENTED:
-                self._heed(connection, serves=True)
-                return
             if not connection.is_ready:
                 return
-            self._heed(connection, serves=False)
+            refused = None if exchange.trailers is None else outcome_of(exchange.trailers)
+            if refused is not None and _is_full(refused):
+                self._heed(connection, serves=await self._check(connection))
+            elif refused is not None and refused.code is grpc.StatusCode.UNIMPLEMENTED:
+                self._heed(connection, serves=True)
+                return
+            else:
+                self._heed(connection, serves=False)
             await asyncio.sleep(WATCH_SECONDS)
+
+    async def _check(self, connection: Connection) -> bool:
+        """True when the server says that it serves."""
+        exchange = connection.exchange(await self._health_head(_CHECK), _HEALTH_BODY)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await exchange.ended
+            is_ok = exchange.trailers is not None and outcome_of(exchange.trailers).code is grpc.StatusCode.OK
+            return is_ok and _serves(read_message(exchange))
+        except (TimeoutError, ValueError):
+            return False
+        finally:
+            connection.cancel(exchange)
 
     def _heed(self, connection: Connection, *, serves: bool) -> None:
         if not connection.is_ready:
@@ -363,15 +405,21 @@ class _Statuses:
             if len(self._rest) < end:
                 return
             message, self._rest = self._rest[MESSAGE_HEAD_BYTES:end], self._rest[end:]
-            try:
-                status = health_pb2.HealthCheckResponse.FromString(message).status
-            except DecodeError:
-                status = health_pb2.HealthCheckResponse.UNKNOWN
-            self._heed(status == health_pb2.HealthCheckResponse.SERVING)
+            self._heed(_serves(message))
 
 
-def _code_of(exchange: Exchange) -> grpc.StatusCode | None:
-    return None if exchange.trailers is None else outcome_of(exchange.trailers).code
+def _serves(message: bytes) -> bool:
+    """True for a health status that says so."""
+    try:
+        status = health_pb2.HealthCheckResponse.FromString(message).status
+    except DecodeError:
+        return False
+    return bool(status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _is_full(refused: Outcome) -> bool:
+    """True when a server has no place for one more watcher, but can be asked."""
+    return refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED or WATCHERS_FULL in refused.metadata
 
 
 def _read_target(target: str) -> tuple[str, str, tuple[Address, ...]]:

@@ -8,15 +8,15 @@ that fails on the way tells the caller how. Installed by chassis.grpc_server.ser
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from logging import getLogger
 from random import getrandbits
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -33,20 +33,31 @@ from chassis.auth.calls import (
     SERVICE_AUTHORIZATION,
     running_deadline,
 )
-from chassis.auth.tokens import Claims, TokenVerifier, bearer, unauthenticated
+from chassis.auth.service_tokens import service_token_refused
+from chassis.auth.tokens import Credential, TokenVerifier, bearer, unauthenticated
+from chassis.concurrency.places import Places
 from chassis.errors import DomainError, Kind
 from chassis.errors.wire import STATUS_DETAILS_KEY, from_rpc_error, to_rpc_status
+from chassis.grpc_server.health import RequestReader
 from chassis.grpc_server.validation import validate
 from chassis.observability import telemetry
 from chassis.observability.telemetry import RpcInstruments, rpc_instruments
+from chassis.quota.rate_limits import RateLimiter
 
 REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
+CALLS_PER_USER = 32
+STREAMS_PER_USER = 20
+"""At once, of one user who calls this process directly, as game clients do. The gateway has limits of its own for what it passes
+on.
+"""
 PEERS_REMEMBERED = 4_096
 """Connections whose address need not be read again for each call."""
 
 _log = getLogger(__name__)
 
+
+_arrival: ContextVar["_Arrival"] = ContextVar("samovar_arrival")
 
 _CODES: Mapping[Any, grpc.StatusCode] = {
     **{code: code for code in grpc.StatusCode},
@@ -59,6 +70,27 @@ Handler = Any
 
 
 @dataclass(slots=True)
+class _Arrival:
+    """What is known of a call before its message is read. gRPC's task of a call runs interceptors and handler alike."""
+
+    metadata: Mapping[str, str]
+    service: Credential | None = None
+    user: Credential | None = None
+    refusal: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """One method's handlers: the one that serves, and the one that refuses before a message is read."""
+
+    original: Handler
+    rule: AccessRule
+    serving: Handler
+    refusing: Handler
+    is_stream: bool
+
+
+@dataclass(slots=True)
 class _Call:
     """One running call, for telemetry."""
 
@@ -67,6 +99,8 @@ class _Call:
     span: Span
     started: float
     code: grpc.StatusCode = grpc.StatusCode.OK
+    credential: Credential | None = None
+    """By which the caller may call; None for what is open to all, and for a caller who is known by a certificate."""
 
     @property
     def method(self) -> str:
@@ -88,14 +122,21 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         verifier: TokenVerifier | None,
         service_verifier: TokenVerifier | None,
         asks_for_certificates: bool,
+        reader: RequestReader,
+        rate_limiter: RateLimiter | None,
     ) -> None:
         self._service = service
         self._asks_for_certificates = asks_for_certificates
         self._verifier = verifier
         self._service_verifier = service_verifier
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._streams: dict[asyncio.Task[Any], DomainError | None] = {}
+        """The tasks of running streams, each with the error that it was cancelled for, if it was."""
         self._draining = False
-        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+        self._methods: dict[str, _Method] = {}
+        self._reader = reader
+        self._rate_limiter = rate_limiter
+        self._calls = Places(CALLS_PER_USER)
+        self._user_streams = Places(STREAMS_PER_USER)
 
     async def intercept_service(
         self,
@@ -103,41 +144,90 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         handler = await continuation(handler_call_details)
-        method: str = handler_call_details.method
-        if handler is None or is_exempt(method):
+        name: str = handler_call_details.method
+        if handler is None or is_exempt(name):
             return handler
-        known = self._wrapped.get(method)
-        if known is None or known[0] is not handler:
-            known = self._wrapped[method] = (handler, self._wrap(method, handler))
-        return known[1]
+        method = self._methods.get(name)
+        if method is None or method.original is not handler:
+            method = self._methods[name] = self._wrap(name, handler)
+        arrival = _Arrival(_text_metadata(handler_call_details.invocation_metadata))
+        _arrival.set(arrival)
+        try:
+            await self._identify_tokens(method.rule, arrival)
+            await self._admit_unread(method, arrival)
+        except Exception as error:  # noqa: BLE001  told, and logged, as what a servicer raises is
+            arrival.refusal = error
+            return method.refusing
+        return method.serving
 
     def end_streams(self) -> None:
         """For the drain: ends every stream with UNAVAILABLE, and every new one at once; the client goes on elsewhere."""
         self._draining = True
         for task in self._streams:
+            self._end_stream(task, _elsewhere())
+
+    def _end_stream(self, task: asyncio.Task[Any], error: DomainError) -> None:
+        if self._streams[task] is None:
+            self._streams[task] = error
             task.cancel()
 
-    def _wrap(self, method: str, handler: Handler) -> Handler:
-        instruments = rpc_instruments(method, SpanKind.SERVER)
+    def _wrap(self, name: str, handler: Handler) -> _Method:
+        instruments = rpc_instruments(name, SpanKind.SERVER)
+        rule = access_of(name)
+        refusing = self._refusing(instruments, handler)
+        is_stream = handler.response_streaming
         if handler.request_streaming:
-            return self._refusing(instruments, handler)
-        rule = access_of(method)
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(instruments, rule, handler))
-        return grpc.unary_unary_rpc_method_handler(self._unary(instruments, rule, handler))
+            # No method of the platform streams requests; one that did would have to be guarded message by message first.
+            serving = refusing
+        elif rule.public:
+            serve = self._stream(instruments, rule, handler) if is_stream else self._unary(instruments, rule, handler)
+            serving = self._reading(serve, is_stream=is_stream)
+        elif is_stream:
+            serving = grpc.unary_stream_rpc_method_handler(self._stream(instruments, rule, handler))
+        else:
+            serving = grpc.unary_unary_rpc_method_handler(self._unary(instruments, rule, handler))
+        return _Method(handler, rule, serving, refusing, is_stream)
 
     def _refusing(self, instruments: RpcInstruments, handler: Handler) -> Handler:
-        # No method of the platform streams requests; one that did would have to be guarded message by message first.
+        """A handler that refuses. To gRPC it is one of streamed requests, because of others it reads the message first."""
+
         async def refuse(_requests: Any, context: Any) -> None:
             call = self._begin(instruments, context)
             try:
-                await self._abort(call, context, DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED"))
+                refusal = _arrival.get().refusal or DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED")
+                await self._fail(call, context, refusal)
             finally:
                 call.end()
 
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(refuse)
         return grpc.stream_unary_rpc_method_handler(refuse)
+
+    def _reading(self, serve: Callable[[bytes, Any], Any], *, is_stream: bool) -> Handler:
+        """A handler of what is open to all: nobody has said who they are, so little is read at once for each peer."""
+
+        async def read(requests: Any, context: Any) -> bytes:
+            try:
+                raw: bytes = await self._reader.read(requests, context, is_known=False)
+            except DomainError:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests at once")
+            except TimeoutError:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come")
+            except StopAsyncIteration:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request is missing")
+            return raw
+
+        async def answer(requests: Any, context: Any) -> Any:
+            return await serve(await read(requests, context), context)
+
+        async def stream(requests: Any, context: Any) -> AsyncIterator[bytes]:
+            async with aclosing(serve(await read(requests, context), context)) as messages:
+                async for message in messages:
+                    yield message
+
+        if is_stream:
+            return grpc.stream_stream_rpc_method_handler(stream)
+        return grpc.stream_unary_rpc_method_handler(answer)
 
     def _unary(
         self, instruments: RpcInstruments, rule: AccessRule, handler: Handler
@@ -170,38 +260,47 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             call = self._begin(instruments, context)
             task = asyncio.current_task()
             assert task is not None  # noqa: S101  gRPC runs every handler in a task
-            self._streams.add(task)
+            end = partial(self._end_stream, task)
+            self._streams[task] = None
             try:
                 request = await self._admit(call, rule, raw, parse, context)
                 if self._draining:
                     raise _elsewhere()
+                watched = nullcontext() if call.credential is None else call.credential.watched(end)
                 # Closed here, in this task and at once: a stream that nobody reads any more must not wait for the collector.
-                async with aclosing(behaviour(request, context)) as messages:
-                    async for message in messages:
-                        yield render(message)
+                with watched:
+                    async with aclosing(behaviour(request, context)) as messages:
+                        async for message in messages:
+                            yield render(message)
             except GeneratorExit:
+                # Nobody took the last message, or we cancelled while gRPC waited for that: then nothing was said of it yet.
                 call.code = grpc.StatusCode.CANCELLED
+                reason = self._streams[task]
+                if reason is not None and not context.cancelled():
+                    with suppress(grpc.aio.AbortError):
+                        await self._abort(call, context, reason)
                 raise
             except asyncio.CancelledError:
-                if not self._draining or context.cancelled():
+                reason = self._streams[task]
+                if reason is None or context.cancelled():
                     call.code = grpc.StatusCode.CANCELLED
                     raise
-                # It was end_streams that cancelled: the client is still there and is told where to go.
+                # It was we who cancelled: the client is still there and is told why.
                 task.uncancel()
-                await self._fail(call, context, _elsewhere())
+                await self._fail(call, context, reason)
                 raise
             except BaseException as error:
                 await self._fail(call, context, error)
                 raise
             finally:
-                self._streams.discard(task)
+                del self._streams[task]
                 call.end()
 
         return stream
 
     def _begin(self, instruments: RpcInstruments, context: Any) -> _Call:
         """Telemetry: the span, as a child of the caller's, is the current one for the rest of the call."""
-        metadata = _text_metadata(context)
+        metadata = _arrival.get().metadata
         span = instruments.start(telemetry.extract(metadata))
         attach(trace.set_span_in_context(span))
         remaining = context.time_remaining()
@@ -217,7 +316,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         context: Any,
     ) -> Message:
         """Access, then validation."""
-        caller = await self._identify(rule, call.metadata, context)
+        caller, call.credential = self._identify(rule, call.metadata, context)
         set_caller(caller)
         check_access(rule, caller)
         try:
@@ -228,13 +327,52 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         validate(request)
         return request
 
-    async def _identify(self, rule: AccessRule, metadata: Mapping[str, str], context: Any) -> Caller:
-        service = await self._identify_service(rule, metadata, context)
+    async def identify_service(self, context: Any) -> str | None:
+        """The verified name of the service that makes a call, also one that is exempt from access; None for everybody else."""
+        arrival = _Arrival(_text_metadata(context.invocation_metadata()))
+        try:
+            await self._identify_service(arrival)
+        except DomainError:
+            return None
+        return self._service_name(AccessRule(), arrival, context)
+
+    async def _admit_unread(self, method: _Method, arrival: _Arrival) -> None:
+        """What can be said of a call before its message is read: nobody makes us read one who may not call, or has enough calls.
+
+        Raises:
+            DomainError: as of check_access; RATE_LIMIT_EXCEEDED.
+        """
+        service = arrival.service.claims.service if arrival.service is not None else None
+        user = arrival.user.claims if arrival.user is not None else None
+        if not self._asks_for_certificates:
+            known = Caller(user_id=user.user_id, roles=user.roles) if user is not None else Caller()
+            check_access(method.rule, known._replace(service=service))
+        if user is None or service == GATEWAY or self._asks_for_certificates:
+            # Where certificates are asked for, users come through services of ours.
+            return
+        if self._rate_limiter is not None and self._service_verifier is not None:
+            # Without names of services the gateway looks like a game client, and has counted already.
+            assert user.user_id is not None  # noqa: S101  _identify_tokens saw to it
+            standing = await self._rate_limiter.take(user.user_id, method.rule.rate_class)
+            if standing is not None:
+                standing.require()
+        places = self._user_streams if method.is_stream else self._calls
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  gRPC runs every call in a task
+        places.take(user.user_id)
+        # With the task, whatever ends it: a call may end before there is a message, and then no handler runs.
+        task.add_done_callback(lambda _: places.free(user.user_id))
+
+    def _identify(
+        self, rule: AccessRule, metadata: Mapping[str, str], context: Any
+    ) -> tuple[Caller, Credential | None]:
+        arrival = _arrival.get()
+        service = self._service_name(rule, arrival, context)
         from_gateway = service == GATEWAY
-        claims = await self._identify_user(rule, metadata)
+        claims = arrival.user.claims if arrival.user is not None else None
         language = "en" if metadata.get(ACCEPT_LANGUAGE, "").lower().startswith("en") else "ru"
-        return Caller(
-            user_id=_user_of(claims),
+        caller = Caller(
+            user_id=claims.user_id if claims else None,
             roles=claims.roles if claims else frozenset(),
             permissions=claims.permissions if claims else frozenset(),
             service=service,
@@ -242,31 +380,43 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             request_id=(_request_id(metadata) if from_gateway else None) or f"{getrandbits(128):032x}",
             language=language,
         )
+        # The user's, where there is one: a service's own lives for minutes and says only who passes the call on.
+        return caller, arrival.user or arrival.service
 
-    async def _identify_service(self, rule: AccessRule, metadata: Mapping[str, str], context: Any) -> str | None:
-        value = metadata.get(SERVICE_AUTHORIZATION)
-        if self._service_verifier is not None and value is not None:
-            claims = await self._service_verifier.verify(bearer(value))
-            if claims.service is None:
-                raise unauthenticated()
-            return claims.service
+    async def _identify_tokens(self, rule: AccessRule, arrival: _Arrival) -> None:
+        """Raises: DomainError for a token that is not good."""
+        await self._identify_service(arrival)
+        value = arrival.metadata.get(AUTHORIZATION)
+        if value is None or rule.public:
+            # What is open to all stays open to those whose token has just expired.
+            return
+        if self._verifier is None:
+            raise unauthenticated()
+        arrival.user = await self._verifier.accept(bearer(value))
+        if arrival.user.claims.user_id is None:
+            raise unauthenticated()
+
+    async def _identify_service(self, arrival: _Arrival) -> None:
+        value = arrival.metadata.get(SERVICE_AUTHORIZATION)
+        if self._service_verifier is None or value is None:
+            return
+        try:
+            arrival.service = await self._service_verifier.accept(bearer(value))
+        except DomainError as error:
+            if error.kind is Kind.UNAUTHENTICATED:
+                raise service_token_refused(error.reason) from error
+            raise
+        if arrival.service.claims.service is None:
+            raise service_token_refused()
+
+    def _service_name(self, rule: AccessRule, arrival: _Arrival, context: Any) -> str | None:
+        if arrival.service is not None:
+            return arrival.service.claims.service
         if not self._asks_for_certificates:
             return None
         names = certificate_names(context.auth_context())
         # A certificate may carry several names; the one that opens this method is the one that counts.
         return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
-
-    async def _identify_user(self, rule: AccessRule, metadata: Mapping[str, str]) -> Claims | None:
-        value = metadata.get(AUTHORIZATION)
-        if value is None or rule.public:
-            # What is open to all stays open to those whose token has just expired.
-            return None
-        if self._verifier is None:
-            raise unauthenticated()
-        claims = await self._verifier.verify(bearer(value))
-        if claims.user_id is None:
-            raise unauthenticated()
-        return claims
 
     async def _fail(self, call: _Call, context: Any, error: BaseException) -> None:
         """Errors: what the caller is told of a failure. Returns only for those that must go on as they are."""
@@ -303,12 +453,8 @@ def _elsewhere() -> DomainError:
     return DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE", retry_after_seconds=0)
 
 
-def _text_metadata(context: Any) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-
-
-def _user_of(claims: Claims | None) -> UUID | None:
-    return claims.user_id if claims is not None else None
+def _text_metadata(pairs: Any) -> dict[str, str]:
+    return {key: value for key, value in pairs or () if isinstance(value, str)}
 
 
 def _request_id(metadata: Mapping[str, str]) -> str | None:

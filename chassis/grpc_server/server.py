@@ -13,7 +13,6 @@ from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pool
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.auth.access import access_of
@@ -21,18 +20,20 @@ from chassis.auth.tls import Tls
 from chassis.auth.tokens import TokenVerifier
 from chassis.concurrency.background import background
 from chassis.errors.reasons import learn_reasons
+from chassis.grpc_server.health import HEALTH_SERVICE, HealthService, RequestReader
 from chassis.grpc_server.interceptors import ServerPipeline
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.validation import compile_rules
+from chassis.quota.rate_limits import RateLimiter
 
-HEALTH_SERVICE = "grpc.health.v1.Health"
 HEALTH_INTERVAL_SECONDS = 1.0
-HEALTH_WATCHERS_LIMIT = 1_000
 NOTICE_SHARE = 0.1
 NOTICE_MAX_SECONDS = 1.0
 """How long a stopping server goes on taking calls after it said NOT_SERVING, so that balancers have moved off before it refuses."""
 
-MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024
+REQUEST_LIMIT_BYTES = 4 * 1024 * 1024
+"""Twice what the gateway takes of a body, which is longer as JSON than as a message."""
+RESPONSE_LIMIT_BYTES = 8 * 1024 * 1024
 CONCURRENT_STREAMS_LIMIT = 4_096
 CONNECTION_AGE_SECONDS = 1_800
 """Connections are renewed, so that clients find new replicas behind a DNS name; streams on the old one live on."""
@@ -54,65 +55,6 @@ class RunningServer:
         await self._stopped.wait()
 
 
-class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
-    """grpc.health.v1 over one status for the whole program. Watches end with the drain, or they would hold it up."""
-
-    def __init__(self, services: Sequence[str]) -> None:
-        self._services = frozenset({"", *services})
-        self._status = health_pb2.HealthCheckResponse.NOT_SERVING
-        self._changed = asyncio.Condition()
-        self._ending = False
-        self._watchers = 0
-
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
-        if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
-        return health_pb2.HealthCheckResponse(status=self._status)
-
-    async def List(self, _request: Any, _context: Any) -> Any:  # noqa: N802
-        one = health_pb2.HealthCheckResponse(status=self._status)
-        return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, one))
-
-    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        if self._watchers >= HEALTH_WATCHERS_LIMIT:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watchers")
-        self._watchers += 1
-        try:
-            sent = None
-            while True:
-                seen = self._status
-                status = seen if request.service in self._services else self._unknown
-                if status != sent:
-                    sent = status
-                    yield health_pb2.HealthCheckResponse(status=status)
-                if self._ending:
-                    return
-                async with self._changed:
-                    if self._status == seen and not self._ending:
-                        await self._changed.wait()
-        finally:
-            self._watchers -= 1
-
-    @property
-    def _unknown(self) -> Any:
-        return health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-
-    async def set_serving(self, *, serving: bool) -> None:
-        responses = health_pb2.HealthCheckResponse
-        status = responses.SERVING if serving and not self._ending else responses.NOT_SERVING
-        if status != self._status:
-            async with self._changed:
-                self._status = status
-                self._changed.notify_all()
-
-    async def end(self) -> None:
-        """NOT_SERVING for good."""
-        async with self._changed:
-            self._ending = True
-            self._status = health_pb2.HealthCheckResponse.NOT_SERVING
-            self._changed.notify_all()
-
-
 @asynccontextmanager
 async def serve(
     *,
@@ -126,6 +68,8 @@ async def serve(
     drain_seconds: float,
     tls: Tls | None = None,
     workers: int = 1,
+    with_reflection: bool = False,
+    rate_limiter: RateLimiter | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serves while the block runs; leaving it says NOT_SERVING, ends streams with UNAVAILABLE and lets running calls finish.
 
@@ -138,15 +82,22 @@ async def serve(
     compile_rules(services)
     learn_reasons(services)
     _warn_of_unreachable(services)
+    reader = RequestReader()
     pipeline = ServerPipeline(
-        service=name, verifier=verifier, service_verifier=service_verifier, asks_for_certificates=tls is not None
+        service=name,
+        verifier=verifier,
+        service_verifier=service_verifier,
+        asks_for_certificates=tls is not None,
+        reader=reader,
+        rate_limiter=rate_limiter,
     )
     server = grpc.aio.server(interceptors=[pipeline], options=_options(workers))
     unregistered: Any = _Unregistered(server)  # Any: the generated functions add handlers, and need no more of a server
     register(unregistered)
-    health = HealthService(services)
-    health_pb2_grpc.add_HealthServicer_to_server(health, unregistered)
-    reflection.enable_server_reflection((*services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
+    health = HealthService(services, pipeline.identify_service, reader)
+    server.add_generic_rpc_handlers((health.handler(),))
+    if with_reflection:
+        reflection.enable_server_reflection((*services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     port = _listen(server, bind, tls)
     stopped = asyncio.Event()
     await health.set_serving(serving=await readiness.ready())
@@ -207,8 +158,8 @@ def _options(workers: int) -> list[tuple[str, int]]:
     return [
         # Without it two servers silently share a port; with several workers that is what is wanted.
         ("grpc.so_reuseport", 1 if workers > 1 else 0),
-        ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-        ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+        ("grpc.max_receive_message_length", REQUEST_LIMIT_BYTES),
+        ("grpc.max_send_message_length", RESPONSE_LIMIT_BYTES),
         ("grpc.max_concurrent_streams", CONCURRENT_STREAMS_LIMIT),
         ("grpc.max_connection_age_ms", CONNECTION_AGE_SECONDS * 1000),
         ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_SECONDS * 1000),

@@ -207,6 +207,12 @@ class _Cancellable(Connection):
             await self.disconnect(nowait=True)  # the answer will come, and nobody will read it
             raise asyncio.CancelledError
 
+    async def _send_packed_command(self, command: Iterable[bytes]) -> None:
+        if self._writer is None:
+            # Another task found it broken, and closed it, while this one waited for its turn to write.
+            raise RedisConnectionError("the connection was closed")
+        await super()._send_packed_command(command)
+
     def taken_over_by(self, protocol: asyncio.Protocol) -> asyncio.Transport:
         """Gives what comes from now on to the protocol."""
         assert self._writer is not None  # noqa: S101  it is connected

@@ -2,6 +2,9 @@
 
 Published messages are the fast way and may be lost (an outage, a slow reader); whoever may have lost one is told to look into the
 stream. So nothing here has to be exact but that telling.
+
+Only the tailer's own tasks use the connection. A reader says what it wants and waits: one that is cancelled, as readers are when
+their clients leave, could otherwise be cancelled in the middle of a write, and take the connection of all others with it.
 """
 
 import asyncio
@@ -70,9 +73,12 @@ class StreamTailer:
     def __init__(self, client: "Redis") -> None:
         self._client = client
         self._watchers: dict[bytes, set[Watcher]] = {}
+        self._asked: set[bytes] = set()
+        """Channels that the connection was asked to subscribe to."""
         self._confirmed: set[bytes] = set()
-        self._connection: AbstractConnection | None = None
+        """Those of them that it is subscribed to."""
         self._wanted = asyncio.Event()
+        """Set when `_watchers` may differ from `_asked`."""
         self._heard_at = 0.0
 
     async def run(self) -> None:
@@ -83,14 +89,22 @@ class StreamTailer:
             try:
                 async with self._connected() as connection, asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_alive(connection))
+                    tasks.create_task(self._subscribe(connection))
                     await self._listen(connection)
-            except Exception as error:  # noqa: BLE001  whatever comes over the channels, the tailer outlives it
+            except Exception as error:
                 if not _is_outage(error):
                     _log.error("live streams failed", exc_info=error)
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # What fails beside a cancellation hides it.
+                    raise asyncio.CancelledError from error
                 if self._confirmed:
                     delay_seconds = FIRST_DELAY_SECONDS
-                self._confirmed.clear()
                 _log.warning("live streams interrupted", extra={"error": repr(error), "delay_seconds": delay_seconds})
+            finally:
+                self._asked.clear()
+                self._confirmed.clear()
+                self._wanted.set()
             await asyncio.sleep(delay_seconds)
             delay_seconds = min(delay_seconds * 2, LAST_DELAY_SECONDS)
 
@@ -103,14 +117,11 @@ class StreamTailer:
         """
         channel = channel_name.encode()
         watcher = Watcher()
-        first = channel not in self._watchers
         self._watchers.setdefault(channel, set()).add(watcher)
         self._wanted.set()
         try:
             if channel in self._confirmed:
                 watcher.subscribed.set()
-            elif first:
-                await self._send("SUBSCRIBE", channel)
             try:
                 async with asyncio.timeout(SUBSCRIBE_TIMEOUT_SECONDS):
                     await watcher.subscribed.wait()
@@ -122,8 +133,7 @@ class StreamTailer:
             watchers.discard(watcher)
             if not watchers:
                 del self._watchers[channel]
-                self._confirmed.discard(channel)
-                await self._send("UNSUBSCRIBE", channel)
+                self._wanted.set()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AbstractConnection]:
@@ -131,24 +141,24 @@ class StreamTailer:
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             self._heard_at = asyncio.get_running_loop().time()
-            self._connection = connection
-            if self._watchers:
-                await connection.send_command("SUBSCRIBE", *self._watchers, check_health=False)
             yield connection
         finally:
-            self._connection = None
             await connection.disconnect(nowait=True)
 
-    async def _send(self, command: str, channel: bytes) -> None:
-        """Sends if there is a connection; a new one begins with all channels that are wanted then."""
-        connection = self._connection
-        if connection is None or not connection.is_connected:
-            return
-        try:
-            await connection.send_command(command, channel, check_health=False)
-        except (RedisError, OSError, TimeoutError):
-            # The listener notices the same loss and connects anew.
-            await connection.disconnect(nowait=True)
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        """Keeps the connection's channels those that have watchers. What changes during one write goes into the next."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            wanted = self._watchers.keys()
+            new, gone = wanted - self._asked, self._asked - wanted
+            self._asked |= new
+            self._asked -= gone
+            self._confirmed -= gone
+            if new:
+                await connection.send_command("SUBSCRIBE", *new, check_health=False)
+            if gone:
+                await connection.send_command("UNSUBSCRIBE", *gone, check_health=False)
 
     async def _listen(self, connection: AbstractConnection) -> None:
         loop = asyncio.get_running_loop()
@@ -175,10 +185,11 @@ class StreamTailer:
                     watcher.miss()
                 else:
                     watcher.offer(record)
-        elif message[0] == b"subscribe" and message[1] in self._watchers:
+        elif message[0] == b"subscribe" and message[1] in self._asked:
+            # Maybe it confirms an older subscription that was given up meanwhile: then another confirmation follows.
             self._confirmed.add(message[1])
             # Before this moment nothing reached us, so each of them has to look once.
-            for watcher in self._watchers[message[1]]:
+            for watcher in self._watchers.get(message[1], ()):
                 watcher.subscribed.set()
                 watcher.miss()
 

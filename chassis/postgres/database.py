@@ -6,8 +6,8 @@ driver itself (`fetch`, chassis.postgres.statements): there it stays asyncpg's e
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
 from chassis.cloudevents.moments import read_moments_of
 from chassis.concurrency.background import attempt, background
+from chassis.concurrency.keyed_semaphore import KeyedSemaphore
 from chassis.errors import RETRYABLE_KINDS, DomainError, Kind
 from chassis.postgres import statements
 from chassis.postgres.pool import Pool
@@ -41,6 +42,8 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 30.0
 IDLE_TRANSACTION_TIMEOUT_SECONDS = 60.0
 POOL_TIMEOUT_SECONDS = 5.0
+CONNECTIONS_PER_KEY = 2
+"""For the changes of one user: one that is made, and the next, which has only to wait for its lock."""
 RETRY_AFTER_SECONDS = 1.0
 
 # Classes and codes that say "not now": connection lost, shutting down, starting, too many connections, out of resources, deadlock
@@ -119,15 +122,21 @@ class Database:
         self.dsn = dsn
         self._pool = pool
         self._recorded = asyncio.Event()
+        self._turns = KeyedSemaphore(CONNECTIONS_PER_KEY, timeout_seconds=POOL_TIMEOUT_SECONDS)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator["Transaction"]:
+    async def begin(self, key: Hashable = None) -> AsyncIterator["Transaction"]:
         """A transaction; leaving it without `commit()` rolls back.
+
+        Transactions with the same `key` lock each other out in the database anyway (those of one user, by a lock of that user):
+        only CONNECTIONS_PER_KEY of them take a connection at once. A user who sends many changes together would otherwise have
+        the whole pool waiting for one lock, while everybody else is refused.
 
         Raises:
             DomainError: SERVICE_UNAVAILABLE when the database cannot be reached, is overloaded, or broke a deadlock.
         """
-        async with self._checked_out() as connection:
+        turn = nullcontext() if key is None else self._turns.acquired(key)
+        async with turn, self._checked_out() as connection:
             yield Transaction(connection, self._recorded.set)
 
     @asynccontextmanager

@@ -2,7 +2,8 @@
 name. Mixed into a program's own settings (contract section 8).
 """
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,9 @@ from chassis.bus.factory import open_event_bus
 from chassis.live.redis_state import RedisState, open_redis_state
 from chassis.objects.factory import open_object_store
 from chassis.objects.object_store import ObjectStore
+from chassis.quota.rate_limits import RateLimiter
+from chassis.quota.redis_permits import RedisPermits
+from chassis.quota.redis_store import open_redis_store
 from chassis.settings import ProgramSettings
 
 if TYPE_CHECKING:
@@ -57,6 +61,21 @@ class LiveStateSettings(ProgramSettings):
     redis_db: int = Field(0, ge=0)
     redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
     """What all keys and channels begin with: for environments that share a server."""
+
+    rate_limit_reads: int = Field(600, ge=1, le=1_000_000)
+    rate_limit_writes: int = Field(120, ge=1, le=1_000_000)
+    """Calls per user and minute of users who call the gRPC port themselves. What the gateway passes on it has counted."""
+
+    @asynccontextmanager
+    async def open_rate_limiter(self, name: str) -> AsyncIterator[RateLimiter]:
+        """The count of the program `name`, which its instances share."""
+        async with open_redis_store(
+            self.redis_addr,
+            password=self.redis_password.get_secret_value(),
+            database=self.redis_db,
+            prefix=f"{self.redis_prefix}{name}:",
+        ) as store:
+            yield RateLimiter(RedisPermits(store), {"read": self.rate_limit_reads, "write": self.rate_limit_writes})
 
     def open_live_state(self) -> AbstractAsyncContextManager[RedisState]:
         """The live state that these settings name."""

@@ -228,7 +228,7 @@ def _handshake(*, is_resumable: bool, access: options_pb2.Access) -> Json:
     if not access.public:
         said = (
             "The user's access token, for clients that can set no header. Better: the header `Authorization`, or the "
-            "subprotocol `bearer.<token>`."
+            "subprotocol `bearer.<token>`, offered beside `samovar.v1`, which is the one that is chosen."
         )
         known["token"] = {"type": "string", "description": said}
     return {"method": "GET", "query": {"type": "object", "properties": known}, "bindingVersion": "0.1.0"}

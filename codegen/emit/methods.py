@@ -6,7 +6,15 @@ from codegen.emit.module_names import ModuleNames
 from codegen.emit.python_source import assign, attribute, fit, text
 from codegen.emit.readers import KNOWN_FILLERS, emit_members, emit_names, fill_statements
 from codegen.emit.writers import emit_linkage
-from codegen.read.endpoints import WRAPPED_KINDS, Endpoint, StreamedMember, StreamEndpoint
+from codegen.read.endpoints import (
+    NEXT_TOKEN,
+    WRAPPED_KINDS,
+    Endpoint,
+    PathName,
+    StreamedMember,
+    StreamEndpoint,
+    path_parameters,
+)
 from codegen.read.model import Field, Kind
 
 _RANGES = {
@@ -39,7 +47,7 @@ def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
     if endpoint.linkage_field is not None:
         taken = f"linked: {names.shape('LinkedIds')} | None"
     arguments = [
-        f"{'path' if endpoint.path_fields else '_path'}: {mapping}[str, str]",
+        f"{'path' if path_parameters(endpoint.path) else '_path'}: {mapping}[str, str]",
         f"query: {names.shape('Query')}",
         taken,
         f"problems: list[{names.shape('Problem')}]",
@@ -55,6 +63,7 @@ def emit_decode(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
         *(f"    {_path_field(one, names)}" for one in endpoint.path_fields),
         *(f"    {line}" for line in query),
         *(f"    {line}" for line in _body(endpoint, names)),
+        *(f"    {line}" for one in endpoint.path_names for line in _path_name(one, endpoint, names)),
         "    return message",
     ]
 
@@ -104,29 +113,45 @@ def emit_encode(endpoint: Endpoint, uuids: Collection[str], names: ModuleNames) 
     if data is None:
         return [f"def encode_{endpoint.name}(_message: {response}) -> {encoded}:", f"    return {encoded}(None)"]
     head = f"def encode_{endpoint.name}(message: {response}) -> {encoded}:"
+    meta = _meta(endpoint)
     if endpoint.shown_linkage is not None:
         target = attribute("message", data.field.name) if data.field is not None else "message"
         made = emit_linkage(data.resource, endpoint.shown_linkage, "its_resource", uuids, names)
-        return [head, f"    its_resource = {target}", *made, f"    return {encoded}(data, links=links)"]
+        return [
+            head,
+            f"    its_resource = {target}",
+            *made,
+            f"    return {encoded}({', '.join(['data', 'links=links', *meta])})",
+        ]
     resource = names.resource_writer(data.resource)
     if data.field is None:
-        return [head, f"    return {encoded}({resource}(message){_tag(endpoint, 'message')})"]
+        return [head, f"    return {encoded}({', '.join([f'{resource}(message)', *_tag(endpoint, 'message')])})"]
     value = attribute("message", data.field.name)
     if not data.is_collection:
-        resource_or_none = f'{resource}({value}) if message.HasField("{data.field.name}") else None'
-        return [head, f"    return {encoded}({resource_or_none}{_tag(endpoint, value)})"]
-    page_of = "cursor_of" if data.walks_by_cursor else "page_of"
-    page = f", {names.runtime(page_of)}({attribute('message', data.page.name)})" if data.page else ""
-    return [head, f"    return {encoded}([{resource}(one) for one in {value}]{page})"]
+        one = f'{resource}({value}) if message.HasField("{data.field.name}") else None'
+        return [head, *fit(f"return {encoded}(", [one, *_tag(endpoint, value), *meta], ")", "    ")]
+    page = []
+    if data.page is not None:
+        page_of = names.runtime("cursor_of" if data.walks_by_cursor else "page_of")
+        page = [f"{page_of}({attribute('message', data.page.name)})"]
+    elif endpoint.walks_by_token:
+        page = [f"{names.shape('Tokens')}({attribute('message', NEXT_TOKEN)})"]
+    return [head, *fit(f"return {encoded}(", [f"[{resource}(one) for one in {value}]", *page, *meta], ")", "    ")]
 
 
-def _tag(endpoint: Endpoint, resource: str) -> str:
+def _meta(endpoint: Endpoint) -> list[str]:
+    """The argument that carries what is neither data nor page, if there is something."""
+    data = endpoint.data
+    return [f"meta=meta_{endpoint.name}(message)"] if data is not None and data.meta else []
+
+
+def _tag(endpoint: Endpoint, resource: str) -> list[str]:
     """The argument that carries the answer's entity tag, if the contract names one."""
     one = endpoint.etag_field
     if one is None:
-        return ""
+        return []
     value = attribute(resource, one.name)
-    return f", tag={value if one.kind is Kind.STRING else f'str({value})'}"
+    return [f"tag={value if one.kind is Kind.STRING else f'str({value})'}"]
 
 
 def emit_stream_request(stream: StreamEndpoint, names: ModuleNames) -> Iterator[list[str]]:
@@ -156,13 +181,14 @@ def emit_stream_event(stream: StreamEndpoint, names: ModuleNames) -> list[str]:
     """`event_<method>(message)`: one event as the envelope wants it."""
     event = names.shape("StreamedEvent")
     event_id = attribute("message", stream.id_field.name) if stream.id_field else '""'
-    time = "None"
-    if stream.time_field is not None:
-        time = f"{names.runtime('timestamp_text')}({attribute('message', stream.time_field.name)})"
+    time = "None" if stream.time_field is None else "time"
     lines = [
         f"def event_{stream.name}(message: {names.message_class(stream.response)}) -> {event}:",
         f'    """One event of {stream.path}."""',
     ]
+    if stream.time_field is not None:
+        written = f"{names.runtime('timestamp_text')}({attribute('message', stream.time_field.name)})"
+        lines.append(f'    time = {written} if message.HasField("{stream.time_field.name}") else None')
     first = stream.events[0].field
     if first is None:
         return [*lines, *_event(stream.events[0], event, "message", event_id, time, names, " " * 4)]
@@ -192,6 +218,19 @@ def _path_field(one: Field, names: ModuleNames) -> str:
     return assign(
         "message", one.name, f"{names.runtime('path_integer')}(path, {text(one.name)}, {lowest}, {highest}, problems)"
     )
+
+
+def _path_name(one: PathName, endpoint: Endpoint, names: ModuleNames) -> list[str]:
+    """Statements that set a field to several segments. Where the document could set it too, it must not say something else."""
+    holder = "message"
+    for part in one.field_path[:-1]:
+        holder = attribute(holder, part)
+    value = f"{names.runtime('path_name')}(path, {text(one.template)}, problems)"
+    body = endpoint.body_field
+    if body is not None and one.field_path == (body.name, one.field.name):
+        given, at = attribute(holder, one.field.name), names.runtime("ATTRIBUTES")
+        value = f"{names.runtime('agreeing')}({given}, {value}, {at}, {text(one.field.name)}, problems)"
+    return [assign(holder, one.field.name, value)]
 
 
 def _range(kind: Kind, names: ModuleNames) -> tuple[str, str]:

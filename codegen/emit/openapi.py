@@ -16,7 +16,7 @@ from codegen.emit.json_schemas import Form, Json, Schemas, linkage, relationship
 from codegen.emit.operation_errors import codes_by_status
 from codegen.emit.operation_headers import not_modified, request_headers, success_headers
 from codegen.read.constraints import collection_keywords, element_rules, is_required
-from codegen.read.endpoints import Endpoint, path_parameters, path_shape, snake
+from codegen.read.endpoints import Data, Endpoint, path_parameters, path_shape, snake
 from codegen.read.model import Contract, Field, MessageType
 
 
@@ -92,6 +92,11 @@ class _Document:
         for one in endpoint.path_fields:
             parameter = _described({"name": one.name, "in": "path", "required": True}, one.comment)
             yield {**parameter, "schema": self._schemas.value(one, Form.REQUEST)}
+        for name in endpoint.path_names:
+            said = f"A part of `{'.'.join(name.field_path)}`, which is `{name.template}`."
+            for parameter_name in name.parameters:
+                schema = {"type": "string", "minLength": 1}
+                yield {"name": parameter_name, "in": "path", "required": True, "description": said, "schema": schema}
 
     def _query_parameters(self, endpoint: Endpoint) -> Iterator[Json]:
         spelled = {name: spelling for spelling, name in endpoint.spellings.items()}
@@ -288,6 +293,8 @@ class _Document:
         if data.walks_by_cursor:
             name += ".cursors"
             properties |= {"links": parts.CURSOR_LINKS, "meta": parts.CURSOR_META}
+        elif endpoint.walks_by_token:
+            properties["links"] = parts.CURSOR_LINKS
         elif endpoint.is_paged:
             name += ".page"
             properties |= {"links": parts.PAGE_LINKS, "meta": parts.PAGE_META}
@@ -297,6 +304,9 @@ class _Document:
                 properties["links"] = parts.SELF_LINK
             else:
                 name += ".changed"
+        if data.meta:
+            name += f".{_operation_id(endpoint)}"
+            properties["meta"] = self._meta(properties.get("meta"), data.meta)
         required = list(properties)
         if endpoint.includes:
             name += ".compound"
@@ -308,6 +318,14 @@ class _Document:
             said = "What `include` asked for; absent when it was not sent."
             properties["included"] = {"type": "array", "description": said, "items": {"anyOf": kinds}}
         return self._schemas.keep(name, {"type": "object", "required": required, "properties": properties})
+
+    def _meta(self, page: Json | None, fields: Sequence[Field]) -> Json:
+        """What a document's meta has: of its page, and whatever of the response has no other place."""
+        schema = self._schemas.members(fields, Form.ANSWER)
+        if page is None:
+            return schema
+        required = [*page["required"], *schema["required"]]
+        return {"type": "object", "required": required, "properties": {**page["properties"], **schema["properties"]}}
 
     def _linkage_answer(self, resource: MessageType, one: Field) -> Json:
         """A reference to the document of a relationship."""
@@ -336,11 +354,21 @@ class _Document:
         for one in endpoint.path_fields:
             value = UUID if one.is_uuid else self._examples.value(one, Form.REQUEST)
             path = path.replace(f"{{{one.name}}}", str(value))
+        for name in endpoint.path_names:
+            for parameter in name.parameters:
+                path = path.replace(f"{{{parameter}}}", "text")
         if data.walks_by_cursor:
-            return example | parts.cursor_example(path)
+            return self._with_meta(example | parts.cursor_example(path), data)
         if endpoint.is_paged:
-            return example | parts.page_example(path)
-        return example | ({"links": {"self": path}} if endpoint.verb == "GET" else {})
+            return self._with_meta(example | parts.page_example(path), data)
+        if endpoint.walks_by_token:
+            return self._with_meta(example | {"links": parts.cursor_example(path)["links"]}, data)
+        return self._with_meta(example, data) | ({"links": {"self": path}} if endpoint.verb == "GET" else {})
+
+    def _with_meta(self, example: Json, data: Data) -> Json:
+        if not data.meta:
+            return example
+        return example | {"meta": {**example.get("meta", {}), **self._examples.members(data.meta, Form.ANSWER)}}
 
     def _failure(self, status: int, codes: Sequence[str]) -> Json:
         """A reference to the answer with these codes."""

@@ -17,8 +17,9 @@ INFO: Json = {
         "REST by [JSON:API 1.1](https://jsonapi.org/format/1.1/), generated from the protos. Answers are "
         "`application/vnd.api+json`, or `application/json` when that is preferred or was sent. Wherever there is GET, there is "
         "HEAD. Texts of errors are Russian, English when `Accept-Language` prefers it. WebSockets and events are described in "
-        "`/api/v1/asyncapi.json`. A W3C `traceparent` goes on to the services; answers above 1 KiB are compressed for those who "
-        "take it."
+        "`/api/v1/asyncapi.json`. `If-Match` and `If-None-Match` are honoured by the operations that list them; others that change "
+        "something refuse what they cannot compare, 412. A W3C `traceparent` goes on to the services; answers above 1 KiB are "
+        "compressed for those who take it."
     ),
 }
 
@@ -122,6 +123,19 @@ IF_MATCH: Json = {
     "example": '"1"',
 }
 """Of the methods that take it: entity tags of the state to change, or `*`."""
+IF_MATCH_SAID = (
+    "The `ETag` of what a GET of this address answered, whatever its media type, language and coding: 412 if it is another now. "
+    "`*` for any state, 412 if there is nothing."
+)
+IF_NONE_MATCH_OF_CHANGE: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": (
+        "`*`: only if there is nothing at this address yet. Or the tags of states that must not be there. 412 otherwise."
+    ),
+    "schema": IF_MATCH["schema"],
+    "example": '"0190b7a65f3c7c1e"',
+}
 
 _TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 

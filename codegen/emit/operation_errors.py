@@ -7,7 +7,7 @@ from samovar.options.v1 import options_pb2
 
 from chassis.errors.reasons import ReasonSpec
 from codegen.emit.operation_headers import is_counted, takes_key
-from codegen.read.endpoints import Endpoint
+from codegen.read.endpoints import Endpoint, path_parameters
 
 _ALWAYS = (
     "INVALID_ARGUMENT",
@@ -19,6 +19,18 @@ _ALWAYS = (
     "SERVICE_UNAVAILABLE",
     "DEADLINE_EXCEEDED",
 )
+_PLAIN = (
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "ABORTED",
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
+    "RESOURCE_EXHAUSTED",
+    "NOT_IMPLEMENTED",
+)
+"""What statuses without a reason become (chassis.errors.wire)."""
 _ENVELOPE = ("RESOURCE_TYPE_CONFLICT", "CLIENT_ID_NOT_SUPPORTED", "RELATIONSHIP_NOT_WRITABLE")
 """What a document can have wrong that is not 400 by itself; with other faults beside it the answer is 400 for all of them."""
 
@@ -37,12 +49,12 @@ def codes_by_status(endpoint: Endpoint, reasons: Mapping[str, ReasonSpec]) -> Ma
 def _codes(endpoint: Endpoint) -> Iterator[str]:
     method = endpoint.method
     access = method.access or options_pb2.Access()
-    if endpoint.path_fields or endpoint.query_fields or endpoint.has_body:
+    if path_parameters(endpoint.path) or endpoint.query_fields or endpoint.has_body:
         yield "VALIDATION_ERROR"
     yield from _ALWAYS
     if not access.public:
         yield from ("UNAUTHENTICATED", "TOKEN_EXPIRED", "PERMISSION_DENIED")
-    if endpoint.path_fields:
+    if path_parameters(endpoint.path):
         yield "ROUTE_NOT_FOUND"
     if endpoint.has_body:
         yield from ("MALFORMED_JSON", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
@@ -51,8 +63,11 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
             yield "CLIENT_ID_NOT_SUPPORTED"
         if endpoint.fixed_relationships:
             yield "RELATIONSHIP_NOT_WRITABLE"
+    if endpoint.verb != "GET":
+        yield "PRECONDITION_FAILED"
     if is_counted(endpoint):
         yield "RATE_LIMIT_EXCEEDED"
     if takes_key(endpoint):
         yield from ("IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED")
+    yield from _PLAIN if method.has_plain_statuses else ()
     yield from method.errors

@@ -14,13 +14,17 @@ RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit
 def request_headers(endpoint: Endpoint) -> Iterator[Json]:
     """Parameters of the operation that are headers."""
     yield from parts.HEADER_PARAMETERS
-    if is_tagged_read(endpoint):
+    if endpoint.is_tagged_read:
         yield parts.IF_NONE_MATCH
     if takes_key(endpoint):
         yield parts.IDEMPOTENCY_KEY
     if endpoint.if_match_field is not None:
         said = endpoint.if_match_field.comment
         yield {**parts.IF_MATCH, "description": said} if said else parts.IF_MATCH
+    elif endpoint.is_conditional:
+        yield {**parts.IF_MATCH, "description": parts.IF_MATCH_SAID, "example": "*"}
+    if endpoint.is_conditional:
+        yield parts.IF_NONE_MATCH_OF_CHANGE
 
 
 def success_headers(endpoint: Endpoint) -> dict[str, Json]:
@@ -30,7 +34,7 @@ def success_headers(endpoint: Endpoint) -> dict[str, Json]:
         names.append("Content-Language")
         rest = endpoint.method.rest
         names += ["Location"] if rest is not None and rest.location else []
-        names += ["ETag"] if is_tagged_read(endpoint) or endpoint.etag_field is not None else []
+        names += ["ETag"] if endpoint.is_tagged_read or endpoint.etag_field is not None else []
     names += ["Idempotency-Replayed"] if takes_key(endpoint) else []
     names += RATE_LIMIT_HEADERS if is_counted(endpoint) else ()
     return dict(parts.header_references(*names))
@@ -38,15 +42,10 @@ def success_headers(endpoint: Endpoint) -> dict[str, Json]:
 
 def not_modified(endpoint: Endpoint) -> dict[str, Json]:
     """By its status, the answer to If-None-Match when the client has what it asks for; empty where there are no tags."""
-    if not is_tagged_read(endpoint):
+    if not endpoint.is_tagged_read:
         return {}
     names = ["X-Request-ID", "ETag", *(RATE_LIMIT_HEADERS if is_counted(endpoint) else ())]
     return {"304": {"description": "The client has it already.", "headers": dict(parts.header_references(*names))}}
-
-
-def is_tagged_read(endpoint: Endpoint) -> bool:
-    """A read that the client may keep: what carries signed URLs is kept by nobody."""
-    return endpoint.verb == "GET" and endpoint.data is not None and not _signs_urls(endpoint)
 
 
 def takes_key(endpoint: Endpoint) -> bool:

@@ -13,6 +13,8 @@ Generated from the comments of `proto/samovar/options/v1/options.proto` by `./ta
 in `docs/adding-a-service.md` and `docs/adding-an-rpc.md`; what contradicts itself stops the generation with file, line and rule.
 """
 _PLACES = {
+    "google.protobuf.FileOptions": "files",
+    "google.protobuf.ServiceOptions": "services",
     "google.protobuf.MethodOptions": "methods",
     "google.protobuf.MessageOptions": "messages",
     "google.protobuf.FieldOptions": "fields",

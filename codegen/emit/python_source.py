@@ -8,19 +8,25 @@ LINE_LENGTH = 120
 
 def pb2_module(proto_file: str) -> tuple[str, str]:
     """Package and module that protoc makes of a file: `library/v1/items.proto` → (`library.v1`, `items_pb2`)."""
-    package, _, name = proto_file.removesuffix(".proto").rpartition("/")
+    package, _, name = module_path(proto_file).rpartition("/")
     return package.replace("/", "."), f"{name}_pb2"
 
 
 def rest_module(root: str, proto_file: str) -> tuple[str, str]:
     """Package and module that we make of a file: (`rest.library.v1`, `items`)."""
-    package, _, name = proto_file.removesuffix(".proto").rpartition("/")
+    package, _, name = module_path(proto_file).rpartition("/")
     return f"{root}.{package}".replace("/", ".").rstrip("."), name
 
 
 def alias(proto_file: str, suffix: str = "") -> str:
-    """A name for a file's module that no other file shares: `library_v1_items`."""
-    return proto_file.removesuffix(".proto").replace("/", "_") + suffix
+    """A name for a file's module: `library_v1_items`. One in no folder gets something that no variable is called."""
+    name = module_path(proto_file)
+    return (name.replace("/", "_") if "/" in name else f"{name}_module") + suffix
+
+
+def module_path(proto_file: str) -> str:
+    """What stands in paths as protoc writes it: a dash is no part of a name."""
+    return proto_file.removesuffix(".proto").replace("-", "_")
 
 
 def attribute(target: str, name: str) -> str:
@@ -55,9 +61,14 @@ class Imports:
 
     def __init__(self) -> None:
         self._names: dict[str, set[str]] = {}
+        self._aliases: dict[str, tuple[str, str]] = {}
 
     def use(self, module: str, name: str, as_name: str = "") -> str:
-        """Imports `name` from `module` and gives the name to use."""
+        """Imports `name` from `module` and gives the name to use: `as_name`, or with a number where another import has it."""
+        wanted, number = as_name or name, 1
+        while self._aliases.setdefault(as_name or name, (module, name)) != (module, name):
+            number += 1
+            as_name = f"{wanted}_{number}"
         self._names.setdefault(module, set()).add(f"{name} as {as_name}" if as_name and as_name != name else name)
         return as_name or name
 
@@ -71,6 +82,9 @@ class Imports:
         for module in sorted(self._names):
             group = 0 if module.startswith("collections") else 2 if module.startswith("gateway") else 1
             names = sorted(self._names[module], key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+            if not module:
+                groups[group].extend(f"import {name}" for name in names)
+                continue
             line = f"from {module} import {', '.join(names)}"
             wrapped = fit(f"from {module} import (", names, ")") if len(line) > LINE_LENGTH else [line]
             groups[group].extend(wrapped)

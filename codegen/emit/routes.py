@@ -61,6 +61,7 @@ def _access(method: Method, verb: str, imports: Imports) -> str:
 def _pointers(endpoint: Endpoint) -> Iterator[str]:
     for one in endpoint.path_fields:
         yield f'"{one.name}": "{{{one.name}}}"'
+    yield from _name_pointers(endpoint)
     for one in endpoint.query_fields:
         yield f'"{one.name}": "?{one.name}"'
     if endpoint.include_field is not None:
@@ -79,6 +80,11 @@ def _pointers(endpoint: Endpoint) -> Iterator[str]:
         yield f'"{endpoint.mask_field.name}": "/data/attributes"'
     if endpoint.if_match_field is not None:
         yield f'"{endpoint.if_match_field.name}": ":If-Match"'
+
+
+def _name_pointers(endpoint: Endpoint) -> Iterator[str]:
+    for name in endpoint.path_names:
+        yield f'"{".".join(name.field_path)}": "{{{name.parameters[-1]}}}"'
 
 
 def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
@@ -107,13 +113,14 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
         f"    document_id_parameter={text(parameter) if parameter else None},",
         f"    is_collection={data is not None and data.is_collection},",
         f"    success_status={endpoint.success_status},",
-        f"    no_content={rest is not None and rest.no_content},",
+        f"    no_content={method.has_no_content},",
         f"    location={rest is not None and rest.location},",
         f"    signed_urls={rest is not None and rest.signed_urls},",
         f"    idempotent={method.idempotent},",
         *([f"    most_items={most_items},"] if most_items else []),
         *(["    body_is_optional=True,"] if endpoint.body_is_optional else []),
         *([f"    if_match_field={text(endpoint.if_match_field.name)},"] if endpoint.if_match_field else []),
+        *(["    is_conditional=True,"] if endpoint.is_conditional else []),
         *(f"    {line}" for line in _compound(endpoint, imports, root)),
         "),",
     ]

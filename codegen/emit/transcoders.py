@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from codegen.emit.methods import emit_decode, emit_encode, emit_includes, emit_stream_event, emit_stream_request
 from codegen.emit.module_names import ModuleNames
+from codegen.emit.python_names import check_messages
 from codegen.emit.python_source import fit, rest_module, text
 from codegen.emit.readers import emit_fill, emit_members
-from codegen.emit.writers import emit_fields, emit_object, emit_resource
+from codegen.emit.writers import emit_fields, emit_meta, emit_object, emit_resource
 from codegen.read.endpoints import Endpoint, StreamEndpoint, snake, uuid_placeholders, uuid_placeholders_of
 from codegen.read.faults import Faults
 from codegen.read.model import Contract, EnumType, Location, MessageType
@@ -26,7 +27,13 @@ def emit_transcoders(
 ) -> Iterator[tuple[str, str]]:
     """Path and text of each module. `root` is the package that all of them lie in."""
     needs = find_needs(contract, endpoints, streams, faults)
-    for file in contract.own_files:
+    served = [message for one in endpoints for message in (one.request, one.response)]
+    served += [message for stream in streams for message in (stream.request, stream.response)]
+    check_messages({one.full_name: one for one in (*served, *needs.messages)}.values(), faults)
+    # Of files that are not the contract's own, what its messages hold.
+    for file in sorted(
+        {*contract.own_files, *(one.file for one in needs.messages), *(one.file for one in needs.enums)}
+    ):
         names = ModuleNames(contract, file, root)
         blocks = [
             *_types(needs, endpoints, names),
@@ -71,6 +78,8 @@ def _methods(everything: Sequence[Endpoint], names: ModuleNames) -> Iterator[lis
     # In the order of the proto, where the table of routes has them in the order of matching.
     for endpoint in sorted(own, key=lambda one: (one.method.location.line, one.name)):
         yield from emit_decode(endpoint, names)
+        if endpoint.data is not None and endpoint.data.meta:
+            yield emit_meta(endpoint, names)
         yield emit_encode(endpoint, uuid_placeholders_of(endpoint, everything), names)
         yield from emit_includes(endpoint, names)
 

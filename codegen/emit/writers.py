@@ -1,12 +1,13 @@
 """Writes the functions that make JSON of messages: resource objects, and plain objects for what stands inside them."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from samovar.options.v1 import options_pb2
 
 from codegen.emit.module_names import ModuleNames
 from codegen.emit.python_source import attribute, fit, text
-from codegen.read.endpoints import WRAPPED_KINDS, path_parameters, snake
+from codegen.read.endpoints import WRAPPED_KINDS, Endpoint, path_parameters, snake
 from codegen.read.model import Field, Kind, MessageType, scalar
 
 _KNOWN_WRITERS = {
@@ -82,8 +83,19 @@ def emit_object(message: MessageType, names: ModuleNames) -> list[str]:
     head = f"def {snake(message.path)}_object(message: {names.message_class(message)}) -> {names.shape('JsonValue')}:"
     if not message.fields:
         return [head.replace("(message:", "(_message:"), "    return {}"]
-    members = _members(message.fields, frozenset(), names, " " * 8)
-    return [head, *_has(message.fields), "    return {", *members, "    }"]
+    return [head, *_object(message.fields, names)]
+
+
+def emit_meta(endpoint: Endpoint, names: ModuleNames) -> list[str]:
+    """`meta_<method>(message)`: what of a response is neither data nor page."""
+    assert endpoint.data is not None  # noqa: S101  # without data there is no document
+    response, json = names.message_class(endpoint.response), names.shape("JsonValue")
+    head = f"def meta_{endpoint.name}(message: {response}) -> dict[str, {json}]:"
+    return [head, *_object(endpoint.data.meta, names)]
+
+
+def _object(fields: Sequence[Field], names: ModuleNames) -> list[str]:
+    return [*_has(fields), "    return {", *_members(fields, frozenset(), names, " " * 8), "    }"]
 
 
 def _field_value(name: str, fetched: Collection[str]) -> str:
@@ -179,4 +191,8 @@ def _link(
                 f"{names.runtime('segment')}({value})" if one.kind is Kind.STRING and one.name not in uuids else value
             )
             link = link.replace(f"{{{one.name}}}", f"{{{value}}}")
+            if f"{{{one.name}=" in link:
+                # A resource name: segments, of which each is escaped.
+                there = f"{names.runtime('segments')}({attribute(target, one.name)})"
+                link = re.sub(rf"\{{{one.name}=[^}}]*\}}", f"{{{there}}}", link)
     return text(template) if link == template else f'f"{link}"'

@@ -35,7 +35,10 @@ PATH_KINDS = frozenset({Kind.STRING, Kind.INT32, Kind.INT64, Kind.UINT32, Kind.U
 
 _PAGE_SPELLINGS: Mapping[str, str] = {"page[number]": "page", "page[size]": "limit"}
 _CURSOR_SPELLINGS: Mapping[str, str] = {"page[after]": "after", "page[before]": "before", "page[size]": "limit"}
-_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+_TOKEN_SPELLINGS: Mapping[str, str] = {"page[token]": "page_token", "page[size]": "page_size"}
+NEXT_TOKEN, TOKEN = "next_page_token", "page_token"
+"""Fields of a list's response and request (AIP-158)."""
+_PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_]+)(?:=([^{}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Data:
     field: Field | None
     resource: MessageType
     page: Field | None
+    meta: tuple[Field, ...] = ()
+    """Everything else that the response has: members of the document's meta."""
 
     @property
     def is_collection(self) -> bool:
@@ -53,6 +58,25 @@ class Data:
     @property
     def walks_by_cursor(self) -> bool:
         return self.page is not None and self.page.type_name == CURSOR_INFO
+
+
+@dataclass(frozen=True, slots=True)
+class PathName:
+    """A field that takes several segments of the path, or stands in a message of the request: `book.name` of `segments`, of which
+    those in braces are parameters. `field` is the last one of `field_path`.
+    """
+
+    field_path: tuple[str, ...]
+    field: Field
+    segments: tuple[str, ...]
+
+    @property
+    def template(self) -> str:
+        return "/".join(self.segments)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return path_parameters(self.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +135,15 @@ class Endpoint:
     """The request field that takes the resource linkage of a relationship endpoint's document."""
     shown_linkage: Field | None = None
     """The foreign key of the resource in `data` that a relationship endpoint answers with, in the resource's place."""
+    path_names: tuple[PathName, ...] = ()
+    is_conditional: bool = False
+    """If-Match and If-None-Match are honoured: what the change is about can be read by the GET route of the same address."""
+
+    @property
+    def is_tagged_read(self) -> bool:
+        """A read that the client may keep: what carries signed URLs is kept by nobody."""
+        rest = self.method.rest
+        return self.verb == "GET" and self.data is not None and not (rest is not None and rest.signed_urls)
 
     @property
     def takes_list(self) -> bool:
@@ -121,7 +154,18 @@ class Endpoint:
     def body_is_optional(self) -> bool:
         """The document may be left out: its attributes go into a message that the request need not have."""
         body = self.body_field
-        return body is not None and not body.repeated and self.mask_field is None and not is_required(body)
+        if (
+            body is None or body.repeated or self.verb == "PUT"
+        ):  # a PUT without a body would put nothing in the place of what is there
+            return False
+        return self.mask_field is None and not is_required(body)
+
+    @property
+    def walks_by_token(self) -> bool:
+        """Pages by page_token and next_page_token (AIP-158)."""
+        names = {one.name for one in self.query_fields}
+        data = self.data
+        return data is not None and TOKEN in names and any(one.name == NEXT_TOKEN for one in data.meta)
 
     @property
     def is_paged(self) -> bool:
@@ -135,6 +179,9 @@ class Endpoint:
             known = _CURSOR_SPELLINGS if self.data.walks_by_cursor else _PAGE_SPELLINGS
             names = {one.name for one in self.query_fields}
             found |= {spelling: name for spelling, name in known.items() if name in names}
+        if self.walks_by_token:
+            names = {one.name for one in self.query_fields}
+            found |= {spelling: name for spelling, name in _TOKEN_SPELLINGS.items() if name in names}
         return found | {f"filter[{one.filter}]": one.name for one in self.query_fields if one.filter}
 
     @property
@@ -197,12 +244,12 @@ class StreamEndpoint:
 
 
 def path_parameters(path: str) -> tuple[str, ...]:
-    return tuple(_PLACEHOLDER.findall(path))
+    return tuple(name for name, _ in _PLACEHOLDER.findall(path))
 
 
 def path_shape(path: str) -> str:
     """The path without its parameters' names: two routes of one shape cannot be told apart."""
-    return _PLACEHOLDER.sub("{}", path)
+    return _PLACEHOLDER.sub(lambda found: (found[2] or "*").replace("*", "{}"), path)
 
 
 def snake(name: str) -> str:
@@ -217,6 +264,8 @@ def uuid_placeholders_of(endpoint: Endpoint, endpoints: Iterable[Endpoint]) -> f
 
 def uuid_placeholders(resource: options_pb2.Resource, endpoints: Iterable[Endpoint]) -> frozenset[str]:
     """Placeholders of a self link that can only be UUIDs, because the GET route behind the link takes nothing else."""
+    if "=" in resource.self:
+        return frozenset()
     for endpoint in endpoints:
         if endpoint.verb == "GET" and path_shape(endpoint.path) == path_shape(resource.self):
             uuids = {one.name for one in endpoint.path_fields if one.is_uuid}

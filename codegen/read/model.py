@@ -14,6 +14,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 from samovar.options.v1 import options_pb2
 
+from chassis.auth.access import defaults_of, effective_access
 from chassis.errors.reasons import REASONS, ReasonSpec, read_spec, reason_name
 
 _FieldProto = descriptor_pb2.FieldDescriptorProto
@@ -185,6 +186,15 @@ class Method:
     """Reasons of its own, as the option lists them."""
     location: Location
     comment: str
+    defaults: options_pb2.Defaults
+    """Of its service and file; `access` is in already."""
+    has_plain_statuses: bool
+    """No method of its service declares errors, so any status may come without a reason."""
+
+    @property
+    def has_no_content(self) -> bool:
+        """The answer has no body: the contract says so, or has nothing that could stand in it."""
+        return (self.rest is not None and self.rest.no_content) or self.response == "google.protobuf.Empty"
 
     @property
     def rpc(self) -> str:
@@ -226,6 +236,10 @@ class _Lines:
     def comment(self, *path: int) -> str:
         found = self._found.get(path)
         return " ".join(found.leading_comments.split()) if found else ""
+
+
+def _qualified(package: str, name: str) -> str:
+    return f"{package}.{name}" if package else name
 
 
 def _option(options: Any, extension: Any) -> Any:
@@ -295,7 +309,7 @@ class _Types:
 
     def add_file(self, file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> None:
         for index, enum in enumerate(file.enum_type):
-            full_name = f"{file.package}.{enum.name}"
+            full_name = _qualified(file.package, enum.name)
             self.enums[full_name] = _enum(full_name, enum.name, enum, lines, (_FILE_ENUMS, index))
         for index, message in enumerate(file.message_type):
             self._add_message(file, message, lines, message.name, (_FILE_MESSAGES, index))
@@ -308,7 +322,7 @@ class _Types:
         name: str,
         path: tuple[int, ...],
     ) -> None:
-        full_name = f"{file.package}.{name}"
+        full_name = _qualified(file.package, name)
         options = message.options
         self.messages[full_name] = MessageType(
             full_name=full_name,
@@ -340,12 +354,13 @@ def _bindings(options: descriptor_pb2.MethodOptions) -> Iterator[Binding]:
 
 def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterator[Method]:
     for service_index, service in enumerate(file.service):
+        is_plain = not any(method.options.HasExtension(_ERRORS) for method in service.method)
         for index, method in enumerate(service.method):
             path = (_FILE_SERVICES, service_index, _SERVICE_METHODS, index)
             options = method.options
             yield Method(
                 name=method.name,
-                service=f"{file.package}.{service.name}",
+                service=_qualified(file.package, service.name),
                 file=file.name,
                 request=method.input_type.removeprefix("."),
                 response=method.output_type.removeprefix("."),
@@ -353,12 +368,14 @@ def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterato
                 server_streaming=method.server_streaming,
                 idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
                 bindings=tuple(_bindings(options)),
-                access=_option(options, options_pb2.access),
+                access=effective_access(options, service.options, file.options),
                 rest=_option(options, options_pb2.rest),
                 stream=_option(options, options_pb2.stream),
                 errors=tuple(options.Extensions[_ERRORS].reasons),
                 location=lines.location(*path),
                 comment=lines.comment(*path),
+                defaults=defaults_of(service.options, file.options),
+                has_plain_statuses=is_plain,
             )
 
 
@@ -376,7 +393,7 @@ def read(request: plugin_pb2.CodeGeneratorRequest) -> Contract:
         if file.name in own:
             methods.extend(_methods(file, lines))
             services |= {
-                f"{file.package}.{service.name}": lines.comment(_FILE_SERVICES, index)
+                _qualified(file.package, service.name): lines.comment(_FILE_SERVICES, index)
                 for index, service in enumerate(file.service)
             }
     return Contract(

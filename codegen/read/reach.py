@@ -18,6 +18,14 @@ class Needs:
     enums_out: dict[str, EnumType] = field(default_factory=dict)
     enums_in: dict[str, EnumType] = field(default_factory=dict)
 
+    @property
+    def messages(self) -> tuple[MessageType, ...]:
+        return (*self.resources.values(), *self.objects.values(), *self.fills.values())
+
+    @property
+    def enums(self) -> tuple[EnumType, ...]:
+        return (*self.enums_out.values(), *self.enums_in.values())
+
 
 def find_needs(
     contract: Contract, endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults
@@ -26,6 +34,8 @@ def find_needs(
     for endpoint in endpoints:
         for resource in endpoint.shown_resources:
             walk.resource(resource, endpoint.method.location)
+        for one in endpoint.data.meta if endpoint.data is not None else ():
+            walk.written(one)
         body = (endpoint.body_field,) if endpoint.body_field is not None else endpoint.body_fields
         for one in (*body, *endpoint.query_fields):
             walk.read(one, endpoint.request, ())
@@ -50,19 +60,19 @@ class _Walk:
         self._written(message, self.needs.objects, at)
 
     def _written(self, message: MessageType, known: dict[str, MessageType], at: Location) -> None:
-        if message.full_name in known or not self._is_ours(message, at):
+        if message.full_name in known or not self._has_form(message, at):
             return
         known[message.full_name] = message
         for one in message.fields:
-            self._write(one)
+            self.written(one)
 
-    def _write(self, one: Field) -> None:
+    def written(self, one: Field) -> None:
         if one.kind is Kind.ENUM:
             self.needs.enums_out[one.type_name] = self._contract.enums[one.type_name]
         elif one.kind is Kind.MESSAGE and one.type_name not in WELL_KNOWN:
             message = self._contract.messages[one.type_name]
             if message.is_map_entry:
-                self._write(message.fields[1])
+                self.written(message.fields[1])
             else:
                 self.object(message, one.location)
 
@@ -77,12 +87,12 @@ class _Walk:
                 self._faults.add(
                     one.location, "recursive-request", f"{within.path}.{one.name}: a document of it has no bottom"
                 )
-            elif self._is_ours(message, one.location):
+            elif self._has_form(message, one.location):
                 self.needs.fills[message.full_name] = message
                 for inner in message.fields:
                     self.read(inner, message, (*outer, one.type_name))
 
-    def _is_ours(self, message: MessageType, at: Location) -> bool:
+    def _has_form(self, message: MessageType, at: Location) -> bool:
         """`at`: who needs it, because the message itself may be nobody's to change."""
         name = message.full_name
         if name == "google.protobuf.Any":
@@ -90,8 +100,8 @@ class _Walk:
                 at, "any", f"{name} has no form that a contract could describe; name the messages in a oneof"
             )
             return False
-        if message.file not in self._contract.own_files:
-            self._faults.add(at, "foreign-message", f"{name} is neither ours nor a known type of protobuf's")
+        if name.startswith("google.protobuf."):
+            self._faults.add(at, "foreign-message", f"{name} is a type of protobuf's own that has no form here")
             return False
         if message.file in self._contract.proto2_files:
             self._faults.add(at, "proto2", f"{name}: only proto3 messages can be shown as JSON:API")

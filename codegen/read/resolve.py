@@ -1,11 +1,13 @@
 """From methods with options to endpoints: every name looked up, every contradiction found."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from samovar.options.v1 import options_pb2
 
 from codegen.read.compounds import Compounds, LinkageEndpoint, find_sort_field
+from codegen.read.constraints import is_required
 from codegen.read.endpoints import (
     CURSOR_INFO,
     FIELD_MASK,
@@ -16,6 +18,7 @@ from codegen.read.endpoints import (
     WELL_KNOWN,
     Data,
     Endpoint,
+    PathName,
     StreamedMember,
     StreamEndpoint,
     path_parameters,
@@ -24,14 +27,24 @@ from codegen.read.endpoints import (
 )
 from codegen.read.faults import Faults
 from codegen.read.model import Binding, Contract, Field, Kind, Location, Method
-from codegen.read.rules import check_events, check_method, check_names, check_reasons, check_resources, check_unique
+from codegen.read.paths import Paths
+from codegen.read.rules import (
+    check_events,
+    check_method,
+    check_names,
+    check_reasons,
+    check_reserved,
+    check_resources,
+    check_unique,
+)
 
-_PATH = re.compile(r"(/([a-z0-9_.-]+|\{[a-z0-9_]+\}))+")
-_VERBS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH"})
 HANDSHAKE_PARAMETERS = frozenset({"token", "last_event_id"})
 """Query parameters of a stream that are the gateway's own."""
 CONTROL_EVENTS = frozenset({"stream.end", "stream.error", "stream.unknown", "auth.token"})
 """Types of events that are the gateway's own."""
+_USUAL_MASK = "update_mask"
+"""The name that a mask has by AIP-134."""
+_PAGE_MEMBERS = frozenset({"total_items", "current_page", "per_page", "total_pages"})
 _BODYLESS_VERBS = frozenset({"GET", "DELETE"})
 
 
@@ -55,9 +68,30 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
     streams.sort(key=lambda stream: stream.path)
     check_names(endpoints, streams, faults)
     check_unique(endpoints, streams, faults)
+    check_reserved(endpoints, streams, faults)
     check_resources(contract, endpoints, faults)
     check_events(contract, faults)
-    return endpoints, streams
+    return [replace(one, is_conditional=_is_conditional(one, endpoints)) for one in endpoints], streams
+
+
+def _is_conditional(endpoint: Endpoint, endpoints: Iterable[Endpoint]) -> bool:
+    """Whether the gateway can read what a change is about: by a GET of the same address that gives entity tags, needs nothing
+    beside the path and admits everybody who may make the change.
+    """
+    return endpoint.verb != "GET" and any(
+        one.is_tagged_read
+        and path_shape(one.path) == path_shape(endpoint.path)
+        and not any(is_required(field) for field in one.query_fields)
+        and _admits_all_of(one.method, endpoint.method)
+        for one in endpoints
+    )
+
+
+def _admits_all_of(method: Method, other: Method) -> bool:
+    ours, theirs = method.access, other.access
+    if ours is None or theirs is None or ours.public:
+        return ours is not None and theirs is not None
+    return not theirs.public and {*theirs.roles} <= {*ours.roles}
 
 
 def _specific_first(path: str) -> list[tuple[bool, str]]:
@@ -73,22 +107,21 @@ class _Resolver:
         self._faults = faults
         self._request = contract.messages[method.request]
         self._response = contract.messages[method.response]
+        self._paths = Paths(contract, self._request, self._fault)
 
     def _fault(self, rule: str, text: str, location: Location | None = None) -> None:
         self._faults.add(location or self._method.location, rule, f"{self._method.name}: {text}")
 
     def endpoint(self, binding: Binding, index: int) -> Endpoint | None:
         before = len(self._faults.found)
-        rest = self._method.rest
-        if binding.verb not in _VERBS or not _PATH.fullmatch(binding.path):
-            self._fault(
-                "http-path",
-                f"{binding.verb} {binding.path!r} is not one of GET, PUT, POST, DELETE, PATCH on /literal/{{field}}/…",
-            )
+        template = self._paths.of_binding(binding)
+        if template is None:
             return None
+        binding = replace(binding, path=template.path)
         if binding.response_body:
             self._fault("http-response-body", "response_body has no meaning here; rest.data_field names the data")
-        path_fields = tuple(self._path_fields(binding))
+        path_fields = tuple(self._paths.fields(template))
+        path_names = tuple(self._paths.names(template))
         linkage = LinkageEndpoint(self._method, binding.verb, self._fault)
         linkage_field = linkage.body(self._request, binding.body) if linkage.is_one else None
         body_field, body_fields = (None, ()) if linkage.is_one else self._body(binding, path_fields)
@@ -99,7 +132,9 @@ class _Resolver:
         includes = compounds.includes(data)
         include_field = compounds.include_field(self._request, includes)
         taken_fields = (*path_fields, body_field, mask_field, if_match_field, include_field, linkage_field)
-        taken = {one.name for one in taken_fields if one}
+        taken = {one.name for one in taken_fields if one} | {
+            one.field_path[0] for one in path_names if len(one.field_path) == 1
+        }
         if binding.body == "*":
             query_fields: tuple[Field, ...] = ()
             body_fields = tuple(one for one in self._request.fields if one.name not in taken)
@@ -128,29 +163,17 @@ class _Resolver:
             element=self._contract.messages[body_field.type_name] if body_field and body_field.repeated else None,
             mask_field=mask_field,
             if_match_field=if_match_field,
-            data=None if rest is not None and rest.no_content else data,
+            data=data,
             etag_field=etag_field,
-            document_id_parameter=self._document_id_parameter(binding, data),
+            document_id_parameter=self._document_id_parameter(binding, data, path_names),
             success_status=status,
             include_field=include_field,
             includes=includes,
             sort_field=sort_field,
             linkage_field=linkage_field,
             shown_linkage=shown_linkage,
+            path_names=path_names,
         )
-
-    def _path_fields(self, binding: Binding) -> Iterator[Field]:
-        names = path_parameters(binding.path)
-        for name in dict.fromkeys(names):
-            found = self._request.field(name)
-            if found is None:
-                self._fault("path-parameter", f"{{{name}}} of {binding.path} is not a field of {self._request.path}")
-            elif found.repeated or found.kind not in PATH_KINDS:
-                self._fault("path-parameter", f"{{{name}}} is neither a string nor an integer", found.location)
-            elif names.count(name) > 1:
-                self._fault("path-parameter", f"{{{name}}} comes twice in {binding.path}")
-            else:
-                yield found
 
     def _body(self, binding: Binding, path_fields: tuple[Field, ...]) -> tuple[Field | None, tuple[Field, ...]]:
         if not binding.body or binding.body == "*":
@@ -160,19 +183,26 @@ class _Resolver:
         if binding.verb in _BODYLESS_VERBS:
             self._fault("http-body", f"a {binding.verb} has no body")
         found = self._request.field(binding.body)
-        if found is None or found in path_fields:
-            self._fault(
-                "http-body", f"the body {binding.body!r} is not a field of {self._request.path} that is free for it"
-            )
+        if found is None:
+            self._fault("http-body", f"the body {binding.body!r} is not a field of {self._request.path}")
+            return None, ()
+        if found in path_fields:
+            self._fault("http-body", f"the body {binding.body!r} stands in the path already", found.location)
             return None, ()
         if found.repeated and found.kind is Kind.MESSAGE and found.type_name not in WELL_KNOWN:
             return self._resource_list(found)
-        if found.kind is not Kind.MESSAGE or found.repeated or found.type_name in WELL_KNOWN:
-            self._fault(
-                "http-body",
-                f"the body {binding.body!r} is not a message with fields to take the attributes",
-                found.location,
-            )
+        why = (
+            f"is a {found.kind}"
+            if found.kind is not Kind.MESSAGE
+            else f"is a {found.type_name}"
+            if found.type_name in WELL_KNOWN
+            else "is repeated"
+            if found.repeated
+            else ""
+        )
+        if why:
+            text = f"the body {binding.body!r} {why}, not a message with fields to take the attributes"
+            self._fault("http-body", text, found.location)
             return None, ()
         return found, self._contract.messages[found.type_name].fields
 
@@ -192,6 +222,9 @@ class _Resolver:
 
     def _mask_field(self, binding: Binding) -> Field | None:
         name = self._method.rest.update_mask_field if self._method.rest else ""
+        usual = self._request.field(_USUAL_MASK)
+        if not name and binding.verb == "PATCH" and usual is not None and usual.type_name == FIELD_MASK:
+            name = _USUAL_MASK
         if not name:
             if binding.verb == "PATCH":
                 self._fault(
@@ -256,7 +289,7 @@ class _Resolver:
         if len(pages) > 1:
             self._fault("page-fields", f"{self._response.path} has more than one page")
         included = {one.response_field for one in rest.includes} if rest is not None else frozenset[str]()
-        if rest is not None and rest.no_content:
+        if self._method.has_no_content:
             return None
         if self._response.resource is not None and not (rest and rest.data_field):
             return Data(None, self._response, None)
@@ -287,8 +320,19 @@ class _Resolver:
                 "data-field", f"{self._response.path} holds several resources ({names}); rest.data_field must name one"
             )
             return None
-        chosen = candidates[0]
-        return Data(chosen, self._contract.messages[chosen.type_name], page if chosen.repeated else None)
+        return self._data_of(candidates[0], page, included)
+
+    def _data_of(self, chosen: Field, page: Field | None, included: AbstractSet[str]) -> Data:
+        if not chosen.repeated:
+            page = None
+        shown = {chosen.name, *included} | ({page.name} if page is not None else set())
+        meta = tuple(one for one in self._response.fields if one.name not in shown)
+        for one in meta:
+            if page is not None and one.name in _PAGE_MEMBERS:
+                self._fault(
+                    "meta-field", f"{one.name} is what the document's meta says of the page already", one.location
+                )
+        return Data(chosen, self._contract.messages[chosen.type_name], page, meta)
 
     def _check_page(self, data: Data | None, query_fields: Iterable[Field]) -> None:
         if data is None or data.page is None:
@@ -310,7 +354,7 @@ class _Resolver:
 
     def _success_status(self, data: Data | None) -> int:
         rest = self._method.rest
-        no_content = rest is not None and rest.no_content
+        no_content = self._method.has_no_content
         status = rest.success_status if rest is not None and rest.success_status else 204 if no_content else 200
         if not 200 <= status <= 299:
             self._fault("success-status", f"{status} is no status of success")
@@ -322,8 +366,13 @@ class _Resolver:
                 self._fault("location", "rest.location needs one resource with a self link")
         return status
 
-    def _document_id_parameter(self, binding: Binding, data: Data | None) -> str | None:
+    def _document_id_parameter(
+        self, binding: Binding, data: Data | None, path_names: tuple[PathName, ...]
+    ) -> str | None:
         names = path_parameters(binding.path)
+        if path_names:
+            # Of a method on a collection, or with a verb, the path names something else than the document does.
+            return path_names[-1].template if binding.path.endswith(path_names[-1].segments[-1]) else None
         if not names or (self._method.rest is not None and self._method.rest.location and binding.verb == "POST"):
             return None
         resource = data.resource.resource if data is not None else None
@@ -336,10 +385,10 @@ class _Resolver:
 
     def stream_endpoint(self, stream: options_pb2.Stream) -> StreamEndpoint | None:
         before = len(self._faults.found)
-        if not _PATH.fullmatch(stream.path):
-            self._fault("stream-path", f"{stream.path!r} is not /literal/{{field}}/…")
+        template = self._paths.of_stream(stream.path)
+        if template is None:
             return None
-        path_fields = tuple(self._path_fields(Binding("GET", stream.path, "", "")))
+        path_fields = tuple(self._paths.fields(template))
         resume_field = self._resume_field(stream, path_fields)
         taken = (*path_fields, resume_field)
         query_fields = tuple(one for one in self._request.fields if one not in taken)
@@ -370,9 +419,19 @@ class _Resolver:
         if not stream.resume_field:
             return None
         found = self._request.field(stream.resume_field)
-        if found is None or found.kind is not Kind.STRING or found.repeated or found in path_fields:
-            text = f"resume_field {stream.resume_field!r} is not a string field of {self._request.path} that is free for it"
-            self._fault("stream-field", text)
+        why = (
+            f"is not a field of {self._request.path}"
+            if found is None
+            else "stands in the path already"
+            if found in path_fields
+            else "is repeated"
+            if found.repeated
+            else f"is a {found.type_name or found.kind}, not a string"
+            if found.kind is not Kind.STRING
+            else ""
+        )
+        if why:
+            self._fault("stream-field", f"resume_field {stream.resume_field!r} {why}")
         if not stream.id_field:
             self._fault(
                 "stream-field", "a stream with a resume_field needs an id_field: ids are what clients resume from"

@@ -12,6 +12,9 @@ from codegen.read.endpoints import PATH_KINDS, Endpoint, StreamEndpoint, path_pa
 from codegen.read.faults import Faults
 from codegen.read.model import Contract, Field, Kind, Location, MessageType, Method
 
+DOCS_PATH = "/api/v1/docs"
+RESERVED = frozenset({"/healthz", "/readyz", "/api/v1/openapi.json", "/api/v1/asyncapi.json", DOCS_PATH})
+"""Addresses of the gateway's own."""
 _PLATFORM_REASONS = "samovar/errors/v1/errors.proto"
 
 
@@ -62,6 +65,14 @@ def check_names(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint]
         other = seen.setdefault((method.file, name), method)
         if other is not method:
             faults.add(method.location, "method-name", f"{method.rpc} and {other.rpc} stand in one file under one name")
+
+
+def check_reserved(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults) -> None:
+    """Nothing is served where the gateway itself answers."""
+    served = [(one.path, one.method) for one in endpoints] + [(one.path, one.method) for one in streams]
+    for path, method in served:
+        if path in RESERVED or path.startswith(f"{DOCS_PATH}/"):
+            faults.add(method.location, "path-reserved", f"{method.name}: at {path} the gateway itself answers")
 
 
 def check_unique(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults) -> None:

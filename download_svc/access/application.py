@@ -98,7 +98,7 @@ async def end_access(
     `event` is the consumer and the event's source and id when an event caused it: a second delivery then does nothing.
     """
     access.forget(user_id, product_id)
-    async with begin() as work:
+    async with begin(user_id) as work:
         if event is not None and not await work.first_time(*event):
             return
         await work.sessions.lock(user_id)

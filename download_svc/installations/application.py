@@ -24,8 +24,8 @@ class InstallationReader(Protocol):
     async def behind(
         self, version: Version, *, after: tuple[UUID, UUID] | None, limit: int
     ) -> Sequence[KeptInstallation]:
-        """Of everybody: installations of versions of the same product and platform that were released before it, by user and id
-        from behind `after`.
+        """Of everybody: installations of versions of the same product and platform that were released before it or are retired, by
+        user and id from behind `after`.
         """
 
     async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
@@ -36,7 +36,7 @@ async def change_installation(
     begin: Begin, *, user_id: UUID, installation_id: UUID, changes: InstallationChanges, now: datetime
 ) -> KeptInstallation:
     """Sets what the user decided. Idempotent. Raises: INSTALLATION_NOT_FOUND."""
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         kept = await work.installations.get(user_id, installation_id)
         if kept is None:
@@ -49,7 +49,7 @@ async def change_installation(
 
 async def report_uninstalled(begin: Begin, *, user_id: UUID, installation_id: UUID, now: datetime) -> None:
     """The product is gone from the device; the platform is told in the same transaction. Raises: INSTALLATION_NOT_FOUND."""
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         kept = await work.installations.get(user_id, installation_id)
         if kept is None:

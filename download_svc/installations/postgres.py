@@ -5,14 +5,29 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, DateTime, Row, Select, Table, Text, Uuid, delete, func, select, tuple_, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Row,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.postgres.database import Database, Transaction
 from download_svc.installations.domain import Installation, KeptInstallation
 from download_svc.paging import Page, PageRequest
 from download_svc.schema import NEW_ID, metadata
-from download_svc.versions.domain import Version
+from download_svc.versions.domain import Version, VersionState
 from download_svc.versions.manifests import Platform
 from download_svc.versions.postgres import product_versions
 
@@ -124,7 +139,11 @@ class PostgresInstallationReader:
         older = select(product_versions.c.version_id).where(
             product_versions.c.product_id == version.product_id,
             product_versions.c.platform == version.platform.value,
-            product_versions.c.released_at < version.released_at,
+            product_versions.c.version_id != version.version_id,
+            or_(
+                product_versions.c.released_at < version.released_at,
+                product_versions.c.state == VersionState.RETIRED.value,
+            ),
         )
         wanted = [columns.product_id == version.product_id, columns.version_id.in_(older)]
         if after is not None:

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from download_svc.access.application import CachedAccess
+from download_svc.ids import OwnedId
 from download_svc.paging import Page, PageRequest
 from download_svc.queue.domain import Queue
 from download_svc.sessions.domain import (
@@ -23,7 +24,7 @@ from download_svc.sessions.domain import (
 from download_svc.transaction import Begin, UnitOfWork
 from download_svc.updates.outcomes import follow, note_update
 from download_svc.versions.application import VersionReader
-from download_svc.versions.domain import channels_of, choose, require_disk_space
+from download_svc.versions.domain import channels_of, choose, require_disk_space, require_kept
 from download_svc.versions.manifests import FileReference, Platform, derived_ids
 
 
@@ -50,6 +51,12 @@ class SessionReader(Protocol):
 
     async def queue(self, user_id: UUID) -> Sequence[UUID]:
         """Sessions that run or wait, first to last."""
+
+    async def silent(self, since: datetime, *, after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
+        """Of everybody: sessions that hold a slot and have not changed since, by user and id from behind `after`."""
+
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
+        """Of everybody: live sessions of retired versions, by user and id from behind `after`."""
 
 
 THREAD_ABOVE_FILES = 2_000
@@ -126,7 +133,7 @@ async def start_download(
         scope=request.scope,
     )
     accepted = session.copy()
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         queue = Queue(await work.sessions.live(user_id), slots=policy.slots_per_user)
         queue.require_place(session)
@@ -154,8 +161,8 @@ async def pause_download(
 async def resume_download(
     begin: Begin, policy: Policy, *, user_id: UUID, session_id: UUID, now: datetime
 ) -> SessionView:
-    """Queues a paused session again. Raises: DOWNLOAD_NOT_FOUND, INVALID_STATE_TRANSITION."""
-    return await _move(begin, policy, user_id, session_id, now, lambda session: session.resume(now))
+    """Queues a paused session again. Raises: DOWNLOAD_NOT_FOUND, INVALID_STATE_TRANSITION, VERSION_NOT_AVAILABLE."""
+    return await _move(begin, policy, user_id, session_id, now, lambda session: session.resume(now), needs_version=True)
 
 
 async def cancel_download(begin: Begin, policy: Policy, *, user_id: UUID, session_id: UUID, now: datetime) -> None:
@@ -168,11 +175,12 @@ async def retry_download(
 ) -> SessionView:
     """Queues a failed session again, its failed files pending.
 
-    Raises: DOWNLOAD_NOT_FOUND, INVALID_STATE_TRANSITION, DOWNLOAD_ALREADY_ACTIVE, DOWNLOAD_QUEUE_FULL.
+    Raises: DOWNLOAD_NOT_FOUND, INVALID_STATE_TRANSITION, VERSION_NOT_AVAILABLE, DOWNLOAD_ALREADY_ACTIVE, DOWNLOAD_QUEUE_FULL.
     """
-    async with begin() as work:
+    async with begin(user_id) as work:
         session, queue = await _load(work, policy, user_id, session_id)
         session.retry(now)
+        require_kept(await work.versions.get(session.version_id))
         queue.require_place(session)
         queue.join(session)
         await work.sessions.reset_failed_items(user_id, session_id)
@@ -183,11 +191,20 @@ async def retry_download(
 
 
 async def _move(
-    begin: Begin, policy: Policy, user_id: UUID, session_id: UUID, now: datetime, move: Callable[[Session], None]
+    begin: Begin,
+    policy: Policy,
+    user_id: UUID,
+    session_id: UUID,
+    now: datetime,
+    move: Callable[[Session], None],
+    *,
+    needs_version: bool = False,
 ) -> SessionView:
-    async with begin() as work:
+    async with begin(user_id) as work:
         session, queue = await _load(work, policy, user_id, session_id)
         move(session)
+        if needs_version:
+            require_kept(await work.versions.get(session.version_id))
         await _save(work, session, queue.promote(now))
         await follow(work, session, now)
         await work.commit()

@@ -4,7 +4,7 @@ session, and the events that follow. Used by the application under the user's lo
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -32,6 +32,12 @@ class Status(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     ERROR = "error"
+
+
+class PauseReason(StrEnum):
+    """Why a session is held back, where it was not a user who did it."""
+
+    CLIENT_SILENT = "client_silent"
 
 
 class ItemStatus(StrEnum):
@@ -237,6 +243,7 @@ class Session:
     failure: Failure | None = None
     update_type: UpdateType | None = None
     from_version_id: UUID | None = None
+    pause_reason: PauseReason | None = None
     _events: list[SessionEvent] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
@@ -317,6 +324,26 @@ class Session:
 
     def resume(self, now: datetime) -> None:
         self._move(Status.QUEUED, now, only_from=frozenset({Status.PAUSED}))
+
+    def is_silent(self, now: datetime, max_silence: timedelta) -> bool:
+        """It holds a slot, and nothing has moved it and no report was taken in for longer than this."""
+        return self.holds_slot and now - self.updated_at > max_silence
+
+    def lapse(self, now: datetime) -> None:
+        """Gives the slot up because the client is silent. It is paused, and its client's next report queues it again."""
+        if self.status is Status.VERIFYING:  # what is not in place yet has to be said again, like what is not fetched
+            self._move(Status.DOWNLOADING, now)
+        self._move(Status.PAUSED, now, only_from=SLOT_HOLDERS)
+        self.pause_reason = PauseReason.CLIENT_SILENT
+
+    def is_woken_by(self, sequence: int) -> bool:
+        """Whether a report with this sequence is the word of a client that was silent for too long."""
+        return self.pause_reason is PauseReason.CLIENT_SILENT and sequence > self.last_sequence
+
+    def withdraw(self, now: datetime) -> None:
+        """Fails because its version was withdrawn."""
+        failure = Failure("VERSION_NOT_AVAILABLE", "the version was withdrawn")
+        self._move(Status.ERROR, now, only_from=LIVE, failure=failure)
 
     def cancel(self, now: datetime) -> None:
         self._move(Status.CANCELLED, now)
@@ -411,6 +438,7 @@ class Session:
             raise invalid_transition(self.status)
         previous, self.status = self.status, new
         self.failure = failure
+        self.pause_reason = None
         self.updated_at = now
         self._record_move(previous, now)
 

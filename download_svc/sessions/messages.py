@@ -1,6 +1,7 @@
 """Messages of download.v1 to values of the application, and back. Shape and limits were checked by the validation interceptor."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from catalog.v1 import events_pb2 as catalog_events
@@ -22,6 +23,7 @@ from download_svc.sessions.domain import (
     Item,
     ItemReport,
     ItemStatus,
+    PauseReason,
     SessionMoved,
     Status,
     Target,
@@ -47,6 +49,9 @@ _UPDATE_TYPES: Mapping[UpdateType, downloads.UpdateType] = {
     kind: getattr(downloads, f"UPDATE_TYPE_{kind.name}") for kind in UpdateType
 }
 _UPDATE_TYPE_OF: Mapping[int, UpdateType] = {value: kind for kind, value in _UPDATE_TYPES.items()}
+_PAUSE_REASONS: Mapping[PauseReason, downloads.PauseReason] = {
+    reason: getattr(downloads, f"PAUSE_REASON_{reason.name}") for reason in PauseReason
+}
 _PLATFORMS: Mapping[Platform, content.Platform] = {
     platform: getattr(content, f"PLATFORM_{platform.name}") for platform in Platform
 }
@@ -130,6 +135,7 @@ def session_message(view: SessionView, live: LiveProgress | None, language: str)
         platform=_PLATFORMS[session.platform],
         report_sequence=None if session.last_sequence == NO_REPORT_YET else session.last_sequence,
         from_version_id=_text(session.from_version_id),
+        pause_reason=None if session.pause_reason is None else _PAUSE_REASONS[session.pause_reason],
     )
 
 
@@ -180,8 +186,12 @@ def link_message(links: ChunkLinks) -> downloads.DownloadLink:
     )
 
 
-def announcement(message: catalog_events.VersionPublished) -> Announcement:
-    """Raises: EVENT_INVALID when a member is missing or not what it should be."""
+def announcement(message: catalog_events.VersionPublished, *, now: datetime) -> Announcement:
+    """The version that was published. One that says it will come out later came out now: it can be downloaded, and it must not be
+    newer than all that follow it until then.
+
+    Raises: EVENT_INVALID when a member is missing or not what it should be.
+    """
     platform = _PLATFORM_OF.get(message.platform)
     if platform is None:
         raise event_invalid("platform is missing")
@@ -193,7 +203,7 @@ def announcement(message: catalog_events.VersionPublished) -> Announcement:
         version_name=message.version_name,
         platform=platform,
         channel=message.channel or STABLE_CHANNEL,
-        released_at=from_timestamp(message.release_date),
+        released_at=min(from_timestamp(message.release_date), now),
         manifest_url=message.file_manifest_url,
         is_critical=message.is_critical,
         release_notes_url=message.release_notes_url if message.HasField("release_notes_url") else None,

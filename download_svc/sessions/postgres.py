@@ -1,6 +1,7 @@
 """Sessions and items in PostgreSQL: the writing side (inside a transaction) and the reading side."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    true,
     tuple_,
     update,
 )
@@ -29,6 +31,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import Executable
 
 from chassis.postgres.database import Database, Transaction
+from download_svc.ids import OwnedId
 from download_svc.outgoing import to_new_event
 from download_svc.paging import Page, PageRequest
 from download_svc.queue.domain import MAX_LIVE_SESSIONS_PER_USER, already_active
@@ -37,16 +40,19 @@ from download_svc.sessions.application import SessionView
 from download_svc.sessions.domain import (
     IN_QUEUE,
     LIVE,
+    SLOT_HOLDERS,
     Failure,
     Item,
     ItemCounts,
     ItemStatus,
+    PauseReason,
     Session,
     Status,
     UpdateType,
 )
+from download_svc.versions.domain import VersionState
 from download_svc.versions.manifests import FileReference, Platform
-from download_svc.versions.postgres import file_metadata
+from download_svc.versions.postgres import file_metadata, product_versions
 
 download_sessions = Table(
     "download_sessions",
@@ -73,6 +79,7 @@ download_sessions = Table(
     Column("items_completed", Integer),
     Column("items_failed", Integer),
     Column("last_sequence", BigInteger),
+    Column("pause_reason", Text),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
 )
@@ -121,6 +128,7 @@ def session_values(session: Session) -> Values:
         "items_completed": session.items.completed,
         "items_failed": session.items.failed,
         "last_sequence": session.last_sequence,
+        "pause_reason": None if session.pause_reason is None else session.pause_reason.value,
         "created_at": session.created_at,
         "updated_at": session.updated_at,
     }
@@ -147,6 +155,8 @@ def session_of(row: Row[Any]) -> Session:
         failure=failure_of(row),
         update_type=None if row.update_type is None else UpdateType(row.update_type),
         from_version_id=row.from_version_id,
+        # Code that does not know of reasons leaves one behind when it moves a session.
+        pause_reason=PauseReason(row.pause_reason) if row.pause_reason and row.status == Status.PAUSED.value else None,
     )
 
 
@@ -171,6 +181,7 @@ def failure_of(row: Row[Any]) -> Failure | None:
 
 _LIVE = sorted(status.value for status in LIVE)
 _IN_QUEUE = sorted(status.value for status in IN_QUEUE)
+_SLOT_HOLDERS = sorted(status.value for status in SLOT_HOLDERS)
 
 # The ids are derived from the session's id (domain.manifests.derived_ids): PostgreSQL has no SHA-1 without an extension, so they
 # come as an array, and everything else from the rows that the version has already.
@@ -379,6 +390,40 @@ class PostgresSessionReader:
                 .order_by(columns.queue_rank, columns.priority.desc(), columns.created_at, columns.id)
             )
             return ids.all()
+
+    async def silent(self, since: datetime, *, after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
+        columns = download_sessions.c
+        found = select(columns.user_id, columns.id).where(columns.status.in_(_SLOT_HOLDERS), columns.updated_at < since)
+        return await self._owned(_owned_page(found, after, limit))
+
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
+        columns, versions = download_sessions.c, product_versions.c
+        of_version = select(columns.user_id, columns.id).where(
+            columns.product_id == versions.product_id,
+            columns.version_id == versions.version_id,
+            columns.status.in_(_LIVE),
+        )
+        # Version by version, each by the index: a plan for all at once reads every live session.
+        found = _owned_page(of_version, after, limit).lateral("found")
+        return await self._owned(
+            select(found.c.user_id, found.c.id)
+            .select_from(product_versions.join(found, true()))
+            .where(versions.state == VersionState.RETIRED.value)
+            .order_by(found.c.user_id, found.c.id)
+            .limit(limit)
+        )
+
+    async def _owned(self, statement: Select[Any]) -> Sequence[OwnedId]:
+        async with self._database.connect() as connection:
+            return [(row.user_id, row.id) for row in await connection.execute(statement)]
+
+
+def _owned_page(statement: Select[Any], after: OwnedId | None, limit: int) -> Select[Any]:
+    """The part of a list of sessions of everybody behind `after`."""
+    place = (download_sessions.c.user_id, download_sessions.c.id)
+    if after is not None:
+        statement = statement.where(tuple_(*place) > tuple_(*after))
+    return statement.order_by(*place).limit(limit)
 
 
 def _items_with_sizes() -> Select[Any]:

@@ -25,16 +25,20 @@ async def report_download(
     now: datetime,
 ) -> SessionView:
     """Applies a report and answers the session as it is then. Idempotent by `sequence`: a stale one changes nothing, and so does
-    any report on a session that holds no slot.
+    any report on a session that holds no slot; only one that lapsed while its client was silent is queued again.
 
     Raises: DOWNLOAD_NOT_FOUND, FILE_NOT_FOUND, VALIDATION_ERROR.
     """
     touched: Sequence[Item] | None = None
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         session = await work.sessions.get(user_id, session_id)
         if session is None:
             raise download_not_found(session_id)
+        if session.is_woken_by(sequence):
+            session = await _wake(work, policy, session, now)
+            if not session.takes(sequence):
+                await work.commit()
         if session.takes(sequence):
             touched = await _apply(work, policy, session, sequence, reports, now)
             await work.commit()
@@ -43,6 +47,18 @@ async def report_download(
         await board.progress(session, touched, now)
     view = await sessions.get(user_id, session_id)
     return SessionView(session, None) if view is None else view
+
+
+async def _wake(work: UnitOfWork, policy: Policy, session: Session, now: datetime) -> Session:
+    """Queues a session again whose client is back; it has its slot at once if one is free."""
+    live = await work.sessions.live(session.user_id)
+    session = next(one for one in live if one.id == session.id)
+    session.resume(now)
+    promoted = Queue(live, slots=policy.slots_per_user).promote(now)
+    for one in {one.id: one for one in (session, *promoted)}.values():
+        await work.sessions.save(one)
+    await follow(work, session, now)
+    return session
 
 
 async def _apply(

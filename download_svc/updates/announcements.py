@@ -16,7 +16,7 @@ from download_svc.updates.domain import Update, UpdateOffered, UpdateStatus
 from download_svc.updates.outcomes import update_id
 from download_svc.updates.planning import Plans, PlanSummary
 from download_svc.versions.application import VersionReader
-from download_svc.versions.domain import STABLE_CHANNEL, Version, VersionState
+from download_svc.versions.domain import Version, is_step_forward, newest_stable
 
 MAX_PENDING_ANNOUNCEMENTS = 100
 
@@ -82,7 +82,8 @@ async def announce_version(
     *,
     now: datetime,
 ) -> Sequence[Exception]:
-    """Offers a version to every user who has an older one installed on the same platform. Only the newest stable one is offered.
+    """Offers a version to every user who has an older one installed on the same platform, or one that was withdrawn. Only the
+    newest stable one is offered.
 
     Who was offered it before is not told again, so nothing is harmed when two do this at once. Pinned installations are offered it
     too, without telling the platform. An installation for which it fails is passed over.
@@ -96,7 +97,7 @@ async def announce_version(
     known = await versions.of_product(pending.product_id)
     new = next((version for version in known if version.version_id == pending.version_id), None)
     after, failures = pending.after, list[Exception]()
-    if new is not None and newest_stable(known, new) == new:
+    if new is not None and newest_stable(known, new.platform) == new:
         by_id = {version.version_id: version for version in known}
         while batch := await installations.behind(new, after=after, limit=BATCH_INSTALLATIONS):
             after = _place_of(batch[-1])
@@ -118,34 +119,26 @@ async def offer_newer(
     product_id: UUID,
     now: datetime,
 ) -> None:
-    """An older version was put in place, or gone back to: the newest one can be had. Nobody is told: the user knows. Idempotent."""
+    """An older version was put in place, or gone back to: the newest one can be had. The user is told only while it is still being
+    announced: the announcement passes over whoever has the offer. Idempotent.
+    """
     kept = await installations.on_device(user_id, device_id, product_id)
     known = await versions.of_product(product_id)
     current = next((one for one in known if kept and one.version_id == kept.installation.version_id), None)
     if kept is None or current is None:
         return
-    new = newest_stable(known, current)
-    if new is None or new.released_at <= current.released_at:
+    new = newest_stable(known, current.platform)
+    if new is None or not is_step_forward(current, new):
         return
     update = _update(kept, new, await plans.cost(current, new), now)
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         there = await work.updates.get(user_id, product_id, new.version_id)
         if there is None or there.status is UpdateStatus.APPLIED:
             await work.updates.put(update)
+            if there is None and not kept.is_pinned and await work.announcements.is_pending(new.version_id):
+                work.record(_offered(update, now))
             await work.commit()
-
-
-def newest_stable(known: Sequence[Version], like: Version) -> Version | None:
-    """The newest version for the platform that everybody may have."""
-    stable = [
-        version
-        for version in known
-        if version.platform is like.platform
-        and version.channel == STABLE_CHANNEL
-        and version.state is VersionState.KEPT
-    ]
-    return max(stable, key=lambda version: (version.released_at, version.version_id), default=None)
 
 
 async def _offer_each(
@@ -201,7 +194,8 @@ async def _offer(
         await work.sessions.lock_all({kept.installation.user_id for kept in batch})
         for kept in batch:
             user_id = kept.installation.user_id
-            if await work.updates.get(user_id, new.product_id, new.version_id) is not None:
+            there = await work.updates.get(user_id, new.product_id, new.version_id)
+            if there is not None and there.status is not UpdateStatus.APPLIED:
                 continue
             update = _update(kept, new, costs[kept.installation.version_id], now)
             await work.updates.remove_available(user_id, new.product_id, released_until=new.released_at)

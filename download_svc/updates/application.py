@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chassis.errors import DomainError, Kind
 from download_svc.access.application import CachedAccess
+from download_svc.ids import OwnedId
 from download_svc.installations.application import InstallationReader
 from download_svc.installations.domain import nothing_installed
 from download_svc.paging import Page, PageRequest
@@ -18,7 +19,7 @@ from download_svc.updates.domain import HistoryEntry, Update, UpdateStatus
 from download_svc.updates.planning import Plans, PlanSummary, require_space
 from download_svc.updates.plans import VersionPlan
 from download_svc.versions.application import VersionReader
-from download_svc.versions.domain import Version, channels_of, choose, installable, version_not_found
+from download_svc.versions.domain import Version, channels_of, choose, installable, is_step_forward, version_not_found
 
 MAX_HISTORY_LOOKED_AT = 100
 """Entries that are searched for the version before one."""
@@ -34,6 +35,9 @@ class UpdateReader(Protocol):
 
     async def history(self, user_id: UUID, page: PageRequest, *, product_id: UUID | None = None) -> Page[HistoryEntry]:
         """Newest first."""
+
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[Update]:
+        """Of everybody: what can be had to retired versions, by user and id from behind `after`."""
 
     async def versions_before(self, user_id: UUID, product_id: UUID, version_id: UUID) -> Sequence[UUID]:
         """What the version replaced when it was applied, the last time first; at most MAX_HISTORY_LOOKED_AT."""
@@ -55,6 +59,8 @@ class Availability:
     latest: Version | None = None
     cost: PlanSummary | None = None
     is_critical: bool = False
+    is_rollback: bool = False
+    """The version in place was withdrawn, and the latest that can be had is older."""
 
 
 async def check_updates(
@@ -211,7 +217,7 @@ async def _availability(
         )
     except DomainError:
         return Availability(product)  # nothing that this user could install
-    if latest.version_id == product.current_version_id or (current and current.released_at > latest.released_at):
+    if latest.version_id == product.current_version_id or (current and not is_step_forward(current, latest)):
         return Availability(product, latest)
     newer = installable(known, platform=latest.platform, channels=channels)
     return Availability(
@@ -219,4 +225,5 @@ async def _availability(
         latest,
         await plans.cost(current, latest),
         any(one.is_critical for one in newer if current is None or one.released_at > current.released_at),
+        current is not None and _is_older(latest, current),
     )

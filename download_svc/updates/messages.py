@@ -104,6 +104,7 @@ def availability_message(found: Availability) -> pb.UpdateAvailability:
         required_disk_space_bytes=cost.required_disk_space_bytes if cost else None,
         is_critical=found.is_critical,
         release_notes_url=latest.release_notes_url if latest else None,
+        is_rollback=found.is_rollback,
     )
 
 

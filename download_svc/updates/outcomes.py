@@ -9,7 +9,7 @@ from download_svc.sessions.domain import Session, Status, UpdateFrom
 from download_svc.transaction import UnitOfWork
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
 from download_svc.verifications.domain import MAX_REDOWNLOAD_PATHS
-from download_svc.versions.domain import Version
+from download_svc.versions.domain import Version, is_step_forward
 
 
 def update_id(user_id: UUID, product_id: UUID, to_version_id: UUID) -> UUID:
@@ -81,10 +81,10 @@ async def _follow_update(work: UnitOfWork, session: Session, now: datetime, prev
 
 
 async def _take_back(work: UnitOfWork, session: Session, update: Update, now: datetime) -> None:
-    """A cancelled update can still be had; a cancelled way back was never an offer."""
+    """A cancelled update can still be had; a cancelled way back was never an offer, unless from a version that was withdrawn."""
     old = await work.versions.get(update.from_version_id)
     new = await work.versions.get(session.version_id)
-    if old is not None and new is not None and old.released_at < new.released_at:
+    if old is not None and new is not None and is_step_forward(old, new):
         await work.updates.put(update.moved(UpdateStatus.AVAILABLE, now))
     else:
         await work.updates.remove(update)

@@ -5,15 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, Uuid, delete, func, select
+from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, Uuid, delete, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.postgres.database import Database, Transaction
+from download_svc.ids import OwnedId
 from download_svc.paging import Page, PageRequest
 from download_svc.schema import metadata
 from download_svc.sessions.domain import UpdateType
 from download_svc.updates.application import MAX_HISTORY_LOOKED_AT
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
+from download_svc.versions.domain import VersionState
 from download_svc.versions.postgres import product_versions
 
 updates = Table(
@@ -140,6 +142,27 @@ class PostgresUpdateReader:
                 select(updates_history).where(*wanted).order_by(*newest_first).limit(page.size).offset(page.offset)
             )
             return Page([history_of(row) for row in rows], total or 0)
+
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[Update]:
+        versions, columns = product_versions.c, updates.c
+        of_version = select(updates).where(
+            columns.product_id == versions.product_id,
+            columns.to_version_id == versions.version_id,
+            columns.status == UpdateStatus.AVAILABLE.value,
+        )
+        if after is not None:
+            of_version = of_version.where(tuple_(columns.user_id, columns.id) > tuple_(*after))
+        # Version by version, each by the index: a plan for all at once reads every offer that there is.
+        found = of_version.order_by(columns.user_id, columns.id).limit(limit).lateral("found")
+        async with self._database.connect() as connection:
+            rows = await connection.execute(
+                select(found)
+                .select_from(product_versions.join(found, true()))
+                .where(versions.state == VersionState.RETIRED.value)
+                .order_by(found.c.user_id, found.c.id)
+                .limit(limit)
+            )
+            return [update_of(row) for row in rows]
 
     async def versions_before(self, user_id: UUID, product_id: UUID, version_id: UUID) -> Sequence[UUID]:
         columns = updates_history.c

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, tuple_, update
+from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 
 from chassis.postgres.database import Database, Transaction
 from download_svc.updates.announcements import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
@@ -21,9 +22,9 @@ class PostgresAnnouncements:
         self._connection = transaction.connection
 
     async def add(self, version: Version) -> None:
-        await self._connection.execute(
-            insert(version_announcements).values(version_id=version.version_id, product_id=version.product_id)
-        )
+        new = insert(version_announcements).values(version_id=version.version_id, product_id=version.product_id)
+        afresh = {"after_user_id": None, "after_installation_id": None, "done_at": None}
+        await self._connection.execute(new.on_conflict_do_update(index_elements=["version_id"], set_=afresh))
 
     async def advance(self, version_id: UUID, after: tuple[UUID, UUID]) -> None:
         columns = version_announcements.c
@@ -40,6 +41,13 @@ class PostgresAnnouncements:
             .where(version_announcements.c.version_id == version_id)
             .values(done_at=func.now())
         )
+
+    async def is_pending(self, version_id: UUID) -> bool:
+        columns = version_announcements.c
+        found = await self._connection.execute(
+            select(columns.version_id).where(columns.version_id == version_id, columns.done_at.is_(None))
+        )
+        return found.first() is not None
 
     async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
         await self._connection.execute(

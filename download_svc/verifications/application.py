@@ -58,7 +58,7 @@ async def create_verification(
         raise version_not_found(product_id)
     await access.require_now(user_id, product_id, now)
     verification = Verification(verification_id, user_id, product_id, version_id, device_id, is_whole_tree, now)
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         await work.verifications.add(verification, keep=MAX_KEPT_PER_INSTALLATION, keep_of_user=MAX_KEPT_PER_USER)
         await work.commit()
@@ -86,7 +86,7 @@ async def submit_hashes(
         raise verification_not_found(verification_id)
     seen.require_open()
     judgement = await _judge(versions, seen.version_id, local)
-    async with begin() as work:
+    async with begin(user_id) as work:
         await work.sessions.lock(user_id)
         verification = await _get(work, user_id, verification_id)
         verification.require_open()

@@ -1,4 +1,6 @@
-"""Versions that Catalog announces: the manifest is fetched and checked, then everything it says is stored at once."""
+"""Versions that Catalog announces: the manifest is fetched and checked, then everything it says is stored at once. And
+versions that it withdraws.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -7,7 +9,7 @@ from uuid import UUID
 from chassis.errors import DomainError, Kind
 from download_svc.transaction import Begin
 from download_svc.verifications.domain import PlacedEntry
-from download_svc.versions.domain import Announcement, ManifestSource, Version
+from download_svc.versions.domain import Announcement, ManifestSource, Version, VersionState, newest_stable
 from download_svc.versions.manifests import Chunk, FileReference
 
 
@@ -40,7 +42,7 @@ class VersionReader(Protocol):
 async def publish_version(
     begin: Begin, manifests: ManifestSource, announcement: Announcement, *, event: tuple[str, str, str]
 ) -> None:
-    """Makes a version downloadable. Idempotent: a version that is known with the same manifest stays as it is.
+    """Makes a version downloadable. Idempotent: a version that is known with the same manifest stays as it is, withdrawn or not.
 
     `event` is the consumer and event id. The network comes first, the transaction after.
 
@@ -75,4 +77,20 @@ async def publish_version(
                 "MANIFEST_INVALID",
                 details={"description": "the version is already published with another manifest"},
             )
+        await work.commit()
+
+
+async def withdraw_version(begin: Begin, *, product_id: UUID, version_id: UUID, event: tuple[str, str, str]) -> None:
+    """Nobody can download the version from now on. Who has it installed, or was offered it, is offered the newest that is left;
+    what else follows is swept (sessions.sweeps). Idempotent; a version that never came to be stays unknown.
+    """
+    async with begin() as work:
+        if not await work.first_time(*event):
+            return
+        version = await work.versions.get(version_id)
+        if version is not None and version.product_id == product_id and version.state is VersionState.KEPT:
+            await work.versions.retire(version_id)
+            left = newest_stable(await work.versions.of_product(product_id), version.platform)
+            if left is not None:
+                await work.announcements.add(left)
         await work.commit()

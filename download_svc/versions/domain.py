@@ -95,6 +95,29 @@ def choose(
     return max(candidates, key=lambda version: (version.released_at, version.version_id))
 
 
+def newest_stable(known: Iterable[Version], platform: Platform) -> Version | None:
+    """The newest version for the platform that everybody may have."""
+    stable = [
+        version
+        for version in known
+        if version.platform is platform and version.channel == STABLE_CHANNEL and version.state is VersionState.KEPT
+    ]
+    return max(stable, key=lambda version: (version.released_at, version.version_id), default=None)
+
+
+def is_step_forward(current: Version, other: Version) -> bool:
+    """Whether who has `current` is to be offered `other`: it is newer, or `current` was withdrawn."""
+    if current.version_id == other.version_id:
+        return False
+    return current.state is VersionState.RETIRED or current.released_at < other.released_at
+
+
+def require_kept(version: Version | None) -> None:
+    """Raises: VERSION_NOT_AVAILABLE: it was withdrawn."""
+    if version is not None and version.state is VersionState.RETIRED:
+        raise _not_available(version.version_id)
+
+
 def installable(
     versions: Iterable[Version], *, platform: Platform | None, channels: frozenset[str]
 ) -> Sequence[Version]:
@@ -110,12 +133,13 @@ def installable(
 def _named(visible: Sequence[Version], product_id: UUID, version_id: UUID, platform: Platform | None) -> Version:
     for version in visible:
         if version.version_id == version_id and platform in (None, version.platform):
-            if version.state is not VersionState.KEPT:
-                raise DomainError(
-                    Kind.FAILED_PRECONDITION, "VERSION_NOT_AVAILABLE", details={"version_id": str(version_id)}
-                )
+            require_kept(version)
             return version
     raise version_not_found(product_id)
+
+
+def _not_available(version_id: UUID) -> DomainError:
+    return DomainError(Kind.FAILED_PRECONDITION, "VERSION_NOT_AVAILABLE", details={"version_id": str(version_id)})
 
 
 def require_disk_space(version: Version, free_bytes: int | None) -> None:
@@ -153,6 +177,12 @@ class Versions(Protocol):
     async def get(self, version_id: UUID) -> Version | None:
         """By its id alone: one id names one version on the whole platform."""
 
+    async def of_product(self, product_id: UUID) -> Sequence[Version]:
+        """All, retired ones too, in no order."""
+
+    async def retire(self, version_id: UUID) -> None:
+        """It can be downloaded no more."""
+
     async def add(self, version: Version, manifest: Manifest) -> None:
         """The version with all its entries and chunks; made for 100,000 files."""
 
@@ -161,12 +191,15 @@ class Announcements(Protocol):
     """How far new versions are announced to those who have an older one, inside a transaction."""
 
     async def add(self, version: Version) -> None:
-        """It is to be announced."""
+        """It is to be announced; announced already, it is again, from the first user on."""
 
     async def advance(self, version_id: UUID, after: tuple[UUID, UUID]) -> None:
         """Everybody up to this user and installation is told."""
 
     async def finish(self, version_id: UUID) -> None: ...
+
+    async def is_pending(self, version_id: UUID) -> bool:
+        """Whether there may be users who are still to be told."""
 
     async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
         """Leaves it out for a time, and notes why."""

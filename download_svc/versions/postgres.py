@@ -19,9 +19,11 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -230,6 +232,19 @@ class PostgresVersions:
         )
         row = rows.first()
         return None if row is None else version_of(row)
+
+    async def of_product(self, product_id: UUID) -> Sequence[Version]:
+        rows = await self._connection.execute(
+            select(product_versions).where(product_versions.c.product_id == product_id)
+        )
+        return [version_of(row) for row in rows]
+
+    async def retire(self, version_id: UUID) -> None:
+        await self._connection.execute(
+            update(product_versions)
+            .where(product_versions.c.version_id == version_id)
+            .values(state=VersionState.RETIRED.value, updated_at=func.now())
+        )
 
     async def add(self, version: Version, manifest: Manifest) -> None:
         file_ids = await asyncio.to_thread(derived_ids, version.version_id, [entry.path for entry in manifest.entries])

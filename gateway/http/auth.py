@@ -7,7 +7,7 @@ from typing import Protocol
 from aiohttp import hdrs, web
 
 from chassis.auth.access import Caller, set_caller
-from chassis.auth.tokens import Claims
+from chassis.auth.tokens import Credential
 from chassis.errors import DomainError, Kind
 from gateway.contract import AccessRule
 from gateway.request.context import RequestContext
@@ -18,7 +18,7 @@ SCHEME = "bearer"
 class Verifier(Protocol):
     """What checks a token: chassis.auth.tokens.TokenVerifier, for our issuer and audience."""
 
-    async def verify(self, token: str) -> Claims:
+    async def accept(self, token: str) -> Credential:
         """Raises: DomainError UNAUTHENTICATED, TOKEN_EXPIRED."""
 
 
@@ -38,15 +38,18 @@ def bearer_token(request: web.BaseRequest) -> str | None:
     return token
 
 
-async def authenticate(verifier: Verifier, token: str | None, access: AccessRule, context: RequestContext) -> Claims:
-    """The claims of a user who has one of the roles that `access` names. From here on the request is that user's, in logs too.
+async def authenticate(
+    verifier: Verifier, token: str | None, access: AccessRule, context: RequestContext
+) -> Credential:
+    """The credential of a user who has one of the roles that `access` names. From here on the request is that user's, in logs too.
 
     Raises:
         DomainError: UNAUTHENTICATED or TOKEN_EXPIRED for the token, PERMISSION_DENIED for the roles.
     """
     if token is None:
         raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
-    claims = await verifier.verify(token)
+    credential = await verifier.accept(token)
+    claims = credential.claims
     if claims.user_id is None:
         raise DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
     context.user_id = claims.user_id
@@ -62,4 +65,4 @@ async def authenticate(verifier: Verifier, token: str | None, access: AccessRule
     )
     if claims.roles.isdisjoint(access.roles):
         raise DomainError(Kind.PERMISSION_DENIED, "PERMISSION_DENIED")
-    return claims
+    return credential

@@ -8,7 +8,7 @@ we send is secret to who asked for it; our own tokens travel in headers.
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -16,6 +16,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from gateway.request.compression import CODINGS, choose_coding
+from gateway.request.negotiation import JSON, JSON_API, LANGUAGES
 
 ETAG_HEX_DIGITS = 32
 COMPRESSED_ABOVE_BYTES = 1024
@@ -95,17 +96,27 @@ def _is_tagged(request: web.Request, response: web.Response) -> bool:
 
 async def _tag_of(response: web.Response, body: bytes, coding: str | None) -> str:
     # The same bytes are another representation under another media type or language, and compressed they are other bytes.
-    about = (
-        f"{response.headers.get(hdrs.CONTENT_TYPE, '')}\0{response.headers.get(hdrs.CONTENT_LANGUAGE, '')}\0".encode()
-    )
+    about = _about(response.headers.get(hdrs.CONTENT_TYPE, ""), response.headers.get(hdrs.CONTENT_LANGUAGE, ""))
     digest = await asyncio.to_thread(_digest, about, body) if len(body) >= OFFLOADED_BYTES else _digest(about, body)
     return f'"{digest}"' if coding is None else f'"{digest}-{coding}"'
+
+
+def _about(content_type: str, language: str) -> bytes:
+    return f"{content_type}\0{language}\0".encode()
 
 
 def _digest(about: bytes, body: bytes) -> str:
     digest = sha256(about)
     digest.update(body)
     return digest.hexdigest()[:ETAG_HEX_DIGITS]
+
+
+def tags_of_all(body: bytes) -> Collection[str]:
+    """The tags, without quotes, of every representation that a document of a success can have: they differ by media type, by
+    language and by coding.
+    """
+    digests = {_digest(_about(media_type, language), body) for media_type in (JSON_API, JSON) for language in LANGUAGES}
+    return digests | {f"{digest}-{coding}" for digest in digests for coding in CODINGS}
 
 
 def is_among(tag: str, if_none_match: Iterable[str]) -> bool:

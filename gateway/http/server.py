@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import format_trace_id
 
-from chassis.http_server import BoundedProtocol, Handler, serve_app
+from chassis.http.server import BoundedProtocol, Handler, serve_app
 from gateway.contract import Problem
 from gateway.http.cors import SECURITY_HEADERS
 from gateway.problems.errors import error_response, let_go_of_frames, of_problem

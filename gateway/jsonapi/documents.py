@@ -217,7 +217,8 @@ def _check_id(data: Mapping[str, JsonValue], route: Route, path: Mapping[str, st
         return [_broken("/data/id", "must be a string")]
     if route.document_id_parameter is None:
         return [Problem("CLIENT_ID_NOT_SUPPORTED", pointer="/data/id")]
-    if given.lower() != path.get(route.document_id_parameter, "").lower():
+    expected = route.document_id_parameter
+    if given != (expected.format_map(path) if "{" in expected else path.get(expected, "")):
         return [Problem("RESOURCE_TYPE_CONFLICT", pointer="/data/id")]
     return []
 
@@ -238,6 +239,8 @@ def answer_document(
         document["links"] = encoded.links
     elif is_read:
         document["links"] = {"self": f"{path}?{raw_query}" if raw_query else path}
+    if encoded.meta:
+        document["meta"] = {**document.get("meta", {}), **encoded.meta}
     return document
 
 

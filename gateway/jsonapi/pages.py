@@ -5,15 +5,17 @@ caller's own spelling (`page` or `page[number]`). Contract: section 1; JSON:API 
 import re
 from urllib.parse import parse_qsl, quote, unquote_plus
 
-from gateway.contract import Cursors, JsonValue, Page, Problem, Query
+from gateway.contract import Cursors, JsonValue, Listed, Page, Problem, Query, Tokens
 from gateway.problems.errors import Refused
 
 PLAIN_NUMBER = "page"
 BRACKET_NUMBER = "page[number]"
 CURSOR_NAMES = frozenset({"after", "before", "page[after]", "page[before]"})
+TOKEN_NAMES = frozenset({"page_token", "page[token]"})
 BRACKET_NAMES = frozenset({BRACKET_NUMBER, "page[size]"})
 
 _URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"
+_is_encoded_comma = re.compile("%2[Cc]").search
 _is_url = re.compile(r"[A-Za-z0-9!$%&'()*+,\-./:;=?@\[\]_~]*").fullmatch
 
 
@@ -33,7 +35,14 @@ def parse_query(raw: str, *, limit: int) -> Query:
     if not raw:
         return ()
     try:
-        return parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=limit)
+        query = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=limit)
+        if not _is_encoded_comma(raw):
+            return query
+        written = (part.partition("=")[2] for part in raw.split("&") if part)
+        return [
+            (name, Listed(value, map(unquote_plus, text.split(","))) if _is_encoded_comma(text) else value)
+            for (name, value), text in zip(query, written, strict=True)
+        ]
     except UnicodeDecodeError:
         sentence = "the query is not percent-encoded UTF-8"
     except ValueError:
@@ -45,7 +54,9 @@ def total_pages(page: Page) -> int:
     return -(-page.total_items // page.per_page) if page.per_page > 0 else 0
 
 
-def page_meta(page: Page | Cursors) -> JsonValue:
+def page_meta(page: Page | Cursors | Tokens) -> JsonValue:
+    if isinstance(page, Tokens):
+        return {}
     if isinstance(page, Cursors):
         total = {} if page.total_items is None else {"total_items": page.total_items}
         return {"per_page": page.per_page, **total}
@@ -57,9 +68,9 @@ def page_meta(page: Page | Cursors) -> JsonValue:
     }
 
 
-def page_links(path: str, raw_query: str, page: Page | Cursors) -> JsonValue:
+def page_links(path: str, raw_query: str, page: Page | Cursors | Tokens) -> JsonValue:
     """`self`, `first`, `prev`, `next`, `last`; null where there is no such page. One that walks by cursors never knows the last."""
-    if isinstance(page, Cursors):
+    if isinstance(page, Cursors | Tokens):
         return _cursor_links(path, raw_query, page)
     last = max(total_pages(page), 1)
     current = page.current_page
@@ -79,15 +90,16 @@ def page_links(path: str, raw_query: str, page: Page | Cursors) -> JsonValue:
     }
 
 
-def _cursor_links(path: str, raw_query: str, cursors: Cursors) -> JsonValue:
+def _cursor_links(path: str, raw_query: str, page: Cursors | Tokens) -> JsonValue:
+    by_token = isinstance(page, Tokens)
     parts = [part for part in raw_query.split("&") if part]
     is_bracketed = any(_name(part).startswith("page[") for part in parts)
-    others = [part for part in parts if _name(part) not in CURSOR_NAMES]
+    others = [part for part in parts if _name(part) not in (TOKEN_NAMES if by_token else CURSOR_NAMES)]
 
     def link(name: str, value: str) -> str | None:
         if not value:
             return None
-        spelled = f"page[{name}]" if is_bracketed else name
+        spelled = f"page[{name}]" if is_bracketed else f"page_{name}" if by_token else name
         spelled = quote(spelled, safe="[]" if "[" in raw_query else "")
         there = quote(value, safe="")
         return f"{path}?{'&'.join([*others, f'{spelled}={there}'])}"
@@ -95,8 +107,8 @@ def _cursor_links(path: str, raw_query: str, cursors: Cursors) -> JsonValue:
     return {
         "self": f"{path}?{raw_query}" if raw_query else path,
         "first": f"{path}?{'&'.join(others)}" if others else path,
-        "prev": link("before", cursors.prev),
-        "next": link("after", cursors.next),
+        "prev": None if isinstance(page, Tokens) else link("before", page.prev),
+        "next": link("token" if by_token else "after", page.next),
     }
 
 

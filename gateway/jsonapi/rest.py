@@ -3,7 +3,7 @@ particular to one is in its Route, which is generated from the proto.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
@@ -11,12 +11,14 @@ import orjson
 from aiohttp import hdrs, web
 from google.protobuf.message import Message
 
+from chassis.auth.access import defaults_for
 from chassis.errors import DomainError
-from gateway.contract import Encoded, JsonValue, Problem, Route
+from chassis.grpc_server.validation import violations_of
+from gateway.contract import Encoded, JsonValue, Problem, Query, Route
+from gateway.http.addresses import parameters_of, path_form, placeholders
 from gateway.http.auth import Verifier, authenticate, bearer_token
 from gateway.http.conditional import NO_STORE, NO_TRANSFORM
 from gateway.http.deadlines import TIMEOUT_HEADER, Deadline, read_deadline
-from gateway.http.preconditions import if_match_tags
 from gateway.jsonapi.compound import Call, View, included, keep_fields, read_view
 from gateway.jsonapi.documents import (
     answer_document,
@@ -28,6 +30,7 @@ from gateway.jsonapi.documents import (
     self_link,
 )
 from gateway.jsonapi.pages import ascii_url, parse_query
+from gateway.jsonapi.preconditions import AddressLocks, Conditions, StateReader, conditions_of, if_match_tags
 from gateway.problems.errors import Refused, ServiceRefused
 from gateway.problems.violations import with_broken_rules
 from gateway.quota.idempotency import KEY_HEADER, Idempotency, make_claim, read_key
@@ -50,6 +53,20 @@ class RestServices:
     limits: Limits
     rate_limiter: RateLimiter | None
     idempotency: Idempotency | None
+    readers: Mapping[str, Route] = field(default_factory=dict)
+    """GET routes by the form of their addresses."""
+    locks: AddressLocks = field(default_factory=AddressLocks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request says: the message for the service, and the query and document that it was made of."""
+
+    message: Message
+    query: Query
+    document: JsonValue
+    view: View | None
+    conditions: Conditions | None
 
 
 class RestEndpoint:
@@ -66,6 +83,13 @@ class RestEndpoint:
         takes_key = is_write and not route.signed_urls and not route.access.public
         self._idempotency = services.idempotency if takes_key else None
         services.backends.add(route)
+        self._locks = services.locks
+        # For a service that does not do so itself; rules that are wrong are found now.
+        self._validates = defaults_for(route.rpc).gateway_validates
+        if self._validates:
+            violations_of(route.request_type())
+        self._parameters = placeholders(route.path)
+        self._state = StateReader(route, services.readers.get(path_form(route.path)) if route.is_conditional else None)
         self._starts = route.success_status == HTTPStatus.ACCEPTED
         self._cap_seconds = (
             services.backends.start_deadline_seconds if self._starts else services.backends.deadline_seconds
@@ -115,42 +139,28 @@ class RestEndpoint:
         self, request: web.Request, context: RequestContext, deadline: Deadline | None, token: str | None, body: bytes
     ) -> web.Response:
         """Asks the service and answers with what it says."""
-        route = self._route
-        has_document = route.has_body and not (route.body_is_optional and not body)
-        document = parse_json(body) if has_document else None
-        path = dict(request.match_info)
-        raw_query = ascii_url(request.rel_url.raw_query_string)
-        query = parse_query(raw_query, limit=self._limits.query_parameters)
-        taken = self._read_document(document, path) if has_document else None
-        problems: list[Problem] = []
-        view = None
-        if query:
-            view, query = read_view(query, route, problems)
-        message = route.decode(path, query, taken, problems)
-        if view is not None and route.include_field is not None:
-            getattr(message, route.include_field).extend(view.of_service(route))
-        if route.if_match_field is not None:
-            tags = if_match_tags(request.headers.getall(hdrs.IF_MATCH, ()), problems)
-            getattr(message, route.if_match_field).extend(tags)
-        if problems:
-            raise Refused(*with_broken_rules(problems, message, places(route, query, document), document))
+        route, asked = self._route, self._read(request, body)
         # None: as much as any call.
         seconds = self._cap_seconds if self._starts else None
         if deadline is not None:
             seconds = deadline.remaining_seconds()
         call = partial(self._backends.call, metadata=call_metadata(context, token), timeout_seconds=seconds)
         try:
-            response = await call(route.rpc, message)
+            if asked.conditions is None:
+                response = await call(route.rpc, asked.message)
+            else:
+                response = await self._call_if(asked.conditions, request, call, asked.message)
         except DomainError as error:
-            raise ServiceRefused(error, places(route, query, document), document) from error
+            document = asked.document
+            raise ServiceRefused(error, places(route, asked.query, document), document) from error
         if route.no_content:
             return web.Response(status=route.success_status, headers=self._headers(request, context))
         encoded = route.encode(response)
-        related = None if view is None else await self._apply(view, encoded, response, call)
+        related = None if asked.view is None else await self._apply(asked.view, encoded, response, call)
         answer = answer_document(
             encoded,
             path=ascii_url(request.rel_url.raw_path),
-            raw_query=raw_query,
+            raw_query=ascii_url(request.rel_url.raw_query_string),
             is_read=request.method in READS,
             included=related,
         )
@@ -166,6 +176,37 @@ class RestEndpoint:
             content_type=context.media_type,
             headers=headers,
         )
+
+    def _read(self, request: web.Request, body: bytes) -> _Asked:
+        """What the request says, all of it. Raises: Refused."""
+        route = self._route
+        has_document = route.has_body and not (route.body_is_optional and not body)
+        document = parse_json(body) if has_document else None
+        path = parameters_of(request, self._parameters)
+        query = parse_query(ascii_url(request.rel_url.raw_query_string), limit=self._limits.query_parameters)
+        taken = self._read_document(document, path) if has_document else None
+        problems: list[Problem] = []
+        view = None
+        if query:
+            view, query = read_view(query, route, problems)
+        message = route.decode(path, query, taken, problems)
+        if view is not None and route.include_field is not None:
+            getattr(message, route.include_field).extend(view.of_service(route))
+        if route.if_match_field is not None:
+            tags = if_match_tags(request.headers.getall(hdrs.IF_MATCH, ()), problems)
+            getattr(message, route.if_match_field).extend(tags)
+        conditions = conditions_of(request.headers, route, problems) if request.method not in READS else None
+        if problems or (self._validates and violations_of(message)):
+            raise Refused(*with_broken_rules(problems, message, places(route, query, document), document))
+        return _Asked(message, query, document, view, conditions)
+
+    async def _call_if(self, conditions: Conditions, request: web.Request, call: Call, message: Message) -> Message:
+        """Calls the method when the conditions hold. Raises: Refused, DomainError."""
+        values = tuple(request.match_info.values())
+        form, user_id = path_form(self._route.path), request[CONTEXT].user_id
+        async with self._locks.locked(form, values, user_id, self._cap_seconds):
+            await self._state.check(conditions, request, values, call)
+            return await call(self._route.rpc, message)
 
     def _read_document(self, document: JsonValue, path: Mapping[str, str]) -> JsonValue:
         """What the route's decode takes of a request document. Raises: Refused."""

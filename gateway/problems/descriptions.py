@@ -16,6 +16,8 @@ SENTENCES_RU = tuple(
         ("the member id is required and must be a string", "член id обязателен и должен быть строкой"),
         ("must be a resource identifier object", "значение должно быть идентификатором ресурса"),
         ("must be a resource identifier object or null", "значение должно быть идентификатором ресурса или null"),
+        (r"must not be \. or \.\.", "значение не может быть . или .."),
+        ("must not contradict the address", "значение не должно противоречить адресу"),
         ("must not contradict the attribute (.+)", r"значение не должно противоречить атрибуту \1"),
         ("there is no field (.+)", r"поля \1 здесь нет"),
         ("must be one sort field", "сортировать можно только по одному полю"),
@@ -30,8 +32,20 @@ SENTENCES_RU = tuple(
             r"должен быть один, длиной от 1 до \1 печатных символов ASCII",
         ),
         (r"must be entity tags or \*", "значение должно быть тегами сущности или *"),
+        (
+            "what is at this address cannot be read, so nothing can be compared",
+            "того, что находится по этому адресу, нельзя прочесть, и сравнить не с чем",
+        ),
+        ("what is at this address has another entity tag now", "у того, что находится по этому адресу, уже другой тег"),
+        ("there is nothing at this address", "по этому адресу ничего нет"),
+        (
+            "there is something at this address that the request does not want there",
+            "по этому адресу уже есть то, чего запрос там не ждёт",
+        ),
         # The services'.
+        ("the service refuses it", "сервис его не принимает"),
         ("does not match the current version", "значение не соответствует текущей версии"),
+        ("must have a character that can be seen", "нужен хотя бы один видимый символ"),
         (
             r"must have no character U\+0000 and only finite numbers",
             "не должно быть символа U+0000 и чисел, которые не конечны",

@@ -4,7 +4,7 @@ language, all of them at once, each with the place it points at. Contract: secti
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -72,10 +72,13 @@ class ErrorObject:
 
 def of_problem(problem: Problem, language: str) -> ErrorObject:
     """The error object of a problem that the gateway or a generated transcoder found."""
-    details = dict(problem.details or {})
-    if "description" in details:
-        details["description"] = describe(details["description"], language)
-    return _error_object(problem.code, language, details, _source_of(problem))
+    return _error_object(problem.code, language, _described(problem.details or {}, language), _source_of(problem))
+
+
+def _described(details: Mapping[str, str], language: str) -> Mapping[str, str]:
+    """The details with their description, if there is one, in the caller's language."""
+    said = details.get("description")
+    return details if said is None else {**details, "description": describe(said, language)}
 
 
 def _source_of(problem: Problem) -> Source | None:
@@ -97,7 +100,8 @@ def of_error(
 ) -> list[ErrorObject]:
     """The error objects of a service's error: one per broken rule, or just one."""
     if not error.violations:
-        return [_error_object(error.reason, language, error.details, None)]
+        one = _error_object(error.reason, language, _described(error.details, language), None)
+        return [replace(one, detail=error.message) if error.message else one]
     found = (_of_violation(error, violation, language, pointers or {}, document) for violation in error.violations)
     # A message and the mask made for it break the same rule at the same place; two members may be missing from one place.
     return list(

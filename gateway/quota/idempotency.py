@@ -16,9 +16,9 @@ from multidict import istr
 from prometheus_client import Counter
 
 from chassis.errors import DomainError
+from chassis.quota.redis_store import StoreAway
 from gateway.contract import Problem
 from gateway.problems.errors import Refused, ServiceRefused, refusal_response
-from gateway.quota.redis_store import StoreAway
 from gateway.request.context import RequestContext
 
 KEY_HEADER = istr("Idempotency-Key")

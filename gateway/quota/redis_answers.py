@@ -5,8 +5,8 @@ per user of the answers that are kept, oldest first, so that the oldest go when 
 import orjson
 
 from chassis.live.redis_link import Script
+from chassis.quota.redis_store import RedisStore
 from gateway.quota.idempotency import Answer, Claim, Earlier
-from gateway.quota.redis_store import RedisStore
 
 MILLISECONDS = 1000
 ANSWER_OVERHEAD_BYTES = 512

@@ -17,6 +17,9 @@ from gateway.settings import Network
 REQUEST_ID_HEADER = istr("X-Request-ID")
 FORWARDED_FOR_HEADER = istr("X-Forwarded-For")
 
+_WITH_PORT = re.compile(
+    r"\[(?P<v6>[0-9A-Fa-f:.]{2,45})\](?::\d{1,5})?|(?P<v4>\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}", re.ASCII
+)
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=@-]+$")
 
 
@@ -79,13 +82,19 @@ def client_ip(peer: str | None, forwarded: Collection[str], trusted: Collection[
     if not trusted or not _is_trusted(address, trusted):
         return address
     hops = [hop.strip() for header in forwarded for hop in header.split(",")]
-    for hop in reversed(hops):
+    for hop in map(_without_port, reversed(hops)):
         if not _is_address(hop):
             break
         address = hop
         if not _is_trusted(hop, trusted):
             break
     return address
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write the port too, which sets brackets around an IPv6 address (RFC 7239, section 6)."""
+    found = _WITH_PORT.fullmatch(hop)
+    return hop if found is None else found["v6"] or found["v4"]
 
 
 def _is_address(text: str) -> bool:

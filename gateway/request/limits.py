@@ -4,7 +4,7 @@ as one value, so that tests can make them small.
 
 from dataclasses import dataclass
 
-from chassis.http_server import BODY_SECONDS, KEEPALIVE_SECONDS
+from chassis.http.server import BODY_SECONDS, KEEPALIVE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,12 @@ def choose_stream_type(accept: Iterable[str]) -> str | None:
     return best if qualities.get(best, 0.0) > 0.0 else None
 
 
+def takes_anything(accept: Iterable[str]) -> bool:
+    """True for an Accept that names no type that a stream could not be written as: none at all, or `*/*`."""
+    qualities = qualities_of(accept)
+    return not qualities or qualities.get("*/*", 0.0) > 0.0
+
+
 def _quality_of(candidate: str, instances: Iterable[_Instance]) -> float:
     """The quality given by the most specific range that covers the candidate."""
     found: dict[int, float] = {}

@@ -4,11 +4,14 @@ whoever accepts those. What is particular to a stream is in its StreamRoute, whi
 
 from aiohttp import hdrs, web
 
+from chassis.auth.access import defaults_for
+from chassis.grpc_server.validation import validate
 from gateway.contract import Problem, StreamRoute
+from gateway.http.addresses import parameters_of, placeholders
 from gateway.http.server import GatewayProtocol
 from gateway.jsonapi.pages import ascii_url, parse_query
 from gateway.problems.errors import Refused
-from gateway.request.negotiation import choose_stream_type
+from gateway.request.negotiation import choose_stream_type, takes_anything
 from gateway.streams.answers import AnswerSession
 from gateway.streams.handshakes import HANDSHAKE_PARAMETERS, Handshake, is_upgrade, read_handshake, read_upgrade
 from gateway.streams.sessions import MakeRequest, StreamServices
@@ -31,8 +34,11 @@ class StreamEndpoint:
         Raises:
             Refused, DomainError: before the stream began only.
         """
-        media_type = None if is_upgrade(request) else choose_stream_type(request.headers.getall(hdrs.ACCEPT, ()))
+        accept = request.headers.getall(hdrs.ACCEPT, ())
+        media_type = None if is_upgrade(request) else choose_stream_type(accept)
         if media_type is None and not is_upgrade(request):
+            if not takes_anything(accept):
+                raise Refused(Problem("NOT_ACCEPTABLE", header=hdrs.ACCEPT))
             raise Refused(Problem("INVALID_ARGUMENT", details={"description": "this address is a stream"}))
         handshake = read_handshake(request, self._services.allowed_origins)
         make_request = self._reader(request)
@@ -47,14 +53,16 @@ class StreamEndpoint:
         Raises:
             Refused: the address does not say what it must, or more than it may.
         """
-        path = dict(request.match_info)
+        path = parameters_of(request, placeholders(self._stream.path))
         raw = ascii_url(request.rel_url.raw_query_string).split("&")
         ours = "&".join(part for part in raw if part.partition("=")[0] not in HANDSHAKE_PARAMETERS)
         query = parse_query(ours, limit=self._services.limits.query_parameters)
         problems: list[Problem] = []
-        self._stream.request(path, query, None, problems)
+        message = self._stream.request(path, query, None, problems)
         if problems:
             raise Refused(*problems)
+        if defaults_for(self._stream.rpc).gateway_validates:
+            validate(message)
         make = self._stream.request
         return lambda last_event_id: make(path, query, last_event_id, [])
 

@@ -18,7 +18,7 @@ import orjson
 from aiohttp import web
 from google.protobuf.message import Message
 
-from chassis.auth.tokens import Claims
+from chassis.auth.tokens import Credential
 from chassis.errors import DomainError, Kind
 from gateway.contract import JsonValue, StreamedEvent, StreamRoute
 from gateway.http.auth import Verifier, authenticate
@@ -159,8 +159,9 @@ class StreamSession(ABC):
     def _stop(self) -> None:
         self._end(goodbye(CLOSE_GOING_AWAY, "shutdown"))
 
-    def _expire(self) -> None:
-        self._end(ending_of(DomainError(Kind.UNAUTHENTICATED, "TOKEN_EXPIRED"), self._context))
+    def _refuse(self, error: DomainError) -> None:
+        """The user's token is good no longer: it expired, or its key left the key set."""
+        self._end(ending_of(error, self._context))
 
     def _cut(self) -> None:
         """Ends the session of a client that is not there any more."""
@@ -192,17 +193,16 @@ class StreamSession(ABC):
         Raises:
             DomainError: the token, the user's rights, or room for one more is not there.
         """
-        claims: Claims | None = None
+        credential: Credential | None = None
         if not self._stream.access.public:
-            claims = await authenticate(self._services.verifier, token, self._stream.access, self._context)
+            credential = await authenticate(self._services.verifier, token, self._stream.access, self._context)
         if self._services.rate_limiter is not None:
             # A stream counts once, when it is opened.
             await self._services.rate_limiter.count(self._context, self._stream.access.rate_class)
-        if claims is None or claims.user_id is None:
+        if credential is None or credential.claims.user_id is None:
             return
-        self._stack.enter_context(self._services.sockets.admit_user(claims.user_id))
-        left_seconds = (claims.expires_at - self._services.now()).total_seconds()
-        self._stack.callback(self._loop.call_later(max(0.0, left_seconds), self._expire).cancel)
+        self._stack.enter_context(self._services.sockets.admit_user(credential.claims.user_id))
+        self._stack.enter_context(credential.watched(self._refuse))
 
     async def _ask(self, token: str | None, last_event_id: str | None) -> None:
         """Asks the service for its events, and waits until it follows: a client that is answered then misses nothing that happens

@@ -23,7 +23,9 @@ from gateway.transcoding.limits import (
 )
 from gateway.transcoding.parameters import (
     Parameters,
+    agreeing,
     path_integer,
+    path_name,
     path_string,
 )
 from gateway.transcoding.problems import (
@@ -78,6 +80,7 @@ from gateway.transcoding.writers import (
     mask_text,
     page_of,
     segment,
+    segments,
     single,
     struct_json,
     timestamp_text,
@@ -101,6 +104,7 @@ __all__ = [
     "UNKNOWN_EVENT",
     "EnumTexts",
     "Parameters",
+    "agreeing",
     "array",
     "at_most_one",
     "base64_text",
@@ -137,6 +141,7 @@ __all__ = [
     "page_of",
     "parse_timestamp",
     "path_integer",
+    "path_name",
     "path_string",
     "pointer",
     "read_json",
@@ -144,6 +149,7 @@ __all__ = [
     "report_parameter",
     "report_path_parameter",
     "segment",
+    "segments",
     "single",
     "string",
     "struct_json",

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.contract import JsonValue, Problem, Query
-from gateway.transcoding.problems import report_parameter, report_path_parameter
+from gateway.contract import JsonValue, Listed, Problem, Query
+from gateway.transcoding.problems import report, report_parameter, report_path_parameter
 from gateway.transcoding.readers import octets
 
 _M = TypeVar("_M", bound=Message)
@@ -16,17 +16,20 @@ _M = TypeVar("_M", bound=Message)
 NO_SPELLINGS: Mapping[str, str] = {}
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_DOTS = frozenset({".", ".."})
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PAGE_FAMILY = "page["
 
 
 class Parameters:
     """The query parameters of one request, read as the endpoint knows them.
 
-    `names` may come once, `lists` any number of times and with commas. `spellings` are JSON:API's names of some of them, like
+    `names` may come once, `lists` any number of times and with commas; a comma that is percent-encoded belongs to a text, and
+    parts what is no text like any other. `spellings` are JSON:API's names of some of them, like
     `page[number]` of `page`; a request keeps to one of the two, for pages as a whole. Everything else is a problem.
     """
 
-    __slots__ = ("_found", "_problems", "_spelled")
+    __slots__ = ("_found", "_lists", "_problems", "_spelled")
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Parameters:
         spellings: Mapping[str, str] = NO_SPELLINGS,
     ) -> None:
         self._found: dict[str, list[str]] = {}
+        self._lists = lists
         self._spelled: dict[str, str] = {}
         self._problems = problems
         theirs: list[str] = []
@@ -46,7 +50,7 @@ class Parameters:
             if name is not spelled:
                 theirs.append(spelled)
             if name in lists:
-                self._found.setdefault(name, []).extend(value.split(","))
+                self._found.setdefault(name, []).extend(value.items if isinstance(value, Listed) else value.split(","))
                 self._spelled.setdefault(name, spelled)
             elif name not in names:
                 report_parameter(problems, spelled, "parameter.unknown", "is not known here")
@@ -75,6 +79,11 @@ class Parameters:
     def _refuse(self, name: str, rule: str, description: str) -> None:
         report_parameter(self._problems, self._spelled.get(name, name), rule, description)
 
+    def _pieces(self, name: str) -> list[str]:
+        """The values of what is no text: none of them has a comma."""
+        found = self._found[name]
+        return [piece for value in found for piece in value.split(",")] if name in self._lists else found
+
     def string(self, name: str) -> str:
         return self.strings(name)[0]
 
@@ -89,7 +98,7 @@ class Parameters:
         return self.booleans(name)[0]
 
     def booleans(self, name: str) -> list[bool]:
-        values = self._found[name]
+        values = self._pieces(name)
         if not {*values} <= {"true", "false"}:
             self._refuse(name, "type.bool", "must be true or false")
         return [value == "true" for value in values]
@@ -98,8 +107,9 @@ class Parameters:
         return self.integers(name, lowest, highest)[0]
 
     def integers(self, name: str, lowest: int, highest: int) -> list[int]:
-        read = [int(value) for value in self._found[name] if _INTEGER.fullmatch(value)]
-        if len(read) == len(self._found[name]) and all(lowest <= number <= highest for number in read):
+        values = self._pieces(name)
+        read = [int(value) for value in values if _INTEGER.fullmatch(value)]
+        if len(read) == len(values) and all(lowest <= number <= highest for number in read):
             return read
         self._refuse(name, "type.integer", f"must be an integer from {lowest} to {highest}")
         return [0]
@@ -108,10 +118,9 @@ class Parameters:
         return self.numbers(name, highest)[0]
 
     def numbers(self, name: str, highest: float = math.inf) -> list[float]:
-        read = [float(value) for value in self._found[name] if _DECIMAL.fullmatch(value)]
-        if len(read) == len(self._found[name]) and all(
-            math.isfinite(number) and abs(number) <= highest for number in read
-        ):
+        values = self._pieces(name)
+        read = [float(value) for value in values if _DECIMAL.fullmatch(value)]
+        if len(read) == len(values) and all(math.isfinite(number) and abs(number) <= highest for number in read):
             return read
         self._refuse(name, "type.number", "must be a finite number")
         return [0.0]
@@ -120,8 +129,9 @@ class Parameters:
         return self.enums(name, numbers)[0]
 
     def enums(self, name: str, numbers: Mapping[str, int]) -> list[int]:
-        read = [numbers[value] for value in self._found[name] if value in numbers]
-        if len(read) == len(self._found[name]):
+        values = self._pieces(name)
+        read = [numbers[value] for value in values if value in numbers]
+        if len(read) == len(values):
             return read
         self._refuse(name, "type.enum", f"must be one of {', '.join(numbers)}")
         return [0]
@@ -148,7 +158,7 @@ class Parameters:
 
     def octets_list(self, name: str) -> list[bytes]:
         wrong: list[Problem] = []
-        read = [octets(value, "", name, wrong) for value in self._found[name]]
+        read = [octets(value, "", name, wrong) for value in self._pieces(name)]
         if wrong:
             self._refuse(name, "type.bytes", "must be base64")
         return read
@@ -165,12 +175,33 @@ class Parameters:
 
 
 def path_string(path: Mapping[str, str], name: str, problems: list[Problem]) -> str:
-    """A path parameter. What it must look like is the service's to say."""
+    """A path parameter. What it must look like is the service's to say, but for what no URL can name: whoever normalizes an address
+    (RFC 3986, section 6.2.2.3) makes another one of it.
+    """
     value = path[name]
+    if value in _DOTS:
+        report_path_parameter(problems, name, "path.dots", "must not be . or ..")
+        return ""
     if value.isascii() or _is_unicode(value):
         return value
     report_path_parameter(problems, name, "type.string", "must be text in UTF-8")
     return ""
+
+
+def path_name(path: Mapping[str, str], template: str, problems: list[Problem]) -> str:
+    """A name of several segments, `shelves/{shelf}/books/{book}`. A slash that stood percent-encoded in a segment stays so."""
+    found = (_PLACEHOLDER.fullmatch(one) for one in template.split("/"))
+    return "/".join(
+        one if placeholder is None else path_string(path, placeholder[1], problems).replace("/", "%2F")
+        for one, placeholder in zip(template.split("/"), found, strict=True)
+    )
+
+
+def agreeing(given: str, named: str, at: str, name: str, problems: list[Problem]) -> str:
+    """What the address names; the document may say nothing else of it."""
+    if given not in {"", named}:
+        report(problems, at, name, "path.agree", "must not contradict the address")
+    return named
 
 
 def path_integer(path: Mapping[str, str], name: str, lowest: int, highest: int, problems: list[Problem]) -> int:

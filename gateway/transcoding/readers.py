@@ -19,6 +19,7 @@ from gateway.transcoding.limits import (
     MAX_DURATION_SECONDS,
     MAX_EXACT_DOUBLE,
     MAX_FLOAT32,
+    MAX_HALVED_DOUBLE,
     MAX_INT32,
     MAX_INT64,
     MAX_UINT32,
@@ -80,9 +81,11 @@ def uint64(value: JsonValue, at: str, name: str | int, problems: list[Problem]) 
 
 
 def _integer(value: JsonValue, lowest: int, highest: int, at: str, name: str | int, problems: list[Problem]) -> int:
-    # JSON has one kind of number: 1.0 and 1e3 are integers too.
+    # JSON has one kind of number: 1.0 and 1e3 are integers too. One beyond 64 bits comes as a double as well, rounded.
     number = int(value) if type(value) is float and value.is_integer() else value
-    if type(number) is not int:
+    if type(number) is not int or (
+        type(value) is float and lowest <= value <= highest and abs(value) >= MAX_HALVED_DOUBLE
+    ):
         report(problems, at, name, "type.integer", "must be an integer")
         return 0
     if not lowest <= number <= highest:

@@ -114,6 +114,11 @@ def segment(value: str) -> str:
     return value if _is_plain(value) else quote(value, safe="")
 
 
+def segments(value: str) -> str:
+    """A resource name as segments of a link's path, as gateway.transcoding.path_name reads them: an encoded slash stays one."""
+    return "%2F".join(quote(part) for part in value.split("%2F"))
+
+
 def page_of(info: page_pb2.PageInfo) -> Page:
     return Page(info.total_items, info.current_page, info.per_page)
 

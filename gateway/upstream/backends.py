@@ -12,12 +12,13 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
+from chassis.auth.access import defaults_for
 from chassis.auth.service_tokens import ServiceTokenSource
 from chassis.auth.tls import Tls
 from chassis.concurrency.background import background
 from chassis.errors import DomainError, Kind
 from chassis.errors.reasons import learn_reasons
-from chassis.errors.wire import from_rpc_error
+from chassis.errors.wire import from_any_rpc_error
 from chassis.grpc_client.rpc_client import open_channel
 from gateway.contract import Route, StreamRoute
 from gateway.generated import backend_of
@@ -45,6 +46,11 @@ def call_metadata(context: RequestContext, token: str | None) -> Metadata:
     if token is not None:
         pairs.append(("authorization", f"Bearer {token}"))
     return tuple(pairs)
+
+
+def error_of(rpc: str, failure: grpc.aio.AioRpcError) -> DomainError:
+    """What a failed call means for the gateway's client."""
+    return from_any_rpc_error(failure, defaults_for(rpc).status_messages)
 
 
 def _is_always_telling(_: DomainError) -> bool:
@@ -110,17 +116,20 @@ class Backends:
             try:
                 response: Message = await start(request, metadata=metadata, timeout=timeout_seconds)
             except grpc.aio.AioRpcError as failure:
-                raise from_rpc_error(failure) from failure
+                raise error_of(rpc, failure) from failure
         return response
 
     def follow(self, rpc: str, request: Message, metadata: Metadata) -> "ServerStream":
         """Asks for a server stream. Raises: DomainError while the breaker is open."""
         self._breakers[backend_of(rpc)].check()
-        return ServerStream(self._streams[rpc](request, metadata=metadata))
+        return ServerStream(rpc, self._streams[rpc](request, metadata=metadata))
 
     async def check(self, backend: str) -> None:
-        """Asks a service for its health; that it serves lets the breaker try again. Raises: DomainError when it is away or does
-        not serve.
+        """Asks a service for its health; that it serves lets the breaker try again. One that answers and has no health service
+        counts as serving, as it does for its connections.
+
+        Raises:
+            DomainError: it is unavailable or does not serve.
         """
         check = self._channels[backend].unary_unary(
             HEALTH_CHECK,
@@ -130,7 +139,9 @@ class Backends:
         try:
             response = await check(health_pb2.HealthCheckRequest(), timeout=HEALTH_DEADLINE_SECONDS)
         except grpc.aio.AioRpcError as failure:
-            raise from_rpc_error(failure) from failure
+            if failure.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise error_of(HEALTH_CHECK, failure) from failure
+            response = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
         if response.status != health_pb2.HealthCheckResponse.SERVING:
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
         self._breakers[backend].heard_that_it_serves()
@@ -147,7 +158,8 @@ class Backends:
 class ServerStream:
     """One call of a server-streaming method."""
 
-    def __init__(self, call: grpc.aio.UnaryStreamCall[Message, Message]) -> None:
+    def __init__(self, rpc: str, call: grpc.aio.UnaryStreamCall[Message, Message]) -> None:
+        self._rpc = rpc
         self._call = call
 
     async def begun(self) -> None:
@@ -161,7 +173,7 @@ class ServerStream:
             async for message in self._call:
                 yield message
         except grpc.aio.AioRpcError as failure:
-            raise from_rpc_error(failure) from failure
+            raise error_of(self._rpc, failure) from failure
         finally:
             self.cancel()
 

@@ -89,6 +89,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"downloadSession": download_v1_downloads.DOWNLOAD_SESSION_FIELDS},
         linkages={"product": Linkage("product_id", "product", False)},
     ),
@@ -113,6 +114,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -373,6 +375,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -424,6 +427,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"installation": download_v1_installations.INSTALLATION_FIELDS},
         fixed_relationships=frozenset({"product"}),
     ),
@@ -818,6 +822,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
@@ -841,6 +846,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -892,6 +898,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"userCategory": library_v1_categories.CATEGORY_FIELDS},
     ),
     Route(
@@ -945,6 +952,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        is_conditional=True,
         fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
@@ -974,6 +982,7 @@ ROUTES: tuple[Route, ...] = (
         signed_urls=False,
         idempotent=False,
         if_match_field="if_match",
+        is_conditional=True,
         fieldsets={"gameSettings": library_v1_game_settings.GAME_SETTINGS_FIELDS},
     ),
     Route(
@@ -1082,6 +1091,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"libraryItem": library_v1_items.LIBRARY_ITEM_FIELDS},
         linkages={"categories": Linkage("category_ids", "userCategory", True, 100)},
         fixed_relationships=frozenset({"product"}),
@@ -1130,6 +1140,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
@@ -1175,6 +1186,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
@@ -1198,6 +1210,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         linkage=Linkage("category_ids", "userCategory", True, 100),
     ),
     Route(
@@ -1471,6 +1484,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -1521,6 +1535,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"savegame": library_v1_saves.SAVEGAME_FIELDS},
         fixed_relationships=frozenset({"product"}),
     ),
@@ -1720,6 +1735,7 @@ ROUTES: tuple[Route, ...] = (
         location=True,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
         fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
         linkages={"product": Linkage("product_id", "product", False)},
     ),
@@ -1744,6 +1760,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=False,
+        is_conditional=True,
     ),
     Route(
         method="GET",
@@ -1799,6 +1816,7 @@ ROUTES: tuple[Route, ...] = (
         location=False,
         signed_urls=False,
         idempotent=True,
+        is_conditional=True,
         fieldsets={"wishlistItem": library_v1_wishlist.WISHLIST_ITEM_FIELDS},
         fixed_relationships=frozenset({"product"}),
     ),

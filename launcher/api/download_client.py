@@ -10,15 +10,19 @@ from uuid import UUID
 from launcher.api.backoff import FIRST_DELAY_SECONDS
 from launcher.api.resources import (
     CdnReport,
+    InstallationEntry,
     ItemReport,
     Link,
     ManifestReference,
     Session,
+    SessionStatus,
+    UpdateAvailability,
     VerificationEntry,
     installation_entry_of,
     link_of,
     manifest_reference_of,
     session_of,
+    update_availability_of,
     verification_entry_of,
 )
 from launcher.api.rest import MAX_TRIES, Rest, document_of, new_key, open_rest, read_answer
@@ -44,6 +48,16 @@ class Api:
         """Queues a download; safe to repeat by its Idempotency-Key."""
         document = document_of("downloadRequest", attributes)
         return await self._rest.one("POST", DOWNLOADS, session_of, document, new_key())
+
+    async def check_update(self, product_id: UUID, version_id: UUID) -> UpdateAvailability:
+        """Of one installed product."""
+        installed = {
+            "type": "installedProduct",
+            "id": str(product_id),
+            "attributes": {"current_version_id": str(version_id)},
+        }
+        answer = await self._rest.call("POST", f"{UPDATES}/check", document={"data": [installed]})
+        return read_answer(lambda: update_availability_of(answer["data"][0]))
 
     async def apply_update(self, attributes: Mapping[str, Any]) -> Session:
         """Queues a download over a version in place; safe to repeat by its Idempotency-Key."""
@@ -86,9 +100,14 @@ class Api:
     async def download(self, session_id: UUID) -> Session:
         return await self._rest.one("GET", f"{DOWNLOADS}/{session_id}", session_of)
 
-    async def downloads(self, product_id: UUID) -> AsyncIterator[Session]:
-        """The user's sessions of a product, newest first."""
-        async for session in self._rest.pages(DOWNLOADS, {"product_id": str(product_id)}, session_of):
+    async def downloads(
+        self, product_id: UUID | None = None, *, status: SessionStatus | None = None
+    ) -> AsyncIterator[Session]:
+        """The user's sessions, of a product or all, newest first."""
+        query = {} if product_id is None else {"product_id": str(product_id)}
+        if status is not None:
+            query["status"] = status.value
+        async for session in self._rest.pages(DOWNLOADS, query, session_of):
             yield session
 
     async def pause(self, session_id: UUID) -> Session:
@@ -106,16 +125,25 @@ class Api:
     async def manifest(self, session_id: UUID) -> ManifestReference:
         return await self._rest.one("GET", f"{DOWNLOADS}/{session_id}/manifest", manifest_reference_of)
 
+    async def installations(self, device_id: UUID, product_id: UUID | None = None) -> AsyncIterator[InstallationEntry]:
+        """What the server knows to be installed on the device."""
+        query = {"device_id": str(device_id)} | ({} if product_id is None else {"product_id": str(product_id)})
+        async for entry in self._rest.pages(INSTALLATIONS, query, installation_entry_of):
+            yield entry
+
+    async def remove_installation(self, installation_id: UUID) -> None:
+        """The product is gone from the device; said twice, it is gone all the same."""
+        try:
+            await self._rest.call("DELETE", f"{INSTALLATIONS}/{installation_id}")
+        except LauncherError as refusal:
+            if refusal.code != "INSTALLATION_NOT_FOUND":  # another client, or an earlier try, was quicker
+                raise
+
     async def report_uninstalled(self, product_id: UUID, device_id: UUID) -> bool:
         """The product is gone from the device; False when the server knew of no installation there."""
-        query = {"product_id": str(product_id), "device_id": str(device_id)}
-        found = [entry async for entry in self._rest.pages(INSTALLATIONS, query, installation_entry_of)]
+        found = [entry async for entry in self.installations(device_id, product_id)]
         for entry in found:
-            try:
-                await self._rest.call("DELETE", f"{INSTALLATIONS}/{entry.id}")
-            except LauncherError as refusal:
-                if refusal.code != "INSTALLATION_NOT_FOUND":  # another client, or an earlier try, was quicker
-                    raise
+            await self.remove_installation(entry.id)
         return bool(found)
 
     async def links(self, session_id: UUID, ids: Sequence[str]) -> Sequence[Link]:
@@ -161,6 +189,6 @@ def exit_code_of(code: str) -> ExitCode:
         return ExitCode.DISK
     if code in {"CDN_ERROR", "CDN_LINK_GENERATION_FAILED", "SERVICE_UNAVAILABLE"}:
         return ExitCode.NETWORK
-    if code.endswith(("_DENIED", "_NOT_FOUND")):
+    if code.endswith(("_DENIED", "_NOT_FOUND", "_NOT_AVAILABLE")):
         return ExitCode.DENIED
     return ExitCode.UNEXPECTED

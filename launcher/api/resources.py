@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,8 @@ class ItemStatus(StrEnum):
 
 HOLDING = frozenset({SessionStatus.INITIALIZING, SessionStatus.DOWNLOADING, SessionStatus.VERIFYING})
 """Statuses that hold one of the user's slots: only then may the client fetch."""
+CLIENT_SILENT = "client_silent"
+"""Why a session is paused of whose client nothing was heard for long."""
 LIVE = HOLDING | {SessionStatus.QUEUED, SessionStatus.PAUSED}
 
 
@@ -57,6 +60,21 @@ class Session:
     """Of the last report that the server took in."""
     installation_path: str | None = None
     from_version_id: UUID | None = None
+    pause_reason: str | None = None
+    progress_percentage: float = 0.0
+
+    @property
+    def is_lapsed(self) -> bool:
+        """The server took the slot back because it had heard nothing of this session's client."""
+        return self.status is SessionStatus.PAUSED and self.pause_reason == CLIENT_SILENT
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+    def is_at(self, device_id: UUID, directory: Path) -> bool:
+        """Whether it goes to this folder of this device."""
+        return self.device_id == device_id and self.installation_path == str(directory)
 
     @property
     def is_repair(self) -> bool:
@@ -71,6 +89,16 @@ class VerificationEntry:
     id: UUID
     status: str
     corrupted_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAvailability:
+    """An `updateAvailability`. `latest_version_id` is None when the server knows no version that this user could have."""
+
+    is_update_available: bool
+    latest_version_id: UUID | None
+    is_rollback: bool = False
+    """The version in place was withdrawn, and the latest that can be had is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +137,10 @@ class InstallationEntry:
     product_id: UUID
     version_id: UUID
     device_id: UUID | None
+    installation_path: str | None = None
+
+    def is_at(self, directory: Path) -> bool:
+        return self.installation_path == str(directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +202,24 @@ def session_of(resource: Resource) -> Session:
         report_sequence=attributes.get("report_sequence"),
         installation_path=attributes.get("installation_path"),
         from_version_id=UUID(before) if before else None,
+        pause_reason=attributes.get("pause_reason"),
+        progress_percentage=float(attributes.get("progress_percentage") or 0.0),
     )
 
 
 def verification_entry_of(resource: Resource) -> VerificationEntry:
     attributes = resource["attributes"]
     return VerificationEntry(UUID(resource["id"]), str(attributes["status"]), int(attributes["corrupted_files_count"]))
+
+
+def update_availability_of(resource: Resource) -> UpdateAvailability:
+    attributes = resource["attributes"]
+    latest = attributes.get("latest_version_id")
+    return UpdateAvailability(
+        bool(attributes["is_update_available"]),
+        UUID(latest) if latest else None,
+        bool(attributes.get("is_rollback", False)),
+    )
 
 
 def manifest_reference_of(resource: Resource) -> ManifestReference:
@@ -209,4 +253,5 @@ def installation_entry_of(resource: Resource) -> InstallationEntry:
         product_id=UUID(attributes["product_id"]),
         version_id=UUID(attributes["version_id"]),
         device_id=UUID(device) if device else None,
+        installation_path=attributes.get("installation_path"),
     )

@@ -15,15 +15,19 @@ from uuid import uuid4
 import aiohttp
 import orjson
 
+from depot.terminal import say
 from launcher.api.backoff import FIRST_DELAY_SECONDS, delay_seconds
 from launcher.failures import ExitCode, LauncherError
-from launcher.settings import Account
+from launcher.process import typed
+from launcher.settings import Account, proxy_for
 
 MEDIA_TYPE = "application/vnd.api+json"
 MAX_TRIES = 6
 MAX_RETRY_AFTER_SECONDS = 30.0
 OUTAGE_SECONDS = 120.0
 """How long a gateway that has answered before is waited for, where the caller has that much time."""
+SILENCE_SECONDS = 10.0
+"""After so long without an answer the user is notified whom the command waits for."""
 MAX_PAGES = 1000
 PAGE_SIZE = 100
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -74,6 +78,7 @@ class Rest:
         outage_seconds: float = 0.0,
         max_tries: int = MAX_TRIES,
         clock: Callable[[], float] = time.monotonic,
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._session = session
         self._base_url = base_url
@@ -81,6 +86,8 @@ class Rest:
         self._outage_seconds = outage_seconds
         self._max_tries = max_tries
         self._clock = clock
+        self._silence_seconds = silence_seconds
+        self._proxy = proxy_for(base_url)
         self._has_answered = False
 
     async def one(
@@ -126,15 +133,38 @@ class Rest:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request, repeated while the failure may pass. All calls here are safe to repeat, or refused when repeated."""
-        body = orjson.dumps(document) if document is not None else None
+        query = {name: typed(value) for name, value in query.items()} if query is not None else None
+        try:
+            body = orjson.dumps(document) if document is not None else None
+        except TypeError as error:
+            message = f"what was given cannot be sent as text: {error}"
+            raise LauncherError("INVALID_ARGUMENT", message, ExitCode.USAGE) from None
         url = self._base_url + path
+        silence = asyncio.get_running_loop().call_later(self._silence_seconds, self._on_silence)
+        try:
+            return await self._until_answered(method, url, query, body, headers)
+        finally:
+            silence.cancel()
+
+    def _on_silence(self) -> None:
+        seconds = f"{self._silence_seconds:.0f} s"
+        say(f"samovar: the gateway {self._base_url} has not answered for {seconds}; waiting on", err=True)
+
+    async def _until_answered(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
         gives_up_at = self._clock() + self._outage_seconds
         for attempt in count(1):
             is_outage = True
             wait_seconds = delay_seconds(attempt, first_delay_seconds=self._first_delay_seconds)
             try:
                 async with self._session.request(
-                    method, url, params=query, data=body, headers=headers, allow_redirects=False
+                    method, url, params=query, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
                 ) as response:
                     content = await _read_body(response)
                     is_outage = response.status in _OUTAGE_STATUSES

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from launcher.api.resources import Candidate
 from launcher.cdn.limiter import Limiter
 from launcher.cdn.wire import Connection, Connections, LengthError, StaleError, StatusError, WireError
+from launcher.settings import proxy_for
 
 CONNECT_SECONDS = 1.5
 """A CDN that does not answer in this time is passed over: clients move on within 2 s."""
@@ -127,6 +128,7 @@ def open_cdn(*, limiter: Limiter | None) -> Iterator[Cdn]:
         keep_alive_seconds=KEEP_ALIVE_SECONDS,
         receive_buffer_bytes=LIMITED_RECEIVE_BUFFER_BYTES if limiter else None,
         max_read_bytes=LIMITED_READ_BYTES if limiter else None,
+        proxy_for=proxy_for,
     )
     try:
         yield Cdn(connections, limiter)

@@ -5,19 +5,23 @@ A general client costs as much CPU per small object as everything else that the 
 """
 
 import asyncio
+import base64
 import re
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 from time import monotonic
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of status line and headers, and of one read while they, or a chunked body, come in."""
 MAX_CHUNK_LINE_BYTES = 4096
+DEFAULT_PROXY_PORT = 80
 USER_AGENT = "samovar-launcher/1"
 
 _URL = re.compile(r"(https?)://([^/?#@\s]+)(/[!-\"$-~]*)", re.ASCII)
@@ -73,6 +77,47 @@ class _Target:
         return self.is_secure, self.host, self.port
 
 
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    """Where an HTTP proxy is, and the header line by which it knows us."""
+
+    host: str
+    port: int
+    authorization: str
+
+    @classmethod
+    def read(cls, url: str) -> "_Proxy":
+        parts = urlsplit(url)
+        authorization = ""
+        if parts.username is not None:
+            words = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            authorization = f"Proxy-Authorization: Basic {base64.b64encode(words).decode()}\r\n"
+        return cls(parts.hostname or "", parts.port or DEFAULT_PROXY_PORT, authorization)
+
+
+async def _open_tunnel(proxy: _Proxy, target: _Target) -> socket.socket:
+    """A socket through the proxy to the target (RFC 9110, CONNECT).
+
+    Raises:
+        OSError: the proxy is unavailable. WireError: it refuses.
+    """
+    reader, writer = await asyncio.open_connection(proxy.host, proxy.port, limit=MAX_HEAD_BYTES)
+    try:
+        address = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
+        request = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{proxy.authorization}\r\n"
+        writer.write(request.encode("ascii"))
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise WireError(f"the proxy's answer is not HTTP: {error}") from None
+        matched = _STATUS_LINE.fullmatch(head.split(b"\r\n", 1)[0])
+        if matched is None or matched[2] != b"200":
+            raise WireError(f"the proxy refuses: {head.split(bytes([13, 10]), 1)[0].decode(errors='replace')}")
+        return cast("socket.socket", writer.get_extra_info("socket")).dup()
+    finally:
+        writer.transport.abort()
+
+
 class Connections:
     """Kept-alive connections to any number of origins; as many at once as there are callers."""
 
@@ -83,7 +128,9 @@ class Connections:
         keep_alive_seconds: float,
         receive_buffer_bytes: int | None = None,
         max_read_bytes: int | None = None,
+        proxy_for: Callable[[str], str | None] = lambda _: None,
     ) -> None:
+        self._proxy_for = proxy_for
         self._connect_seconds = connect_seconds
         self._keep_alive_seconds = keep_alive_seconds
         self._receive_buffer_bytes = receive_buffer_bytes
@@ -130,10 +177,22 @@ class Connections:
     async def _connect(self, target: _Target) -> "Connection":
         loop = asyncio.get_running_loop()
         tls = self._tls_context() if target.is_secure else None
+        scheme = "https" if target.is_secure else "http"
+        named = self._proxy_for(f"{scheme}://{target.authority}")
+        proxy = _Proxy.read(named) if named else None
+
+        def protocol() -> Connection:
+            return Connection(target.origin, self._max_read_bytes, None if target.is_secure else proxy)
+
         async with asyncio.timeout(self._connect_seconds):
-            _, connection = await loop.create_connection(
-                lambda: Connection(target.origin, self._max_read_bytes), target.host, target.port, ssl=tls
-            )
+            if proxy is not None and target.is_secure:
+                tunnel = await _open_tunnel(proxy, target)
+                _, connection = await loop.create_connection(
+                    protocol, sock=tunnel, ssl=tls, server_hostname=target.host
+                )
+            else:
+                host, port = (proxy.host, proxy.port) if proxy is not None else (target.host, target.port)
+                _, connection = await loop.create_connection(protocol, host, port, ssl=tls)
         if self._receive_buffer_bytes is not None:
             connection.shrink_receive_buffer(self._receive_buffer_bytes)
         return connection
@@ -147,8 +206,11 @@ class Connections:
 class Connection(asyncio.BufferedProtocol):
     """One connection; one request at a time. `wait` tells when something happened, `received_bytes` how far the body is."""
 
-    def __init__(self, origin: tuple[bool, str, int] | None, max_read_bytes: int | None) -> None:
+    def __init__(
+        self, origin: tuple[bool, str, int] | None, max_read_bytes: int | None, proxy: "_Proxy | None" = None
+    ) -> None:
         self.origin = origin
+        self._proxy = proxy
         self.received_bytes = 0
         self._max_read_bytes = max_read_bytes
         self._transport: asyncio.Transport | None = None
@@ -197,9 +259,12 @@ class Connection(asyncio.BufferedProtocol):
         self._raw.clear()
         self._chunk_left_bytes, self._in_trailer = 0, False
         self._keeps_alive = False
+        path, authorization = target.path, ""
+        if self._proxy is not None:
+            path, authorization = f"http://{target.authority}{target.path}", self._proxy.authorization
         request = (
-            f"GET {target.path} HTTP/1.1\r\nHost: {target.authority}\r\nUser-Agent: {USER_AGENT}\r\n"
-            "Accept: */*\r\nAccept-Encoding: identity\r\n\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {target.authority}\r\nUser-Agent: {USER_AGENT}\r\n"
+            f"Accept: */*\r\nAccept-Encoding: identity\r\n{authorization}\r\n"
         )
         self._transport.write(request.encode("ascii"))
 

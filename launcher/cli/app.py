@@ -14,6 +14,7 @@ from uuid import UUID
 
 import typer
 
+from depot.terminal import say
 from launcher.cli.terminal import AsJson, ending, run
 from launcher.failures import EXIT_CODES_HELP, ExitCode, LauncherError
 from launcher.settings import (
@@ -21,6 +22,8 @@ from launcher.settings import (
     Environment,
     Profile,
     account,
+    checked_gateway_url,
+    checked_token,
     default_gateway_url,
     device_id,
     read_profile,
@@ -30,9 +33,23 @@ from launcher.settings import (
 PLATFORM_NAMES = ("windows", "linux", "macos")
 MAX_PARALLEL = 64
 
+
+def _folder(text: str) -> Path:
+    """A folder that was named: an empty name, of an unset variable for one, must not become the current folder."""
+    if not text.strip():
+        raise typer.BadParameter("the folder has no name")
+    return Path(text)
+
+
 GameFolder = Annotated[Path, typer.Argument(help="Folder of an installed game.", exists=True, file_okay=False)]
 Limit = Annotated[int, typer.Option(help="Limit in kilobits (1,000 bit) a second; 0 = none.", min=0)]
 Parallel = Annotated[int, typer.Option(help="Chunks fetched at a time.", min=1, max=MAX_PARALLEL)]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace files of yours at the game's paths; else they are renamed to .samovar-kept-NAME."
+    ),
+]
 Priority = Annotated[int | None, typer.Option(help="0 to 10, higher first.", min=0, max=10)]
 
 
@@ -68,15 +85,19 @@ def login(
     with ending():
         environment = Environment.read()
         gateway_url = (gateway or default_gateway_url(environment)).rstrip("/")
-        _check_gateway_url(gateway_url)
+        _check_gateway_url(checked_gateway_url(gateway_url))
+        say(f"samovar: signing in at {gateway_url}", err=True)
         token = token.strip() or environment.token or _read_token()
+        checked_token(token)
         kept = read_profile(environment)
         keys = _commands().checked_keys(
-            trust_keys or environment.manifest_public_keys or (kept.trusted_keys if kept else "")
+            trust_keys
+            or environment.manifest_public_keys
+            or (kept.trusted_keys if kept and kept.gateway_url == gateway_url else "")
         )
         run(_commands().check_token(Account(gateway_url, token, device_id(environment), keys, environment.language)))
         path = write_profile(environment, Profile(gateway_url, token, keys))
-    typer.echo(f"signed in at {gateway_url}; kept in {path}")
+    say(f"signed in at {gateway_url}; kept in {path}")
 
 
 def library(
@@ -115,13 +136,14 @@ def watch(
 
 def install(
     product: Annotated[str, typer.Argument(help="Id or title of a game in your library.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the game; made if it is missing.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the game; made if it is missing.", parser=_folder)],
     version: Annotated[str | None, typer.Option(help="Id of a version; default: the newest.")] = None,
     platform: Annotated[str | None, typer.Option(help="windows, linux or macos; default: the game's only one.")] = None,
     limit: Limit = 0,
     parallel: Parallel = 16,
     priority: Priority = None,
     *,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Install a game, or go on with an installation that was interrupted."""
@@ -131,7 +153,7 @@ def install(
             raise LauncherError("INVALID_ARGUMENT", message, ExitCode.USAGE)
         owner = account(Environment.read())
         version_id = _uuid_of(version, "version") if version else None
-        wish = _commands().Wish(product, to.absolute(), version_id, platform, limit, parallel, priority)
+        wish = _commands().Wish(product, to.absolute(), version_id, platform, limit, parallel, priority, overwrite)
         result = run(_commands().install_game(owner, wish, as_json=as_json))
     _commands().show_result(result, as_json=as_json)
 
@@ -146,15 +168,25 @@ def update(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Back to an older version; default: the one before.")
     ] = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring an installed game to another version, fetching only what its folder does not hold; the old one stays till then."""
+    """Bring an installed game to another version, fetching only what its folder does not hold; the old one stays till then.
+
+    With nothing newer nothing is touched: `samovar repair` mends what is damaged.
+    """
     with ending(as_json=as_json):
         version_id = _uuid_of(version, "version") if version else None
         pace = _commands().Pace(limit, parallel, priority)
         owner = account(Environment.read())
         updating = _commands().update_game(
-            owner, folder.absolute(), version_id, pace, is_rollback=rollback, as_json=as_json
+            owner,
+            folder.absolute(),
+            version_id,
+            pace,
+            is_rollback=rollback,
+            may_overwrite=overwrite,
+            as_json=as_json,
         )
         result = run(updating)
     _commands().show_result(result, as_json=as_json)
@@ -194,11 +226,21 @@ def repair(
     _commands().show_repair(found, result, as_json=as_json)
 
 
-def uninstall(folder: GameFolder, *, as_json: AsJson = False) -> None:
-    """Remove an installed game; what you added to its folder stays."""
+def uninstall(
+    folder: Annotated[Path, typer.Argument(help="Folder of a game, or where one was.", parser=_folder)],
+    *,
+    delete_changed: Annotated[
+        bool, typer.Option("--delete-changed", help="Also files of the game that were changed since; else they stay.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove an installed game, or drop an installation that was interrupted; what you added or changed in its folder stays.
+
+    Of a folder that is gone the server is notified all the same.
+    """
     with ending(as_json=as_json):
         owner = account(Environment.read())
-        installed, removed = run(_commands().uninstall_game(owner, folder.absolute()))
+        installed, removed = run(_commands().uninstall_game(owner, folder.absolute(), delete_changed=delete_changed))
     _commands().show_uninstalled(installed, removed, as_json=as_json)
 
 
@@ -224,10 +266,8 @@ def _read_token() -> str:
 
 def _check_gateway_url(url: str) -> None:
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise LauncherError("INVALID_ARGUMENT", f"{url!r} is not the URL of a gateway", ExitCode.USAGE)
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        typer.echo(f"samovar: warning: the token goes to {parts.hostname} unencrypted", err=True)
+        say(f"samovar: warning: the token goes to {parts.hostname} unencrypted", err=True)
 
 
 def _uuid_of(text: str, name: str) -> UUID:

@@ -1,19 +1,19 @@
 """The work behind the launcher's commands, with everything heavy imported. Loaded by launcher.cli.app when a command runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
 
-from rich.console import Console
-
 from depot.signing import parse_public_keys
+from depot.terminal import say
 from launcher.api.library_api import open_library
 from launcher.cli.display import keep_showing, open_display, write_json
 from launcher.cli.naming import find_product
 from launcher.cli.watching import LIBRARY_UPDATES, follow
+from launcher.disk.commit import Removed
 from launcher.disk.workspace import Installed
 from launcher.failures import ExitCode, LauncherError
 from launcher.install.installation import InstallResult, install
@@ -34,6 +34,7 @@ class Wish:
     limit_kbps: int
     parallel: int
     priority: int | None
+    may_overwrite: bool = False
 
 
 def checked_keys(keys: str) -> str:
@@ -63,18 +64,32 @@ async def install_game(owner: Account, wish: Wish, *, as_json: bool) -> InstallR
         priority=wish.priority,
         limit_kbps=wish.limit_kbps,
         parallel=wish.parallel,
+        may_overwrite=wish.may_overwrite,
     )
     async with _showing(title, as_json=as_json) as progress:
         return await install(owner, request, progress=progress)
 
 
 async def update_game(
-    owner: Account, directory: Path, version_id: UUID | None, pace: Pace, *, is_rollback: bool, as_json: bool
+    owner: Account,
+    directory: Path,
+    version_id: UUID | None,
+    pace: Pace,
+    *,
+    is_rollback: bool,
+    may_overwrite: bool,
+    as_json: bool,
 ) -> InstallResult:
     """Updates or goes back, and shows how it gets on."""
     async with _showing(directory.name, as_json=as_json) as progress:
         return await update(
-            owner, directory, version_id=version_id, is_rollback=is_rollback, pace=pace, progress=progress
+            owner,
+            directory,
+            version_id=version_id,
+            is_rollback=is_rollback,
+            may_overwrite=may_overwrite,
+            pace=pace,
+            progress=progress,
         )
 
 
@@ -94,9 +109,9 @@ async def repair_game(
         return verification, await repair(owner, directory, verification, pace=pace, progress=progress)
 
 
-async def uninstall_game(owner: Account, directory: Path) -> tuple[Installed, int]:
-    """Removes the game from the folder and tells the server."""
-    return await uninstall(owner, directory)
+async def uninstall_game(owner: Account, directory: Path, *, delete_changed: bool) -> tuple[Installed, Removed]:
+    """Removes the game from the folder and notifies the server."""
+    return await uninstall(owner, directory, delete_changed=delete_changed)
 
 
 async def watch_library(owner: Account, count: int | None, *, as_json: bool) -> None:
@@ -110,7 +125,7 @@ async def watch_library(owner: Account, count: int | None, *, as_json: bool) -> 
                 )
             else:
                 figures = "  ".join(f"{name}={value}" for name, value in event.payload.items())
-                print(f"{event.timestamp}  {event.type}  {figures}", flush=True)
+                say(f"{event.timestamp}  {event.type}  {figures}")
             shown += 1
             if shown == count:
                 return
@@ -119,16 +134,13 @@ async def watch_library(owner: Account, count: int | None, *, as_json: bool) -> 
 def show_verification(found: Verification, *, as_json: bool) -> None:
     """One JSON object, or a line per path that is not as published."""
     if found.report_failure is not None:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"samovar: the server was not told: {found.report_failure}", markup=False
-        )
+        say(f"samovar: the server was not told: {found.report_failure}", err=True)
     if as_json:
         write_json(_verification_document(found))
         return
-    console = Console(soft_wrap=True, highlight=False)
     for issue in found.issues:
-        console.print(f"{issue.kind.value:>10} {issue.path}", markup=False)
-    console.print(f"{found.files} files checked, {len(found.damage)} damaged")
+        say(f"{issue.kind.value:>10} {issue.path}")
+    say(f"{found.files} files checked, {len(found.damage)} damaged")
 
 
 def show_repair(found: Verification, result: InstallResult | None, *, as_json: bool) -> None:
@@ -141,15 +153,17 @@ def show_repair(found: Verification, result: InstallResult | None, *, as_json: b
         )
         return
     text = f"{len(found.damage)} repaired, {result.fetched_bytes:,} bytes fetched" if result else "nothing is damaged"
-    Console(soft_wrap=True, highlight=False).print(text)
+    say(text)
 
 
-def show_uninstalled(installed: Installed, removed: int, *, as_json: bool) -> None:
-    """The last line."""
+def show_uninstalled(installed: Installed, removed: Removed, *, as_json: bool) -> None:
+    """What went, and what stayed though it was the game's."""
     if as_json:
-        write_json({"status": "uninstalled", "product_id": str(installed.product_id), "removed_files": removed})
+        figures = {"removed_files": removed.count, "left": list(removed.left)}
+        write_json({"status": "uninstalled", "product_id": str(installed.product_id), **figures})
         return
-    Console(soft_wrap=True, highlight=False).print(f"uninstalled: {removed} files removed")
+    _show_left(removed.left)
+    say(f"uninstalled: {removed.count} files removed")
 
 
 def _verification_document(found: Verification) -> dict[str, object]:
@@ -182,7 +196,20 @@ def show_result(result: InstallResult, *, as_json: bool) -> None:
     if as_json:
         write_json(asdict(result))
         return
-    Console(soft_wrap=True, highlight=False).print(
+    if result.status == "up_to_date":
+        say(f"nothing new: version {result.version_id} is in place (`samovar repair` mends what is damaged)")
+        return
+    if result.was_withdrawn:
+        say(f"version {result.previous_version_id} was withdrawn: went back to {result.version_id}")
+    for kept in result.kept:
+        say(f"kept: your {kept.path} is {kept.kept_as} now")
+    _show_left(result.left)
+    say(
         f"{result.status}: {result.files} files, {result.bytes:,} bytes in {result.seconds:.1f} s "
         f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there, {result.reused_bytes:,} copied)"
     )
+
+
+def _show_left(paths: Iterable[str]) -> None:
+    for path in paths:
+        say(f"left: {path} was changed since it was installed")

@@ -3,18 +3,17 @@ launcher.cli.app.
 """
 
 import asyncio
-import json
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
 
+from depot.console import PlainConsole
+from depot.terminal import plain, say, say_json
 from launcher.install.progress import Phase, Progress
 
 BAR_INTERVAL_SECONDS = 0.2
@@ -75,10 +74,9 @@ class LineDisplay:
 
     def update(self, progress: Progress, speed_bytes: float, left_seconds: float | None) -> None:
         share = 100 * progress.done_bytes / progress.total_bytes if progress.total_bytes else 0.0
-        print(
+        say(
             f"{_phase(progress)}: {share:.1f} %  {_size(progress.done_bytes)} of {_size(progress.total_bytes)}  "
-            f"{progress.done_files}/{progress.total_files} files  {_rate(speed_bytes)}  {_left(left_seconds)}".rstrip(),
-            flush=True,
+            f"{progress.done_files}/{progress.total_files} files  {_rate(speed_bytes)}  {_left(left_seconds)}".rstrip()
         )
 
 
@@ -93,6 +91,7 @@ class JsonDisplay:
                 "event": "progress",
                 "status": progress.phase.value,
                 "queue_position": progress.queue_position if progress.phase is Phase.QUEUED else None,
+                "slot_holders": progress.slot_holders or None if progress.phase is Phase.QUEUED else None,
                 "done_files": progress.done_files,
                 "files": progress.total_files,
                 "done_bytes": progress.done_bytes,
@@ -106,14 +105,13 @@ class JsonDisplay:
 
 def write_json(value: object) -> None:
     """One line on stdout; what JSON does not know, ids for one, as text."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
-    sys.stdout.flush()
+    say_json(value)
 
 
 @contextmanager
 def open_display(title: str, *, as_json: bool) -> Iterator[Display]:
     """The display that fits where the output goes."""
-    console = Console()
+    console = PlainConsole()
     if as_json:
         yield JsonDisplay()
     elif not console.is_terminal:
@@ -121,7 +119,7 @@ def open_display(title: str, *, as_json: bool) -> Iterator[Display]:
     else:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
         with RichProgress(*columns, TextColumn("{task.fields[figures]}", markup=False), console=console) as bars:
-            yield BarDisplay(bars, title)
+            yield BarDisplay(bars, plain(title))
 
 
 async def keep_showing(display: Display, progress: Progress) -> None:
@@ -145,7 +143,8 @@ def show(display: Display, progress: Progress, speed: Speed) -> None:
 
 def _phase(progress: Progress) -> str:
     if progress.phase is Phase.QUEUED and progress.queue_position:
-        return f"waits in the queue, place {progress.queue_position}"
+        behind = f", behind {progress.slot_holders}" if progress.slot_holders else ""
+        return f"waits in the queue, place {progress.queue_position}{behind}"
     return progress.phase.value
 
 

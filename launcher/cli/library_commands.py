@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from rich.console import Console
-
+from depot.terminal import say
 from launcher.api.library_api import ItemFilter, LibraryApi, Linking, open_library
 from launcher.api.library_resources import AchievementEntry, GameSettings, WishEntry
 from launcher.cli import library_display as display
@@ -115,12 +114,11 @@ async def assign_categories(
 async def play_game(owner: Account, game: str, seconds: float | None, *, as_json: bool) -> None:
     """Plays a simulated game and says what was counted."""
     platform = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
     async with open_library(owner) as api:
         product_id, title = await find_product(api, game)
 
         def tell(text: str) -> None:
-            stderr.print(f"samovar: {text}", markup=False)
+            say(f"samovar: {text}", err=True)
 
         await sync_around_play(owner, product_id, tell)
         played = await play(api, product_id, device_id=owner.device_id, platform=platform, seconds=seconds, tell=tell)
@@ -237,7 +235,7 @@ def _show_kept(settings: GameSettings, *, as_json: bool) -> None:
     if as_json:
         display.show_settings(settings, as_json=True)
         return
-    Console(soft_wrap=True, highlight=False).print(f"kept as version {settings.version}")
+    say(f"kept as version {settings.version}")
 
 
 async def _explained(api: LibraryApi, product_id: UUID, refusal: LauncherError) -> LauncherError:

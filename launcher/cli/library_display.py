@@ -2,17 +2,17 @@
 launcher.cli.library_commands.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from depot.console import PlainConsole
+from depot.terminal import plain, say, say_json
 from launcher.api.library_resources import AchievementEntry, CategoryEntry, GameSettings, LibraryEntry, WishEntry
 from launcher.cli.display import write_json
 
@@ -58,7 +58,7 @@ def show_achievements(title: str, achievements: Sequence[AchievementEntry]) -> N
     _print(table if achievements else f"{title} has no achievements")
     if achievements:
         got = sum(one.is_unlocked for one in achievements)
-        _print_line(f"{got} of {len(achievements)} unlocked")
+        say(f"{got} of {len(achievements)} unlocked")
 
 
 def show_wishes(wishes: Sequence[WishEntry], *, as_json: bool) -> None:
@@ -78,10 +78,8 @@ def show_settings(settings: GameSettings, *, as_json: bool) -> None:
     if as_json:
         write_json(asdict(settings))
         return
-    sys.stdout.write(json.dumps(settings.settings_payload, ensure_ascii=False, indent=2) + "\n")
-    sys.stdout.flush()
-    text = f"version {settings.version}, changed {settings.last_updated_at}"
-    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+    say_json(settings.settings_payload, indent=2)
+    say(f"version {settings.version}, changed {settings.last_updated_at}", err=True)
 
 
 def show_one(value: Any, text: str, *, as_json: bool) -> None:
@@ -89,7 +87,7 @@ def show_one(value: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         write_json(asdict(value))
         return
-    _print_line(text)
+    say(text)
 
 
 def span(seconds: int) -> str:
@@ -102,20 +100,24 @@ def span(seconds: int) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, id_column: int, empty: str) -> None:
+    """A table of rows, of which one column is never cut; `empty` where there are none."""
+    table = Table(*(_id_column(name) if number == id_column else name for number, name in enumerate(columns)))
+    for row in rows:
+        _add_row(table, *row)
+    _print(table if rows else empty)
+
+
 def _id_column(name: str) -> Column:
     return Column(name, no_wrap=True, min_width=UUID_WIDTH)
 
 
 def _add_row(table: Table, *cells: str) -> None:
     """As they are: a title may have brackets, which Rich would take for its own."""
-    table.add_row(*(Text(cell) for cell in cells))
+    table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
 def _print(shown: Table | str) -> None:
     # A pipe has no width to keep to: whoever reads it wants whole titles.
-    console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-    console.print(shown, markup=False)
-
-
-def _print_line(text: str) -> None:
-    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+    console = PlainConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    console.print(plain(shown) if isinstance(shown, str) else shown, markup=False)

@@ -9,9 +9,11 @@ from typing import Any
 import typer
 
 from launcher.cli import app as cli
+from launcher.cli import downloads_app as downloads_cli
 from launcher.cli import library_app as library_cli
 from launcher.cli import saves_app as saves_cli
 from launcher.failures import EXIT_CODES_HELP
+from launcher.process import one_line_at_the_end, prepare_process
 
 _PASS_ON: dict[str, Any] = {
     "add_help_option": False,
@@ -41,6 +43,8 @@ app.command()(cli.verify)
 app.command()(cli.repair)
 
 app.command()(cli.uninstall)
+
+app.add_typer(downloads_cli.downloads_app)
 
 app.command()(library_cli.play)
 
@@ -78,6 +82,8 @@ _mount("reset", "sandbox.devstack.platform_cli", "reset", "Remove all data of th
 
 _mount("publish", "sandbox.cli", "publish", "Publish a folder as a version of a product.")
 
+_mount("withdraw", "sandbox.cli", "withdraw", "Withdraw a version: who has it goes back to the one before.")
+
 _mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other services: tokens, purchases, prices.")
 
 _mount("events", "operations.events", "app", "Topics, lag and dead letters of the event bus.", panel="Operations")
@@ -94,4 +100,6 @@ def _check_saves(context: typer.Context) -> None:
 
 def main() -> None:
     """The console script."""
-    app()
+    prepare_process()
+    with one_line_at_the_end():
+        app()

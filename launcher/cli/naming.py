@@ -8,6 +8,7 @@ from uuid import UUID
 from launcher.api.library_api import ItemFilter, LibraryApi
 from launcher.api.library_resources import CategoryEntry, LibraryEntry, WishEntry
 from launcher.failures import ExitCode, LauncherError
+from launcher.process import typed
 
 _T = TypeVar("_T")
 
@@ -20,6 +21,7 @@ async def find_product(api: LibraryApi, wanted: str) -> tuple[UUID, str]:
     """
     with suppress(ValueError):
         return UUID(wanted), wanted
+    wanted = typed(wanted)
     entry = _owned(await api.items(ItemFilter(search=wanted, include_hidden=True)), wanted)
     return entry.product_id, entry.title or wanted
 
@@ -30,6 +32,7 @@ async def find_item(api: LibraryApi, wanted: str) -> LibraryEntry:
     Raises:
         LauncherError: it fits nothing in the library, or several games.
     """
+    wanted = typed(wanted)
     search = None if _uuid_of(wanted) else wanted
     return _owned(await api.items(ItemFilter(search=search, include_hidden=True)), wanted)
 
@@ -48,7 +51,7 @@ def find_categories(known: Sequence[CategoryEntry], wanted: Iterable[str]) -> Se
             called=lambda category: category.name,
             missing=("CATEGORY_NOT_FOUND", f"you have no category {name!r}"),
         )
-        for name in wanted
+        for name in map(typed, wanted)
     ]
 
 
@@ -58,6 +61,7 @@ def find_wish(wishes: Sequence[WishEntry], wanted: str) -> WishEntry:
     Raises:
         LauncherError: it fits nothing on the wishlist, or several games.
     """
+    wanted = typed(wanted)
     part = wanted.casefold()
     return only(
         wanted,

@@ -4,7 +4,6 @@ exit code. Used by launcher.cli.app and launcher.cli.library_app; imports nothin
 
 import asyncio
 import importlib
-import json
 import signal
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -13,9 +12,16 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from depot.terminal import say, say_json
 from launcher.failures import ExitCode, LauncherError
 
 _T = TypeVar("_T")
+
+_EXIT_CODES = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.HUNG_UP,
+}
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 
@@ -31,7 +37,9 @@ class ListsByDefault(TyperGroup):
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Runs on uvloop. Ctrl-C and SIGTERM cancel the work, which keeps its state; then the process ends with 130 or 143."""
+    """Runs on uvloop. Ctrl-C, SIGTERM and a terminal that closes cancel the work, which keeps its state; then the process ends with
+    130, 143 or 129. Who said nohup is not interrupted by a terminal.
+    """
     signals: list[int] = []
 
     async def interruptible() -> _T:
@@ -39,19 +47,22 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         assert task is not None  # noqa: S101  # inside a task
 
         def interrupted(number: int) -> None:
+            # One that follows another, as a closing terminal sends them, must not cut the farewell short; Ctrl-C again may.
+            if not signals or number == signal.SIGINT:
+                task.cancel()
             signals.append(number)
-            task.cancel()
 
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupted, number)
+        for number in _EXIT_CODES:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, interrupted, number)
         return await work
 
     try:
         with asyncio.Runner(loop_factory=importlib.import_module("uvloop").new_event_loop) as runner:
             return runner.run(interruptible())
     except asyncio.CancelledError:
-        code = ExitCode.TERMINATED if signal.SIGTERM in signals else ExitCode.INTERRUPTED
+        code = _EXIT_CODES[signal.Signals(signals[0])] if signals else ExitCode.INTERRUPTED
         raise LauncherError("INTERRUPTED", "interrupted; run the command again to go on", code) from None
 
 
@@ -61,9 +72,9 @@ def ending(*, as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except LauncherError as failure:
-        typer.echo(f"samovar: {failure}", err=True)
+        say(f"samovar: {failure}", err=True)
         if as_json:
-            typer.echo(json.dumps(_document(failure)))
+            say_json(_document(failure))
         raise typer.Exit(failure.exit_code) from None
 
 

@@ -14,7 +14,7 @@ import orjson
 from launcher.api.backoff import FIRST_DELAY_SECONDS, delay_seconds
 from launcher.api.rest import MAX_TRIES
 from launcher.failures import ExitCode, LauncherError
-from launcher.settings import Account
+from launcher.settings import Account, proxy_for
 
 LIBRARY_UPDATES = "/api/v1/ws/library-updates"
 HANDSHAKE_SECONDS = 10.0
@@ -77,7 +77,7 @@ async def _listen(http: aiohttp.ClientSession, url: str, last_event_id: str) -> 
     """
     query = {"last_event_id": last_event_id} if last_event_id else {}
     async with asyncio.timeout(HANDSHAKE_SECONDS):
-        socket = await http.ws_connect(url, params=query, timeout=TIMEOUTS)
+        socket = await http.ws_connect(url, params=query, timeout=TIMEOUTS, proxy=proxy_for(url))
     async with socket:
         yield None
         said = ""

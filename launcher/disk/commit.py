@@ -2,18 +2,23 @@
 renamed in. All of it or nothing: where the disk refuses half-way, everything goes back. Used by launcher.install.installation;
 blocks.
 
-A kill in the middle is finished by the next run: every file is staged, durable and noted before the first rename.
+A kill in the middle is finished by the next run: every file is staged, durable and noted before the first rename. Only what is the
+launcher's (launcher.disk.keeping) is moved aside, which ends it; unknown content is renamed beside its place in one step, so
+that there is no moment at which a crash could lose it.
 """
 
+import errno
 import os
 import stat
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
-from launcher.disk.plan import Outdated, Plan, PlannedFile, PlannedLink
+from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction, move, set_mode
+from launcher.disk.keeping import Ownership, free_name, recognise
+from launcher.disk.plan import Outdated, Plan, PlannedFile, PlannedLink, outdated_by
 from launcher.disk.workspace import Workspace
 
 _LINK_NAME = "link"
@@ -21,10 +26,12 @@ _LINK_NAME = "link"
 
 class _Did(Enum):
     MOVED_ASIDE = auto()
+    KEPT_BESIDE = auto()
     PLACED_FILE = auto()
     PLACED_LINK = auto()
     MADE_FOLDER = auto()
     REMOVED_FOLDER = auto()
+    CHANGED_MODE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +39,24 @@ class _Step:
     did: _Did
     path: str
     name: str = ""
-    """In the staging folder."""
+    """In the staging folder; of what is kept beside, in its own."""
+    mode: int = 0
+    """That a file had before."""
 
 
 class Placement:
-    """One change of a game's tree. `place` may be called again, in this process or another, until it has returned."""
+    """One change of a game's tree. `place` may be called again, in this process or another, until it has returned.
 
-    def __init__(self, workspace: Workspace, plan: Plan, outdated: Outdated) -> None:
+    Attributes:
+        left: paths of files that the new version drops, but that are no longer as they were placed: they stay.
+    """
+
+    def __init__(self, workspace: Workspace, plan: Plan, outdated: Outdated, ownership: Ownership) -> None:
+        self.left: list[str] = []
         self._workspace = workspace
         self._plan = plan
         self._outdated = outdated
+        self._ownership = ownership
         self._steps: list[_Step] = []
         self._touched: dict[str, None] = {}
         self._walker = Walker(workspace.root)
@@ -76,6 +91,7 @@ class Placement:
     def _clear(self) -> int:
         """Moves what is outdated aside. Folders go only when they are empty: what else is in them is the user's."""
         removed = 0
+        folders = set(self._plan.directories)
         for path in sorted(self._outdated.leaves):
             self._path = path
             try:
@@ -84,9 +100,15 @@ class Placement:
                 if not is_obstruction(error):
                     raise
                 continue  # the tree there is not the one that was installed
-            if parent is not None and _is_leaf(parent, name):
+            if parent is None or not _is_leaf(parent, name):
+                continue
+            if self._is_own(parent, name, path):
                 self._move_aside(parent, name, path)
                 removed += 1
+            elif path in folders:
+                self._keep_beside(parent, name, path)
+            else:
+                self.left.append(path)
         for path in sorted(self._outdated.folders, key=lambda path: (-path.count("/"), path)):
             self._path = path
             self._remove_folder(path)
@@ -99,7 +121,7 @@ class Placement:
                 return
             os.rmdir(name, dir_fd=parent.descriptor)
         except OSError as error:
-            if not is_obstruction(error):
+            if not is_obstruction(error) and error.errno != errno.EBUSY:  # another disk is mounted there
                 raise
             return
         self._note(_Did.REMOVED_FOLDER, path)
@@ -115,33 +137,65 @@ class Placement:
     def _place_file(self, file: PlannedFile, *, is_in_place: bool) -> None:
         parent, name = self._walker.parent_of(file.path, create=True)
         assert parent is not None  # noqa: S101  # created
-        if is_in_place:
-            _set_mode(parent, name, file.mode)
+        if self._plan.is_users(file.path) and parent.status(name) is not None:
             return
-        if _is_leaf(parent, name):
-            self._move_aside(parent, name, file.path)
-        staged = self._workspace.staged
-        os.rename(file.staged_name, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+        if is_in_place:
+            self._set_mode(parent, name, file)
+            return
+        self._make_way(parent, name, file.path)
+        move(self._workspace.staged, file.staged_name, parent, name)
         self._note(_Did.PLACED_FILE, file.path, file.staged_name)
 
     def _place_link(self, link: PlannedLink) -> None:
         parent, name = self._walker.parent_of(link.path, create=True)
         assert parent is not None  # noqa: S101  # created
+        if self._plan.is_users(link.path) and parent.status(name) is not None:
+            return
         if _leads_to(parent, name) == link.target:
             return
-        if _is_leaf(parent, name):
-            self._move_aside(parent, name, link.path)
+        self._make_way(parent, name, link.path)
         staged = self._workspace.staged
         staged.remove(_LINK_NAME)
         os.symlink(link.target, _LINK_NAME, dir_fd=staged.descriptor)
-        os.rename(_LINK_NAME, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+        move(staged, _LINK_NAME, parent, name)
         self._note(_Did.PLACED_LINK, link.path)
+
+    def _make_way(self, parent: Folder, name: str, path: str) -> None:
+        """Frees a place of the new version. A folder gives way only where the version before had it, with what is in it."""
+        if _is_leaf(parent, name):
+            if self._is_own(parent, name, path):
+                self._move_aside(parent, name, path)
+            else:
+                self._keep_beside(parent, name, path)
+        elif path in self._outdated.folders and parent.status(name) is not None:
+            self._keep_beside(parent, name, path)
+
+    def _is_own(self, parent: Folder, name: str, path: str) -> bool:
+        status = parent.status(name)
+        return status is not None and self._ownership.covers(path, status)
+
+    def _keep_beside(self, parent: Folder, name: str, path: str) -> None:
+        """One rename within the folder. It is noted first: a run that is killed here is reported by the next."""
+        kept = free_name(parent, name)
+        self._workspace.note_kept(path, path.removesuffix(name) + kept)
+        os.rename(name, kept, src_dir_fd=parent.descriptor, dst_dir_fd=parent.descriptor)
+        self._note(_Did.KEPT_BESIDE, path, kept)
 
     def _move_aside(self, parent: Folder, name: str, path: str) -> None:
         """Into the staging folder, under a name that the next run's survey does not know: there it ends either way."""
         aside = f"old-{len(self._steps)}"
-        os.rename(name, aside, src_dir_fd=parent.descriptor, dst_dir_fd=self._workspace.staged.descriptor)
+        move(parent, name, self._workspace.staged, aside)
         self._note(_Did.MOVED_ASIDE, path, aside)
+
+    def _set_mode(self, parent: Folder, name: str, file: PlannedFile) -> None:
+        descriptor = parent.open_file(name, os.O_RDONLY)
+        try:
+            had = set_mode(descriptor, file.mode)
+            if had is not None:
+                self._steps.append(_Step(_Did.CHANGED_MODE, file.path, mode=had))
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _note(self, did: _Did, path: str, name: str = "") -> None:
         """The folder that the path lies in has other names in it now."""
@@ -171,9 +225,13 @@ class Placement:
                 if parent is None:
                     continue
                 if step.did is _Did.MOVED_ASIDE:
-                    os.rename(step.name, name, src_dir_fd=staged.descriptor, dst_dir_fd=parent.descriptor)
+                    move(staged, step.name, parent, name)
+                elif step.did is _Did.KEPT_BESIDE:
+                    os.rename(step.name, name, src_dir_fd=parent.descriptor, dst_dir_fd=parent.descriptor)
                 elif step.did is _Did.PLACED_FILE:
-                    os.rename(name, step.name, src_dir_fd=parent.descriptor, dst_dir_fd=staged.descriptor)
+                    move(parent, name, staged, step.name)
+                elif step.did is _Did.CHANGED_MODE:
+                    _restore_mode(parent, name, step.mode)
                 elif step.did is _Did.PLACED_LINK:
                     parent.remove(name)
                 elif step.did is _Did.MADE_FOLDER:
@@ -183,22 +241,31 @@ class Placement:
         walker.close()
 
 
-def remove_tree(workspace: Workspace, trees: Iterable[Plan]) -> int:
-    """Removes what was installed, and the folders that are empty then; returns how many files and links went.
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What an uninstallation did: how many files and links went, and which stayed because their content is not what was placed."""
+
+    count: int
+    left: Sequence[str] = ()
+
+
+def remove_tree(
+    workspace: Workspace, trees: Sequence[Plan], stop: threading.Event, *, delete_changed: bool = False
+) -> Removed:
+    """Removes what was installed and still has the content that it was installed with, and the folders that are empty then. With
+    `delete_changed` what has other content by now, too; never what the versions say is the user's.
 
     Raises:
         LauncherError: the disk refuses.
     """
-    leaves: set[str] = set()
-    folders: set[str] = set()
-    for tree in trees:
-        leaves |= {file.path for file in tree.files.values()} | {link.path for link in tree.links}
-        folders |= set(tree.directories)
-        first = tree
-    if not leaves and not folders:
-        return 0
-    nothing = Plan(first.product_id, first.version_id, first.manifest_sha256, {}, (), (), (), 0)
-    return Placement(workspace, nothing, Outdated(frozenset(leaves), frozenset(folders))).place(())
+    if not trees:
+        return Removed(0)
+    nothing = replace(trees[0], files={}, links=(), directories=(), chunks=(), total_bytes=0)
+    outdated = outdated_by(nothing, trees)
+    given_up = outdated.leaves if delete_changed else ()
+    ownership = recognise(workspace, outdated.leaves, trees, stop, given_up=given_up)
+    placement = Placement(workspace, nothing, outdated, ownership)
+    return Removed(placement.place(()), placement.left)
 
 
 def _is_leaf(parent: Folder, name: str) -> bool:
@@ -215,11 +282,9 @@ def _leads_to(parent: Folder, name: str) -> str | None:
     return os.readlink(name, dir_fd=parent.descriptor)
 
 
-def _set_mode(parent: Folder, name: str, mode: int) -> None:
+def _restore_mode(parent: Folder, name: str, mode: int) -> None:
     descriptor = parent.open_file(name, os.O_RDONLY)
     try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
+        set_mode(descriptor, mode)
     finally:
         os.close(descriptor)

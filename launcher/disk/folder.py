@@ -13,6 +13,11 @@ from launcher.failures import ExitCode, LauncherError
 
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_KEEPS_NO_MODES = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
+_COPY_BYTES = 1 << 20
+_MOVING = ".samovar-moving"
+"""What is copied from another disk, until it is whole."""
 _OBSTRUCTED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
 
 
@@ -28,6 +33,16 @@ class Folder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             return cls(os.open(path.resolve(strict=True), _DIRECTORY_FLAGS))
+        except OSError as error:
+            raise disk_failure(error, str(path)) from None
+
+    @classmethod
+    def open_existing(cls, path: Path) -> "Folder | None":
+        """The folder that the user named, links on the way to it followed; None when it is missing. Writes nothing."""
+        try:
+            return cls(os.open(path.resolve(), _DIRECTORY_FLAGS))
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise disk_failure(error, str(path)) from None
 
@@ -70,19 +85,30 @@ class Folder:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.descriptor)
 
+    def remove_shared(self, name: str) -> None:
+        """Removes a file that has other names elsewhere (`cp -al` of a game's folder): it must not be written through."""
+        status = self.status(name)
+        if status is not None and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            self.remove(name)
+
     def replace_file(self, name: str, data: bytes) -> None:
         """Writes a small file so that there is always the old one or the whole new one."""
         beside = f"{name}.new"
         self.remove(beside)
         descriptor = self.open_file(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(beside, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(beside, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        except OSError:
+            with suppress(OSError):
+                self.remove(beside)
+            raise
         self.sync()
 
     def read_file(self, name: str, *, max_bytes: int) -> bytes | None:
@@ -103,6 +129,66 @@ class Folder:
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+
+def move(source: Folder, name: str, target: Folder, new_name: str) -> None:
+    """Renames a file or link. Onto another disk, which may be mounted within a game's folder, it is a copy that is whole and
+    durable before it has its name.
+    """
+    try:
+        os.rename(name, new_name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
+    except OSError as error:
+        status = source.status(name)
+        if error.errno != errno.EXDEV or status is None:
+            raise
+        target.remove(_MOVING)
+        try:
+            if stat.S_ISLNK(status.st_mode):
+                os.symlink(os.readlink(name, dir_fd=source.descriptor), _MOVING, dir_fd=target.descriptor)
+            else:
+                _copy(source, name, target)
+            os.rename(_MOVING, new_name, src_dir_fd=target.descriptor, dst_dir_fd=target.descriptor)
+            target.sync()
+        except OSError:
+            with suppress(OSError):
+                target.remove(_MOVING)
+            raise
+        source.remove(name)
+
+
+def _copy(source: Folder, name: str, target: Folder) -> None:
+    """Content, mode and modification time, by which an interrupted run recognises what it has placed."""
+    reading = source.open_file(name, os.O_RDONLY)
+    try:
+        status = os.fstat(reading)
+        writing = target.open_file(_MOVING, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            while piece := memoryview(os.read(reading, _COPY_BYTES)):
+                while piece:
+                    piece = piece[os.write(writing, piece) :]
+            set_mode(writing, stat.S_IMODE(status.st_mode))
+            os.utime(writing, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.fsync(writing)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def set_mode(descriptor: int, mode: int) -> int | None:
+    """Gives an open file its mode; returns the one that it had if that was another. A disk without modes, or an owner who is
+    somebody else, keeps the one there is.
+    """
+    had = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    if had == mode:
+        return None
+    try:
+        os.fchmod(descriptor, mode)
+    except OSError as error:
+        if error.errno not in _KEEPS_NO_MODES:
+            raise
+        return None
+    return had
 
 
 class Walker:
@@ -146,6 +232,11 @@ class Walker:
 def is_obstruction(error: OSError) -> bool:
     """Something of another kind lies where a file or folder was expected."""
     return error.errno in _OBSTRUCTED
+
+
+def is_unreadable(error: OSError) -> bool:
+    """The user may not read this file, or the disk cannot any more."""
+    return error.errno in _UNREADABLE
 
 
 def disk_failure(error: OSError, path: str) -> LauncherError:

@@ -49,6 +49,7 @@ class Journal:
     @classmethod
     def open(cls, folder: Folder, manifest_sha256: bytes) -> tuple["Journal", Recorded | None]:
         """Opens the journal of this manifest, or starts one: then the second value is None and what is staged means nothing."""
+        folder.remove_shared(FILE_NAME)
         descriptor = folder.open_file(FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         header = _MAGIC + manifest_sha256
         content = _read_all(descriptor)

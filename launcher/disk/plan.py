@@ -3,23 +3,24 @@ goes. Pure; used by everything that works on an installation.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 from content.v1 import manifest_pb2 as content
 
 from depot import manifest as depot_manifest
 from depot import signing
-from depot.errors import ManifestInvalid
+from depot.paths import LAUNCHER_FOLDER
+from depot.user_paths import UserPaths
 
-STAGING_FOLDER = ".samovar"
-"""The launcher's own folder in the root of a game; no content may lie there."""
+STAGING_FOLDER = LAUNCHER_FOLDER
 PLATFORMS = {
     "windows": content.PLATFORM_WINDOWS,
     "linux": content.PLATFORM_LINUX,
     "macos": content.PLATFORM_MACOS,
 }
+_PLATFORM_NAMES = {number: name for name, number in PLATFORMS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,25 @@ class Plan:
 
     product_id: UUID
     version_id: UUID
+    platform: str | None
     manifest_sha256: bytes
     files: dict[int, PlannedFile]
     links: tuple[PlannedLink, ...]
     directories: tuple[str, ...]
     chunks: tuple[PlannedChunk, ...]
     total_bytes: int
+    created_at_ns: int = 0
+    """When the publisher wrote the manifest, as signed: nanoseconds since 1970."""
+    user_paths: UserPaths = field(default_factory=UserPaths)
+
+    def leaves(self) -> Iterator[str]:
+        """Paths of the files and links."""
+        yield from (file.path for file in self.files.values())
+        yield from (link.path for link in self.links)
+
+    def is_users(self, path: str) -> bool:
+        """Whether the publisher says that what lies there is the user's (configurations, saves)."""
+        return self.user_paths.covers(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +128,7 @@ def outdated_by(plan: Plan, previous: Iterable[Plan]) -> Outdated:
     leaves: set[str] = set()
     folders: set[str] = set()
     for tree in previous:
-        leaves |= {file.path for file in tree.files.values()} - files
-        leaves |= {link.path for link in tree.links} - links
+        leaves |= {path for path in tree.leaves() if not (plan.is_users(path) or tree.is_users(path))}
         folders |= set(tree.directories) - set(plan.directories)
     # A file that takes a link's place, or the other way round, simply replaces it.
     return Outdated(frozenset(leaves - files - links), frozenset(folders))
@@ -162,18 +175,12 @@ def read_kept(stored: bytes) -> Plan:
 
 
 def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
-    """Plans a checked manifest.
-
-    Raises:
-        ManifestInvalid: content lies in the launcher's own folder.
-    """
+    """Plans a checked manifest."""
     files: dict[int, PlannedFile] = {}
     links: list[PlannedLink] = []
     directories: list[str] = []
     chunks: dict[bytes, tuple[content.Chunk, list[Place]]] = {}
     for index, entry in enumerate(manifest.entries):
-        if entry.path.split("/", 1)[0].casefold() == STAGING_FOLDER:
-            raise ManifestInvalid(f"content lies in the folder {STAGING_FOLDER}, which is the launcher's")
         if entry.type == content.ENTRY_TYPE_DIRECTORY:
             directories.append(entry.path)
         elif entry.type == content.ENTRY_TYPE_SYMLINK:
@@ -183,6 +190,7 @@ def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
     return Plan(
         product_id=UUID(manifest.product_id),
         version_id=UUID(manifest.version_id),
+        platform=_PLATFORM_NAMES.get(manifest.platform),
         manifest_sha256=manifest_sha256,
         files=files,
         links=tuple(links),
@@ -192,6 +200,8 @@ def plan_of(manifest: content.Manifest, *, manifest_sha256: bytes) -> Plan:
             for sha256, (chunk, places) in chunks.items()
         ),
         total_bytes=sum(file.size_bytes for file in files.values()),
+        created_at_ns=manifest.created_at.seconds * 1_000_000_000 + manifest.created_at.nanos,
+        user_paths=UserPaths(tuple(manifest.user_paths)),
     )
 
 

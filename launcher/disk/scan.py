@@ -9,7 +9,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
+from depot.paths import collision_key
+from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction, is_unreadable
 from launcher.disk.journal import Recorded
 from launcher.disk.plan import Outdated, Plan, PlannedFile
 from launcher.disk.workspace import Workspace
@@ -52,11 +53,21 @@ def survey(
         workspace.clear_staged()
         recorded = Recorded()
     staged = set(workspace.staged.names())
+    renamed = {collision_key(path) for path in outdated.leaves}
     try:
         for file in plan.files.values():
             check_stopped(stop)
             try:
+                if plan.is_users(file.path) and _lies_there(walker, file.path):
+                    found.in_place.add(file.index)  # whatever it is, it is the user's
+                    continue
                 _survey_file(workspace.staged, walker, file, recorded, staged, found, stop)
+                if (
+                    file.index in found.in_place
+                    and collision_key(file.path) in renamed
+                    and not _is_called(walker, file.path)
+                ):
+                    found.in_place.remove(file.index)  # it is there under the old name: placed anew, it gets its own
             except OSError as error:
                 if not (is_obstruction(error) and outdated.covers(file.path)):
                     raise disk_failure(error, file.path) from None
@@ -77,6 +88,21 @@ def hash_descriptor(descriptor: int, stop: threading.Event) -> bytes:
         digest.update(piece)
         position += len(piece)
     return digest.digest()
+
+
+def _is_called(walker: Walker, path: str) -> bool:
+    """Each folder on the way lists just this name: a disk that is blind to case finds a file under others too."""
+    names = path.split("/")
+    for depth in range(1, len(names) + 1):
+        parent, name = walker.parent_of("/".join(names[:depth]))
+        if parent is None or name not in parent.names():
+            return False
+    return True
+
+
+def _lies_there(walker: Walker, path: str) -> bool:
+    parent, name = walker.parent_of(path)
+    return parent is not None and parent.status(name) is not None
 
 
 def _survey_file(
@@ -105,13 +131,23 @@ def _survey_file(
         if right:
             found.chunks[file.index] = right
             return
-    if parent is not None and status is not None and _is_candidate(status, file):
+    is_candidate = status is not None and _is_candidate(status, file)
+    if parent is not None and is_candidate and _has_content(parent, name, file, stop):
+        found.in_place.add(file.index)
+
+
+def _has_content(parent: Folder, name: str, file: PlannedFile, stop: threading.Event) -> bool:
+    """What cannot be read is not what it should be: it is fetched anew."""
+    try:
         descriptor = parent.open_file(name, os.O_RDONLY)
         try:
-            if hash_descriptor(descriptor, stop) == file.sha256:
-                found.in_place.add(file.index)
+            return hash_descriptor(descriptor, stop) == file.sha256
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if not is_unreadable(error):
+            raise
+        return False
 
 
 def _is_same(status: os.stat_result | None, file: PlannedFile, mtime_ns: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from launcher.disk.folder import Folder, Walker, disk_failure, is_obstruction
+from launcher.disk.folder import Folder, Walker
 from launcher.disk.plan import STAGING_FOLDER, Plan, PlannedFile
 from launcher.disk.scan import check_stopped, hash_descriptor
 from launcher.disk.workspace import Workspace
@@ -77,11 +77,22 @@ def inspect_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Fin
     """The whole tree against the plan. What the user added is `extra`, which is no damage."""
     walker = Walker(workspace.root)
     found = Findings()
+    has_modes = workspace.keeps_modes()
     try:
         for file in plan.files.values():
             check_stopped(stop)
-            found.note(file.path, _at(walker, file.path, partial(_look_at_file, file=file, stop=stop)))
+            if plan.is_users(file.path):
+                # The server does not know whose it is: it is notified of the file as published.
+                entry = LocalEntry(file.path, "file", file.size_bytes, file.sha256, file.mode)
+                found.note(file.path, (None, entry))
+                continue
+            found.note(
+                file.path, _at(walker, file.path, partial(_look_at_file, file=file, has_modes=has_modes, stop=stop))
+            )
         for link in plan.links:
+            if plan.is_users(link.path):
+                found.note(link.path, (None, LocalEntry(link.path, "symlink", link_target=link.target)))
+                continue
             found.note(link.path, _at(walker, link.path, partial(_look_at_link, path=link.path, target=link.target)))
         for path in plan.directories:
             found.note(path, _at(walker, path, partial(_look_at_folder, path=path)))
@@ -111,19 +122,18 @@ def _at(walker: Walker, path: str, look: Callable[[Folder, str], Look]) -> Look:
         return (IssueKind.MISSING, None) if parent is None else look(parent, name)
     except FileNotFoundError:
         return IssueKind.MISSING, None
-    except OSError as error:
-        if not is_obstruction(error):
-            raise disk_failure(error, path) from None
+    except OSError:
+        # Something else lies on the way, or it cannot be read: that is a finding of this path, and no reason to skip the others.
         return IssueKind.CORRUPTED, LocalEntry(path)
 
 
-def _look_at_file(parent: Folder, name: str, file: PlannedFile, stop: threading.Event) -> Look:
+def _look_at_file(parent: Folder, name: str, file: PlannedFile, stop: threading.Event, *, has_modes: bool) -> Look:
     status = parent.status(name)
     if status is None:
         return IssueKind.MISSING, None
     if not stat.S_ISREG(status.st_mode):
         return IssueKind.CORRUPTED, _other(parent, name, file.path, status)
-    mode = stat.S_IMODE(status.st_mode)
+    mode = stat.S_IMODE(status.st_mode) if has_modes else file.mode
     descriptor = parent.open_file(name, os.O_RDONLY)
     try:
         sha256 = hash_descriptor(descriptor, stop) if status.st_size == file.size_bytes else None
@@ -198,8 +208,8 @@ def _extra(root: Folder, plan: Plan) -> Sequence[str]:
                     extra.append(below)
                 elif status is not None and stat.S_ISDIR(status.st_mode) and below != STAGING_FOLDER:
                     folders.append(below)
-        except OSError as error:
-            raise disk_failure(error, path) from None
+        except OSError:
+            continue  # it cannot be read: whatever of the game lies in it is a finding already
         finally:
             walker.close()
     return extra[:MAX_EXTRA]

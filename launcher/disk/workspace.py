@@ -2,10 +2,12 @@
 Everything here blocks: call it in a thread. Used by launcher.install.installation.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from uuid import UUID
 from depot.errors import ManifestInvalid
 from depot.manifest import MAX_STORED_BYTES
 from launcher.disk import journal
-from launcher.disk.folder import Folder, disk_failure
+from launcher.disk.folder import Folder, Walker, disk_failure, set_mode
 from launcher.disk.journal import Journal, Recorded
 from launcher.disk.plan import STAGING_FOLDER, Plan, read_kept
 from launcher.failures import ExitCode, LauncherError
@@ -26,7 +28,13 @@ INSTALLED_FILE = "installed.json"
 MANIFEST_FILE = "manifest"
 STAGED_FOLDER = "staging"
 LOCK_FILE = "lock"
+KEPT_FILE = "kept"
+MAX_KEPT_BYTES = 16 << 20
 _INCOMING = "incoming"
+_KEEPS_MODES = "keeps_modes"
+_PROBE = "probe"
+"""A file or link that tries out what the disk can do."""
+_HOLDS_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 MAX_STATE_BYTES = 64 * 1024
 SPARE_BYTES = 1 << 20
 """Left free beside what the files need: folders, journal, the file system's own."""
@@ -52,6 +60,14 @@ class Installed:
     version_id: UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Content of the user's that lay at a path of the game, and where it is now."""
+
+    path: str
+    kept_as: str
+
+
 class Workspace:
     """A game's folder, open and locked: `root` the game, `own` the launcher's folder, `staged` the files not in place yet."""
 
@@ -70,19 +86,40 @@ class Workspace:
         Raises:
             LauncherError: another launcher works there, or the disk refuses.
         """
-        made = [path for path in (directory / STAGING_FOLDER, directory) if not path.exists()]
+        made = [path for path in (directory / STAGING_FOLDER, directory) if not os.path.exists(path)]  # noqa: PTH110  never raises
         root = Folder.open_root(directory)
         try:
             own = root.enter(STAGING_FOLDER, create=True)
             staged = own.enter(STAGED_FOLDER, create=True)
-            lock = own.open_file(LOCK_FILE, os.O_RDWR | os.O_CREAT)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = _locked(own)
         except BlockingIOError:
-            message = f"another launcher is at work in {directory}"
-            raise LauncherError("FOLDER_IN_USE", message, ExitCode.USAGE) from None
+            raise _in_use(directory) from None
         except OSError as error:
             raise disk_failure(error, f"{directory}/{STAGING_FOLDER}") from None
         return cls(root, own, staged, lock, made=made)
+
+    @classmethod
+    def open_to_read(cls, directory: Path) -> "Workspace | None":
+        """Opens a game's folder only to look at it, whoever it belongs to and however it is mounted: nothing is made or written
+        there. None when no launcher has left anything in it.
+
+        Raises:
+            LauncherError: a launcher works there, or the disk cannot be read.
+        """
+        root = Folder.open_existing(directory)
+        if root is None:
+            return None
+        try:
+            own = root.enter(STAGING_FOLDER)
+            lock = _shared_lock(own)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            raise _in_use(directory) from None
+        except OSError as error:
+            raise disk_failure(error, f"{directory}/{STAGING_FOLDER}") from None
+        # Nobody stages anything: the launcher's folder stands in for one that may be missing.
+        return cls(root, own, Folder(os.dup(own.descriptor)), lock, made=())
 
     def close(self) -> None:
         """A folder that was made for nothing (the download was refused) goes again."""
@@ -171,6 +208,43 @@ class Workspace:
             message = f"the disk is too full: {wanted:,} bytes are needed, {free:,} are free"
             raise LauncherError("INSUFFICIENT_CLIENT_DISK_SPACE", message, ExitCode.DISK)
 
+    def keeps_modes(self) -> bool:
+        """Whether the disk keeps what modes files are given: tried out on a file of the launcher's, or as noted at the installation
+        where nothing can be written.
+        """
+        noted = bool(self._installed_value().get(_KEEPS_MODES, True))
+        try:
+            self.own.remove(_PROBE)
+            descriptor = self.own.open_file(_PROBE, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except OSError:
+            return noted
+        try:
+            for mode in (0o755, 0o644):
+                set_mode(descriptor, mode)
+                if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+                    return False
+        finally:
+            os.close(descriptor)
+            with suppress(OSError):
+                self.own.remove(_PROBE)
+        return True
+
+    def require_links(self) -> None:
+        """The disk can hold symbolic links.
+
+        Raises:
+            LauncherError: it cannot.
+        """
+        try:
+            self.own.remove(_PROBE)
+            os.symlink("nowhere", _PROBE, dir_fd=self.own.descriptor)
+            self.own.remove(_PROBE)
+        except OSError as error:
+            if error.errno not in _HOLDS_NO_LINKS:
+                raise disk_failure(error, STAGING_FOLDER) from None
+            message = "the game has symbolic links, which this disk cannot hold: choose a folder on another one"
+            raise LauncherError("LINKS_UNSUPPORTED", message, ExitCode.DISK) from None
+
     def clear_staged(self) -> None:
         """Removes every staged file: nothing is known about them."""
         for name in self.staged.names():
@@ -199,6 +273,39 @@ class Workspace:
                     plans.append(read_kept(stored))
         return plans
 
+    def installed_plan(self) -> Plan | None:
+        """Of the version in place; None when none is, or its kept manifest is not whole."""
+        installed = self.installed()
+        return next((plan for plan in self.kept_plans() if installed and plan.version_id == installed.version_id), None)
+
+    def note_kept(self, path: str, kept_as: str) -> None:
+        """Notes that unknown content at `path` is about to be renamed to `kept_as`, until the user was notified."""
+        line = json.dumps([path, kept_as]).encode() + b"\n"
+        self.own.remove_shared(KEPT_FILE)
+        descriptor = self.own.open_file(KEPT_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def take_kept(self) -> Sequence[Kept]:
+        """What was kept beside and is still there, in this run and in those that were interrupted before; then forgotten."""
+        walker = Walker(self.root)
+        found: dict[str, Kept] = {}
+        try:
+            for line in (self.own.read_file(KEPT_FILE, max_bytes=MAX_KEPT_BYTES) or b"").splitlines():
+                with suppress(ValueError, TypeError, OSError):  # torn, or of an entry that is gone
+                    path, kept_as = json.loads(line)
+                    parent, name = walker.parent_of(kept_as)
+                    if parent is not None and parent.status(name) is not None:
+                        found[kept_as] = Kept(path, kept_as)
+            self.own.remove(KEPT_FILE)
+        except OSError as error:
+            raise disk_failure(error, f"{STAGING_FOLDER}/{KEPT_FILE}") from None
+        finally:
+            walker.close()
+        return list(found.values())
+
     def note_incoming(self, plan: Plan) -> None:
         """Notes what is about to be put in place, so that whatever comes after a crash knows whose files lie there."""
         value = self._installed_value()
@@ -208,7 +315,10 @@ class Workspace:
 
     def note_installed(self, plan: Plan) -> None:
         """Notes what is in place now, for updates and verifications to come."""
-        value = {"product_id": str(plan.product_id), "version_id": str(plan.version_id), **_reference(plan)}
+        value: dict[str, object] = {"product_id": str(plan.product_id), "version_id": str(plan.version_id)}
+        value |= _reference(plan)
+        if not self.keeps_modes():
+            value[_KEEPS_MODES] = False
         self._replace(INSTALLED_FILE, json.dumps(value).encode())
 
     def remove_own(self) -> None:
@@ -263,12 +373,50 @@ class Workspace:
             raise disk_failure(error, f"{STAGING_FOLDER}/{name}") from None
 
 
+def _locked(own: Folder) -> int:
+    """The descriptor of the launcher's lock, held. A copy of the folder by `cp -al` shares the file with the first: it gets one.
+
+    Raises:
+        BlockingIOError: another launcher holds it.
+    """
+    status = own.status(LOCK_FILE)
+    if status is not None and status.st_nlink > 1:
+        shared = own.open_file(LOCK_FILE, os.O_RDONLY)
+        try:
+            fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            own.remove_shared(LOCK_FILE)
+        finally:
+            os.close(shared)
+    lock = own.open_file(LOCK_FILE, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _shared_lock(own: Folder) -> int:
+    """Raises: BlockingIOError, another launcher is at work. One whose lock this user cannot open does not count."""
+    try:
+        lock = own.open_file(LOCK_FILE, os.O_RDONLY)
+    except (FileNotFoundError, PermissionError):
+        return os.dup(own.descriptor)
+    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return lock
+
+
+def _in_use(directory: Path) -> LauncherError:
+    return LauncherError("FOLDER_IN_USE", f"another launcher is at work in {directory}", ExitCode.USAGE)
+
+
 def is_same_folder(one: Path, other: Path) -> bool:
     """Whether two paths lead to one folder, however they are spelt."""
     try:
         return one == other or one.samefile(other)
     except OSError:
         return False
+
+
+def is_game_folder(directory: Path) -> bool:
+    """Whether a launcher has left its own folder there."""
+    return (directory / STAGING_FOLDER).is_dir()
 
 
 def is_at_work(directory: Path) -> bool:

@@ -6,14 +6,13 @@ Everything here blocks and may run in several threads at once; launcher.install.
 
 import hashlib
 import os
-import stat
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from depot.chunks import decompress, unpack
 from depot.errors import ChunkCorrupt
 from launcher.disk.durability import begin_writing_back, can_sync_file_system, sync_file_system
-from launcher.disk.folder import disk_failure
+from launcher.disk.folder import disk_failure, set_mode
 from launcher.disk.journal import Journal
 from launcher.disk.plan import Plan, PlannedChunk, PlannedFile
 from launcher.disk.scan import Found, hash_descriptor
@@ -162,8 +161,7 @@ class Writer:
         if status.st_size != file.size_bytes:  # something longer was staged under the name
             os.ftruncate(descriptor, file.size_bytes)
             status = os.fstat(descriptor)
-        if stat.S_IMODE(status.st_mode) != file.mode:
-            os.fchmod(descriptor, file.mode)
+        set_mode(descriptor, file.mode)
         self._written[file.index] = status.st_mtime_ns
 
     def _digest_of(self, file: PlannedFile) -> _Digest:
@@ -186,7 +184,7 @@ class Writer:
                 self._workspace.staged.remove(file.staged_name)
                 message = "the file is not the one that was published"
                 raise LauncherError("FILE_HASH_MISMATCH", message, ExitCode.CORRUPT, file=file.path)
-            os.fchmod(descriptor, file.mode)
+            set_mode(descriptor, file.mode)
             os.fsync(descriptor)
             return os.fstat(descriptor).st_mtime_ns
         finally:

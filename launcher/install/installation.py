@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from content.v1 import manifest_pb2 as content
 
@@ -19,18 +19,21 @@ from launcher.api.download_client import MAX_LINK_IDS, Api, open_api
 from launcher.api.resources import ManifestReference, Session
 from launcher.cdn.cdn import Cdn, DeliveryError, open_cdn
 from launcher.cdn.limiter import Limiter, limiter_of
-from launcher.disk.commit import Placement
-from launcher.disk.plan import Plan, PlannedChunk, outdated_by, read_manifest
+from launcher.disk.commit import Placement, Removed
+from launcher.disk.keeping import recognise
+from launcher.disk.plan import Outdated, Plan, PlannedChunk, outdated_by, read_manifest
 from launcher.disk.scan import Found, survey
-from launcher.disk.workspace import State, Workspace
+from launcher.disk.workspace import Kept, State, Workspace
 from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError, first_failure
+from launcher.install.agreement import REFUSED_PLANS, Agreement
 from launcher.install.links import LinkBook
 from launcher.install.pipeline import Patience, Pipeline, Threads, missing_chunks, open_threads
 from launcher.install.progress import Ledger, Phase, Progress
 from launcher.install.reporter import Reporter
 from launcher.install.reuse import reuse
 from launcher.install.sessions import InstallRequest, obtain_session, wait_for_slot
+from launcher.install.slots import describe_holders
 from launcher.settings import Account
 
 __all__ = ["InstallRequest", "InstallResult", "Patience", "install"]
@@ -44,14 +47,20 @@ FAREWELL_SECONDS = 3.0
 
 _ITEM_CODES = frozenset({"FILE_HASH_MISMATCH", "CDN_ERROR", "INSUFFICIENT_CLIENT_DISK_SPACE"})
 """Failures of a file that the server is told: they put the session in error, and the next run retries it."""
-_ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID"})
-_HOLDING_BACK_CODES = frozenset({"PATH_OBSTRUCTED", "DISK_ERROR"})
+_ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID", *REFUSED_PLANS})
+_SETTLED_CODES = frozenset({"DOWNLOAD_PAUSED", "DOWNLOAD_CANCELLED", "SERVICE_UNAVAILABLE"})
+"""Failures after which the session holds no slot, or after which the server cannot be told: there it lapses."""
+SLOT_HOLDERS_SECONDS = 10.0
+"""Between two questions who holds the slots."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
     """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
     of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
+    `kept` is the user's content that lay at paths of the game, renamed beside; `left` are paths of files that the new version
+    dropped and that were changed since they were placed: they stay. `session_id` is None when there was nothing to do (`status`
+    `up_to_date`).
     """
 
     status: str
@@ -60,12 +69,16 @@ class InstallResult:
     seconds: float
     fetched_bytes: int
     resumed_bytes: int
-    session_id: str
+    session_id: str | None
     version_id: str
     previous_version_id: str | None = None
     reused_bytes: int = 0
     written_files: int = 0
     removed_files: int = 0
+    was_withdrawn: bool = False
+    """The version that was in place was withdrawn, and this is an older one."""
+    kept: Sequence[Kept] = ()
+    left: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -110,14 +123,11 @@ async def install(
         except asyncio.CancelledError:
             await _give_slot_back(work)
             raise
-        except (LauncherError, ManifestInvalid, ManifestSignatureInvalid, BaseExceptionGroup) as error:
+        except BaseException as error:  # noqa: BLE001  # raised again: whatever it is, it holds no slot
             failure = _named(error)
             if isinstance(failure, LauncherError):
-                work.is_cancelled = failure.exit_code is ExitCode.CANCELLED
-                if failure.code in _ENDING_CODES:
-                    await _end_session(work)
-                elif failure.code in _HOLDING_BACK_CODES:
-                    await _give_slot_back(work)
+                work.is_cancelled = failure.exit_code is ExitCode.CANCELLED or failure.code in REFUSED_PLANS
+            await _let_go(work, failure)
             raise failure from error.__cause__
 
 
@@ -152,25 +162,32 @@ async def _open(
 async def _install(work: _Installation, started: float) -> InstallResult:
     installed = await work.threads.run(work.workspace.installed)
     work.previous = await work.threads.run(work.workspace.kept_plans)
-    session = await _start(work)
+    work.request = _for_same_platform(work.request, work.previous)
+    in_place = await work.threads.run(work.workspace.installed_plan)
+    agreement = Agreement(work.request, in_place, work.account.language)
+    session = await _start(work, agreement)
     work.progress.phase = Phase.CHECKING
-    plan = await _plan(work, session)
-    # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
-    scope = await work.api.item_ids(session.id) if session.is_repair else None
-    outdated = outdated_by(plan, work.previous)
-    journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
-    found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
+    async with _kept_alive(work):
+        plan = await _plan(work, session, agreement)
+        # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
+        scope = await work.api.item_ids(session.id) if session.is_repair else None
+        if plan.links:
+            await work.threads.run(work.workspace.require_links)
+        outdated = outdated_by(plan, work.previous)
+        journal, recorded = await work.threads.run(lambda: work.workspace.open_journal(plan.manifest_sha256))
+        found = await work.threads.run(lambda: survey(work.workspace, plan, recorded, outdated, work.stop))
     writer = Writer(work.workspace, plan, journal, found, work.stop)
+    assert work.session is not None  # noqa: S101  # it has been started
     reporter = Reporter(
         work.api,
-        session,
+        work.session,
         Ledger(plan, session.id, found, work.progress, scope=scope),
         last_sequence=recorded.sequence if recorded else 0,
         record_sequence=lambda sequence: work.threads.run(lambda: writer.record_sequence(sequence)),
     )
-    placement = Placement(work.workspace, plan, outdated)
-    removed_files = await _bring(work, plan, found, writer, placement, reporter)
+    removed = await _bring(work, plan, outdated, found, writer, reporter)
     session = await reporter.finish()
+    kept = await work.threads.run(work.workspace.take_kept)
     await work.threads.run(work.workspace.discard)
     work.progress.phase = Phase.COMPLETED
     return InstallResult(
@@ -185,16 +202,45 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         previous_version_id=str(installed.version_id) if installed and installed.version_id else None,
         reused_bytes=work.progress.reused_bytes,
         written_files=len(plan.files) - len(found.in_place),
-        removed_files=removed_files,
+        removed_files=removed.count,
+        kept=kept,
+        left=removed.left,
     )
 
 
-async def _start(work: _Installation) -> Session:
+def _for_same_platform(request: InstallRequest, previous: Sequence[Plan]) -> InstallRequest:
+    """The newest version means the newest for the platform of what lies in the folder, unless another one was named."""
+    if request.platform is None and request.version_id is None and previous:
+        return replace(request, platform=previous[0].platform)
+    return request
+
+
+@asynccontextmanager
+async def _kept_alive(work: _Installation) -> AsyncIterator[None]:
+    """Reports now and then that this client lives: looking at a large folder takes longer than the server waits for a word."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(work.patience.keep_alive_seconds)
+            assert work.session is not None  # noqa: S101  # it has been started
+            with suppress(LauncherError):  # whatever it is, the first report after the look meets it again
+                work.session = await work.api.report(work.session.id, int(time.time() * 1000), (), ())
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+
+
+async def _start(work: _Installation, agreement: Agreement) -> Session:
     """A session of this installation that holds a slot."""
     workspace, product_id = work.workspace, work.request.product_id
     await work.threads.run(lambda: workspace.check_product(product_id))
     state = await work.threads.run(workspace.state)
-    work.session = session = await obtain_session(
+    session = await obtain_session(
         work.api,
         work.request,
         device_id=work.account.device_id,
@@ -202,18 +248,29 @@ async def _start(work: _Installation) -> Session:
         # The server knows what a whole version needs; over an earlier one it is less, which only this side can tell.
         free_bytes=None if work.previous else await work.threads.run(workspace.free_bytes),
     )
+    agreement.check_session(session)
+    work.session = session
     new_state = State(session.id, session.product_id, session.version_id, is_rollback=work.request.is_rollback)
     await work.threads.run(lambda: workspace.save_state(new_state))
     work.progress.phase = Phase.QUEUED
 
-    def waiting(seen: Session) -> None:
-        work.progress.queue_position = seen.queue_position
+    asked_at = -SLOT_HOLDERS_SECONDS
 
-    work.session = session = await wait_for_slot(work.api, session, waiting)
+    async def waiting(seen: Session) -> None:
+        nonlocal asked_at
+        agreement.check_session(seen)
+        work.progress.queue_position = seen.queue_position
+        if time.monotonic() - asked_at >= SLOT_HOLDERS_SECONDS:
+            work.progress.slot_holders = await describe_holders(work.account, work.api)
+            asked_at = time.monotonic()
+
+    session = await wait_for_slot(work.api, session, waiting)
+    agreement.check_session(session)
+    work.session = session
     return session
 
 
-async def _plan(work: _Installation, session: Session) -> Plan:
+async def _plan(work: _Installation, session: Session, agreement: Agreement) -> Plan:
     """The manifest, fetched or kept from an earlier run, checked with this device's own keys, as a plan."""
     reference = await work.api.manifest(session.id)
     signature = content.ManifestSignature(key_id=reference.key_id, signature=reference.signature)
@@ -232,6 +289,7 @@ async def _plan(work: _Installation, session: Session) -> Plan:
             platform=session.platform,
         )
     )
+    agreement.check_plan(plan)
     await work.threads.run(lambda: workspace.keep_manifest(sha256, stored))
     return plan
 
@@ -256,9 +314,9 @@ async def _fetch_manifest(work: _Installation, session: Session, reference: Mani
 
 
 async def _bring(
-    work: _Installation, plan: Plan, found: Found, writer: Writer, placement: Placement, reporter: Reporter
-) -> int:
-    """Copies what the disk has, fetches what is missing, puts everything in place; answers how many outdated files went.
+    work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer, reporter: Reporter
+) -> Removed:
+    """Copies what the disk has, fetches what is missing, puts everything in place; answers what became of outdated files.
 
     Until the last chunk is checked and durable nothing of the game is touched: what fails before leaves it as it was.
     """
@@ -288,9 +346,7 @@ async def _bring(
                 patience=work.patience,
             ).run()
             work.progress.phase = Phase.INSTALLING
-            removed_files = await work.threads.run(
-                lambda: _put_in_place(work.workspace, plan, found, writer, placement)
-            )
+            removed = await work.threads.run(lambda: _put_in_place(work, plan, outdated, found, writer))
             reporting.cancel()
     except BaseExceptionGroup as group_of_failures:
         failure = first_failure(group_of_failures)
@@ -298,15 +354,25 @@ async def _bring(
             await reporter.give_up(failure)
         raise
     ledger.all_in_place()
-    return removed_files
+    return removed
 
 
-def _put_in_place(workspace: Workspace, plan: Plan, found: Found, writer: Writer, placement: Placement) -> int:
+def _put_in_place(work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer) -> Removed:
     writer.sync()
-    workspace.note_incoming(plan)
-    removed_files = placement.place(found.in_place)
-    workspace.note_installed(plan)
-    return removed_files
+    to_place = {file.path for file in plan.files.values() if file.index not in found.in_place}
+    to_place |= {link.path for link in plan.links}
+    ownership = recognise(
+        work.workspace,
+        to_place | outdated.leaves,
+        (*work.previous, plan),
+        work.stop,
+        given_up=to_place if work.request.may_overwrite else (),
+    )
+    work.workspace.note_incoming(plan)
+    placement = Placement(work.workspace, plan, outdated, ownership)
+    count = placement.place(found.in_place)
+    work.workspace.note_installed(plan)
+    return Removed(count, placement.left)
 
 
 def _batch_links(missing: Sequence[PlannedChunk], limiter: Limiter | None) -> int:
@@ -349,6 +415,15 @@ def _sha256_of(reference: ManifestReference) -> bytes:
         message = "the server's reference to the manifest makes no sense"
         raise LauncherError("MANIFEST_INVALID", message, ExitCode.CORRUPT)
     return sha256
+
+
+async def _let_go(work: _Installation, failure: BaseException) -> None:
+    """What fails for whatever reason holds no slot: other downloads go on, and the next run takes the session up again."""
+    code = failure.code if isinstance(failure, LauncherError) else ""
+    if code in _ENDING_CODES:
+        await _end_session(work)
+    elif code not in _SETTLED_CODES:
+        await _give_slot_back(work)
 
 
 async def _give_slot_back(work: _Installation) -> None:

@@ -4,16 +4,17 @@ folder. Called by launcher.cli.commands and by tests.
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from launcher.api.download_client import open_api
-from launcher.disk.commit import remove_tree
+from launcher.api.download_client import Api, open_api
+from launcher.disk.commit import Removed, remove_tree
 from launcher.disk.plan import Plan
 from launcher.disk.verification import Issue, LocalEntry, damage, inspect_tree
-from launcher.disk.workspace import Installed, Workspace
+from launcher.disk.workspace import Installed, Workspace, is_game_folder
 from launcher.failures import ExitCode, LauncherError
 from launcher.install.installation import InstallResult, install
 from launcher.install.pipeline import Patience, open_threads
@@ -23,7 +24,7 @@ from launcher.install.verification_reports import report_verification
 from launcher.settings import Account
 
 REPORT_TRIES = 3
-"""A verification that nobody can be told of is one all the same: its user does not wait long for the server."""
+"""What stands without the server does not wait long for it: a verification, a folder that holds no game."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +62,39 @@ async def update(
     *,
     version_id: UUID | None = None,
     is_rollback: bool = False,
-    verification_id: UUID | None = None,
+    may_overwrite: bool = False,
     pace: Pace | None = None,
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> InstallResult:
-    """Brings the game in the folder to a version (None = the newest), from whatever version and in whatever state it is. With
-    `is_rollback` back to an older one (None = the one before); with `verification_id` only what that found damaged is brought.
+    """Brings the game in the folder to `version_id` (None = the newest), from whatever version it is. With `is_rollback` back to an
+    older one (None = the one before). Where the version in place was withdrawn, the newest that can be had may be an older one.
 
-    Fetches only chunks that no file in the folder holds. Until everything is fetched and checked the old version stays playable; an
-    interrupted update goes on where it stopped.
+    An interrupted run in the folder goes on. Otherwise, with nothing newer, nothing is touched and the result's status is
+    `up_to_date`: what is damaged is mended by `repair`. Fetches only chunks that no file in the folder holds. Until everything is
+    fetched and checked the old version stays playable; an interrupted update goes on where it stopped. Unknown content at a path of
+    the version is kept beside, unless `may_overwrite`.
 
     Raises:
         LauncherError: NOT_INSTALLED, or as `install`.
     """
-    pace = pace or Pace()
-    installed = await _installed(directory)
-    request = InstallRequest(
-        product_id=installed.product_id,
-        directory=directory,
-        version_id=version_id,
-        priority=pace.priority,
-        limit_kbps=pace.limit_kbps,
-        parallel=pace.parallel,
-        from_version_id=installed.version_id,
-        is_rollback=is_rollback,
-        verification_id=verification_id,
-    )
-    return await install(account, request, progress=progress, patience=patience)
+    started = time.monotonic()
+    is_newest = version_id is None
+    installed, plan, is_interrupted = await asyncio.to_thread(_look, directory)
+    was_withdrawn = False
+    if plan is not None and not is_rollback and version_id is None:
+        async with open_api(account) as api:
+            known = await api.check_update(plan.product_id, plan.version_id)
+        was_withdrawn = known.is_update_available and known.is_rollback
+        if not is_interrupted:  # what was begun goes on, to the version that it was begun for
+            is_in_place = known.latest_version_id is not None and not known.is_update_available
+            version_id = plan.version_id if is_in_place else known.latest_version_id
+    if plan is not None and not is_rollback and not is_interrupted and version_id == plan.version_id:
+        return _up_to_date(plan, time.monotonic() - started)
+    request = _request(directory, installed, version_id=version_id, is_rollback=is_rollback or was_withdrawn, pace=pace)
+    request = replace(request, is_newest=is_newest, may_overwrite=may_overwrite)
+    result = await install(account, request, progress=progress, patience=patience)
+    return replace(result, was_withdrawn=was_withdrawn)
 
 
 async def verify(directory: Path, account: Account | None = None) -> Verification:
@@ -101,7 +107,9 @@ async def verify(directory: Path, account: Account | None = None) -> Verificatio
     stop = threading.Event()
 
     def work() -> Verification:
-        workspace = Workspace.open(directory)
+        workspace = Workspace.open_to_read(directory)
+        if workspace is None:
+            raise _not_installed(directory)
         try:
             plan = _installed_plan(workspace, directory)
             found = inspect_tree(workspace, plan, stop)
@@ -144,50 +152,142 @@ async def repair(
     """
     if not verification.damage:
         return None
-    return await update(
-        account,
-        directory,
-        version_id=verification.version_id,
-        verification_id=verification.reported_id,
-        pace=pace,
-        progress=progress,
-        patience=patience,
+    installed, _, _ = await asyncio.to_thread(_look, directory)
+    request = _request(directory, installed, version_id=verification.version_id, pace=pace)
+    # What differs at the installed version's paths is what the user asks to be mended.
+    request = replace(request, verification_id=verification.reported_id, may_overwrite=True)
+    return await install(account, request, progress=progress, patience=patience)
+
+
+async def uninstall(account: Account, directory: Path, *, delete_changed: bool = False) -> tuple[Installed, Removed]:
+    """Removes what was installed and the launcher's own folder; what the user added stays, and so does what has other content than
+    was placed there, unless `delete_changed`. Returns what it was, and what went and what stayed. An installation that was
+    interrupted is dropped, and its download cancelled.
+
+    The disk comes first, then the server, then the launcher's notes: whatever is interrupted or refused is simply called again. The
+    server is notified of a folder that is gone all the same.
+
+    Raises:
+        LauncherError: NOT_INSTALLED, FOLDER_IN_USE, the server is unavailable, or the disk refuses.
+    """
+    if not await asyncio.to_thread(is_game_folder, directory):
+        try:
+            return await _forget_gone(account, directory), Removed(0)
+        except LauncherError as failure:
+            if failure.exit_code is ExitCode.NETWORK and await asyncio.to_thread(directory.is_dir):
+                raise _not_installed(directory) from None
+            raise
+    stop = threading.Event()
+    workspace = await asyncio.to_thread(Workspace.open, directory)
+    try:
+        installed, state = await asyncio.to_thread(lambda: (workspace.installed(), workspace.state()))
+        if installed is None and state is None:
+            raise _not_installed(directory)
+        removed = await asyncio.to_thread(
+            lambda: remove_tree(workspace, workspace.kept_plans(), stop, delete_changed=delete_changed)
+        )
+        async with open_api(account) as api:
+            if state is not None:
+                await end_download(api, state.session_id)
+            if installed is not None:
+                await api.report_uninstalled(installed.product_id, account.device_id)
+        await asyncio.to_thread(workspace.remove_own)
+        return installed or Installed(state.product_id, None), removed  # type: ignore[union-attr]  # one of them is known
+    finally:
+        stop.set()
+        await asyncio.to_thread(workspace.close)
+
+
+async def _forget_gone(account: Account, directory: Path) -> Installed:
+    """Has the server forget what it knows of this folder of this device."""
+    async with open_api(account, max_tries=REPORT_TRIES) as api:
+        entries = [one async for one in api.installations(account.device_id) if one.is_at(directory)]
+        sessions = [one async for one in api.downloads() if one.is_at(account.device_id, directory) and one.is_live]
+        for session in sessions:
+            await end_download(api, session.id)
+        for entry in entries:
+            await api.remove_installation(entry.id)
+    if entries:
+        return Installed(entries[0].product_id, entries[0].version_id)
+    if sessions:
+        return Installed(sessions[0].product_id, None)
+    raise _not_installed(directory)
+
+
+def drop_interrupted(directory: Path, session_id: UUID) -> bool:
+    """Removes what an interrupted run of this download left in a folder; what is installed there stays. False = there was nothing.
+    Blocks.
+
+    Raises:
+        LauncherError: a launcher is at work there, or the disk refuses.
+    """
+    if not is_game_folder(directory):
+        return False
+    workspace = Workspace.open(directory)
+    try:
+        state = workspace.state()
+        if state is None or state.session_id != session_id:
+            return False
+        workspace.discard()
+        if workspace.installed() is None:
+            workspace.remove_own()
+        return True
+    finally:
+        workspace.close()
+
+
+async def end_download(api: Api, session_id: UUID) -> None:
+    """Cancels a download, unless it has ended or failed."""
+    try:
+        await api.cancel(session_id)
+    except LauncherError as refusal:
+        if refusal.code not in {"INVALID_STATE_TRANSITION", "DOWNLOAD_NOT_FOUND"}:
+            raise
+
+
+def _request(
+    directory: Path,
+    installed: Installed,
+    *,
+    version_id: UUID | None,
+    is_rollback: bool = False,
+    pace: Pace | None = None,
+) -> InstallRequest:
+    pace = pace or Pace()
+    return InstallRequest(
+        product_id=installed.product_id,
+        directory=directory,
+        version_id=version_id,
+        priority=pace.priority,
+        limit_kbps=pace.limit_kbps,
+        parallel=pace.parallel,
+        from_version_id=installed.version_id,
+        is_rollback=is_rollback,
     )
 
 
-async def uninstall(account: Account, directory: Path) -> tuple[Installed, int]:
-    """Removes what was installed and the launcher's own folder; what the user added stays. Answers what it was, and how many files
-    and links went. The server is told first: what is interrupted after that is simply called again.
-
-    Raises:
-        LauncherError: NOT_INSTALLED, FOLDER_IN_USE, the server is away, or the disk refuses.
-    """
-    installed = await _installed(directory)
-    async with open_api(account) as api:
-        await api.report_uninstalled(installed.product_id, account.device_id)
-
-    def work() -> tuple[Installed, int]:
-        workspace = Workspace.open(directory)
-        try:
-            installed = _known(workspace, directory)
-            removed = remove_tree(workspace, workspace.kept_plans())
-            workspace.remove_own()
-            return installed, removed
-        finally:
-            workspace.close()
-
-    return await asyncio.to_thread(work)
+def _look(directory: Path) -> tuple[Installed, Plan | None, bool]:
+    """What is installed in the folder, its plan if it is known, and whether a run there was interrupted. Blocks."""
+    workspace = Workspace.open(directory)
+    try:
+        installed = _known(workspace, directory)
+        return installed, workspace.installed_plan(), workspace.state() is not None
+    finally:
+        workspace.close()
 
 
-async def _installed(directory: Path) -> Installed:
-    def work() -> Installed:
-        workspace = Workspace.open(directory)
-        try:
-            return _known(workspace, directory)
-        finally:
-            workspace.close()
-
-    return await asyncio.to_thread(work)
+def _up_to_date(plan: Plan, seconds: float) -> InstallResult:
+    return InstallResult(
+        status="up_to_date",
+        files=len(plan.files),
+        bytes=plan.total_bytes,
+        seconds=round(seconds, 3),
+        fetched_bytes=0,
+        resumed_bytes=0,
+        session_id=None,
+        version_id=str(plan.version_id),
+        previous_version_id=str(plan.version_id),
+    )
 
 
 def _known(workspace: Workspace, directory: Path) -> Installed:
@@ -198,11 +298,10 @@ def _known(workspace: Workspace, directory: Path) -> Installed:
 
 
 def _installed_plan(workspace: Workspace, directory: Path) -> Plan:
-    installed = _known(workspace, directory)
-    for plan in workspace.kept_plans():
-        if plan.version_id == installed.version_id:
-            return plan
-    raise _not_installed(directory)
+    plan = workspace.installed_plan()
+    if plan is None:
+        raise _not_installed(directory)
+    return plan
 
 
 def _not_installed(directory: Path) -> LauncherError:

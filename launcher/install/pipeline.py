@@ -49,15 +49,20 @@ MAX_SETTLE_BATCH_BYTES = 128 << 20
 _T = TypeVar("_T")
 
 
+KEEP_ALIVE_SECONDS = 60.0
+"""Much less than a server waits for a word (DOWNLOAD_SESSION_TIMEOUT_SECONDS)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a chunk is tried, over all its candidates, how long the first wait is (doubling), and how long a gateway may be
-    away.
+    """How often a chunk is tried, over all its candidates, how long the first wait is (doubling), how long a gateway may be
+    unavailable, and how often the server hears that this client lives while it looks at the disk.
     """
 
     max_tries: int = MAX_TRIES
     first_delay_seconds: float = FIRST_DELAY_SECONDS
     outage_seconds: float = OUTAGE_SECONDS
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS
 
 
 class Threads:

@@ -30,6 +30,8 @@ class Progress:
 
     phase: Phase = Phase.STARTING
     queue_position: int | None = None
+    slot_holders: str = ""
+    """Which downloads are in the way while this one waits."""
     total_files: int = 0
     done_files: int = 0
     total_bytes: int = 0

@@ -12,7 +12,7 @@ from launcher.api.resources import HOLDING, ItemReport, Session, SessionStatus
 from launcher.api.rest import OUTAGE_SECONDS
 from launcher.failures import ExitCode, LauncherError
 from launcher.install.progress import CdnCounts, Ledger, Phase, cdn_reports
-from launcher.install.sessions import check_running
+from launcher.install.sessions import check_running, revive
 
 INTERVAL_SECONDS = 0.5
 QUIET_INTERVAL_SECONDS = 2.0
@@ -124,7 +124,9 @@ class Reporter:
         self._obey(await self._api.download(self.session.id))
 
     async def _tick(self) -> None:
-        if self.may_fetch.is_set():
+        if self.session.is_lapsed:
+            self._obey(await revive(self._api, self.session))
+        elif self.may_fetch.is_set():
             await self._send()
         else:
             await self.look()
@@ -159,7 +161,8 @@ class Reporter:
             if progress.phase is Phase.QUEUED:
                 progress.phase = Phase.DOWNLOADING
         else:
-            # Paused and queued again by another client: the slot is gone, so nothing more is fetched until it is back.
+            # Paused and queued again by another client, or lapsed while this device slept: the slot is gone, so nothing more is
+            # fetched until it is back.
             self.may_fetch.clear()
             progress.phase = Phase.QUEUED
             progress.queue_position = session.queue_position

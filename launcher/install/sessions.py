@@ -3,7 +3,7 @@ holds a slot. Used by launcher.install.installation.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from launcher.api.resources import HOLDING, LIVE, Session, SessionStatus
 from launcher.disk.workspace import State, is_at_work, is_same_folder
 from launcher.failures import ExitCode, LauncherError
 
+VERSION_NOT_AVAILABLE = "VERSION_NOT_AVAILABLE"
 FIRST_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 2.0
 _UPDATE_ATTRIBUTES = ("product_id", "installation_path", "device_id", "priority")
@@ -41,6 +42,10 @@ class InstallRequest:
     """Back to an older version; without `version_id` to the one before."""
     verification_id: UUID | None = None
     """The server's verification of this folder, whose damage is to be repaired."""
+    may_overwrite: bool = False
+    """Unknown content at the game's paths is replaced instead of kept beside."""
+    is_newest: bool = False
+    """`version_id` is what the server called the newest, not what the user named."""
 
 
 async def obtain_session(
@@ -53,7 +58,7 @@ async def obtain_session(
     """
     session = await _known_session(api, request, known)
     if session is not None:
-        return await _revive(api, session)
+        return await revive(api, session)
     attributes = _attributes(request, device_id, free_bytes)
     try:
         return await _start(api, request, attributes)
@@ -70,7 +75,7 @@ async def obtain_session(
         return await _start(api, request, attributes)
     if request.is_rollback or request.version_id not in {None, session.version_id}:
         raise _busy(f"version {session.version_id} is being downloaded to this device: finish or cancel it first")
-    return await _revive(api, session)
+    return await revive(api, session)
 
 
 def _attributes(request: InstallRequest, device_id: UUID, free_bytes: int | None) -> dict[str, object]:
@@ -140,8 +145,8 @@ def _over(request: InstallRequest, attributes: dict[str, object]) -> dict[str, o
     return attributes | {name: str(version) for name, version in named.items() if version is not None}
 
 
-async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session], None]) -> Session:
-    """Returns when the session may fetch. `waiting` is told about each look while it may not.
+async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session], Awaitable[None]]) -> Session:
+    """Returns when the session may fetch. `waiting` is called with each look while it may not.
 
     Raises:
         LauncherError: it was paused, cancelled, failed or, by another launcher of this device, completed meanwhile.
@@ -149,10 +154,13 @@ async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session],
     delay_seconds = FIRST_POLL_SECONDS
     while session.status not in HOLDING:
         check_running(session)
+        if session.is_lapsed:  # it had its slot while this device slept
+            session = await revive(api, session)
+            continue
         if session.status is SessionStatus.COMPLETED:
             message = "another launcher completed this download meanwhile; run the command again for this folder"
             raise LauncherError("INVALID_STATE_TRANSITION", message, ExitCode.DENIED)
-        waiting(session)
+        await waiting(session)
         await asyncio.sleep(delay_seconds)
         delay_seconds = min(delay_seconds * 2, MAX_POLL_SECONDS)
         session = await api.download(session.id)
@@ -165,7 +173,7 @@ def check_running(session: Session) -> None:
     Raises:
         LauncherError: this installation must stop.
     """
-    if session.status is SessionStatus.PAUSED:
+    if session.status is SessionStatus.PAUSED and not session.is_lapsed:
         message = "the download was paused; run the command again to go on"
         raise LauncherError("DOWNLOAD_PAUSED", message, ExitCode.PAUSED)
     if session.status is SessionStatus.CANCELLED:
@@ -191,6 +199,8 @@ async def _known_session(api: Api, request: InstallRequest, known: State | None)
         return None
     if session.product_id != request.product_id or session.status not in LIVE | {SessionStatus.ERROR}:
         return None
+    if session.error_code == VERSION_NOT_AVAILABLE:
+        return None  # withdrawn: another version is needed
     if known.is_rollback != request.is_rollback and session.status in LIVE:
         way = "a rollback" if known.is_rollback else "an installation"
         raise _busy(f"{way} of version {session.version_id} was begun in this folder: finish or cancel it first")
@@ -205,7 +215,7 @@ async def _live_session(api: Api, product_id: UUID, device_id: UUID) -> Session 
     return None
 
 
-async def _revive(api: Api, session: Session) -> Session:
+async def revive(api: Api, session: Session) -> Session:
     """Queues a paused or failed session again. Another client may have been quicker: then it is as that client left it."""
     try:
         if session.status is SessionStatus.PAUSED:

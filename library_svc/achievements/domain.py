@@ -103,10 +103,10 @@ class AchievementUnlocked:
 
 
 class Cause(StrEnum):
-    """Why progress cannot have happened."""
+    """Why progress cannot have happened: names for programs, in no language."""
 
-    NOT_OWNED = "the product is not owned"
-    NEVER_PLAYED = "the product was never played"
+    NOT_OWNED = "not_owned"
+    NEVER_PLAYED = "never_played"
 
 
 class AchievementNotFound(DomainError):

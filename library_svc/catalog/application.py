@@ -8,18 +8,12 @@ from typing import Protocol
 
 from chassis.errors import DomainError
 from library_svc.achievements.domain import Definition
-from library_svc.catalog.domain import Product
-from library_svc.ids import ProductId
+from library_svc.catalog.domain import Product, Products
+from library_svc.ids import EventId, ProductId
+from library_svc.transaction import Begin
 
 CATALOG_BATCH_LIMIT = 500
 """Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
-
-
-class Products(Protocol):
-    """The read model of Catalog's products."""
-
-    async def save(self, products: Sequence[Product]) -> None:
-        """Merges each into what is known (domain `Product.merged`)."""
 
 
 class Catalog(Protocol):
@@ -53,6 +47,17 @@ UNKNOWN_PRODUCTS_LIMIT = 10_000
 """Products remembered as unknown to Catalog."""
 
 logger = logging.getLogger(__name__)
+
+
+async def record_change(begin: Begin, *, event_id: EventId, product: Product) -> None:
+    """Merges what an event says of a product into the read model, in one transaction; the same event again changes nothing.
+
+    Merging is idempotent, but the time of an event from the future is when it was received: it must not be received again later.
+    """
+    async with begin() as tx:
+        if await tx.is_first(event_id):
+            await tx.products.save([product])
+            await tx.commit()
 
 
 class ProductFiller:

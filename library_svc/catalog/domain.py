@@ -1,18 +1,18 @@
 """What the library knows of Catalog's products: enough to show, find and sort items by title.
 
-It is Catalog's data, heard in pieces (events) and as a whole (answers); the pieces merge by their time.
+It is Catalog's data, received in pieces (events) and as a whole (answers); the pieces merge attribute by attribute, by their
+stamps.
 """
 
-import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final, Protocol
 
 from chassis.errors import DomainError, Kind
 from library_svc.ids import ProductId
-
-_TRADE_MARKS = str.maketrans("", "", "™℠®©")
-_OWN_LETTERS = frozenset("й")
+from library_svc.stamps import Stamp, stamp
 
 
 class Language(StrEnum):
@@ -29,6 +29,8 @@ class Product:
     Attributes:
         as_of: the time that the newest of it was true at.
         is_complete: Catalog has told all of it, not only what changed.
+        event_id: the event that said so; empty for an answer of Catalog's.
+        stamps: of the attributes that were merged; those of a single piece all have its own.
     """
 
     product_id: ProductId
@@ -38,6 +40,8 @@ class Product:
     title_en: str | None = None
     cover_image_url: str | None = None
     product_type: str | None = None
+    event_id: str = field(default="", compare=False)
+    stamps: Mapping[str, Stamp] = field(default_factory=dict, compare=False)
 
     def title(self, language: Language) -> str | None:
         """The title in the language, or else in the other one."""
@@ -45,21 +49,30 @@ class Product:
             return self.title_en or self.title_ru
         return self.title_ru or self.title_en
 
-    def merged(self, other: "Product") -> "Product":
-        """Both taken together: of each attribute the newer known value.
+    def stamp_of(self, name: str) -> Stamp:
+        """The stamp of an attribute."""
+        return self.stamps.get(name) or stamp(self.as_of, self.event_id)
 
-        An answer may come after events that are newer than it, and does not undo them. Events come in their own order.
-        """
-        newer, older = (other, self) if other.as_of >= self.as_of else (self, other)
+    def merged(self, other: "Product") -> "Product":
+        """Both taken together: of each attribute the value with the later stamp, whichever comes first."""
+        values: dict[str, str] = {}
+        stamps: dict[str, Stamp] = {}
+        for name in MERGED_ATTRIBUTES:
+            # Two answers of one time have one stamp; the values themselves decide, so that the order does not.
+            known = [(each.stamp_of(name), value) for each in (self, other) if (value := getattr(each, name))]
+            if known:
+                stamps[name], values[name] = max(known)
         return Product(
-            product_id=self.product_id,
-            as_of=newer.as_of,
-            is_complete=self.is_complete or other.is_complete,
-            title_ru=newer.title_ru or older.title_ru,
-            title_en=newer.title_en or older.title_en,
-            cover_image_url=newer.cover_image_url or older.cover_image_url,
-            product_type=newer.product_type or older.product_type,
+            self.product_id,
+            max(self.as_of, other.as_of),
+            self.is_complete or other.is_complete,
+            **values,
+            stamps=stamps,
         )
+
+
+MERGED_ATTRIBUTES: Final = ("title_ru", "title_en", "cover_image_url", "product_type")
+"""What is known of a product one by one."""
 
 
 class ProductNotFound(DomainError):
@@ -69,17 +82,8 @@ class ProductNotFound(DomainError):
         super().__init__(Kind.NOT_FOUND, "PRODUCT_NOT_FOUND", details={"product_id": str(product_id)})
 
 
-def folded(text: str) -> str:
-    """The form in which titles are compared: blind to case, accents, ё, trade marks and spacing.
+class Products(Protocol):
+    """The read model of Catalog's products."""
 
-    It is computed here and not by the database, whose notion of case and order depends on how its cluster was made.
-    """
-    text = text.translate(_TRADE_MARKS)
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join("".join(_base_letter(letter) for letter in text).split())
-
-
-def _base_letter(letter: str) -> str:
-    if letter in _OWN_LETTERS:  # й is a letter of the alphabet, not an и with a mark
-        return letter
-    return "".join(part for part in unicodedata.normalize("NFD", letter) if not unicodedata.combining(part))
+    async def save(self, products: Sequence[Product]) -> None:
+        """Merges each into what is known (domain `Product.merged`)."""

@@ -14,9 +14,12 @@ from library_svc.categories.domain import (
     CategoryChange,
     CategoryChanged,
     CategoryChanges,
+    CategoryNameInvisible,
     CategoryNotFound,
 )
+from library_svc.changes import UNCHANGED
 from library_svc.ids import CategoryId, UserId
+from library_svc.text import same_to_the_eye
 from library_svc.transaction import Begin, Transaction
 
 
@@ -40,8 +43,11 @@ async def create_category(begin: Begin, *, user_id: UserId, name: str, display_o
     """Makes a category in one transaction.
 
     Raises:
+        CategoryNameInvisible: nothing in the name can be seen.
         CategoryAlreadyExists: the user has one of this name.
     """
+    if not same_to_the_eye(name):
+        raise CategoryNameInvisible("name")
     category = Category(CategoryId(uuid4()), user_id, name, display_order)
     async with begin(user_id) as tx:
         await tx.lock_user(user_id)
@@ -58,14 +64,18 @@ async def update_category(
     """Changes a category in one transaction; doing it again changes nothing more.
 
     Raises:
+        CategoryNameInvisible: nothing in the name can be seen.
         CategoryNotFound: the user has no such category.
         CategoryAlreadyExists: the user has another one of this name.
     """
+    if changes.name is not UNCHANGED and not same_to_the_eye(changes.name):
+        raise CategoryNameInvisible("category.name")
     async with begin(user_id) as tx:
         await tx.lock_user(user_id)
         before = await _find(tx, user_id, category_id)
         category = before.changed(changes)
-        await _require_own_name(tx, category)
+        if category.name != before.name:
+            await _require_own_name(tx, category)
         await tx.categories.save(category)
         if category != before:
             tx.record(CategoryChanged(user_id, category_id, CategoryChange.UPDATED))

@@ -1,5 +1,6 @@
 """A category: a shelf of the user's own making, on which any of their items can stand. Contract section 2, "categories"."""
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +10,7 @@ from chassis.errors import DomainError, FieldViolation, Kind
 from library_svc.changes import UNCHANGED, Unchanged, changed
 from library_svc.ids import CategoryId, UserId
 from library_svc.items.domain import Item
+from library_svc.text import same_to_the_eye
 
 ITEM_CATEGORIES_LIMIT: Final = 100
 """Categories that one item can be in."""
@@ -24,7 +26,8 @@ class CategoryChanges:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category of a user's. No two of a user's have one name; spaces around a name don't count.
+    """A category of a user's. No two of a user's have one name; spaces around a name, what cannot be seen in it and the form
+    of Unicode that it came in don't count.
 
     Attributes:
         display_order: the lowest is shown first; equals are ordered by name.
@@ -41,6 +44,13 @@ class Category:
     def changed(self, changes: CategoryChanges) -> "Category":
         """The category with the user's changes."""
         return changed(self, changes)
+
+
+def named_best(categories: Iterable[Category], name: str) -> Category | None:
+    """The category whose name people would take for this one; of several, which there were before, that of the very name."""
+    seen = same_to_the_eye(name)
+    alike = (category for category in categories if same_to_the_eye(category.name) == seen)
+    return max(alike, key=lambda category: (category.name == name, category.id), default=None)
 
 
 class CategoryChange(StrEnum):
@@ -66,6 +76,14 @@ class TooManyCategories(DomainError):
     def __init__(self) -> None:
         description = f"must contain no more than {ITEM_CATEGORIES_LIMIT} items"
         violation = FieldViolation("category_ids", description, "repeated.max_items")
+        super().__init__(Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", violations=[violation])
+
+
+class CategoryNameInvisible(DomainError):
+    """There is nothing in the name that can be seen. `field` is where the request has it."""
+
+    def __init__(self, field: str) -> None:
+        violation = FieldViolation(field, "must have a character that can be seen", "string.pattern")
         super().__init__(Kind.INVALID_ARGUMENT, "VALIDATION_ERROR", violations=[violation])
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
+    FetchedValue,
     Integer,
     Table,
     Text,
@@ -27,13 +28,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.postgres.database import Database
 from chassis.postgres.statements import Row
-from library_svc.catalog.domain import folded
 from library_svc.categories.application import CategoryPage
-from library_svc.categories.domain import Category
+from library_svc.categories.domain import Category, named_best
 from library_svc.ids import CategoryId, UserId
 from library_svc.items.domain import Item
 from library_svc.postgres_paging import Columns, read_page
 from library_svc.schema import metadata
+from library_svc.text import folded
 
 user_game_categories: Final = Table(
     "user_game_categories",
@@ -42,6 +43,7 @@ user_game_categories: Final = Table(
     Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
     Column("name", Text(collation="C"), nullable=False),
     Column("folded_name", Text(collation="C"), nullable=False),
+    Column("sort_name", Text(collation="C"), FetchedValue(), nullable=False),
     Column("display_order", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
@@ -83,7 +85,9 @@ class PostgresCategories:
 
     async def named(self, user_id: UserId, name: str) -> Category | None:
         table = user_game_categories
-        return await self._one(table.c.user_id == user_id, table.c.name == name)
+        alike = select(table).where(table.c.user_id == user_id, table.c.folded_name == folded(name))
+        found = [category_of(row) for row in (await self._connection.execute(alike.with_for_update())).mappings()]
+        return named_best(found, name)
 
     async def existing(self, user_id: UserId, category_ids: AbstractSet[CategoryId]) -> AbstractSet[CategoryId]:
         table = user_game_categories
@@ -161,4 +165,4 @@ class PostgresCategoryReader:
 
 
 def _order(columns: Columns) -> Sequence[ColumnElement[Any]]:
-    return columns.display_order.asc(), columns.folded_name.asc(), columns.name.asc(), columns.id.asc()
+    return columns.display_order.asc(), columns.sort_name.asc(), columns.name.asc(), columns.id.asc()

@@ -30,6 +30,15 @@ entitlements: Final = Table(
 )
 
 
+activated_keys: Final = Table(
+    "activated_keys",
+    metadata,
+    Column("key", Text(collation="C"), primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+
 def grant_row(grant: Grant) -> dict[str, Any]:
     return {
         "user_id": grant.user_id,
@@ -60,6 +69,15 @@ _GRANTS_OF_PRODUCT: Final = Statement.of(
 """Made once, as all that is asked for often: putting a statement together takes longer than running it."""
 
 
+_GRANTS_OF_SOURCE: Final = Statement.of(
+    select(entitlements).where(
+        entitlements.c.user_id == bindparam("user_id"),
+        entitlements.c.source == bindparam("source"),
+        entitlements.c.source_id == bindparam("source_id"),
+    )
+)
+
+
 class PostgresEntitlements:
     """Rows of `entitlements`."""
 
@@ -70,11 +88,25 @@ class PostgresEntitlements:
         values = {"user_id": user_id, "product_id": product_id}
         return [grant_of(row) for row in await self._tx.fetch(_GRANTS_OF_PRODUCT, values)]
 
+    async def of_source(self, user_id: UserId, source: Source) -> Sequence[Grant]:
+        values = {"user_id": user_id, "source": source.kind, "source_id": source.id}
+        return [grant_of(row) for row in await self._tx.fetch(_GRANTS_OF_SOURCE, values)]
+
+    async def claim_key(self, user_id: UserId, key: str) -> UserId:
+        claim = upsert(activated_keys).values(key=key, user_id=user_id).on_conflict_do_nothing()
+        await self._tx.connection.execute(claim)
+        found = select(activated_keys.c.user_id).where(activated_keys.c.key == key)
+        return UserId((await self._tx.connection.execute(found)).scalar_one())
+
     async def save(self, grant: Grant) -> None:
         statement = upsert(entitlements).values(grant_row(grant))
         await self._tx.connection.execute(
             statement.on_conflict_do_update(
                 constraint="entitlements_one_per_source",
-                set_={"revoked_at": statement.excluded.revoked_at, "updated_at": func.now()},
+                set_={
+                    "granted_at": statement.excluded.granted_at,
+                    "revoked_at": statement.excluded.revoked_at,
+                    "updated_at": func.now(),
+                },
             )
         )

@@ -1,8 +1,8 @@
 """How an item's installation status follows what Download tells of sessions and devices.
 
 What is kept is the last word about each session, each device and the files on it, by the time at which it happened, not at
-which it was heard: so events may come twice and in any order, and the status is a function of what is kept. Contract
-section 2, "Enumerations".
+which it was received: so events may come twice and in any order, and the status is a function of what is kept. What happened at the
+same instant is decided by what it is, and then by the event's id. Contract section 2, "Enumerations".
 """
 
 from collections.abc import Mapping
@@ -47,10 +47,15 @@ class Download:
     version_id: VersionId
     status: DownloadStatus
     changed_at: datetime
+    event_id: str = ""
 
     def is_news_to(self, known: "Download") -> bool:
         """Whether it happened after what is known. At the same instant the later step of the session counts."""
-        return (self.changed_at, _RANK[self.status]) > (known.changed_at, _RANK[known.status])
+        return self.order > known.order
+
+    @property
+    def order(self) -> tuple[datetime, int, str]:
+        return self.changed_at, _RANK[self.status], self.event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,15 @@ class Installation:
     version_id: VersionId
     is_installed: bool
     changed_at: datetime
+    event_id: str = ""
 
     def is_news_to(self, known: "Installation") -> bool:
         """Whether it happened after what is known. At the same instant being there counts: an update replaces."""
-        return (self.changed_at, self.is_installed) > (known.changed_at, known.is_installed)
+        return self.order > known.order
+
+    @property
+    def order(self) -> tuple[datetime, bool, str]:
+        return self.changed_at, self.is_installed, self.event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +85,15 @@ class Verification:
     version_id: VersionId
     is_damaged: bool
     changed_at: datetime
+    event_id: str = ""
 
     def is_news_to(self, known: "Verification") -> bool:
         """Whether it happened after what is known. At the same instant being right counts: a repair follows the damage."""
-        return (self.changed_at, not self.is_damaged) > (known.changed_at, not known.is_damaged)
+        return self.order > known.order
+
+    @property
+    def order(self) -> tuple[datetime, bool, str]:
+        return self.changed_at, not self.is_damaged, self.event_id
 
 
 News = Download | Installation | Verification

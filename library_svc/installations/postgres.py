@@ -29,6 +29,7 @@ item_downloads: Final = Table(
     Column("version_id", Uuid, nullable=False),
     Column("status", Text, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("event_id", Text(collation="C"), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
@@ -42,6 +43,7 @@ item_installations: Final = Table(
     Column("version_id", Uuid, nullable=False),
     Column("is_installed", Boolean, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("event_id", Text(collation="C"), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
@@ -55,6 +57,7 @@ item_verifications: Final = Table(
     Column("version_id", Uuid, nullable=False),
     Column("is_damaged", Boolean, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("event_id", Text(collation="C"), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
@@ -68,6 +71,7 @@ def download_row(user_id: UserId, product_id: ProductId, download: Download) -> 
         "version_id": download.version_id,
         "status": download.status,
         "changed_at": download.changed_at,
+        "event_id": download.event_id,
     }
 
 
@@ -77,6 +81,7 @@ def download_of(row: Row) -> Download:
         version_id=row["version_id"],
         status=DownloadStatus(row["status"]),
         changed_at=row["changed_at"],
+        event_id=row["event_id"],
     )
 
 
@@ -88,6 +93,7 @@ def installation_row(user_id: UserId, product_id: ProductId, installation: Insta
         "version_id": installation.version_id,
         "is_installed": installation.is_installed,
         "changed_at": installation.changed_at,
+        "event_id": installation.event_id,
     }
 
 
@@ -97,6 +103,7 @@ def installation_of(row: Row) -> Installation:
         version_id=row["version_id"],
         is_installed=row["is_installed"],
         changed_at=row["changed_at"],
+        event_id=row["event_id"],
     )
 
 
@@ -108,6 +115,7 @@ def verification_row(user_id: UserId, product_id: ProductId, verification: Verif
         "version_id": verification.version_id,
         "is_damaged": verification.is_damaged,
         "changed_at": verification.changed_at,
+        "event_id": verification.event_id,
     }
 
 
@@ -117,6 +125,7 @@ def verification_of(row: Row) -> Verification:
         version_id=row["version_id"],
         is_damaged=row["is_damaged"],
         changed_at=row["changed_at"],
+        event_id=row["event_id"],
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
+    and_,
     any_,
     bindparam,
     func,
@@ -39,14 +40,16 @@ from library_svc.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.items.domain import InstallationStatus, Item
 from library_svc.items.postgres import ITEM_COLUMNS, item_of, user_library_items
-from library_svc.items.search import misspelt_parts, part, title_search
+from library_svc.items.search import title_search
 
 PRODUCT_COLUMNS = tuple(
     column
     for column in catalog_products.c
-    if column.name not in {"product_id", "search_key", "created_at", "updated_at"}
+    if column.name not in {"product_id", "folded_ru", "folded_en", "search_key", "created_at", "updated_at"}
+    and not column.name.startswith("also_meant")
+    and not column.name.endswith("_stamp")
 )
-"""What an item is shown with; product_id comes from the item, and stands without a product too."""
+"""What an item is shown with and ordered by; product_id comes from the item, and stands without a product too."""
 
 Columns = ReadOnlyColumnCollection[str, Any]
 
@@ -220,29 +223,41 @@ def _filters(query: ItemQuery) -> Sequence[ColumnElement[bool]]:
 
 
 def _found(candidates: Select[*tuple[Any, ...]], text: str) -> FromClause:
-    """Those of the candidates that the user means: with all words as they are typed, or if there is none, with typing errors.
+    """Those of the candidates that the user means: with all words as they are typed, or if there is none, with typing errors or
+    with the keyboard in the other language.
 
     The planner chooses whether to go by the user's items or by the trigrams of all titles; the errors are looked for, or not, when
     it is known what there is without them.
     """
     search, products = title_search(text), catalog_products.c
+    titles = products.folded_ru, products.folded_en
+    for other in search.others if search.words or search.others else (search.folded,):
+        candidates = candidates.where(or_(*(title.contains(other, autoescape=True) for title in titles)))
     if not search.words:
-        signs = (title.contains(search.folded, autoescape=True) for title in (products.folded_ru, products.folded_en))
-        return candidates.where(or_(*signs)).cte("found")
-    exact = candidates.where(*(products.search_key.like(f"%{part(word)}%") for word in search.words)).cte("exact")
-    misspelt = candidates.where(
-        ~select(exact.c.id).exists(), *(_has_any(products.search_key, misspelt_parts(word)) for word in search.words)
+        return candidates.cte("found")
+    exact = candidates.where(_has_all([word.parts for word in search.words])).cte("exact")
+    ways = [[word.misspelt_parts for word in search.words], [word.parts for word in search.slipped]]
+    otherwise = candidates.where(~select(exact.c.id).exists(), or_(*map(_has_all, filter(None, ways))))
+    return union_all(select(exact), otherwise).cte("found")
+
+
+def _has_all(words: Sequence[Sequence[str]]) -> ColumnElement[bool]:
+    """Whether the product's key has a part of each word."""
+    return and_(*map(_has_any, words))
+
+
+def _has_any(parts: Sequence[str]) -> ColumnElement[bool]:
+    key = catalog_products.c.search_key
+    return (
+        key.like(f"%{parts[0]}%")
+        if len(parts) == 1
+        else key.like(any_(literal([f"%{part}%" for part in parts], ARRAY(Text()))))
     )
-    return union_all(select(exact), misspelt).cte("found")
-
-
-def _has_any(key: ColumnElement[str], parts: Sequence[str]) -> ColumnElement[bool]:
-    return key.like(any_(literal([f"%{part}%" for part in parts], ARRAY(Text()))))
 
 
 def _order(columns: Columns, query: ItemQuery) -> Sequence[ColumnElement[Any]]:
     # As domain Product.title: the caller's language, or else the other.
-    titles = [columns.folded_ru, columns.folded_en]
+    titles = [columns.sort_ru, columns.sort_en]
     title = func.coalesce(*(titles if query.language is Language.RU else reversed(titles)))
     match query.sort:
         case ItemSort.NAME_ASC:

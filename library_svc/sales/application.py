@@ -14,6 +14,7 @@ from typing import Protocol
 from chassis.errors import is_unavailable
 from library_svc.ids import EventId, UserId
 from library_svc.sales.domain import Sale, SaleStatus, WishlistItemOnSale
+from library_svc.stamps import Stamp
 from library_svc.transaction import Begin
 
 
@@ -36,13 +37,16 @@ SET_ASIDE_FOR = timedelta(minutes=10)
 logger = logging.getLogger(__name__)
 
 
-async def hear(begin: Begin, *, event_id: EventId, news: Sale, now: datetime) -> None:
-    """Notes what is true of the product's price now, in one transaction; again, it changes nothing.
+async def hear(begin: Begin, *, event_id: EventId, news: Sale, price: Stamp, now: datetime) -> None:
+    """Notes what is true of the product's price now, in one transaction; again, or after a later price, it changes nothing.
 
     There is one sale of a product at a time: another one, or none, ends the one before, told or not.
     """
     async with begin() as tx:
         if not await tx.is_first(event_id):
+            return
+        if not await tx.sales.is_newest(news.product_id, price):
+            await tx.commit()
             return
         known = {sale.sale_id: sale for sale in await tx.sales.of_product(news.product_id)}
         same = known.pop(news.sale_id, None) if news.is_on(now) else None

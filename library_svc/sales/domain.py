@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from library_svc.ids import ProductId, SaleId, UserId
+from library_svc.stamps import Stamp
 
 
 class SaleStatus(StrEnum):
@@ -82,6 +83,9 @@ class Sales(Protocol):
         """Of those that are being told, that are not set aside, and that no other transaction holds, the one that was saved the
         longest ago.
         """
+
+    async def is_newest(self, product_id: ProductId, price: Stamp) -> bool:
+        """Whether no later price of the product was recorded; records this one then."""
 
     async def save(self, sale: Sale) -> None:
         """Adds the sale, or replaces what was known of it; it is not set aside then."""

@@ -14,6 +14,17 @@ from chassis.postgres.statements import Row
 from library_svc.ids import ProductId
 from library_svc.sales.domain import Sale, SaleStatus
 from library_svc.schema import metadata, shared
+from library_svc.stamps import Stamp
+
+catalog_prices: Final = Table(
+    "catalog_prices",
+    metadata,
+    Column("product_id", Uuid, primary_key=True),
+    Column("stamp", Text(collation="C"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
 
 wishlist_sales: Final = Table(
     "wishlist_sales",
@@ -73,6 +84,17 @@ class PostgresSales:
         )
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         return sale_of(row) if row else None
+
+    async def is_newest(self, product_id: ProductId, price: Stamp) -> bool:
+        statement = upsert(catalog_prices).values(product_id=product_id, stamp=price)
+        recorded = await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["product_id"],
+                set_={"stamp": statement.excluded.stamp, "updated_at": func.now()},
+                where=statement.excluded.stamp >= catalog_prices.c.stamp,
+            ).returning(catalog_prices.c.product_id)
+        )
+        return recorded.first() is not None
 
     async def save(self, sale: Sale) -> None:
         row = sale_row(sale)

@@ -8,10 +8,12 @@ from uuid import uuid4
 
 from library_svc.catalog.application import ProductFiller
 from library_svc.catalog.domain import Product, ProductNotFound
+from library_svc.entitlements.domain import foundation
 from library_svc.ids import ProductId, UserId, WishId
 from library_svc.transaction import Begin
 from library_svc.wishlist.domain import (
     WISHES_LIMIT,
+    ProductAlreadyOwned,
     Wish,
     WishAlreadyExists,
     WishChanges,
@@ -91,6 +93,7 @@ async def add_wish(
 
     Raises:
         ProductNotFound: Catalog does not know the product.
+        ProductAlreadyOwned: the user has it.
         WishAlreadyExists: it is on the wishlist.
         WishlistFull: there is no room for it.
     """
@@ -100,6 +103,8 @@ async def add_wish(
     async with begin(user_id) as tx:
         # Wishes that may be on their way count too.
         await tx.lock_user(user_id)
+        if foundation(await tx.entitlements.of_product(user_id, product_id)) is not None:
+            raise ProductAlreadyOwned(product_id)
         if known := await tx.wishlist.of_product(user_id, product_id):
             raise WishAlreadyExists(known)
         if await tx.wishlist.count(user_id) >= WISHES_LIMIT:

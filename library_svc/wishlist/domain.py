@@ -80,6 +80,13 @@ class WishNotFound(DomainError):
         super().__init__(Kind.NOT_FOUND, "GAME_NOT_FOUND_IN_WISHLIST", details={"wishlist_item_id": str(wish_id)})
 
 
+class ProductAlreadyOwned(DomainError):
+    """The user has the product: there is nothing to wish for."""
+
+    def __init__(self, product_id: ProductId) -> None:
+        super().__init__(Kind.ALREADY_EXISTS, "PRODUCT_ALREADY_OWNED", details={"product_id": str(product_id)})
+
+
 class WishAlreadyExists(DomainError):
     """The product is on the user's wishlist."""
 
@@ -105,7 +112,9 @@ class Wishlist(Protocol):
     async def count(self, user_id: UserId) -> int: ...
 
     async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
-        """The next wishes to tell of the sale, in the order of users: after those who are told, and from before it was heard of."""
+        """The next wishes to tell of the sale, in the order of users: after those who are told, from before it was heard of, and of
+        users who do not have the product.
+        """
 
     async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
         """Notes in each that its user was told of the sale, in one statement."""

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.postgres.database import Database
 from chassis.postgres.statements import Row
 from library_svc.catalog.postgres import catalog_products, product_of
+from library_svc.entitlements.postgres import entitlements
 from library_svc.ids import ProductId, SaleId, UserId, WishId
 from library_svc.items.postgres_reader import PRODUCT_COLUMNS
 from library_svc.postgres_paging import Columns, read_page
@@ -80,10 +81,19 @@ class PostgresWishlist:
         return (await self._connection.execute(statement)).scalar_one()
 
     async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
-        table = wishlist_items
+        table, grants = wishlist_items, entitlements.c
+        is_owned = (
+            select(grants.id)
+            .where(
+                grants.user_id == table.c.user_id,
+                grants.product_id == table.c.product_id,
+                grants.revoked_at.is_(None),
+            )
+            .exists()
+        )
         statement = (
             select(*WISH_COLUMNS)
-            .where(table.c.product_id == sale.product_id, table.c.added_at <= sale.heard_at)
+            .where(table.c.product_id == sale.product_id, table.c.added_at <= sale.heard_at, ~is_owned)
             .order_by(table.c.user_id)
             .limit(limit)
             .with_for_update()

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from rich.console import Console
 
+from depot.console import PlainConsole
+from depot.terminal import say_json
 from sandbox.demo import content as demo_content
 from sandbox.demo import library as demo_library
 from sandbox.demo.content import ContentMissing, Game
@@ -31,7 +32,9 @@ from sandbox.devstack.platform_config import EMBEDDED_SERVERS, PlatformError, Po
 DISK_MARGIN = 2
 
 
-async def show(console: Console, games: Sequence[Game], work: Path, *, on_real_backends: bool) -> Mapping[str, Any]:
+async def show(
+    console: PlainConsole, games: Sequence[Game], work: Path, *, on_real_backends: bool
+) -> Mapping[str, Any]:
     """The whole demo on a fresh platform; returns the summary.
 
     Raises:
@@ -115,7 +118,7 @@ def main() -> None:
     words = argparse.ArgumentParser(prog="./taskw demo --", description="The platform's main job on real content.")
     words.add_argument("--backends", choices=("embedded", "real"), default="embedded", help="real: of backends:up")
     on_real_backends = words.parse_args().backends == "real"
-    console = Console(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     work = Path(tempfile.mkdtemp(prefix="samovar-demo-"))
     try:
         games = demo_content.fetch(demo_content.default_cache())
@@ -140,7 +143,7 @@ def main() -> None:
         )
         sys.exit(1)
     shutil.rmtree(work)
-    sys.stdout.write(json.dumps(summary) + "\n")
+    say_json(summary)
 
 
 if __name__ == "__main__":

@@ -70,13 +70,14 @@ class BackendUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a backend lives: its data folder, the cache shared by all, the ports by name, and the S3 key pair."""
+    """Where a backend lives: its data folder, the cache shared by all, the ports by name, and what S3 and Redis ask for."""
 
     folder: Path
     cache: Path
     ports: Mapping[str, int]
     s3_access_key: str
     s3_secret_key: str
+    redis_password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,18 +248,19 @@ def _postgres(site: Site) -> embedded.Command:
 
 
 async def _postgres_answers(site: Site) -> None:
-    connection = await asyncpg.connect(embedded.postgres_dsn(site.ports["postgres"]), timeout=2)
+    connection = await asyncpg.connect(embedded.postgres_dsn(site.folder, site.ports["postgres"]), timeout=2)
     await connection.close()
 
 
 def _postgres_environment(site: Site) -> Mapping[str, str]:
-    return {"POSTGRES_DSN": embedded.postgres_dsn(site.ports["postgres"])}
+    return {"POSTGRES_DSN": embedded.postgres_dsn(site.folder, site.ports["postgres"])}
 
 
 def _redis(site: Site) -> embedded.Command:
     program, libraries = _redis_program(site.cache / "redis")
-    site.folder.mkdir(parents=True, exist_ok=True)
-    argv = [str(program), "--port", str(site.ports["redis"]), "--bind", HOST, "--dir", str(site.folder)]
+    site.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    argv = [str(program), *embedded.password_words(site.folder, site.redis_password)]
+    argv += ["--port", str(site.ports["redis"]), "--bind", HOST, "--dir", str(site.folder)]
     argv += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning"]
     return embedded.Command(argv, {"LD_LIBRARY_PATH": str(libraries)} if libraries else {})
 
@@ -295,17 +297,11 @@ def _unpack_packages(packages: Sequence[str], target: Path) -> None:
 
 
 async def _redis_answers(site: Site) -> None:
-    reader, writer = await asyncio.open_connection(HOST, site.ports["redis"])
-    writer.write(b"PING\r\n")
-    answer = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    if answer != b"+PONG\r\n":
-        raise ConnectionError(answer.decode(errors="replace"))
+    await embedded.redis_answers(site.ports["redis"], site.redis_password)
 
 
 def _redis_environment(site: Site) -> Mapping[str, str]:
-    return {"REDIS_ADDR": f"{HOST}:{site.ports['redis']}"}
+    return {"REDIS_ADDR": f"{HOST}:{site.ports['redis']}", "REDIS_PASSWORD": site.redis_password}
 
 
 def _download(

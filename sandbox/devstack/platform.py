@@ -25,6 +25,7 @@ from samovar.sandbox.v1 import sandbox_pb2
 from chassis.postgres.migrations import ensure_database, upgrade
 from sandbox.client import sandbox_stub
 from sandbox.devstack import embedded, real_backends
+from sandbox.devstack.database_roles import give_databases, owner_dsn
 from sandbox.devstack.platform_config import (
     HOST,
     Backends,
@@ -36,6 +37,7 @@ from sandbox.devstack.platform_config import (
     embedded_backends,
     environments,
     program_of,
+    role_secret,
     write_private,
 )
 from sandbox.devstack.supervisor import LogSink, Program, Supervisor, Tier
@@ -81,10 +83,13 @@ async def running(
     with _only_one(home):
         public_keys = keys.manifest_public_keys(home.state)
         if on_real_backends:
-            backends = real_backends.backends_of(home)
+            backends = await real_backends.with_own_roles(home, real_backends.backends_of(home))
         else:
-            dsns = {name: embedded.postgres_dsn(ports.postgres, name) for name in ("postgres", *databases())}
-            backends = embedded_backends(home, ports, dsns)
+            await asyncio.to_thread(embedded.prepare_postgres, home.postgres)
+            admin = embedded.postgres_dsn(home.postgres, ports.postgres)
+            roles = {name: home.secrets()[role_secret(name)] for name in databases()}
+            dsns = {name: owner_dsn(admin, name, password) for name, password in roles.items()}
+            backends = embedded_backends(home, ports, {"postgres": admin, **dsns})
         facts = description(home, ports, backends, public_keys)
 
         def on_change(pids: Mapping[str, int]) -> None:
@@ -97,7 +102,8 @@ async def running(
             if on_real_backends:
                 await real_backends.prepare(backends)
             else:
-                await _start_servers(supervisor, home, ports)
+                await _start_servers(supervisor, home, ports, backends)
+                await give_databases(backends.dsns["postgres"], roles)
             await _start_programs(supervisor, ports, backends, settings)
             yield Running(home, ports, supervisor, await _ready_facts(facts, supervisor))
         finally:
@@ -129,23 +135,23 @@ def _only_one(home: Home) -> Any:
         yield
 
 
-async def _start_servers(supervisor: Supervisor, home: Home, ports: Ports) -> None:
-    await asyncio.to_thread(embedded.prepare_postgres, home.postgres)
+async def _start_servers(supervisor: Supervisor, home: Home, ports: Ports, backends: Backends) -> None:
+    password = backends.redis["REDIS_PASSWORD"]
     await supervisor.start(
         [
             Program(
                 "postgres",
                 embedded.postgres_command(home.postgres, ports.postgres),
                 f"{HOST}:{ports.postgres}",
-                lambda: _postgres_answers(ports.postgres),
+                lambda: _postgres_answers(backends.dsns["postgres"]),
                 Tier.SERVER,
                 stop_signal=signal.SIGINT,  # fast shutdown: open sessions are ended
             ),
             Program(
                 "valkey",
-                embedded.valkey_command(home.valkey, ports.valkey),
+                embedded.valkey_command(home.valkey, ports.valkey, password=password),
                 f"{HOST}:{ports.valkey}",
-                lambda: _valkey_answers(ports.valkey),
+                lambda: embedded.redis_answers(ports.valkey, password),
                 Tier.SERVER,
             ),
         ]
@@ -226,19 +232,9 @@ async def _migrate(dsns: Mapping[str, str]) -> None:
             await upgrade(dsn, MIGRATED_PACKAGES[name])
 
 
-async def _postgres_answers(port: int) -> None:
-    connection = await asyncpg.connect(embedded.postgres_dsn(port), timeout=2)
+async def _postgres_answers(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=2)
     await connection.close()
-
-
-async def _valkey_answers(port: int) -> None:
-    reader, writer = await asyncio.open_connection(HOST, port)
-    writer.write(b"PING\r\n")
-    answer = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    if answer != b"+PONG\r\n":
-        raise ConnectionError(answer.decode(errors="replace"))
 
 
 def _grpc_answers(port: int) -> Callable[[], Awaitable[None]]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from depot.console import PlainConsole
+from depot.terminal import plain_lines, say
+from depot.trust import NotOwn, config_home, trusting
 from sandbox.devstack import platform
 from sandbox.devstack.embedded import EmbeddedServerError
 from sandbox.devstack.platform_config import (
@@ -89,7 +92,7 @@ def up(
         "postgres": postgres_port,
         "valkey": valkey_port,
     }
-    console = Console(stderr=True, soft_wrap=True)
+    console = PlainConsole(stderr=True, soft_wrap=True)
     failure: BaseException | None = None
     try:
         on_real_backends = backends is BackendsName.REAL
@@ -120,7 +123,7 @@ def reset() -> None:
     try:
         platform.reset(samovar_home())
     except PlatformError as error:
-        typer.echo(f"samovar reset: {error}", err=True)
+        say(f"samovar reset: {error}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from None
 
 
@@ -128,7 +131,7 @@ def _first_leaf(group: BaseException) -> BaseException:
     return _first_leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
-async def _up(console: Console, start: Starting, ready_file: Path | None, *, raw_logs: bool) -> None:
+async def _up(console: PlainConsole, start: Starting, ready_file: Path | None, *, raw_logs: bool) -> None:
     printer = LogPrinter(console, raw=raw_logs)
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -145,9 +148,14 @@ async def _up(console: Console, start: Starting, ready_file: Path | None, *, raw
 
 
 async def _run(
-    console: Console, printer: "LogPrinter", start: Starting, ready_file: Path | None, enough: asyncio.Event
+    console: PlainConsole, printer: "LogPrinter", start: Starting, ready_file: Path | None, enough: asyncio.Event
 ) -> None:
-    async with start(log=printer) as up_and_running:
+    async with start(log=printer) as up_and_running, contextlib.AsyncExitStack() as noted:
+        if not os.environ.get("SAMOVAR_HOME"):
+            try:
+                noted.enter_context(_trusting(up_and_running.ready))
+            except (NotOwn, OSError) as error:
+                console.print(f"samovar login will need --trust-keys: {error}", style="yellow", markup=False)
         console.print(_table(up_and_running.supervisor.programs))
         user = up_and_running.ready["users"][0]
         console.print(f"demo token ({user['name']}): {user['token']}", markup=False, highlight=False)
@@ -155,6 +163,11 @@ async def _run(
             printer.is_ready = True
             await enough.wait()
             console.print("stopping", style="dim")
+
+
+def _trusting(facts: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+    """Where no `SAMOVAR_HOME` says it, this user's launcher finds the platform's keys in the profile, not in a current folder."""
+    return trusting(config_home(os.environ), facts["gateway_urls"], facts["manifest_public_keys"])
 
 
 @contextlib.contextmanager
@@ -179,7 +192,7 @@ def _table(programs: Sequence[Supervised]) -> Table:
 class LogPrinter:
     """Prints a program's line behind its coloured name; JSON lines as time, level, event and the rest."""
 
-    def __init__(self, console: Console, *, raw: bool) -> None:
+    def __init__(self, console: PlainConsole, *, raw: bool) -> None:
         self._console = console
         self._raw = raw
         self._colours: dict[str, str] = {}
@@ -189,7 +202,7 @@ class LogPrinter:
         text = line if self._raw else _readable(line)
         if not self._console.is_terminal:
             # Looking for colours that nobody sees takes longer than what most requests do.
-            self._console.file.write(f"{name:>10} {text}\n")
+            self._console.file.write(plain_lines(f"{name:>10} {text}") + "\n")
             self._console.file.flush()
             return
         colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])

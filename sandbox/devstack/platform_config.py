@@ -144,15 +144,16 @@ class Home:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def secrets(self) -> dict[str, str]:
-        """The platform's own secrets, made on the first call and kept."""
+        """The platform's own secrets, made when they are first asked for and kept."""
         path = self.root / "secrets.json"
-        if path.exists():
-            kept: dict[str, str] = json.loads(path.read_text())
+        kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        roles = (role_secret(name) for name in databases())
+        wanted = ("objects_signing_key", "cdn_link_secret_key", "valkey", *roles, *SERVICES, COMMAND_LINE_CLIENT)
+        if kept.keys() >= set(wanted):
             return kept
-        names = ("objects_signing_key", "cdn_link_secret_key", *SERVICES, COMMAND_LINE_CLIENT)
-        made = {name: secrets.token_urlsafe(SECRET_BYTES) for name in names}
-        write_private(path, json.dumps(made, indent=2))
-        return made
+        made = {name: secrets.token_urlsafe(SECRET_BYTES) for name in wanted}
+        write_private(path, json.dumps({**made, **kept}, indent=2))
+        return {**made, **kept}
 
 
 def write_private(path: Path, text: str) -> None:
@@ -182,7 +183,7 @@ def embedded_backends(home: Home, ports: Ports, dsns: Mapping[str, str]) -> Back
     return Backends(
         dsns=dsns,
         events={"EVENTS_BACKEND": "postgres", "EVENTS_POSTGRES_DSN": dsns["events"]},
-        redis={"REDIS_ADDR": f"{HOST}:{ports.valkey}"},
+        redis={"REDIS_ADDR": f"{HOST}:{ports.valkey}", "REDIS_PASSWORD": home.secrets()["valkey"]},
         objects={
             "OBJECTS_BACKEND": "directory",
             "OBJECTS_DIRECTORY": str(home.objects),
@@ -209,6 +210,7 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
         "AUTH_JWKS_URL": f"{auth}/.well-known/jwks.json",
         "AUTH_TOKEN_URL": f"{auth}/oauth/token",
         "SERVICE_TOKENS_ENABLED": "true",
+        "GRPC_REFLECTION": "true",
         "BIND_HOST": HOST,
     }
     dsns, events, redis = backends.dsns, backends.events, backends.redis
@@ -306,6 +308,7 @@ def description(home: Home, ports: Ports, backends: Backends, public_keys: str) 
         "auth_token_url": f"{http}/oauth/token",
         "objects": dict(backends.objects),
         "events": dict(backends.events),
+        "redis": dict(backends.redis),
         "dsns": dict(backends.dsns),
         "cli_client_secret": kept[COMMAND_LINE_CLIENT],
         "sandbox_state_dir": str(home.state),
@@ -315,3 +318,8 @@ def description(home: Home, ports: Ports, backends: Backends, public_keys: str) 
 
 def databases() -> Sequence[str]:
     return ("library", "download", "sandbox", "events")
+
+
+def role_secret(database: str) -> str:
+    """The name in Home.secrets() of the password of the role that owns the database."""
+    return f"postgres_{database}"

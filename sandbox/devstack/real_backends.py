@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,7 +19,8 @@ from redis.exceptions import RedisError
 from chassis.bus.kafka_topics import TopicsNotMade, delete_topics_with
 from chassis.live.redis_state import open_redis
 from chassis.runtime.backends import ObjectSettings
-from sandbox.devstack.platform_config import Backends, Home, PlatformError, databases, write_private
+from sandbox.devstack.database_roles import give_databases, owner_dsn
+from sandbox.devstack.platform_config import Backends, Home, PlatformError, databases, role_secret, write_private
 
 NEEDED = ("POSTGRES_DSN", "KAFKA_BROKERS", "REDIS_ADDR", "S3_ENDPOINT", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 OPTIONAL = ("REDIS_PASSWORD", "REDIS_DB", "S3_PUBLIC_ENDPOINT", "S3_REGION", "S3_USE_SSL")
@@ -77,6 +79,34 @@ def _backends(environment: Mapping[str, str], namespace: str) -> Backends:
     )
 
 
+async def with_own_roles(home: Home, backends: Backends) -> Backends:
+    """Makes the databases. An administrator that is superuser gives each an owner of its own, whom the services log in as; another
+    one is their owner itself.
+
+    Raises:
+        PlatformError: the server refused, or is unavailable.
+    """
+    admin, names = backends.dsns["postgres"], [name for name in backends.dsns if name != "postgres"]
+    secrets_by_name = home.secrets()
+    owners = {_database(backends.dsns[name]): secrets_by_name[role_secret(name)] for name in names}
+    try:
+        if not await _is_superuser(admin):
+            return backends
+        await give_databases(admin, owners)
+    except (asyncpg.PostgresError, OSError) as error:
+        raise PlatformError(f"the databases cannot be made: {error!r}") from error
+    own = {name: owner_dsn(admin, _database(backends.dsns[name]), secrets_by_name[role_secret(name)]) for name in names}
+    return replace(backends, dsns={"postgres": admin, **own})
+
+
+async def _is_superuser(dsn: str) -> bool:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return bool(await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+    finally:
+        await connection.close()
+
+
 async def prepare(backends: Backends) -> None:
     """Makes the topics and the buckets with the operator's own commands; harmless where they are.
 
@@ -131,7 +161,9 @@ async def _drop_databases(dsns: Mapping[str, str]) -> None:
     try:
         for name, dsn in dsns.items():
             if name != "postgres":
-                await connection.execute(f'DROP DATABASE IF EXISTS "{urlsplit(dsn).path[1:]}" WITH (FORCE)')
+                await connection.execute(f'DROP DATABASE IF EXISTS "{_database(dsn)}" WITH (FORCE)')
+                if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", _database(dsn)):
+                    await connection.execute(f'DROP ROLE "{_database(dsn)}"')
     finally:
         await connection.close()
 
@@ -159,6 +191,10 @@ def _remove_buckets(objects: Mapping[str, str]) -> None:
                 raise ConnectionError(str(error)) from error
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise ConnectionError(str(error)) from error
+
+
+def _database(dsn: str) -> str:
+    return urlsplit(dsn).path[1:]
 
 
 def _dsn(admin: str, database: str) -> str:

@@ -36,7 +36,7 @@ SELECT id, title_ru, title_en, cover_image_url, product_type, price_minor_units,
 FROM products WHERE CAST(:ids AS uuid[]) IS NULL OR id = ANY(:ids) ORDER BY id
 """)
 _VERSIONS = text("""
-SELECT product_id, id, name, platform, released_at, total_size_bytes
+SELECT product_id, id, name, platform, released_at, total_size_bytes, withdrawn_at
 FROM versions WHERE product_id = ANY(:ids) ORDER BY released_at DESC, id
 """)
 _ACHIEVEMENTS = text("SELECT * FROM achievements WHERE product_id = :product_id ORDER BY ordinal")
@@ -62,6 +62,11 @@ VALUES (:product_id, :id, :name, :platform, :channel, :released_at, :total_size_
 ON CONFLICT (product_id, id) DO UPDATE SET name = excluded.name, platform = excluded.platform, channel = excluded.channel,
     total_size_bytes = excluded.total_size_bytes, is_critical = excluded.is_critical,
     file_manifest_url = excluded.file_manifest_url
+""")
+_WITHDRAW_VERSIONS = text("""
+UPDATE versions SET withdrawn_at = coalesce(withdrawn_at, :now)
+WHERE product_id = :product_id AND (CAST(id AS text) = lower(:version) OR name = :version)
+RETURNING id, withdrawn_at = :now AS is_new
 """)
 _PUT_SALE = text("""
 INSERT INTO sales (id, product_id, discount_percent, started_at, ends_at)
@@ -138,7 +143,8 @@ class Catalog:
         """The version can be downloaded from now on. Announcing it again as it is says nothing.
 
         Raises:
-            DomainError: PRODUCT_NOT_FOUND; VALIDATION_ERROR for a version without a platform.
+            DomainError: PRODUCT_NOT_FOUND; VALIDATION_ERROR for a version without a platform; VERSION_NOT_AVAILABLE for one that
+                was withdrawn.
         """
         if version.platform not in PLATFORM_NAMES:
             raise invalid("platform", "a version needs a platform")
@@ -155,12 +161,39 @@ class Catalog:
         async with self._database.begin() as tx:
             await _need_product(tx, product_id)
             row = (await tx.connection.execute(_VERSION_FOR_UPDATE, keys)).mappings().one_or_none()
+            if row is not None and row["withdrawn_at"] is not None:
+                raise DomainError(
+                    Kind.FAILED_PRECONDITION, "VERSION_NOT_AVAILABLE", details={"version_id": str(version_id)}
+                )
             if row is not None and all(row[name] == value for name, value in after.items()):
                 return
             released_at = row["released_at"] if row else self._now()
             await tx.connection.execute(_PUT_VERSION, {**keys, **after, "released_at": released_at})
             tx.record(new_event(_published(version, released_at), now=self._now()))
             await tx.commit()
+
+    async def withdraw_version(self, product_id: UUID, version: str) -> Sequence[UUID]:
+        """Nobody can download the version from now on: the one with this id, or all of this name. Repeating it says nothing.
+
+        Raises:
+            DomainError: PRODUCT_NOT_FOUND, VERSION_NOT_FOUND.
+        """
+        now = self._now()
+        async with self._database.begin() as tx:
+            await _need_product(tx, product_id)
+            wanted = {"product_id": product_id, "version": version, "now": now}
+            rows = (await tx.connection.execute(_WITHDRAW_VERSIONS, wanted)).all()
+            if not rows:
+                details = {"product_id": str(product_id), "version": version}
+                raise DomainError(Kind.NOT_FOUND, "VERSION_NOT_FOUND", details=details)
+            for row in rows:
+                if row.is_new:
+                    event = events_pb2.VersionWithdrawn(
+                        product_id=str(product_id), version_id=str(row.id), withdrawn_at=now
+                    )
+                    tx.record(new_event(event, now=now))
+            await tx.commit()
+        return [row.id for row in rows]
 
     async def set_price(self, product_id: UUID, *, discount_percent: int, life: timedelta) -> UUID:
         """Starts a sale, or with no discount ends it. Returns the sale's id.
@@ -306,6 +339,7 @@ def _version(row: RowMapping) -> product_pb2.ProductVersion:
         platform=_PLATFORMS[row["platform"]],
         release_date=row["released_at"],
         total_size_bytes=row["total_size_bytes"],
+        is_withdrawn=row["withdrawn_at"] is not None,
     )
 
 

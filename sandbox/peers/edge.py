@@ -9,7 +9,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from chassis.errors import DomainError, Kind
-from chassis.http_server import error_response
+from chassis.http.server import error_response
 from chassis.objects.object_store import KeyInvalid, ObjectStore
 from chassis.objects.signed_urls import verify
 from sandbox.peers.object_http import RangeNotSatisfiable, choose_range

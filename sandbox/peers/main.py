@@ -20,7 +20,7 @@ from chassis.bus.outbox import OutboxRelay
 from chassis.concurrency.background import background
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
-from chassis.http_server import serve_app
+from chassis.http.server import serve_app
 from chassis.objects.directory_store import DirectoryStore
 from chassis.objects.object_store import ObjectStore
 from chassis.postgres.database import open_database
@@ -96,6 +96,7 @@ async def build(
                 readiness=readiness,
                 drain_seconds=settings.drain_seconds,
                 tls=await read_tls(settings),
+                with_reflection=settings.grpc_reflection,
             )
         )
         yield RunningSandbox(server.port, http_port, server)

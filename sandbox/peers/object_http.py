@@ -21,7 +21,7 @@ from typing import BinaryIO
 from aiohttp import web
 
 from chassis.errors import DomainError
-from chassis.http_server import error_response
+from chassis.http.server import error_response
 from chassis.objects.directory_store import (
     FILENAME_PARAMETER,
     SHA256_PARAMETER,

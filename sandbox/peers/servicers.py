@@ -113,6 +113,12 @@ class SandboxServicer(sandbox_pb2_grpc.SandboxServiceServicer):
         await self._catalog.announce_version(request)
         return sandbox_pb2.AnnounceVersionResponse()
 
+    async def WithdrawVersion(
+        self, request: sandbox_pb2.WithdrawVersionRequest, _context: Context
+    ) -> sandbox_pb2.WithdrawVersionResponse:
+        version_ids = await self._catalog.withdraw_version(UUID(request.product_id), request.version)
+        return sandbox_pb2.WithdrawVersionResponse(version_ids=map(str, version_ids))
+
     async def Buy(self, request: sandbox_pb2.BuyRequest, _context: Context) -> sandbox_pb2.BuyResponse:
         products = [uuid_of(f"product_ids[{i}]", product_id) for i, product_id in enumerate(request.product_ids)]
         order_id = await self._shop.buy(UUID(request.user_id), products)

@@ -21,6 +21,7 @@ from depot import signing
 from depot.chunks import ZSTD_LEVEL, chunk_key, manifest_key, signature_key
 from depot.errors import ManifestInvalid
 from depot.paths import shown
+from depot.user_paths import check_user_paths
 from sandbox.publishing import packing
 from sandbox.publishing.packing import Piece
 from sandbox.publishing.tree import Node, PublishRefused, first_difference, scan
@@ -78,19 +79,25 @@ async def publish_tree(
     store: ObjectStore,
     signer: Signer,
     now: Callable[[], datetime],
+    user_paths: Sequence[str] = (),
     level: int = ZSTD_LEVEL,
     progress: Progress = lambda _: None,
 ) -> Published:
     """Stores what is not there yet, the manifest and its signature last. Idempotent; memory does not grow with sizes of files.
+    `user_paths` are patterns of paths that clients leave to the user (depot.user_paths).
 
     Raises:
         PublishRefused: something in the folder cannot be published, it changed meanwhile, or the version has other content
             already. Chunks stored until then stay: they are nobody's, and the next try finds them.
     """
-    nodes = await asyncio.to_thread(scan, root)
+    try:
+        check_user_paths(user_paths)
+    except ManifestInvalid as error:
+        raise PublishRefused(error.description) from None
+    nodes = await asyncio.to_thread(scan, root, version.platform)
     packer = _Packer(root, version.product_id, store, level, progress)
     entries = await packer.pack(nodes)
-    if changed := first_difference(nodes, await asyncio.to_thread(scan, root)):
+    if changed := first_difference(nodes, await asyncio.to_thread(scan, root, version.platform)):
         raise PublishRefused(f"the path {shown(changed)} changed while the folder was being read")
     manifest = content.Manifest(
         format=manifests.FORMAT,
@@ -99,6 +106,7 @@ async def publish_tree(
         platform=version.platform,
         created_at=now(),
         entries=entries,
+        user_paths=user_paths,
     )
     stored, was_published = await _write_manifest(manifest, version, store, signer)
     files = sum(node.type == content.ENTRY_TYPE_FILE for node in nodes)

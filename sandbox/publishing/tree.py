@@ -12,7 +12,7 @@ from content.v1 import manifest_pb2 as content
 
 from depot.errors import ManifestInvalid
 from depot.manifest import MAX_ENTRIES
-from depot.paths import check_tree, shown
+from depot.paths import check_for_platform, check_tree, shown
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -52,7 +52,7 @@ class Node:
     stamp: Stamp | None = None
 
 
-def scan(root: Path) -> Sequence[Node]:
+def scan(root: Path, platform: int = content.PLATFORM_UNSPECIFIED) -> Sequence[Node]:
     """Everything below a folder in the manifest's order. Links are not followed, the folder itself may be one.
 
     Raises:
@@ -71,6 +71,7 @@ def scan(root: Path) -> Sequence[Node]:
     nodes.sort(key=lambda node: node.path)
     try:
         check_tree(content.Entry(path=node.path, type=node.type, link_target=node.link_target) for node in nodes)
+        check_for_platform((content.Entry(path=node.path) for node in nodes), platform)
     except ManifestInvalid as error:
         raise PublishRefused(error.description) from None
     return nodes

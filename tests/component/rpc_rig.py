@@ -25,6 +25,7 @@ from chassis.auth.tokens import KeySet, open_key_set, service_tokens, user_token
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
+from chassis.quota.rate_limits import RateLimiter
 
 ISSUER = "https://auth.test"
 AUDIENCE = "samovar"
@@ -121,6 +122,13 @@ class AuthServer:
     key_requests: int = 0
     token_requests: list[dict[str, Any]] = field(default_factory=list)
     token_life_seconds: float = 290
+    signing_kid: str = "k1"
+    """The key of the tokens that programs get."""
+
+    def rotate(self, *, signs_with: str) -> None:
+        """Only k2 is a key from now on."""
+        self.keys = [public_jwk("k2")]
+        self.signing_kid = signs_with
 
     @property
     def jwks_url(self) -> str:
@@ -139,7 +147,7 @@ class AuthServer:
         self.token_requests.append(form)
         if self.fails:
             return web.Response(status=503)
-        token = service_token(str(form["client_id"]), audience=str(form["audience"]))
+        token = service_token(str(form["client_id"]), audience=str(form["audience"]), kid=self.signing_kid)
         return web.json_response({"access_token": token, "expires_in": self.token_life_seconds, "token_type": "Bearer"})
 
 
@@ -210,6 +218,8 @@ async def library_server(
     tls: Tls | None = None,
     register: Callable[[grpc.aio.Server], None] | None = None,
     services: tuple[str, ...] = SERVICES,
+    with_reflection: bool = False,
+    rate_limiter: RateLimiter | None = None,
 ) -> AsyncIterator[RunningServer]:
     verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
     service_verifier = service_tokens(keys, issuer=ISSUER, service=SERVICE) if with_service_tokens else None
@@ -223,6 +233,8 @@ async def library_server(
         readiness=readiness or Readiness(),
         drain_seconds=drain_seconds,
         tls=tls,
+        with_reflection=with_reflection,
+        rate_limiter=rate_limiter,
     ) as server:
         yield server
 

@@ -19,7 +19,7 @@ import zstandard
 from aiohttp import web
 from aiohttp.streams import StreamReader
 
-from chassis.http_server import BODY_BYTES_PER_SECOND, BoundedProtocol, serve_app
+from chassis.http.server import BODY_BYTES_PER_SECOND, BoundedProtocol, serve_app
 
 WAIT_SECONDS = 30.0
 BODY_SECONDS = 0.3
@@ -285,4 +285,4 @@ def test_no_program_opens_an_http_server_in_another_way() -> None:
         for path in (REPOSITORY / program).rglob("*.py")
         if opening.search(path.read_text())
     }
-    assert found == {"chassis/http_server.py"}
+    assert found == {"chassis/http/server.py"}

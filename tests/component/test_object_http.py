@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 from yarl import URL
 
-from chassis.http_server import serve_app
+from chassis.http.server import serve_app
 from chassis.objects.directory_store import DirectoryStore
 from chassis.objects.signed_urls import sign
 from sandbox.peers.object_http import add_object_routes

@@ -19,6 +19,7 @@ from tests.conftest import valkey_server
 
 TURNS_OF_THE_LOOP = 30
 """More than a connection and a command take."""
+READERS = 288
 
 
 @pytest.fixture
@@ -186,6 +187,41 @@ async def test_a_reader_that_leaves_is_unsubscribed(valkey_url: str, stream: str
             return not await _is_subscribed(state.client, stream)
 
         await until(gone)
+
+
+async def test_readers_that_come_and_go_interrupt_nobody(
+    valkey_url: str, stream: str, caplog: pytest.LogCaptureFixture
+):
+    """Whenever one is cancelled: a client may open streams and drop them as fast as it likes."""
+    async with open_redis_state(valkey_url) as state:
+        steady = state.streams.read(stream, after=None)
+        coming = asyncio.ensure_future(anext(steady))
+        await until(lambda: subscribed(valkey_url, stream))
+
+        async def come_and_go(number: int) -> None:
+            async with aclosing(state.streams.read(f"{stream}:{number}", after=None)) as reader:
+                await anext(reader)
+
+        for number in range(READERS):
+            task = asyncio.create_task(come_and_go(number))
+            for _ in range(number % TURNS_OF_THE_LOOP):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait((task,))
+        at_once = [asyncio.create_task(come_and_go(number)) for number in range(READERS)]
+        await until(lambda: subscribed(valkey_url, f"{stream}:{READERS - 1}"))
+        for task in at_once:
+            task.cancel()
+        await asyncio.wait(at_once)
+        await state.streams.append(stream, [b"after all"])
+        assert (await asyncio.wait_for(coming, 30)).payload == b"after all"
+        await steady.aclose()
+    assert "live streams interrupted" not in caplog.text
+
+
+async def subscribed(url: str, stream: str) -> bool:
+    async with open_redis(url) as admin:
+        return bool(await admin.pubsub_channels(f"*{stream}}}:channel"))
 
 
 async def test_streams_vanish_from_the_server_when_nobody_uses_them(valkey_url: str, stream: str):

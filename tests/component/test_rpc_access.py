@@ -238,7 +238,7 @@ async def test_a_request_id_that_is_no_id_is_replaced():
 
 
 async def test_health_and_reflection_need_no_token():
-    async with rig() as r:
+    async with rig(with_reflection=True) as r:
         health = health_pb2_grpc.HealthStub(r.channel)
         answer = await health.Check(health_pb2.HealthCheckRequest(service="library.v1.LibraryService"))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -246,6 +246,15 @@ async def test_health_and_reflection_need_no_token():
         call = reflection.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
         names = {service.name async for answer in call for service in answer.list_services_response.service}
     assert {"library.v1.LibraryService", "library.v1.LibraryQueryService", "grpc.health.v1.Health"} <= names
+
+
+async def test_reflection_is_not_there_unless_it_was_asked_for():
+    async with rig() as r:
+        reflection = reflection_pb2_grpc.ServerReflectionStub(r.channel)
+        call = reflection.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await anext(aiter(call))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 # A service of its own for what the platform's protos do not have yet: public, either-or, no option, a stream.

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from chassis.auth.access import Caller, caller_scope
 from chassis.auth.calls import remaining_seconds
 from chassis.auth.identity import open_identity
-from chassis.auth.service_tokens import ServiceTokenSource
+from chassis.auth.service_tokens import RETRY_SECONDS, ServiceTokenSource
 from chassis.errors import DomainError, Kind
 from chassis.errors.wire import from_rpc_error
 from chassis.grpc_client import rpc_client
@@ -27,7 +27,19 @@ from chassis.grpc_server import server as rpc_server
 from chassis.observability import telemetry
 from chassis.settings import ProgramSettings
 from sandbox.devstack.free_port import free_port
-from tests.component.rpc_rig import ISSUER, ITEM, SERVICE, SERVICES, USER, Rig, as_user, certificate, rig
+from tests.component.rpc_rig import (
+    ISSUER,
+    ITEM,
+    SERVICE,
+    SERVICES,
+    USER,
+    Rig,
+    as_user,
+    certificate,
+    public_jwk,
+    rig,
+    user_token,
+)
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)
 CHECK = query_pb2.CheckGameAccessRequest(user_id=USER, product_id=ITEM)
@@ -71,6 +83,86 @@ async def test_without_a_token_from_auth_the_call_is_unavailable():
         with pytest.raises(DomainError) as caught:
             await query_pb2_grpc.LibraryQueryServiceStub(channel).CheckGameAccess(CHECK)
         assert caught.value.kind is Kind.UNAVAILABLE
+
+
+async def without_the_old_key(r: Rig, *, signs_with: str) -> None:
+    """Removes the key of all tokens so far, and waits until the service knows."""
+    r.auth.rotate(signs_with=signs_with)
+    async with asyncio.timeout(30):
+        while r.keys.holds("k1"):
+            await asyncio.sleep(0.01)
+
+
+async def test_calls_go_on_when_the_key_of_the_programs_token_was_removed(quick_keys):
+    async with rig() as r, caller_named("download-service", r) as channel:
+        stub = query_pb2_grpc.LibraryQueryServiceStub(channel)
+        await stub.CheckGameAccess(CHECK)
+        await without_the_old_key(r, signs_with="k2")
+        answers = await asyncio.gather(*(_answer(stub.CheckGameAccess(CHECK)) for _ in range(20)))
+        assert all(answer.has_access for answer in answers)
+        assert len(r.auth.token_requests) == 2  # one new token, however many calls were refused
+
+
+async def test_a_token_that_is_refused_again_makes_the_service_unavailable_and_is_not_asked_for_by_each_call(
+    quick_keys,
+):
+    async with rig() as r, caller_named("gateway", r) as channel:
+        stub = items_pb2_grpc.LibraryServiceStub(channel)
+        await stub.GetItem(GET, metadata=as_user())
+        await without_the_old_key(r, signs_with="k1")
+        began = asyncio.get_running_loop().time()
+        for _ in range(20):
+            with pytest.raises(DomainError) as caught:
+                await stub.GetItem(GET, metadata=as_user(user_token(kid="k2")))
+            assert (caught.value.kind, caught.value.reason) == (Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
+        seconds = asyncio.get_running_loop().time() - began
+        assert len(r.auth.token_requests) <= 2 + seconds / RETRY_SECONDS
+        assert len(r.library.callers) == 1
+
+
+async def test_a_users_bad_token_is_the_users_and_costs_no_token_of_ours():
+    async with rig() as r, caller_named("gateway", r) as channel:
+        stub = items_pb2_grpc.LibraryServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetItem(GET, metadata=as_user(user_token(kid="stranger")))
+        assert from_rpc_error(caught.value).kind is Kind.UNAUTHENTICATED
+        assert len(r.auth.token_requests) == 1
+
+
+class Progress(downloads_pb2_grpc.DownloadServiceServicer):
+    async def WatchDownloads(self, request, context):
+        for number in range(3):
+            yield downloads_pb2.WatchDownloadsResponse(event_id=str(number))
+
+
+Progress.__abstractmethods__ = frozenset()
+
+
+@pytest.mark.parametrize(("signs_with", "seen"), [("k2", ["0", "1", "2"]), ("k1", None)])
+async def test_a_stream_is_begun_with_another_token_when_the_first_is_refused(quick_keys, signs_with, seen):
+    async with (
+        rig(
+            services=("download.v1.DownloadService",),
+            register=lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(Progress(), server),
+        ) as r,
+        caller_named("gateway", r) as channel,
+    ):
+        stub = downloads_pb2_grpc.DownloadServiceStub(channel)
+
+        async def events() -> list[str]:
+            call = stub.WatchDownloads(downloads_pb2.WatchDownloadsRequest(), metadata=as_user(user_token(kid="k2")))
+            await call.initial_metadata()
+            return [message.event_id async for message in call]
+
+        r.auth.keys = [public_jwk("k1"), public_jwk("k2")]
+        assert await events() == ["0", "1", "2"]
+        await without_the_old_key(r, signs_with=signs_with)
+        if seen is None:
+            with pytest.raises(DomainError) as caught:
+                await events()
+            assert caught.value.kind is Kind.UNAVAILABLE
+        else:
+            assert await events() == seen
 
 
 async def test_the_users_token_goes_along_only_where_it_is_passed():

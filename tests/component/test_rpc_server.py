@@ -13,7 +13,18 @@ from chassis.errors import Kind
 from chassis.errors.wire import from_rpc_error
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
-from tests.component.rpc_rig import ITEM, SERVICE, SERVICES, Library, as_user, auth_server, library_server, rig
+from tests.component.rpc_rig import (
+    ITEM,
+    SERVICE,
+    SERVICES,
+    Library,
+    as_user,
+    auth_server,
+    library_server,
+    public_jwk,
+    rig,
+    user_token,
+)
 
 GET = items_pb2.GetItemRequest(library_item_id=ITEM)
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -206,6 +217,75 @@ async def test_a_stream_ends_in_the_servicer_when_the_client_goes():
 
         await until(ended)
     assert isinstance(service.ended[0], asyncio.CancelledError)
+
+
+async def ending_of_a_stream(token: str, *, leave: bool) -> tuple[grpc.StatusCode, str]:
+    """How a stream ends that the service itself would never end; with `leave` the token's key leaves the set meanwhile."""
+    service = Watching()
+    async with rig(
+        services=DOWNLOADS,
+        register=lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(service, server),
+    ) as r:
+        stub = downloads_pb2_grpc.DownloadServiceStub(r.channel)
+        stream = stub.WatchDownloads(downloads_pb2.WatchDownloadsRequest(), metadata=as_user(token))
+        messages = aiter(stream)
+        await anext(messages)
+        if leave:
+            r.auth.keys = [public_jwk("k2")]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(_to_the_end(messages), 30)
+        assert isinstance(service.ended[0], asyncio.CancelledError)
+    return caught.value.code(), from_rpc_error(caught.value).reason
+
+
+async def _to_the_end(messages) -> None:
+    async for _ in messages:
+        pass
+
+
+async def test_a_stream_ends_when_its_token_expires():
+    ending = await ending_of_a_stream(user_token(ttl_seconds=4), leave=False)
+    assert ending == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED")
+
+
+async def test_a_stream_ends_when_the_key_of_its_token_left_the_set(quick_keys):
+    ending = await ending_of_a_stream(user_token(), leave=True)
+    assert ending == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+
+
+class Flooding(downloads_pb2_grpc.DownloadServiceServicer):
+    """Says more than a client that does not read can take."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def WatchDownloads(self, request, context):
+        while True:
+            self.sent += 1
+            yield downloads_pb2.WatchDownloadsResponse(event_id="x" * 64 * 1024)
+
+
+Flooding.__abstractmethods__ = frozenset()
+
+
+async def test_a_stream_that_nobody_reads_ends_with_its_credential_too(quick_keys):
+    service = Flooding()
+    async with rig(
+        services=DOWNLOADS,
+        register=lambda server: downloads_pb2_grpc.add_DownloadServiceServicer_to_server(service, server),
+    ) as r:
+        stub = downloads_pb2_grpc.DownloadServiceStub(r.channel)
+        messages = aiter(stub.WatchDownloads(downloads_pb2.WatchDownloadsRequest(), metadata=as_user()))
+        await anext(messages)
+        r.auth.keys = [public_jwk("k2")]
+
+        async def is_refused() -> bool:
+            return not r.keys.holds("k1")
+
+        await until(is_refused)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(_to_the_end(messages), 30)
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_a_port_in_use_is_an_os_error_that_names_it():

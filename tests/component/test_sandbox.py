@@ -387,6 +387,40 @@ async def test_a_published_version_is_announced_and_can_be_fetched(
     assert [(one.version_id, one.version_name) for one in product.versions] == [(version_id, "1.0")]
 
 
+async def test_a_version_is_withdrawn_by_its_name_or_id_once_and_for_good(sandbox: Sandbox) -> None:
+    game = await make_product(sandbox)
+    ids = {name: str(uuid4()) for name in ("linux", "windows", "other")}
+
+    def announcement(name: str) -> sandbox_pb2.AnnounceVersionRequest:
+        return sandbox_pb2.AnnounceVersionRequest(
+            product_id=game,
+            version_id=ids[name],
+            version_name="2.0" if name == "other" else "1.0",
+            platform=content.PLATFORM_WINDOWS if name == "windows" else content.PLATFORM_LINUX,
+            file_manifest_url="https://manifests.test/1",
+        )
+
+    async with sandbox.levers() as levers:
+        for name in ids:
+            await levers.AnnounceVersion(announcement(name))
+
+        async def withdraw(version: str) -> set[str]:
+            request = sandbox_pb2.WithdrawVersionRequest(product_id=game, version=version)
+            return set((await levers.WithdrawVersion(request)).version_ids)
+
+        for _ in range(2):
+            assert await withdraw("1.0") == {ids["linux"], ids["windows"]}
+        assert await withdraw(ids["other"].upper()) == {ids["other"]}
+        assert await refusal(withdraw("3.0")) == "VERSION_NOT_FOUND"
+        assert await refusal(levers.AnnounceVersion(announcement("linux"))) == "VERSION_NOT_AVAILABLE"
+        (product,) = (await levers.ListProducts(sandbox_pb2.ListProductsRequest())).products
+    assert [version.is_withdrawn for version in product.versions] == [True] * 3
+    heard = await sandbox.events("com.platform.catalog.events.v1", game, 7)
+    withdrawn = [decode(event, catalog_events.VersionWithdrawn) for event in heard if "withdrawn" in event.type]
+    assert {one.version_id for one in withdrawn} == set(ids.values())
+    assert len(withdrawn) == 3
+
+
 async def test_what_catalog_does_not_know_is_said(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
     game, nothing = await make_product(sandbox), str(uuid4())
     metadata = await sandbox.as_service("download-service")

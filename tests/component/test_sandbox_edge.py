@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from chassis.errors import DomainError, Kind
-from chassis.http_server import serve_app
+from chassis.http.server import serve_app
 from chassis.objects.directory_store import DirectoryStore
 from chassis.objects.object_store import ObjectInfo
 from chassis.objects.signed_urls import sign

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 import pytest
-from adapters import adapters, settings_of
+from adapters import adapters, redis_url
 
 from chassis.concurrency.background import background
 from chassis.live.live_state import READER_MAX_RECORDS, LiveStreams, StreamBreak, StreamGap, StreamRecord, followed
@@ -25,7 +25,7 @@ Store = tuple[LiveStreams, Callable[[str], Awaitable[None]]]
 def server_of(request: pytest.FixtureRequest) -> str:
     """The embedded Valkey, or a real Redis."""
     if request.param == "redis":
-        return f"redis://{settings_of('redis')['REDIS_ADDR']}/0"
+        return redis_url()
     url: str = request.getfixturevalue("valkey_url")
     return url
 

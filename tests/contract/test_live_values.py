@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from adapters import adapters, settings_of
+from adapters import adapters, redis_url
 
 from chassis.live.live_state import LiveValues
 from chassis.live.redis_state import open_redis_state
@@ -15,7 +15,7 @@ from tests.fakes.live_state import MemoryLiveValues
 def server_of(request: pytest.FixtureRequest) -> str:
     """The embedded Valkey, or a real Redis."""
     if request.param == "redis":
-        return f"redis://{settings_of('redis')['REDIS_ADDR']}/0"
+        return redis_url()
     url: str = request.getfixturevalue("valkey_url")
     return url
 

@@ -37,7 +37,12 @@ class Platform:
         return next(user for user in self.ready["users"] if user["name"] == name)
 
 
-NO_RATE_LIMITS = ("--set", "gateway.RATE_LIMIT_READS=1000000", "--set", "gateway.RATE_LIMIT_WRITES=1000000")
+NO_RATE_LIMITS = tuple(
+    word
+    for program in ("gateway", "library", "download")
+    for kind in ("READS", "WRITES")
+    for word in ("--set", f"{program}.RATE_LIMIT_{kind}=1000000")
+)
 """Tests ask more than a person does in a minute; the limits have tests of their own (tests/component/gateway)."""
 
 

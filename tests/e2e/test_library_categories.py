@@ -158,6 +158,14 @@ async def test_bad_input_is_400_and_a_document_that_does_not_fit_is_refused(anna
     both = await anna.post(CATEGORIES, "userCategory", name="", display_order=-1)
     pointers = {error["source"]["pointer"] for error in both.document["errors"]}
     assert pointers == {"/data/attributes/name", "/data/attributes/display_order"}
+    made = await anna.post(CATEGORIES, "userCategory", name="Имя")
+    renaming = {"data": {"type": "userCategory", "id": made.data["id"], "attributes": {"name": "\u200b\ufeff"}}}
+    for unseen in (
+        await anna.post(CATEGORIES, "userCategory", name="\u200b\ufeff"),
+        await anna.call("PATCH", f"{CATEGORIES}/{made.data['id']}", body=renaming),
+    ):
+        assert_error(unseen, 400, "VALIDATION_ERROR")
+        assert unseen.document["errors"][0]["source"] == {"pointer": "/data/attributes/name"}
     assert_error(await anna.get(f"{CATEGORIES}/not-a-uuid"), 400, "VALIDATION_ERROR")
     assert_error(await anna.get(f"{CATEGORIES}?limit=101"), 400, "VALIDATION_ERROR")
     assert_error(await anna.get(f"{ITEMS}?category_id=not-a-uuid"), 400, "VALIDATION_ERROR")

@@ -158,6 +158,7 @@ ROWS: Mapping[str, Row] = {
         Ask(attributes={"product_id": "{new product}", "priority": 7, "notes": "ах"}),
         refused={
             "PRODUCT_NOT_FOUND": Ask(attributes={"product_id": "{nobody}"}),
+            "PRODUCT_ALREADY_OWNED": Ask(attributes={"product_id": "{game}"}),
             "WISHLIST_ITEM_ALREADY_EXISTS": Ask(attributes={"product_id": "{wished}"}),
         },
     ),

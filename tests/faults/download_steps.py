@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -41,7 +41,9 @@ from download_svc.sessions import reports
 from download_svc.sessions.application import Policy, SessionReader, StartRequest
 from download_svc.sessions.domain import ItemReport, ItemStatus, SessionMoved, Target
 from download_svc.sessions.postgres import PostgresSessionReader
+from download_svc.sessions.sweeps import sweep
 from download_svc.transaction import Begin
+from download_svc.updates.postgres import PostgresUpdateReader
 from download_svc.versions.manifests import derived_ids
 from download_svc.versions.postgres import PostgresVersionReader
 from download_svc.versions.sources import PublishedManifests
@@ -54,6 +56,7 @@ LIVE = "download-service-live"
 EVENT_SOURCE = f"platform.{SERVICE}"
 KEY_ID = "publisher-1"
 SEQUENCE = 7
+MAX_SILENCE = 300
 REFUSED_AGAIN = frozenset({"INVALID_STATE_TRANSITION", "DOWNLOAD_ALREADY_ACTIVE", "INSTALLATION_NOT_FOUND"})
 """What a client hears that asks again for what was done before the service died."""
 
@@ -116,6 +119,7 @@ class Service:
     begin: Begin
     sessions: SessionReader
     versions: PostgresVersionReader
+    updates: PostgresUpdateReader
     access: CachedAccess
     board: Board
     manifests: PublishedManifests
@@ -170,6 +174,21 @@ class Service:
     async def uninstall(self) -> None:
         await installations.report_uninstalled(self.begin, **await self.installation())
 
+    async def fall_silent(self) -> None:
+        """As if nothing had been heard of the first session for an hour."""
+        statement = "UPDATE download_sessions SET updated_at = now() - interval '1 hour' WHERE id = $1"
+        await fetch(self.dsn, statement, self.names["first"])
+
+    async def retire(self) -> None:
+        async with self.begin() as work:
+            await work.versions.retire(self.names["version"])
+            await work.commit()
+
+    async def sweep(self) -> None:
+        await sweep(
+            self.begin, self.sessions, self.updates, self.policy, now=now(), max_silence=timedelta(seconds=MAX_SILENCE)
+        )
+
     async def consume(self, group: str) -> None:
         """Reads as the service does, until there is nothing left to read."""
         handlers = (
@@ -207,6 +226,9 @@ WORK: Mapping[str, Callable[[Service], Awaitable[None]]] = {
     "report failures": lambda it: it.report(ItemStatus.ERROR),
     "pin": lambda it: it.pin(),
     "uninstall": lambda it: it.uninstall(),
+    "fall silent": lambda it: it.fall_silent(),
+    "retire": lambda it: it.retire(),
+    "sweep": lambda it: it.sweep(),
     "hear": lambda it: it.consume(SERVICE),
     "announce": lambda it: it.consume(LIVE),
     "relay": lambda it: it.relay_all(),
@@ -246,6 +268,7 @@ async def service(order: Mapping[str, Any], death: Death) -> AsyncIterator[Servi
             begin=units_of_work(database),
             sessions=PostgresSessionReader(database),
             versions=PostgresVersionReader(database),
+            updates=PostgresUpdateReader(database),
             access=CachedAccess(Library(is_gone=order["work"][-1] == "hear")),
             board=board,
             manifests=published,

@@ -10,7 +10,6 @@ from chassis.bus.consumers import Consumer
 from chassis.bus.outbox import OutboxRelay
 from chassis.postgres.database import open_database
 from chassis.runtime.backends import EventSettings
-from library_svc.catalog.postgres import PostgresProducts
 from library_svc.consumers import Consumers
 from library_svc.playtime.redis import LivePulses
 from library_svc.postgres import PostgresLibrary
@@ -38,7 +37,6 @@ async def main(library_dsn: str, step: str) -> None:
         library = PostgresLibrary(database, consumer=NAME)
         consumers = Consumers(
             library.begin,
-            PostgresProducts(database),
             MemoryKnownAccess(),
             LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             now=lambda: datetime.now(UTC),

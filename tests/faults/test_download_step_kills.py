@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog.v1.events_pb2 import VersionPublished
+from catalog.v1.events_pb2 import VersionPublished, VersionWithdrawn
 from content.v1 import manifest_pb2 as content
 from download.v1 import downloads_pb2 as downloads
 from google.protobuf.message import Message
@@ -63,6 +63,10 @@ def game_removed(names: Mapping[str, str]) -> Message:
     return GameRemoved(user_id=names["user"], product_id=names["product"])
 
 
+def version_withdrawn(names: Mapping[str, str]) -> Message:
+    return VersionWithdrawn(product_id=names["product"], version_id=names["version"])
+
+
 KNOWN = ("know versions", "know other versions")
 ONE = (*KNOWN, "start")
 TWO = (*ONE, "start another")
@@ -77,6 +81,9 @@ USE_CASES = {
     "report files in place": UseCase(TWO, "report all in place"),
     "report failures": UseCase(TWO, "report failures"),
     "end access": UseCase(TWO, "hear", game_removed),
+    "withdraw a version": UseCase(KNOWN, "hear", version_withdrawn),
+    "end what was withdrawn": UseCase((*TWO, "retire"), "sweep"),
+    "let a silent slot lapse": UseCase((*TWO, "fall silent"), "sweep"),
     "change an installation": UseCase((*ONE, "report all in place"), "pin"),
     "report an uninstall": UseCase((*ONE, "report all in place"), "uninstall"),
 }
@@ -168,7 +175,7 @@ async def state(programs: Programs, names: Mapping[str, str]) -> Any:
         values = (str(user), RANDOM_MEMBERS) if name == "events" else (user,)
         rows = await fetch(programs.order["dsn"], statement, *values)
         found[name] = [json.loads(row[0]) for row in rows]
-    statement = """SELECT jsonb_build_object('version', version_id, 'files',
+    statement = """SELECT jsonb_build_object('version', version_id, 'state', state, 'files',
         (SELECT count(*) FROM file_metadata f WHERE f.version_id = v.version_id)) FROM product_versions v
         WHERE product_id = ANY ($1) ORDER BY created_at"""
     found["versions"] = [json.loads(row[0]) for row in await fetch(programs.order["dsn"], statement, products)]

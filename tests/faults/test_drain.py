@@ -10,7 +10,7 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from library_svc.postgres import USER_CONNECTIONS
+from chassis.postgres.database import CONNECTIONS_PER_KEY
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.faults.conftest import Publisher, User, is_well
@@ -55,7 +55,7 @@ async def not_serving(address: str) -> None:
 
 def patches(api: Api, item_id: str) -> Sequence["asyncio.Task[Answer]"]:
     """Changes of one user: as many as get to the database at once."""
-    notes = map(str, range(USER_CONNECTIONS))
+    notes = map(str, range(CONNECTIONS_PER_KEY))
     changes = [{"data": {"type": "libraryItemUpdate", "attributes": {"notes": note}}} for note in notes]
     return [asyncio.create_task(api.call("PATCH", f"{ITEMS}/{item_id}", body=change)) for change in changes]
 
@@ -107,12 +107,14 @@ async def test_the_download_service_ends_the_calls_that_it_has_taken_in(
     await game.given_to(user, shop)
     session_id = (await user.api.startable(game.product_id)).data["id"]
     async with held_up(platform, "download", "SELECT FROM download_sessions WHERE id = $1", session_id):
-        pauses = [asyncio.create_task(user.api.post(f"{DOWNLOADS}/{session_id}/pause")) for _ in range(CALLS)]
-        await all_wait(platform, "download", CALLS)
+        pauses = [
+            asyncio.create_task(user.api.post(f"{DOWNLOADS}/{session_id}/pause")) for _ in range(CONNECTIONS_PER_KEY)
+        ]
+        await all_wait(platform, "download", len(pauses))
         old_pid = signal_program(platform, "download", signal.SIGTERM)
         await not_serving(platform.ready["download_grpc_addr"])
     answers = [pause.status for pause in await asyncio.gather(*pauses)]
-    assert sorted(answers) == [200] + [409] * (CALLS - 1)
+    assert sorted(answers) == [200] + [409] * (len(pauses) - 1)
     await started_again(platform, "download", old_pid)
     assert (await user.api.get(f"{DOWNLOADS}/{session_id}")).status in {200, 503}
 

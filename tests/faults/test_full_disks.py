@@ -112,7 +112,7 @@ def postgres_on(disk: SmallDisk, log: Path) -> Iterator[str]:
         return embedded.Command([*disk.enter, *words])
 
     with served(command, postgres_answers, None, log, signal.SIGINT) as port:
-        yield embedded.postgres_dsn(port)
+        yield embedded.postgres_dsn(disk.seen_at / "postgres", port)
 
 
 async def test_a_database_without_room_is_unavailable_and_keeps_what_it_acknowledged(tmp_path: Path) -> None:

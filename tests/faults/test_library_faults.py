@@ -20,7 +20,7 @@ from tests.faults.conftest import User
 from tests.faults.follower import Follower, following
 from tests.faults.installs import answered
 from tests.faults.programs import signal_program, started_again
-from tests.faults.test_lost_state import valkey_port
+from tests.faults.test_lost_state import valkey_url
 from tests.faults.truth import assert_no_event_was_lost, rows
 
 LIBRARY = "/api/v1/library"
@@ -115,7 +115,7 @@ async def test_a_library_in_use_survives_kills_and_the_loss_of_all_hot_state(
             await life.gets_on()
             await until(lambda: is_told(client, life.notes[-1]), "the client is not told after the kill")
             missed_nothing = not client.was_told_to_resync
-            async with Redis(port=valkey_port(platform), protocol=2) as valkey:
+            async with Redis.from_url(valkey_url(platform), protocol=2) as valkey:
                 await valkey.flushall()
             await life.gets_on()
         ending = time.monotonic()

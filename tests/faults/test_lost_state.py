@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Awaitable
 from pathlib import Path
 
-import psutil
 from redis.asyncio import Redis
 
+from chassis.postgres.database import CONNECTIONS_PER_KEY
 from tests.e2e.clients import DOWNLOADS, ITEMS, Answer, Api, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
@@ -15,7 +15,6 @@ from tests.faults.conftest import Game, User
 from tests.faults.follower import following
 from tests.faults.installs import answered, installing, session_of
 from tests.faults.origin import Origins
-from tests.faults.programs import pid_of
 from tests.faults.test_drain import all_wait, held_up, patches
 from tests.faults.truth import assert_installed_once, assert_no_event_was_lost, database, rows, status_moves
 
@@ -36,7 +35,7 @@ async def test_an_install_survives_the_loss_of_all_hot_state(
         await install.reaches(MIDDLE_BYTES)
         session = await session_of(user.api, game.product_id)
         heard = len(client.envelopes)
-        async with Redis(port=valkey_port(platform), protocol=2) as valkey:
+        async with Redis.from_url(valkey_url(platform), protocol=2) as valkey:
             await valkey.flushall()
 
         async def live_again() -> bool:
@@ -101,7 +100,9 @@ async def test_changes_cut_in_mid_transaction_have_happened_whole_or_not_at_all(
         held_up(platform, "download", "SELECT FROM download_sessions WHERE id = $1", session_id),
     ):
         changes = patches(user.api, item["id"])
-        pauses = [asyncio.create_task(user.api.post(f"{DOWNLOADS}/{session_id}/pause")) for _ in range(CALLERS)]
+        pauses = [
+            asyncio.create_task(user.api.post(f"{DOWNLOADS}/{session_id}/pause")) for _ in range(CONNECTIONS_PER_KEY)
+        ]
         await all_wait(platform, "library", len(changes))
         await all_wait(platform, "download", len(pauses))
         await cut_waiting(platform)
@@ -167,7 +168,6 @@ async def cut_waiting(platform: Platform) -> None:
         await connection.execute(statement)
 
 
-def valkey_port(platform: Platform) -> int:
-    words = psutil.Process(pid_of(platform, "valkey")).cmdline()
-    # The server shows its address as the title of its process: `valkey-server 127.0.0.1:16379`.
-    return int(next(word.rpartition(":")[2] for word in " ".join(words).split() if word.startswith("127.0.0.1:")))
+def valkey_url(platform: Platform) -> str:
+    redis = platform.private["redis"]
+    return f"redis://:{redis['REDIS_PASSWORD']}@{redis['REDIS_ADDR']}/0"

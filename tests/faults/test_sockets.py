@@ -17,7 +17,7 @@ from tests.e2e.running import Platform
 from tests.faults.conftest import Game, Town, User
 from tests.faults.follower import Follower, following
 from tests.faults.programs import pid_of, signal_program, started_again
-from tests.faults.test_lost_state import valkey_port
+from tests.faults.test_lost_state import valkey_url
 from tests.faults.truth import status_moves
 
 SOCKETS_OF_A_USER = 10
@@ -109,7 +109,7 @@ async def flood(platform: Platform, user: User, gateway: psutil.Process) -> int:
     event = downloads.WatchDownloadsResponse(occurred_at=datetime.now(UTC), status_changed=changed)
     payload = event.SerializeToString()
     most = 0
-    async with open_redis_state(f"127.0.0.1:{valkey_port(platform)}") as state:
+    async with open_redis_state(valkey_url(platform)) as state:
         for _ in range(EVENTS // 20):
             await state.streams.append(f"download_events:{{{user.id}}}", [payload] * 20)
             most = max(most, gateway.memory_info().rss)

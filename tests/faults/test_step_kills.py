@@ -39,7 +39,7 @@ def purchase(user_id: uuid.UUID, product_id: uuid.UUID) -> CloudEvent:
     message = PurchaseCompleted(
         user_id=str(user_id),
         order_id=str(uuid.uuid4()),
-        items=[PurchasedItem(product_id=str(product_id))],
+        items=[PurchasedItem(product_id=str(product_id), quantity=1)],
         purchase_timestamp=datetime.now(UTC),
     )
     made = new_event(message, key=str(user_id))

@@ -24,7 +24,6 @@ from chassis.cloudevents.events import CloudEvent, new_event
 from chassis.concurrency.background import background
 from chassis.postgres.database import Database, open_database
 from chassis.postgres.migrations import upgrade
-from library_svc.catalog.postgres import PostgresProducts
 from library_svc.consumers import Consumers
 from library_svc.playtime.redis import LivePulses
 from library_svc.postgres import PostgresLibrary
@@ -43,7 +42,7 @@ GROUP = "library-service"
 MANY = pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(600)])
 MAX_TIMES = 3
 HEARD_SECONDS = 100
-NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MOVES = ("queued", "initializing", "downloading", "verifying", "completed")
 
 
@@ -68,7 +67,7 @@ def story(teller: Telling, chance: random.Random) -> Iterator[Message]:
     moments = (NOON + timedelta(seconds=number) for number in range(100))
     orders = [str(uuid.uuid4()) for _ in range(3)]
     for order, products in zip(orders, ([first], [first, second], [second]), strict=True):
-        items = [PurchasedItem(product_id=product) for product in products]
+        items = [PurchasedItem(product_id=product, quantity=1) for product in products]
         yield PurchaseCompleted(user_id=teller.user_id, order_id=order, items=items, purchase_timestamp=next(moments))
         if chance.random() < 0.5:
             refunded = [RefundedItem(product_id=product) for product in products[: chance.randint(1, len(products))]]
@@ -147,7 +146,6 @@ async def hear(library: Database, log: PostgresEventLog) -> None:
     begin = PostgresLibrary(library, consumer=GROUP).begin
     consumers = Consumers(
         begin,
-        PostgresProducts(library),
         MemoryKnownAccess(),
         LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
         now=lambda: datetime.now(UTC),

@@ -18,19 +18,15 @@ SERVICES = ("download_svc", "library_svc")
 FILES_OF_A_ROOM = 20
 
 DOMAIN, APPLICATION, INFRASTRUCTURE, PRESENTATION, COMPOSITION = range(5)
-LAYERS: Mapping[str, int] = {
-    **dict.fromkeys(("domain", "search", "progress", "manifests", "plans", "ids", "changes", "events", "paging"), DOMAIN),
-    **dict.fromkeys(
-        ("application", "reports", "outcomes", "live", "planning", "announcements", "transaction"), APPLICATION
-    ),
-    **dict.fromkeys(
-        ("postgres", "postgres_reader", "postgres_announcements", "postgres_paging", "redis", "grpc", "sources",
-         "signing", "schema", "outgoing", "audit", "peer_errors", "turns", "objects"),
-        INFRASTRUCTURE,
-    ),
-    **dict.fromkeys(("presentation", "messages", "announcer", "callers", "masks", "consumers"), PRESENTATION),
-    **dict.fromkeys(("main", "__main__", "settings"), COMPOSITION),
-}  # fmt: skip
+FILES_OF_A_LAYER: Mapping[int, str] = {
+    DOMAIN: "domain search progress manifests plans ids stamps text changes events paging",
+    APPLICATION: "application reports outcomes live planning announcements sweeps transaction",
+    INFRASTRUCTURE: "postgres postgres_reader postgres_announcements postgres_paging redis grpc sources signing schema "
+    "outgoing audit peer_errors objects",
+    PRESENTATION: "presentation messages callers masks consumers",
+    COMPOSITION: "main __main__ settings",
+}
+LAYERS: Mapping[str, int] = {name: layer for layer, names in FILES_OF_A_LAYER.items() for name in names.split()}
 """What each file of a feature, or of a service's own, is: a new kind of file is given its layer here."""
 SHOWS_OTHERS = {
     "library_svc.feed.presentation",  # an update is shown as its own feature shows it

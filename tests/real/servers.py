@@ -26,7 +26,8 @@ class Servers:
         ports = {name: free_port() for name in PORTS}
         self._backends = {one.name: one for one in BACKENDS}
         self._sites = {
-            name: Site(folder / name, CACHE, ports, "test-access", "test-secret-key") for name in self._backends
+            name: Site(folder / name, CACHE, ports, "test-access", "test-secret-key", "test-password")
+            for name in self._backends
         }
         self._started: dict[str, backends.Started] = {}
 

@@ -104,7 +104,8 @@ async def _redis_restarted_and_flushed(town: Town) -> None:
     await asyncio.sleep(3.0)
     await town.servers.start("redis")
     host, _, port = town.servers.environment["REDIS_ADDR"].partition(":")
-    async with Redis(host=host, port=int(port), protocol=2) as redis:
+    password = town.servers.environment["REDIS_PASSWORD"]
+    async with Redis(host=host, port=int(port), password=password, protocol=2) as redis:
         await redis.flushall()
 
 

@@ -90,6 +90,17 @@ def test_every_reason_says_all_it_must_in_both_languages():
         assert members[0] == members[1], reason
 
 
+NUMBERS = {"limit", "current_version", "required_bytes", "available_bytes"}
+
+
+def test_a_detail_is_in_one_language():
+    """What it shows of an error is a number, a name in quotes, or a description, which the gateway has in both languages."""
+    for reason, found in REASONS.items():
+        for text in found.detail.values():
+            bare = set(re.findall(r"\{(\w+)\}", re.sub(r"'\{\w+\}'", "", text)))
+            assert bare <= NUMBERS | {"description"}, reason
+
+
 def test_the_reasons_keep_the_contracts_codes():
     assert (spec("LIBRARY_ITEM_NOT_FOUND").http, spec("LIBRARY_ITEM_NOT_FOUND").code.name) == (404, "NOT_FOUND")
     assert (spec("TOKEN_EXPIRED").http, spec("TOKEN_EXPIRED").code.name) == (401, "UNAUTHENTICATED")

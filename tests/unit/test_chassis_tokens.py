@@ -15,7 +15,11 @@ from chassis.auth.service_tokens import RENEW_AT_SHARE, RETRY_SECONDS, ServiceTo
 from chassis.auth.tokens import (
     CLOCK_SKEW_SECONDS,
     KEYS_MAX_AGE_SECONDS,
+    KEYS_REFRESH_SECONDS,
     KEYS_RETRY_SECONDS,
+    KEYS_STALE_LIMIT_SECONDS,
+    KEYS_TIMEOUT_SECONDS,
+    RECHECK_SECONDS,
     TOKEN_LIMIT_BYTES,
     KeySet,
     TokenVerifier,
@@ -68,7 +72,7 @@ class Answers(KeySet):
         await asyncio.sleep(0)
         if self.fails:
             raise OSError("away")
-        return parse_key_set(json.dumps({"keys": [jwk(kid) for kid in self.kids]}).encode())
+        return parse_key_set(json.dumps({"keys": [jwk(kid) | {"kid": kid[:2]} for kid in self.kids]}).encode())
 
 
 def verifier(clock: Clock, keys: KeySet) -> TokenVerifier:
@@ -172,11 +176,92 @@ async def test_a_remembered_token_is_refused_once_its_key_has_left():
     assert await reason_of(check.verify(good)) == "UNAUTHENTICATED"
 
 
+async def test_a_remembered_token_is_refused_once_another_key_has_its_kid():
+    clock = Clock()
+    keys = Answers(clock, "k1")
+    check = verifier(clock, keys)
+    good = token()
+    credential = await check.accept(good)
+    keys.kids = ["k1-of-somebody-else"]  # its kid is k1, too
+    clock.seconds += KEYS_RETRY_SECONDS
+    await keys.refresh()
+    assert await reason_of(check.verify(good)) == "UNAUTHENTICATED"
+    with pytest.raises(DomainError):
+        credential.check()
+
+
+async def test_a_remembered_token_is_known_again_after_the_same_keys_were_fetched():
+    clock = Clock()
+    keys = Answers(clock, "k1", "k2")
+    check = verifier(clock, keys)
+    credential = await check.accept(token())
+    clock.seconds += KEYS_MAX_AGE_SECONDS / 2
+    await keys.refresh()
+    assert await check.accept(token()) is credential
+    credential.check()
+
+
+async def test_no_token_is_kept():
+    clock = Clock()
+    check = verifier(clock, Answers(clock, "k1"))
+    good = token()
+    credential = await check.accept(good)
+    assert good not in repr(check._accepted)
+    assert good not in repr(credential)
+    assert len(check._accepted) == 1
+
+
+def test_a_stream_ends_within_the_promise_after_its_key_left():
+    assert RECHECK_SECONDS <= 30
+    assert KEYS_REFRESH_SECONDS + KEYS_TIMEOUT_SECONDS + RECHECK_SECONDS < KEYS_MAX_AGE_SECONDS
+
+
+async def test_a_credential_is_looked_at_until_it_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chassis.auth.tokens.RECHECK_SECONDS", 0.001)
+    clock = Clock()
+    keys = Answers(clock, "k1", "k2")
+    credential = await verifier(clock, keys).accept(token())
+    refused: asyncio.Queue[DomainError] = asyncio.Queue()
+    with credential.watched(refused.put_nowait):
+        keys.kids.remove("k1")
+        clock.seconds += KEYS_RETRY_SECONDS
+        await keys.refresh()
+        async with asyncio.timeout(30):
+            assert (await refused.get()).reason == "UNAUTHENTICATED"
+    assert refused.empty()
+
+
+@pytest.mark.parametrize(
+    ("after_seconds", "reason"),
+    [(600, "TOKEN_EXPIRED"), (KEYS_STALE_LIMIT_SECONDS + 1, "SERVICE_UNAVAILABLE")],
+)
+async def test_a_credential_ends_when_its_token_would(after_seconds: float, reason: str):
+    """Also while the auth server cannot be asked: the last known keys serve streams for as long as they serve calls."""
+    clock = Clock()
+    life_seconds = 600 if reason == "TOKEN_EXPIRED" else 3600
+    credential = await verifier(clock, Answers(clock, "k1")).accept(token(seconds=life_seconds))
+    clock.seconds += after_seconds - 1.5
+    credential.check()
+    clock.seconds += 1.5
+    with pytest.raises(DomainError) as caught:
+        credential.check()
+    assert caught.value.reason == reason
+
+
 async def test_a_token_that_is_too_long_is_not_even_looked_at():
     clock = Clock()
     keys = Answers(clock, "k1")
     assert await reason_of(verifier(clock, keys).verify("x" * (TOKEN_LIMIT_BYTES + 1))) == "UNAUTHENTICATED"
     assert keys.fetches == 0
+
+
+@pytest.mark.parametrize("text", ["", " ", "a b", "ё", "\ud800", "a\x00b", "a\nb", "²"])
+async def test_what_is_no_token_is_refused_and_not_kept(text: str):
+    clock = Clock()
+    check = verifier(clock, Answers(clock, "k1"))
+    for _ in range(2):
+        assert await reason_of(check.verify(text)) == "UNAUTHENTICATED"
+    assert not check._accepted
 
 
 async def test_before_the_first_key_set_nothing_can_be_said():

@@ -22,29 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from catalog.v1 import product_pb2 as catalog_dot_v1_dot_product__pb2
 from content.v1 import manifest_pb2 as content_dot_v1_dot_manifest__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61talog/v1/events.proto\x12\ncatalog.v1\x1a\x18\x63\x61talog/v1/product.proto\x1a\x19\x63ontent/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"\xbe\x04\n\x10VersionPublished\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x1d\n\nversion_id\x18\x02 \x01(\tR\tversionId\x12!\n\x0cversion_name\x18\x03 \x01(\tR\x0bversionName\x12\x30\n\x08platform\x18\x04 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12=\n\x0crelease_date\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breleaseDate\x12*\n\x11\x66ile_manifest_url\x18\x06 \x01(\tR\x0f\x66ileManifestUrl\x12(\n\x10total_size_bytes\x18\x07 \x01(\x03R\x0etotalSizeBytes\x12\x1f\n\x0bis_critical\x18\x08 \x01(\x08R\nisCritical\x12/\n\x11release_notes_url\x18\t \x01(\tH\x00R\x0freleaseNotesUrl\x88\x01\x01\x12\x1d\n\x07\x63hannel\x18\n \x01(\tH\x01R\x07\x63hannel\x88\x01\x01:o\xa2\xf4\x18k\n1com.platform.catalog.product.version.published.v1\x12\x1e\x63om.platform.catalog.events.v1\x1a\nproduct_id\"\nversion_idB\x14\n\x12_release_notes_urlB\n\n\x08_channel\"\xec\x02\n\x0eProductUpdated\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12%\n\x0eupdated_fields\x18\x02 \x03(\tR\rupdatedFields\x12 \n\tnew_title\x18\x03 \x01(\tH\x00R\x08newTitle\x88\x01\x01\x12\x32\n\x13new_cover_image_url\x18\x04 \x01(\tH\x01R\x10newCoverImageUrl\x88\x01\x01\x12\x31\n\x06titles\x18\x05 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x06titles:e\xa2\xf4\x18\x61\n\'com.platform.catalog.product.updated.v1\x12\x1e\x63om.platform.catalog.events.v1\x1a\nproduct_id\"\nproduct_idB\x0c\n\n_new_titleB\x16\n\x14_new_cover_image_url\"\x8b\x02\n\x0cPriceUpdated\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12)\n\x10\x64iscount_percent\x18\x02 \x01(\x05R\x0f\x64iscountPercent\x12\x17\n\x07sale_id\x18\x03 \x01(\tR\x06saleId\x12\x33\n\x07\x65nds_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06\x65ndsAt:c\xa2\xf4\x18_\n%com.platform.catalog.price.updated.v1\x12\x1e\x63om.platform.catalog.events.v1\x1a\nproduct_id\"\nproduct_idb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61talog/v1/events.proto\x12\ncatalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18\x63\x61talog/v1/product.proto\x1a\x19\x63ontent/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"\xed\x04\n\x10VersionPublished\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x1d\n\nversion_id\x18\x02 \x01(\tR\tversionId\x12P\n\x0cversion_name\x18\x03 \x01(\tB-\xbaH*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$R\x0bversionName\x12\x30\n\x08platform\x18\x04 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12=\n\x0crelease_date\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breleaseDate\x12*\n\x11\x66ile_manifest_url\x18\x06 \x01(\tR\x0f\x66ileManifestUrl\x12(\n\x10total_size_bytes\x18\x07 \x01(\x03R\x0etotalSizeBytes\x12\x1f\n\x0bis_critical\x18\x08 \x01(\x08R\nisCritical\x12/\n\x11release_notes_url\x18\t \x01(\tH\x00R\x0freleaseNotesUrl\x88\x01\x01\x12\x1d\n\x07\x63hannel\x18\n \x01(\tH\x01R\x07\x63hannel\x88\x01\x01:o\xa2\xf4\x18k\n1com.platform.catalog.product.version.published.v1\x12\x1e\x63om.platform.catalog.events.v1\x1a\nproduct_id\"\nversion_idB\x14\n\x12_release_notes_urlB\n\n\x08_channel\"\x80\x02\n\x10VersionWithdrawn\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x1d\n\nversion_id\x18\x02 \x01(\tR\tversionId\x12=\n\x0cwithdrawn_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0bwithdrawnAt:o\xa2\xf4\x18k\n1com.platform.catalog.product.version.withdrawn.v1\x12\x1e\x63om.platform.catalog.events.v1\x1a\nproduct_id\"\nversion_id\"\x9b\x03\n\x0eProductUpdated\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12%\n\x0eupdated_fields\x18\x02 \x03(\tR\rupdatedFields\x12O\n\tnew_title\x18\x03 \x01(\tB-\xbaH*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$H\x00R\x08newTitle\x88\x01\x01\x12\x32\n\x13new_cover_image_url\x18\x04 \x01(\tH\x01R\x10newCoverImageUrl\x88\x01\x01\x12\x31\n\x06titles\x18\x05 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x06titles:e\xa2\xf4\x18\x61\n\'com.platform.catalog.product.updated.v1\x12\x1e\x63om.platform.catalog.events.v1\x1a\nproduct_id\"\nproduct_idB\x0c\n\n_new_titleB\x16\n\x14_new_cover_image_url\"\x8b\x02\n\x0cPriceUpdated\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12)\n\x10\x64iscount_percent\x18\x02 \x01(\x05R\x0f\x64iscountPercent\x12\x17\n\x07sale_id\x18\x03 \x01(\tR\x06saleId\x12\x33\n\x07\x65nds_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06\x65ndsAt:c\xa2\xf4\x18_\n%com.platform.catalog.price.updated.v1\x12\x1e\x63om.platform.catalog.events.v1\x1a\nproduct_id\"\nproduct_idb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'catalog.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_VERSIONPUBLISHED'].fields_by_name['version_name']._loaded_options = None
+  _globals['_VERSIONPUBLISHED'].fields_by_name['version_name']._serialized_options = b'\272H*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
   _globals['_VERSIONPUBLISHED']._loaded_options = None
   _globals['_VERSIONPUBLISHED']._serialized_options = b'\242\364\030k\n1com.platform.catalog.product.version.published.v1\022\036com.platform.catalog.events.v1\032\nproduct_id\"\nversion_id'
+  _globals['_VERSIONWITHDRAWN']._loaded_options = None
+  _globals['_VERSIONWITHDRAWN']._serialized_options = b'\242\364\030k\n1com.platform.catalog.product.version.withdrawn.v1\022\036com.platform.catalog.events.v1\032\nproduct_id\"\nversion_id'
+  _globals['_PRODUCTUPDATED'].fields_by_name['new_title']._loaded_options = None
+  _globals['_PRODUCTUPDATED'].fields_by_name['new_title']._serialized_options = b'\272H*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
   _globals['_PRODUCTUPDATED']._loaded_options = None
   _globals['_PRODUCTUPDATED']._serialized_options = b'\242\364\030a\n\'com.platform.catalog.product.updated.v1\022\036com.platform.catalog.events.v1\032\nproduct_id\"\nproduct_id'
   _globals['_PRICEUPDATED']._loaded_options = None
   _globals['_PRICEUPDATED']._serialized_options = b'\242\364\030_\n%com.platform.catalog.price.updated.v1\022\036com.platform.catalog.events.v1\032\nproduct_id\"\nproduct_id'
-  _globals['_VERSIONPUBLISHED']._serialized_start=160
-  _globals['_VERSIONPUBLISHED']._serialized_end=734
-  _globals['_PRODUCTUPDATED']._serialized_start=737
-  _globals['_PRODUCTUPDATED']._serialized_end=1101
-  _globals['_PRICEUPDATED']._serialized_start=1104
-  _globals['_PRICEUPDATED']._serialized_end=1371
+  _globals['_VERSIONPUBLISHED']._serialized_start=189
+  _globals['_VERSIONPUBLISHED']._serialized_end=810
+  _globals['_VERSIONWITHDRAWN']._serialized_start=813
+  _globals['_VERSIONWITHDRAWN']._serialized_end=1069
+  _globals['_PRODUCTUPDATED']._serialized_start=1072
+  _globals['_PRODUCTUPDATED']._serialized_end=1483
+  _globals['_PRICEUPDATED']._serialized_start=1486
+  _globals['_PRICEUPDATED']._serialized_end=1753
 # @@protoc_insertion_point(module_scope)

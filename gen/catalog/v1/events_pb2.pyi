@@ -1,5 +1,6 @@
 import datetime
 
+from buf.validate import validate_pb2 as _validate_pb2
 from catalog.v1 import product_pb2 as _product_pb2
 from content.v1 import manifest_pb2 as _manifest_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -35,6 +36,16 @@ class VersionPublished(_message.Message):
     release_notes_url: str
     channel: str
     def __init__(self, product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., version_name: _Optional[str] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., release_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file_manifest_url: _Optional[str] = ..., total_size_bytes: _Optional[int] = ..., is_critical: _Optional[bool] = ..., release_notes_url: _Optional[str] = ..., channel: _Optional[str] = ...) -> None: ...
+
+class VersionWithdrawn(_message.Message):
+    __slots__ = ("product_id", "version_id", "withdrawn_at")
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_AT_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    version_id: str
+    withdrawn_at: _timestamp_pb2.Timestamp
+    def __init__(self, product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., withdrawn_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ProductUpdated(_message.Message):
     __slots__ = ("product_id", "updated_fields", "new_title", "new_cover_image_url", "titles")

@@ -28,13 +28,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61talog/v1/product.proto\x12\ncatalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19\x63ontent/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"/\n\rLocalizedText\x12\x0e\n\x02ru\x18\x01 \x01(\tR\x02ru\x12\x0e\n\x02\x65n\x18\x02 \x01(\tR\x02\x65n\"\xa6\x02\n\x07Product\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x31\n\x06titles\x18\x02 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x06titles\x12&\n\x0f\x63over_image_url\x18\x03 \x01(\tR\rcoverImageUrl\x12!\n\x0cproduct_type\x18\x04 \x01(\tR\x0bproductType\x12\x36\n\x08versions\x18\x05 \x03(\x0b\x32\x1a.catalog.v1.ProductVersionR\x08versions\x12*\n\x11price_minor_units\x18\x06 \x01(\x03R\x0fpriceMinorUnits\x12\x1a\n\x08\x63urrency\x18\x07 \x01(\tR\x08\x63urrency\"\xed\x01\n\x0eProductVersion\x12\x1d\n\nversion_id\x18\x01 \x01(\tR\tversionId\x12!\n\x0cversion_name\x18\x02 \x01(\tR\x0bversionName\x12\x30\n\x08platform\x18\x03 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12=\n\x0crelease_date\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breleaseDate\x12(\n\x10total_size_bytes\x18\x05 \x01(\x03R\x0etotalSizeBytes\"\xaa\x02\n\x0b\x41\x63hievement\x12.\n\x13\x61\x63hievement_meta_id\x18\x01 \x01(\tR\x11\x61\x63hievementMetaId\x12/\n\x05names\x18\x02 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x05names\x12=\n\x0c\x64\x65scriptions\x18\x03 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x0c\x64\x65scriptions\x12*\n\x11icon_url_unlocked\x18\x04 \x01(\tR\x0ficonUrlUnlocked\x12\x32\n\x15total_progress_needed\x18\x05 \x01(\x05R\x13totalProgressNeeded\x12\x1b\n\tis_hidden\x18\x06 \x01(\x08R\x08isHidden\"<\n\x11GetProductRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"C\n\x12GetProductResponse\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x13.catalog.v1.ProductR\x07product\"L\n\x17GetProductsBatchRequest\x12\x31\n\x0bproduct_ids\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\nproductIds\"K\n\x18GetProductsBatchResponse\x12/\n\x08products\x18\x01 \x03(\x0b\x32\x13.catalog.v1.ProductR\x08products\"m\n\x19GetVersionManifestRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\'\n\nversion_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tversionId\"u\n\x1aGetVersionManifestResponse\x12\x1a\n\x08manifest\x18\x01 \x01(\x0cR\x08manifest\x12;\n\tsignature\x18\x02 \x01(\x0b\x32\x1d.content.v1.ManifestSignatureR\tsignature\"B\n\x17ListAchievementsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"W\n\x18ListAchievementsResponse\x12;\n\x0c\x61\x63hievements\x18\x01 \x03(\x0b\x32\x17.catalog.v1.AchievementR\x0c\x61\x63hievements2\x8e\x04\n\x0eProductService\x12w\n\nGetProduct\x12\x1d.catalog.v1.GetProductRequest\x1a\x1e.catalog.v1.GetProductResponse\"*\x90\x02\x01\xca\xf3\x18#\x1a\x0flibrary-service\x1a\x10\x64ownload-service\x12\x89\x01\n\x10GetProductsBatch\x12#.catalog.v1.GetProductsBatchRequest\x1a$.catalog.v1.GetProductsBatchResponse\"*\x90\x02\x01\xca\xf3\x18#\x1a\x0flibrary-service\x1a\x10\x64ownload-service\x12~\n\x12GetVersionManifest\x12%.catalog.v1.GetVersionManifestRequest\x1a&.catalog.v1.GetVersionManifestResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\x1a\x10\x64ownload-service\x12w\n\x10ListAchievements\x12#.catalog.v1.ListAchievementsRequest\x1a$.catalog.v1.ListAchievementsResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\x1a\x0flibrary-serviceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61talog/v1/product.proto\x12\ncatalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19\x63ontent/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a samovar/options/v1/options.proto\"\x8d\x01\n\rLocalizedText\x12=\n\x02ru\x18\x01 \x01(\tB-\xbaH*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$R\x02ru\x12=\n\x02\x65n\x18\x02 \x01(\tB-\xbaH*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$R\x02\x65n\"\xa6\x02\n\x07Product\x12\x1d\n\nproduct_id\x18\x01 \x01(\tR\tproductId\x12\x31\n\x06titles\x18\x02 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x06titles\x12&\n\x0f\x63over_image_url\x18\x03 \x01(\tR\rcoverImageUrl\x12!\n\x0cproduct_type\x18\x04 \x01(\tR\x0bproductType\x12\x36\n\x08versions\x18\x05 \x03(\x0b\x32\x1a.catalog.v1.ProductVersionR\x08versions\x12*\n\x11price_minor_units\x18\x06 \x01(\x03R\x0fpriceMinorUnits\x12\x1a\n\x08\x63urrency\x18\x07 \x01(\tR\x08\x63urrency\"\xbf\x02\n\x0eProductVersion\x12\x1d\n\nversion_id\x18\x01 \x01(\tR\tversionId\x12P\n\x0cversion_name\x18\x02 \x01(\tB-\xbaH*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$R\x0bversionName\x12\x30\n\x08platform\x18\x03 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12=\n\x0crelease_date\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breleaseDate\x12(\n\x10total_size_bytes\x18\x05 \x01(\x03R\x0etotalSizeBytes\x12!\n\x0cis_withdrawn\x18\x06 \x01(\x08R\x0bisWithdrawn\"\xaa\x02\n\x0b\x41\x63hievement\x12.\n\x13\x61\x63hievement_meta_id\x18\x01 \x01(\tR\x11\x61\x63hievementMetaId\x12/\n\x05names\x18\x02 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x05names\x12=\n\x0c\x64\x65scriptions\x18\x03 \x01(\x0b\x32\x19.catalog.v1.LocalizedTextR\x0c\x64\x65scriptions\x12*\n\x11icon_url_unlocked\x18\x04 \x01(\tR\x0ficonUrlUnlocked\x12\x32\n\x15total_progress_needed\x18\x05 \x01(\x05R\x13totalProgressNeeded\x12\x1b\n\tis_hidden\x18\x06 \x01(\x08R\x08isHidden\"<\n\x11GetProductRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"C\n\x12GetProductResponse\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x13.catalog.v1.ProductR\x07product\"L\n\x17GetProductsBatchRequest\x12\x31\n\x0bproduct_ids\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\nproductIds\"K\n\x18GetProductsBatchResponse\x12/\n\x08products\x18\x01 \x03(\x0b\x32\x13.catalog.v1.ProductR\x08products\"m\n\x19GetVersionManifestRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\'\n\nversion_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tversionId\"u\n\x1aGetVersionManifestResponse\x12\x1a\n\x08manifest\x18\x01 \x01(\x0cR\x08manifest\x12;\n\tsignature\x18\x02 \x01(\x0b\x32\x1d.content.v1.ManifestSignatureR\tsignature\"B\n\x17ListAchievementsRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\"W\n\x18ListAchievementsResponse\x12;\n\x0c\x61\x63hievements\x18\x01 \x03(\x0b\x32\x17.catalog.v1.AchievementR\x0c\x61\x63hievements2\x8e\x04\n\x0eProductService\x12w\n\nGetProduct\x12\x1d.catalog.v1.GetProductRequest\x1a\x1e.catalog.v1.GetProductResponse\"*\x90\x02\x01\xca\xf3\x18#\x1a\x0flibrary-service\x1a\x10\x64ownload-service\x12\x89\x01\n\x10GetProductsBatch\x12#.catalog.v1.GetProductsBatchRequest\x1a$.catalog.v1.GetProductsBatchResponse\"*\x90\x02\x01\xca\xf3\x18#\x1a\x0flibrary-service\x1a\x10\x64ownload-service\x12~\n\x12GetVersionManifest\x12%.catalog.v1.GetVersionManifestRequest\x1a&.catalog.v1.GetVersionManifestResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\x1a\x10\x64ownload-service\x12w\n\x10ListAchievements\x12#.catalog.v1.ListAchievementsRequest\x1a$.catalog.v1.ListAchievementsResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\x1a\x0flibrary-serviceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'catalog.v1.product_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LOCALIZEDTEXT'].fields_by_name['ru']._loaded_options = None
+  _globals['_LOCALIZEDTEXT'].fields_by_name['ru']._serialized_options = b'\272H*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
+  _globals['_LOCALIZEDTEXT'].fields_by_name['en']._loaded_options = None
+  _globals['_LOCALIZEDTEXT'].fields_by_name['en']._serialized_options = b'\272H*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
+  _globals['_PRODUCTVERSION'].fields_by_name['version_name']._loaded_options = None
+  _globals['_PRODUCTVERSION'].fields_by_name['version_name']._serialized_options = b'\272H*r(2&^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
   _globals['_GETPRODUCTREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_GETPRODUCTREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETPRODUCTSBATCHREQUEST'].fields_by_name['product_ids']._loaded_options = None
@@ -53,30 +59,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCTSERVICE'].methods_by_name['GetVersionManifest']._serialized_options = b'\220\002\001\312\363\030\022\032\020download-service'
   _globals['_PRODUCTSERVICE'].methods_by_name['ListAchievements']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['ListAchievements']._serialized_options = b'\220\002\001\312\363\030\021\032\017library-service'
-  _globals['_LOCALIZEDTEXT']._serialized_start=163
-  _globals['_LOCALIZEDTEXT']._serialized_end=210
-  _globals['_PRODUCT']._serialized_start=213
-  _globals['_PRODUCT']._serialized_end=507
-  _globals['_PRODUCTVERSION']._serialized_start=510
-  _globals['_PRODUCTVERSION']._serialized_end=747
-  _globals['_ACHIEVEMENT']._serialized_start=750
-  _globals['_ACHIEVEMENT']._serialized_end=1048
-  _globals['_GETPRODUCTREQUEST']._serialized_start=1050
-  _globals['_GETPRODUCTREQUEST']._serialized_end=1110
-  _globals['_GETPRODUCTRESPONSE']._serialized_start=1112
-  _globals['_GETPRODUCTRESPONSE']._serialized_end=1179
-  _globals['_GETPRODUCTSBATCHREQUEST']._serialized_start=1181
-  _globals['_GETPRODUCTSBATCHREQUEST']._serialized_end=1257
-  _globals['_GETPRODUCTSBATCHRESPONSE']._serialized_start=1259
-  _globals['_GETPRODUCTSBATCHRESPONSE']._serialized_end=1334
-  _globals['_GETVERSIONMANIFESTREQUEST']._serialized_start=1336
-  _globals['_GETVERSIONMANIFESTREQUEST']._serialized_end=1445
-  _globals['_GETVERSIONMANIFESTRESPONSE']._serialized_start=1447
-  _globals['_GETVERSIONMANIFESTRESPONSE']._serialized_end=1564
-  _globals['_LISTACHIEVEMENTSREQUEST']._serialized_start=1566
-  _globals['_LISTACHIEVEMENTSREQUEST']._serialized_end=1632
-  _globals['_LISTACHIEVEMENTSRESPONSE']._serialized_start=1634
-  _globals['_LISTACHIEVEMENTSRESPONSE']._serialized_end=1721
-  _globals['_PRODUCTSERVICE']._serialized_start=1724
-  _globals['_PRODUCTSERVICE']._serialized_end=2250
+  _globals['_LOCALIZEDTEXT']._serialized_start=164
+  _globals['_LOCALIZEDTEXT']._serialized_end=305
+  _globals['_PRODUCT']._serialized_start=308
+  _globals['_PRODUCT']._serialized_end=602
+  _globals['_PRODUCTVERSION']._serialized_start=605
+  _globals['_PRODUCTVERSION']._serialized_end=924
+  _globals['_ACHIEVEMENT']._serialized_start=927
+  _globals['_ACHIEVEMENT']._serialized_end=1225
+  _globals['_GETPRODUCTREQUEST']._serialized_start=1227
+  _globals['_GETPRODUCTREQUEST']._serialized_end=1287
+  _globals['_GETPRODUCTRESPONSE']._serialized_start=1289
+  _globals['_GETPRODUCTRESPONSE']._serialized_end=1356
+  _globals['_GETPRODUCTSBATCHREQUEST']._serialized_start=1358
+  _globals['_GETPRODUCTSBATCHREQUEST']._serialized_end=1434
+  _globals['_GETPRODUCTSBATCHRESPONSE']._serialized_start=1436
+  _globals['_GETPRODUCTSBATCHRESPONSE']._serialized_end=1511
+  _globals['_GETVERSIONMANIFESTREQUEST']._serialized_start=1513
+  _globals['_GETVERSIONMANIFESTREQUEST']._serialized_end=1622
+  _globals['_GETVERSIONMANIFESTRESPONSE']._serialized_start=1624
+  _globals['_GETVERSIONMANIFESTRESPONSE']._serialized_end=1741
+  _globals['_LISTACHIEVEMENTSREQUEST']._serialized_start=1743
+  _globals['_LISTACHIEVEMENTSREQUEST']._serialized_end=1809
+  _globals['_LISTACHIEVEMENTSRESPONSE']._serialized_start=1811
+  _globals['_LISTACHIEVEMENTSRESPONSE']._serialized_end=1898
+  _globals['_PRODUCTSERVICE']._serialized_start=1901
+  _globals['_PRODUCTSERVICE']._serialized_end=2427
 # @@protoc_insertion_point(module_scope)

@@ -39,18 +39,20 @@ class Product(_message.Message):
     def __init__(self, product_id: _Optional[str] = ..., titles: _Optional[_Union[LocalizedText, _Mapping]] = ..., cover_image_url: _Optional[str] = ..., product_type: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ProductVersion, _Mapping]]] = ..., price_minor_units: _Optional[int] = ..., currency: _Optional[str] = ...) -> None: ...
 
 class ProductVersion(_message.Message):
-    __slots__ = ("version_id", "version_name", "platform", "release_date", "total_size_bytes")
+    __slots__ = ("version_id", "version_name", "platform", "release_date", "total_size_bytes", "is_withdrawn")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_NAME_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     RELEASE_DATE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IS_WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     version_name: str
     platform: _manifest_pb2.Platform
     release_date: _timestamp_pb2.Timestamp
     total_size_bytes: int
-    def __init__(self, version_id: _Optional[str] = ..., version_name: _Optional[str] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., release_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., total_size_bytes: _Optional[int] = ...) -> None: ...
+    is_withdrawn: bool
+    def __init__(self, version_id: _Optional[str] = ..., version_name: _Optional[str] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., release_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., total_size_bytes: _Optional[int] = ..., is_withdrawn: _Optional[bool] = ...) -> None: ...
 
 class Achievement(_message.Message):
     __slots__ = ("achievement_meta_id", "names", "descriptions", "icon_url_unlocked", "total_progress_needed", "is_hidden")

@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ontent/v1/manifest.proto\x12\ncontent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x01\n\x08Manifest\x12\x16\n\x06\x66ormat\x18\x01 \x01(\x05R\x06\x66ormat\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x1d\n\nversion_id\x18\x03 \x01(\tR\tversionId\x12\x30\n\x08platform\x18\x04 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12+\n\x07\x65ntries\x18\x06 \x03(\x0b\x32\x11.content.v1.EntryR\x07\x65ntries\"\xdd\x01\n\x05\x45ntry\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12)\n\x04type\x18\x02 \x01(\x0e\x32\x15.content.v1.EntryTypeR\x04type\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\x04 \x01(\x0cR\x06sha256\x12\x12\n\x04mode\x18\x05 \x01(\rR\x04mode\x12\x1f\n\x0blink_target\x18\x06 \x01(\tR\nlinkTarget\x12)\n\x06\x63hunks\x18\x07 \x03(\x0b\x32\x11.content.v1.ChunkR\x06\x63hunks\"\x8f\x01\n\x05\x43hunk\x12\x16\n\x06sha256\x18\x01 \x01(\x0cR\x06sha256\x12\x1d\n\nsize_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12#\n\rstored_sha256\x18\x03 \x01(\x0cR\x0cstoredSha256\x12*\n\x11stored_size_bytes\x18\x04 \x01(\x03R\x0fstoredSizeBytes\"H\n\x11ManifestSignature\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1c\n\tsignature\x18\x02 \x01(\x0cR\tsignature*n\n\tEntryType\x12\x1a\n\x16\x45NTRY_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_TYPE_FILE\x10\x01\x12\x16\n\x12\x45NTRY_TYPE_SYMLINK\x10\x02\x12\x18\n\x14\x45NTRY_TYPE_DIRECTORY\x10\x03*b\n\x08Platform\x12\x18\n\x14PLATFORM_UNSPECIFIED\x10\x00\x12\x14\n\x10PLATFORM_WINDOWS\x10\x01\x12\x12\n\x0ePLATFORM_LINUX\x10\x02\x12\x12\n\x0ePLATFORM_MACOS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ontent/v1/manifest.proto\x12\ncontent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x02\n\x08Manifest\x12\x16\n\x06\x66ormat\x18\x01 \x01(\x05R\x06\x66ormat\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x1d\n\nversion_id\x18\x03 \x01(\tR\tversionId\x12\x30\n\x08platform\x18\x04 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12+\n\x07\x65ntries\x18\x06 \x03(\x0b\x32\x11.content.v1.EntryR\x07\x65ntries\x12\x1d\n\nuser_paths\x18\x07 \x03(\tR\tuserPaths\"\xdd\x01\n\x05\x45ntry\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12)\n\x04type\x18\x02 \x01(\x0e\x32\x15.content.v1.EntryTypeR\x04type\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\x04 \x01(\x0cR\x06sha256\x12\x12\n\x04mode\x18\x05 \x01(\rR\x04mode\x12\x1f\n\x0blink_target\x18\x06 \x01(\tR\nlinkTarget\x12)\n\x06\x63hunks\x18\x07 \x03(\x0b\x32\x11.content.v1.ChunkR\x06\x63hunks\"\x8f\x01\n\x05\x43hunk\x12\x16\n\x06sha256\x18\x01 \x01(\x0cR\x06sha256\x12\x1d\n\nsize_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12#\n\rstored_sha256\x18\x03 \x01(\x0cR\x0cstoredSha256\x12*\n\x11stored_size_bytes\x18\x04 \x01(\x03R\x0fstoredSizeBytes\"H\n\x11ManifestSignature\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1c\n\tsignature\x18\x02 \x01(\x0cR\tsignature*n\n\tEntryType\x12\x1a\n\x16\x45NTRY_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_TYPE_FILE\x10\x01\x12\x16\n\x12\x45NTRY_TYPE_SYMLINK\x10\x02\x12\x18\n\x14\x45NTRY_TYPE_DIRECTORY\x10\x03*b\n\x08Platform\x12\x18\n\x14PLATFORM_UNSPECIFIED\x10\x00\x12\x14\n\x10PLATFORM_WINDOWS\x10\x01\x12\x12\n\x0ePLATFORM_LINUX\x10\x02\x12\x12\n\x0ePLATFORM_MACOS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'content.v1.manifest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYTYPE']._serialized_start=771
-  _globals['_ENTRYTYPE']._serialized_end=881
-  _globals['_PLATFORM']._serialized_start=883
-  _globals['_PLATFORM']._serialized_end=981
+  _globals['_ENTRYTYPE']._serialized_start=802
+  _globals['_ENTRYTYPE']._serialized_end=912
+  _globals['_PLATFORM']._serialized_start=914
+  _globals['_PLATFORM']._serialized_end=1012
   _globals['_MANIFEST']._serialized_start=75
-  _globals['_MANIFEST']._serialized_end=325
-  _globals['_ENTRY']._serialized_start=328
-  _globals['_ENTRY']._serialized_end=549
-  _globals['_CHUNK']._serialized_start=552
-  _globals['_CHUNK']._serialized_end=695
-  _globals['_MANIFESTSIGNATURE']._serialized_start=697
-  _globals['_MANIFESTSIGNATURE']._serialized_end=769
+  _globals['_MANIFEST']._serialized_end=356
+  _globals['_ENTRY']._serialized_start=359
+  _globals['_ENTRY']._serialized_end=580
+  _globals['_CHUNK']._serialized_start=583
+  _globals['_CHUNK']._serialized_end=726
+  _globals['_MANIFESTSIGNATURE']._serialized_start=728
+  _globals['_MANIFESTSIGNATURE']._serialized_end=800
 # @@protoc_insertion_point(module_scope)

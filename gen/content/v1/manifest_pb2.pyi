@@ -33,20 +33,22 @@ PLATFORM_LINUX: Platform
 PLATFORM_MACOS: Platform
 
 class Manifest(_message.Message):
-    __slots__ = ("format", "product_id", "version_id", "platform", "created_at", "entries")
+    __slots__ = ("format", "product_id", "version_id", "platform", "created_at", "entries", "user_paths")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    USER_PATHS_FIELD_NUMBER: _ClassVar[int]
     format: int
     product_id: str
     version_id: str
     platform: Platform
     created_at: _timestamp_pb2.Timestamp
     entries: _containers.RepeatedCompositeFieldContainer[Entry]
-    def __init__(self, format: _Optional[int] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., platform: _Optional[_Union[Platform, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+    user_paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, format: _Optional[int] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., platform: _Optional[_Union[Platform, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., user_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("path", "type", "size_bytes", "sha256", "mode", "link_target", "chunks")

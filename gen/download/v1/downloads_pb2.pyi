@@ -27,6 +27,11 @@ class DownloadStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DOWNLOAD_STATUS_CANCELLED: _ClassVar[DownloadStatus]
     DOWNLOAD_STATUS_ERROR: _ClassVar[DownloadStatus]
 
+class PauseReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PAUSE_REASON_UNSPECIFIED: _ClassVar[PauseReason]
+    PAUSE_REASON_CLIENT_SILENT: _ClassVar[PauseReason]
+
 class DownloadItemStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DOWNLOAD_ITEM_STATUS_UNSPECIFIED: _ClassVar[DownloadItemStatus]
@@ -50,6 +55,8 @@ DOWNLOAD_STATUS_VERIFYING: DownloadStatus
 DOWNLOAD_STATUS_COMPLETED: DownloadStatus
 DOWNLOAD_STATUS_CANCELLED: DownloadStatus
 DOWNLOAD_STATUS_ERROR: DownloadStatus
+PAUSE_REASON_UNSPECIFIED: PauseReason
+PAUSE_REASON_CLIENT_SILENT: PauseReason
 DOWNLOAD_ITEM_STATUS_UNSPECIFIED: DownloadItemStatus
 DOWNLOAD_ITEM_STATUS_PENDING: DownloadItemStatus
 DOWNLOAD_ITEM_STATUS_DOWNLOADING: DownloadItemStatus
@@ -61,7 +68,7 @@ UPDATE_TYPE_FULL: UpdateType
 UPDATE_TYPE_DELTA: UpdateType
 
 class DownloadSession(_message.Message):
-    __slots__ = ("id", "product_id", "version_id", "device_id", "status", "update_type", "total_size_bytes", "downloaded_bytes", "progress_percentage", "current_speed_bps", "estimated_time_left_seconds", "installation_path", "priority", "queue_position", "error", "created_at", "updated_at", "platform", "report_sequence", "from_version_id")
+    __slots__ = ("id", "product_id", "version_id", "device_id", "status", "update_type", "total_size_bytes", "downloaded_bytes", "progress_percentage", "current_speed_bps", "estimated_time_left_seconds", "installation_path", "priority", "queue_position", "error", "created_at", "updated_at", "platform", "report_sequence", "from_version_id", "pause_reason")
     ID_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +89,7 @@ class DownloadSession(_message.Message):
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     REPORT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FROM_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_REASON_FIELD_NUMBER: _ClassVar[int]
     id: str
     product_id: str
     version_id: str
@@ -102,7 +110,8 @@ class DownloadSession(_message.Message):
     platform: _manifest_pb2.Platform
     report_sequence: int
     from_version_id: str
-    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., device_id: _Optional[str] = ..., status: _Optional[_Union[DownloadStatus, str]] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., total_size_bytes: _Optional[int] = ..., downloaded_bytes: _Optional[int] = ..., progress_percentage: _Optional[float] = ..., current_speed_bps: _Optional[int] = ..., estimated_time_left_seconds: _Optional[int] = ..., installation_path: _Optional[str] = ..., priority: _Optional[int] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[DownloadFailure, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., report_sequence: _Optional[int] = ..., from_version_id: _Optional[str] = ...) -> None: ...
+    pause_reason: PauseReason
+    def __init__(self, id: _Optional[str] = ..., product_id: _Optional[str] = ..., version_id: _Optional[str] = ..., device_id: _Optional[str] = ..., status: _Optional[_Union[DownloadStatus, str]] = ..., update_type: _Optional[_Union[UpdateType, str]] = ..., total_size_bytes: _Optional[int] = ..., downloaded_bytes: _Optional[int] = ..., progress_percentage: _Optional[float] = ..., current_speed_bps: _Optional[int] = ..., estimated_time_left_seconds: _Optional[int] = ..., installation_path: _Optional[str] = ..., priority: _Optional[int] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[DownloadFailure, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., platform: _Optional[_Union[_manifest_pb2.Platform, str]] = ..., report_sequence: _Optional[int] = ..., from_version_id: _Optional[str] = ..., pause_reason: _Optional[_Union[PauseReason, str]] = ...) -> None: ...
 
 class DownloadFailure(_message.Message):
     __slots__ = ("code", "message")

@@ -61,7 +61,7 @@ class InstalledProduct(_message.Message):
     def __init__(self, id: _Optional[str] = ..., current_version_id: _Optional[str] = ...) -> None: ...
 
 class UpdateAvailability(_message.Message):
-    __slots__ = ("id", "current_version_id", "is_update_available", "latest_version_id", "update_type", "update_size_bytes", "required_disk_space_bytes", "is_critical", "release_notes_url")
+    __slots__ = ("id", "current_version_id", "is_update_available", "latest_version_id", "update_type", "update_size_bytes", "required_disk_space_bytes", "is_critical", "release_notes_url", "is_rollback")
     ID_FIELD_NUMBER: _ClassVar[int]
     CURRENT_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     IS_UPDATE_AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class UpdateAvailability(_message.Message):
     REQUIRED_DISK_SPACE_BYTES_FIELD_NUMBER: _ClassVar[int]
     IS_CRITICAL_FIELD_NUMBER: _ClassVar[int]
     RELEASE_NOTES_URL_FIELD_NUMBER: _ClassVar[int]
+    IS_ROLLBACK_FIELD_NUMBER: _ClassVar[int]
     id: str
     current_version_id: str
     is_update_available: bool
@@ -80,7 +81,8 @@ class UpdateAvailability(_message.Message):
     required_disk_space_bytes: int
     is_critical: bool
     release_notes_url: str
-    def __init__(self, id: _Optional[str] = ..., current_version_id: _Optional[str] = ..., is_update_available: _Optional[bool] = ..., latest_version_id: _Optional[str] = ..., update_type: _Optional[_Union[_downloads_pb2.UpdateType, str]] = ..., update_size_bytes: _Optional[int] = ..., required_disk_space_bytes: _Optional[int] = ..., is_critical: _Optional[bool] = ..., release_notes_url: _Optional[str] = ...) -> None: ...
+    is_rollback: bool
+    def __init__(self, id: _Optional[str] = ..., current_version_id: _Optional[str] = ..., is_update_available: _Optional[bool] = ..., latest_version_id: _Optional[str] = ..., update_type: _Optional[_Union[_downloads_pb2.UpdateType, str]] = ..., update_size_bytes: _Optional[int] = ..., required_disk_space_bytes: _Optional[int] = ..., is_critical: _Optional[bool] = ..., release_notes_url: _Optional[str] = ..., is_rollback: _Optional[bool] = ...) -> None: ...
 
 class Update(_message.Message):
     __slots__ = ("id", "product_id", "from_version_id", "to_version_id", "update_type", "size_bytes", "release_notes_url", "status", "created_at", "updated_at")

@@ -29,7 +29,7 @@ from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_opt
 from samovar.types.v1 import page_pb2 as samovar_dot_types_dot_v1_dot_page__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blibrary/v1/categories.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a samovar/options/v1/options.proto\x1a\x1bsamovar/types/v1/page.proto\"\x88\x01\n\x08\x43\x61tegory\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12#\n\rdisplay_order\x18\x03 \x01(\x05R\x0c\x64isplayOrder:3\x9a\xf4\x18/\n\x0cuserCategory\x1a\x1f/api/v1/library/categories/{id}\"\xcf\x01\n\x0f\x43\x61tegoryChanges\x12\x66\n\x04name\x18\x01 \x01(\tBM\xbaHFrD\x18\x64\x32@^[^\\x00]*[^\\x00-\\x20\\x7f-\\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80][^\\x00]*$\xf8\xf4\x18\x01H\x00R\x04name\x88\x01\x01\x12\x39\n\rdisplay_order\x18\x02 \x01(\x05\x42\x0f\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\xf8\xf4\x18\x01H\x01R\x0c\x64isplayOrder\x88\x01\x01\x42\x07\n\x05_nameB\x10\n\x0e_display_order\"v\n\x15ListCategoriesRequest\x12$\n\x04page\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x00R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05limit\x88\x01\x01\x42\x07\n\x05_pageB\x08\n\x06_limit\"~\n\x16ListCategoriesResponse\x12\x34\n\ncategories\x18\x01 \x03(\x0b\x32\x14.library.v1.CategoryR\ncategories\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\"?\n\x12GetCategoryRequest\x12)\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncategoryId\"G\n\x13GetCategoryResponse\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x14.library.v1.CategoryR\x08\x63\x61tegory\"\xa8\x01\n\x15\x43reateCategoryRequest\x12]\n\x04name\x18\x01 \x01(\tBI\xbaHFrD\x18\x64\x32@^[^\\x00]*[^\\x00-\\x20\\x7f-\\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80][^\\x00]*$R\x04name\x12\x30\n\rdisplay_order\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00R\x0c\x64isplayOrder\"J\n\x16\x43reateCategoryResponse\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x14.library.v1.CategoryR\x08\x63\x61tegory\"\xc8\x01\n\x15UpdateCategoryRequest\x12)\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncategoryId\x12?\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x1b.library.v1.CategoryChangesB\x06\xbaH\x03\xc8\x01\x01R\x08\x63\x61tegory\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\"J\n\x16UpdateCategoryResponse\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x14.library.v1.CategoryR\x08\x63\x61tegory\"B\n\x15\x44\x65leteCategoryRequest\x12)\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncategoryId\"\x18\n\x16\x44\x65leteCategoryResponse2\x92\x07\n\x0f\x43\x61tegoryService\x12\x88\x01\n\x0eListCategories\x12!.library.v1.ListCategoriesRequest\x1a\".library.v1.ListCategoriesResponse\"/\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/library/categories\x12\xa5\x01\n\x0bGetCategory\x12\x1e.library.v1.GetCategoryRequest\x1a\x1f.library.v1.GetCategoryResponse\"U\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x14\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02*\x12(/api/v1/library/categories/{category_id}\x12\xae\x01\n\x0e\x43reateCategory\x12!.library.v1.CreateCategoryRequest\x1a\".library.v1.CreateCategoryResponse\"U\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x05\x10\xc9\x01\x30\x01\xe2\xf3\x18\x19\n\x17\x43\x41TEGORY_ALREADY_EXISTS\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/library/categories:\x01*\x12\xe3\x01\n\x0eUpdateCategory\x12!.library.v1.UpdateCategoryRequest\x1a\".library.v1.UpdateCategoryResponse\"\x89\x01\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\r*\x0bupdate_mask\xe2\xf3\x18-\n\x12\x43\x41TEGORY_NOT_FOUND\n\x17\x43\x41TEGORY_ALREADY_EXISTS\x82\xd3\xe4\x93\x02\x34\x32(/api/v1/library/categories/{category_id}:\x08\x63\x61tegory\x12\xb4\x01\n\x0e\x44\x65leteCategory\x12!.library.v1.DeleteCategoryRequest\x1a\".library.v1.DeleteCategoryResponse\"[\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x05\x10\xcc\x01\x18\x01\xe2\xf3\x18\x14\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02**(/api/v1/library/categories/{category_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blibrary/v1/categories.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a samovar/options/v1/options.proto\x1a\x1bsamovar/types/v1/page.proto\"\x88\x01\n\x08\x43\x61tegory\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12#\n\rdisplay_order\x18\x03 \x01(\x05R\x0c\x64isplayOrder:3\x9a\xf4\x18/\n\x0cuserCategory\x1a\x1f/api/v1/library/categories/{id}\"\x97\x02\n\x0f\x43\x61tegoryChanges\x12\xad\x01\n\x04name\x18\x01 \x01(\tB\x93\x01\xbaH\x8b\x01r\x88\x01\x18\x64\x32\x83\x01^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*[^\\x00-\\x20\\x7f-\\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa-\xe2\x80\xaf\xe2\x81\x9f\xe2\x81\xa6-\xe2\x81\xa9\xe3\x80\x80][^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$\xf8\xf4\x18\x01H\x00R\x04name\x88\x01\x01\x12\x39\n\rdisplay_order\x18\x02 \x01(\x05\x42\x0f\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\xf8\xf4\x18\x01H\x01R\x0c\x64isplayOrder\x88\x01\x01\x42\x07\n\x05_nameB\x10\n\x0e_display_order\"v\n\x15ListCategoriesRequest\x12$\n\x04page\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x00R\x04page\x88\x01\x01\x12$\n\x05limit\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05limit\x88\x01\x01\x42\x07\n\x05_pageB\x08\n\x06_limit\"~\n\x16ListCategoriesResponse\x12\x34\n\ncategories\x18\x01 \x03(\x0b\x32\x14.library.v1.CategoryR\ncategories\x12.\n\x04page\x18\x02 \x01(\x0b\x32\x1a.samovar.types.v1.PageInfoR\x04page\"?\n\x12GetCategoryRequest\x12)\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncategoryId\"G\n\x13GetCategoryResponse\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x14.library.v1.CategoryR\x08\x63\x61tegory\"\xf0\x01\n\x15\x43reateCategoryRequest\x12\xa4\x01\n\x04name\x18\x01 \x01(\tB\x8f\x01\xbaH\x8b\x01r\x88\x01\x18\x64\x32\x83\x01^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*[^\\x00-\\x20\\x7f-\\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa-\xe2\x80\xaf\xe2\x81\x9f\xe2\x81\xa6-\xe2\x81\xa9\xe3\x80\x80][^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$R\x04name\x12\x30\n\rdisplay_order\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00R\x0c\x64isplayOrder\"J\n\x16\x43reateCategoryResponse\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x14.library.v1.CategoryR\x08\x63\x61tegory\"\xc8\x01\n\x15UpdateCategoryRequest\x12)\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncategoryId\x12?\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x1b.library.v1.CategoryChangesB\x06\xbaH\x03\xc8\x01\x01R\x08\x63\x61tegory\x12\x43\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\"J\n\x16UpdateCategoryResponse\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x14.library.v1.CategoryR\x08\x63\x61tegory\"B\n\x15\x44\x65leteCategoryRequest\x12)\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncategoryId\"\x18\n\x16\x44\x65leteCategoryResponse2\x92\x07\n\x0f\x43\x61tegoryService\x12\x88\x01\n\x0eListCategories\x12!.library.v1.ListCategoriesRequest\x1a\".library.v1.ListCategoriesResponse\"/\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/library/categories\x12\xa5\x01\n\x0bGetCategory\x12\x1e.library.v1.GetCategoryRequest\x1a\x1f.library.v1.GetCategoryResponse\"U\x90\x02\x01\xca\xf3\x18\x06\x12\x04user\xe2\xf3\x18\x14\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02*\x12(/api/v1/library/categories/{category_id}\x12\xae\x01\n\x0e\x43reateCategory\x12!.library.v1.CreateCategoryRequest\x1a\".library.v1.CreateCategoryResponse\"U\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x05\x10\xc9\x01\x30\x01\xe2\xf3\x18\x19\n\x17\x43\x41TEGORY_ALREADY_EXISTS\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/library/categories:\x01*\x12\xe3\x01\n\x0eUpdateCategory\x12!.library.v1.UpdateCategoryRequest\x1a\".library.v1.UpdateCategoryResponse\"\x89\x01\x90\x02\x02\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\r*\x0bupdate_mask\xe2\xf3\x18-\n\x12\x43\x41TEGORY_NOT_FOUND\n\x17\x43\x41TEGORY_ALREADY_EXISTS\x82\xd3\xe4\x93\x02\x34\x32(/api/v1/library/categories/{category_id}:\x08\x63\x61tegory\x12\xb4\x01\n\x0e\x44\x65leteCategory\x12!.library.v1.DeleteCategoryRequest\x1a\".library.v1.DeleteCategoryResponse\"[\xca\xf3\x18\x06\x12\x04user\xd2\xf3\x18\x05\x10\xcc\x01\x18\x01\xe2\xf3\x18\x14\n\x12\x43\x41TEGORY_NOT_FOUND\x82\xd3\xe4\x93\x02**(/api/v1/library/categories/{category_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATEGORY']._loaded_options = None
   _globals['_CATEGORY']._serialized_options = b'\232\364\030/\n\014userCategory\032\037/api/v1/library/categories/{id}'
   _globals['_CATEGORYCHANGES'].fields_by_name['name']._loaded_options = None
-  _globals['_CATEGORYCHANGES'].fields_by_name['name']._serialized_options = b'\272HFrD\030d2@^[^\\x00]*[^\\x00-\\x20\\x7f-\\xa0\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\257\342\201\237\343\200\200][^\\x00]*$\370\364\030\001'
+  _globals['_CATEGORYCHANGES'].fields_by_name['name']._serialized_options = b'\272H\213\001r\210\001\030d2\203\001^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*[^\\x00-\\x20\\x7f-\\xa0\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\252-\342\200\257\342\201\237\342\201\246-\342\201\251\343\200\200][^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$\370\364\030\001'
   _globals['_CATEGORYCHANGES'].fields_by_name['display_order']._loaded_options = None
   _globals['_CATEGORYCHANGES'].fields_by_name['display_order']._serialized_options = b'\272H\010\032\006\030\300\204=(\000\370\364\030\001'
   _globals['_LISTCATEGORIESREQUEST'].fields_by_name['page']._loaded_options = None
@@ -49,7 +49,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCATEGORYREQUEST'].fields_by_name['category_id']._loaded_options = None
   _globals['_GETCATEGORYREQUEST'].fields_by_name['category_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_CREATECATEGORYREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_CREATECATEGORYREQUEST'].fields_by_name['name']._serialized_options = b'\272HFrD\030d2@^[^\\x00]*[^\\x00-\\x20\\x7f-\\xa0\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\257\342\201\237\343\200\200][^\\x00]*$'
+  _globals['_CREATECATEGORYREQUEST'].fields_by_name['name']._serialized_options = b'\272H\213\001r\210\001\030d2\203\001^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*[^\\x00-\\x20\\x7f-\\xa0\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\252-\342\200\257\342\201\237\342\201\246-\342\201\251\343\200\200][^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
   _globals['_CREATECATEGORYREQUEST'].fields_by_name['display_order']._loaded_options = None
   _globals['_CREATECATEGORYREQUEST'].fields_by_name['display_order']._serialized_options = b'\272H\010\032\006\030\300\204=(\000'
   _globals['_UPDATECATEGORYREQUEST'].fields_by_name['category_id']._loaded_options = None
@@ -73,27 +73,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATEGORY']._serialized_start=200
   _globals['_CATEGORY']._serialized_end=336
   _globals['_CATEGORYCHANGES']._serialized_start=339
-  _globals['_CATEGORYCHANGES']._serialized_end=546
-  _globals['_LISTCATEGORIESREQUEST']._serialized_start=548
-  _globals['_LISTCATEGORIESREQUEST']._serialized_end=666
-  _globals['_LISTCATEGORIESRESPONSE']._serialized_start=668
-  _globals['_LISTCATEGORIESRESPONSE']._serialized_end=794
-  _globals['_GETCATEGORYREQUEST']._serialized_start=796
-  _globals['_GETCATEGORYREQUEST']._serialized_end=859
-  _globals['_GETCATEGORYRESPONSE']._serialized_start=861
-  _globals['_GETCATEGORYRESPONSE']._serialized_end=932
-  _globals['_CREATECATEGORYREQUEST']._serialized_start=935
-  _globals['_CREATECATEGORYREQUEST']._serialized_end=1103
-  _globals['_CREATECATEGORYRESPONSE']._serialized_start=1105
-  _globals['_CREATECATEGORYRESPONSE']._serialized_end=1179
-  _globals['_UPDATECATEGORYREQUEST']._serialized_start=1182
-  _globals['_UPDATECATEGORYREQUEST']._serialized_end=1382
-  _globals['_UPDATECATEGORYRESPONSE']._serialized_start=1384
-  _globals['_UPDATECATEGORYRESPONSE']._serialized_end=1458
-  _globals['_DELETECATEGORYREQUEST']._serialized_start=1460
-  _globals['_DELETECATEGORYREQUEST']._serialized_end=1526
-  _globals['_DELETECATEGORYRESPONSE']._serialized_start=1528
-  _globals['_DELETECATEGORYRESPONSE']._serialized_end=1552
-  _globals['_CATEGORYSERVICE']._serialized_start=1555
-  _globals['_CATEGORYSERVICE']._serialized_end=2469
+  _globals['_CATEGORYCHANGES']._serialized_end=618
+  _globals['_LISTCATEGORIESREQUEST']._serialized_start=620
+  _globals['_LISTCATEGORIESREQUEST']._serialized_end=738
+  _globals['_LISTCATEGORIESRESPONSE']._serialized_start=740
+  _globals['_LISTCATEGORIESRESPONSE']._serialized_end=866
+  _globals['_GETCATEGORYREQUEST']._serialized_start=868
+  _globals['_GETCATEGORYREQUEST']._serialized_end=931
+  _globals['_GETCATEGORYRESPONSE']._serialized_start=933
+  _globals['_GETCATEGORYRESPONSE']._serialized_end=1004
+  _globals['_CREATECATEGORYREQUEST']._serialized_start=1007
+  _globals['_CREATECATEGORYREQUEST']._serialized_end=1247
+  _globals['_CREATECATEGORYRESPONSE']._serialized_start=1249
+  _globals['_CREATECATEGORYRESPONSE']._serialized_end=1323
+  _globals['_UPDATECATEGORYREQUEST']._serialized_start=1326
+  _globals['_UPDATECATEGORYREQUEST']._serialized_end=1526
+  _globals['_UPDATECATEGORYRESPONSE']._serialized_start=1528
+  _globals['_UPDATECATEGORYRESPONSE']._serialized_end=1602
+  _globals['_DELETECATEGORYREQUEST']._serialized_start=1604
+  _globals['_DELETECATEGORYREQUEST']._serialized_end=1670
+  _globals['_DELETECATEGORYRESPONSE']._serialized_start=1672
+  _globals['_DELETECATEGORYRESPONSE']._serialized_end=1696
+  _globals['_CATEGORYSERVICE']._serialized_start=1699
+  _globals['_CATEGORYSERVICE']._serialized_end=2613
 # @@protoc_insertion_point(module_scope)

@@ -52,7 +52,8 @@ class LibraryInternalServiceServicer:
     """
 
     def GrantEntitlement(self, request, context):
-        """Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so.
+        """Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so. A key is
+        one user's, the first one's, for good.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,7 +17,9 @@ class LibraryInternalServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GrantEntitlement: _aio.UnaryUnaryMultiCallable[_internal_pb2.GrantEntitlementRequest, _internal_pb2.GrantEntitlementResponse]
-    """Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so."""
+    """Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so. A key is
+    one user's, the first one's, for good.
+    """
     RevokeEntitlement: _aio.UnaryUnaryMultiCallable[_internal_pb2.RevokeEntitlementRequest, _internal_pb2.RevokeEntitlementResponse]
     """Takes a grant back, whichever source it came from. The product leaves the library when no other grant stands. One that was
     never given is remembered as taken back.
@@ -32,7 +34,9 @@ class LibraryInternalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _internal_pb2.GrantEntitlementRequest,
         context: _aio.ServicerContext[_internal_pb2.GrantEntitlementRequest, _abc.Awaitable[_internal_pb2.GrantEntitlementResponse]],
     ) -> _abc.Awaitable[_internal_pb2.GrantEntitlementResponse]:
-        """Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so."""
+        """Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so. A key is
+        one user's, the first one's, for good.
+        """
 
     @_abc_1.abstractmethod
     def RevokeEntitlement(

@@ -81,7 +81,7 @@ class WishlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddWishlistItem(self, request, context):
-        """Adds a product, unless Catalog says that there is none. At most 100 items.
+        """Adds a product, unless Catalog says that there is none, or the caller owns it. At most 100 items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -21,7 +21,7 @@ class WishlistServiceStub:
     GetWishlistItem: _aio.UnaryUnaryMultiCallable[_wishlist_pb2.GetWishlistItemRequest, _wishlist_pb2.GetWishlistItemResponse]
     """One item of the caller's wishlist."""
     AddWishlistItem: _aio.UnaryUnaryMultiCallable[_wishlist_pb2.AddWishlistItemRequest, _wishlist_pb2.AddWishlistItemResponse]
-    """Adds a product, unless Catalog says that there is none. At most 100 items."""
+    """Adds a product, unless Catalog says that there is none, or the caller owns it. At most 100 items."""
     UpdateWishlistItem: _aio.UnaryUnaryMultiCallable[_wishlist_pb2.UpdateWishlistItemRequest, _wishlist_pb2.UpdateWishlistItemResponse]
     """Changes what the user says of an item: only what `update_mask` names."""
     RemoveWishlistItem: _aio.UnaryUnaryMultiCallable[_wishlist_pb2.RemoveWishlistItemRequest, _wishlist_pb2.RemoveWishlistItemResponse]
@@ -52,7 +52,7 @@ class WishlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wishlist_pb2.AddWishlistItemRequest,
         context: _aio.ServicerContext[_wishlist_pb2.AddWishlistItemRequest, _abc.Awaitable[_wishlist_pb2.AddWishlistItemResponse]],
     ) -> _abc.Awaitable[_wishlist_pb2.AddWishlistItemResponse]:
-        """Adds a product, unless Catalog says that there is none. At most 100 items."""
+        """Adds a product, unless Catalog says that there is none, or the caller owns it. At most 100 items."""
 
     @_abc_1.abstractmethod
     def UpdateWishlistItem(

@@ -285,13 +285,15 @@ async def test_a_removed_game_is_downloaded_no_further(service: Rig):
         ("of another version", "MANIFEST_INVALID"),
         ("of another platform", "MANIFEST_INVALID"),
         ("a path that leads out", "MANIFEST_INVALID"),
+        ("the launcher's own folder", "MANIFEST_INVALID"),
         ("nowhere", "MANIFEST_INVALID"),
     ],
 )
 async def test_a_manifest_that_cannot_be_trusted_is_a_dead_letter_and_its_version_unknown(
     service: Rig, fault: str, reason: str
 ):
-    release = Release(files={"../out": 5} if fault == "a path that leads out" else {"a": 5})
+    paths = {"a path that leads out": "../out", "the launcher's own folder": ".samovar/installed.json"}
+    release = Release(files={paths.get(fault, "a"): 5})
     changes = {
         "of another product": {"product_id": str(uuid4())},
         "of another version": {"version_id": str(uuid4())},

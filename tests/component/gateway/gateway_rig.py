@@ -32,6 +32,7 @@ from gateway.app import AppParts, make_app, utc_now
 from gateway.http.documentation import read_documentation
 from gateway.http.ops import Probes
 from gateway.http.server import serve_http
+from gateway.jsonapi.preconditions import SharedLocks
 from gateway.quota.idempotency import Idempotency
 from gateway.quota.rate_limits import RateLimiter
 from gateway.request.limits import Limits
@@ -77,6 +78,8 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
         self.items_on_a_page = 1
         self.added_at: Timestamp | None = None
         self.hangs: asyncio.Event | None = None
+        self.is_hidden = False
+        """Of its one item, as it was last changed."""
         self.remaining_seconds: list[float] = []
         """What each call had left of its deadline when it came in."""
 
@@ -103,12 +106,13 @@ class FakeLibrary(items_pb2_grpc.LibraryServiceServicer):
 
     async def UpdateItem(self, request: Any, context: Any) -> Any:
         await self._see(request, context)
-        item = self._item(request.library_item_id)
-        item.is_hidden = request.item.is_hidden
-        return items_pb2.UpdateItemResponse(item=item)
+        self.is_hidden = request.item.is_hidden
+        return items_pb2.UpdateItemResponse(item=self._item(request.library_item_id))
 
     def _item(self, item_id: str) -> Any:
-        return items_pb2.LibraryItem(id=item_id, product_id=PRODUCT, title="Чайка", added_at=self.added_at)
+        return items_pb2.LibraryItem(
+            id=item_id, product_id=PRODUCT, title="Чайка", added_at=self.added_at, is_hidden=self.is_hidden
+        )
 
 
 class FakeDownload(downloads_pb2_grpc.DownloadServiceServicer):
@@ -204,6 +208,7 @@ class GatewayRig:
     """On the port that it had."""
     stop_download: Callable[[], Any]
     app: web.Application
+    keys: KeySet
     token: str = field(default_factory=user_token)
 
     async def call(
@@ -319,8 +324,10 @@ async def gateway_rig(
     now: Callable[[], datetime] = utc_now,
     rate_limiter: RateLimiter | None = None,
     idempotency: Idempotency | None = None,
+    locks: SharedLocks | None = None,
+    library: FakeLibrary | None = None,
 ) -> AsyncIterator[GatewayRig]:
-    library, download = FakeLibrary(), FakeDownload()
+    library, download = library or FakeLibrary(), FakeDownload()
     async with AsyncExitStack() as stack:
         log = stack.enter_context(captured_logs())
         auth = await stack.enter_async_context(auth_server())
@@ -350,7 +357,7 @@ async def gateway_rig(
                 routes=ROUTES,
                 streams=STREAMS,
                 backends=backends,
-                verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE),
+                verifier=user_tokens(keys, issuer=ISSUER, audience=AUDIENCE, now=now),
                 probes=probes,
                 documentation=await asyncio.to_thread(read_documentation, "rest"),
                 cors_origins=(ORIGIN,),
@@ -359,6 +366,7 @@ async def gateway_rig(
                 now=now,
                 rate_limiter=rate_limiter,
                 idempotency=idempotency,
+                locks=locks,
             )
         )
         port = await stack.enter_async_context(
@@ -377,6 +385,7 @@ async def gateway_rig(
             partial(start_library, library_port),
             download_stack.aclose,
             app,
+            keys,
         )
 
 

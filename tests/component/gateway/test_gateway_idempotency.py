@@ -10,9 +10,9 @@ import pytest
 from rest.routes import ROUTES
 
 from chassis.errors import DomainError, Kind
+from chassis.quota.redis_store import open_redis_store
 from gateway.quota.idempotency import UNKEPT, Answer, Idempotency, make_claim
 from gateway.quota.redis_answers import RedisAnswers
-from gateway.quota.redis_store import open_redis_store
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,

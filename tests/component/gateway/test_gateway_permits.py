@@ -8,9 +8,10 @@ from functools import partial
 
 import pytest
 
-from gateway.quota.rate_limits import UNCOUNTED, Budget, RateLimiter
-from gateway.quota.redis_permits import RedisPermits
-from gateway.quota.redis_store import StoreAway, open_redis_store
+from chassis.quota.rate_limits import UNCOUNTED, Budget
+from chassis.quota.redis_permits import RedisPermits
+from chassis.quota.redis_store import StoreAway, open_redis_store
+from gateway.quota.rate_limits import RateLimiter
 from tests.component.gateway.gateway_rig import (
     DOWNLOAD_PATH,
     DOWNLOADS_PATH,

@@ -30,7 +30,7 @@ from tests.component.gateway.gateway_rig import (
     gateway_rig,
     not_found,
 )
-from tests.component.rpc_rig import USER, service_token, user_token
+from tests.component.rpc_rig import USER, public_jwk, service_token, user_token
 
 JSON_API = "application/vnd.api+json"
 
@@ -130,7 +130,7 @@ async def test_a_patch_passes_on_exactly_the_members_present(rig: GatewayRig):
 
 
 async def test_the_resources_own_type_is_accepted_too(rig: GatewayRig):
-    body = {"data": {"type": "libraryItem", "id": ITEM.upper(), "attributes": {"is_hidden": True}}}
+    body = {"data": {"type": "libraryItem", "id": ITEM, "attributes": {"is_hidden": True}}}
     assert (await rig.call("PATCH", ITEM_PATH, body=body)).status == 200
 
 
@@ -643,3 +643,28 @@ async def test_clients_that_give_too_little_time_do_not_open_the_breaker(rig: Ga
     assert {answer.status for answer in await asyncio.gather(*answers)} == {504}
     rig.library.hangs = None
     assert (await rig.call("GET", ITEM_PATH)).status == 200
+
+
+async def test_a_user_is_not_refused_for_the_token_of_the_gateway(quick_keys):
+    """The key of the gateway's own token is removed: a new token is asked for, and while that is no better the service is
+    unavailable. The user's token is good all the time.
+    """
+    async with gateway_rig() as rig:
+        assert (await rig.call("GET", ITEM_PATH)).status == 200
+        rig.auth.rotate(signs_with="k2")
+        rig.token = user_token(kid="k2")
+
+        async def answer() -> int:
+            return (await rig.call("GET", ITEM_PATH)).status
+
+        async with asyncio.timeout(WAIT_SECONDS):
+            while rig.keys.holds("k1"):
+                await asyncio.sleep(0.01)
+        assert await answer() == 200
+        rig.auth.keys = [public_jwk("k3")]
+        rig.token = user_token(kid="k3")
+        async with asyncio.timeout(WAIT_SECONDS):
+            while rig.keys.holds("k2"):
+                await asyncio.sleep(0.01)
+        refused = await rig.call("GET", ITEM_PATH)
+        assert (refused.status, refused.codes) == (503, ["SERVICE_UNAVAILABLE"])

@@ -30,7 +30,7 @@ from tests.component.gateway.gateway_rig import (
     soon,
     status,
 )
-from tests.component.rpc_rig import service_token, user_token
+from tests.component.rpc_rig import public_jwk, service_token, user_token
 
 
 @pytest.fixture
@@ -204,6 +204,17 @@ async def test_the_socket_closes_with_4401_when_its_token_expires():
         socket = await rig.connect(token=user_token(ttl_seconds=600))
         farewell = await envelope(socket)
         assert (farewell["event_type"], farewell["payload"]["code"]) == ("stream.error", "TOKEN_EXPIRED")
+        assert await close_code(socket) == 4401
+        await soon(rig.download.left.get())
+
+
+async def test_the_socket_closes_with_4401_when_the_key_of_its_token_left_the_set(quick_keys):
+    async with gateway_rig() as rig:
+        socket = await rig.connect()
+        await soon(rig.download.opened.get())
+        rig.auth.keys = [public_jwk("k2")]
+        farewell = await envelope(socket)
+        assert (farewell["event_type"], farewell["payload"]["code"]) == ("stream.error", "UNAUTHENTICATED")
         assert await close_code(socket) == 4401
         await soon(rig.download.left.get())
 

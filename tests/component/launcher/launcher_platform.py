@@ -130,6 +130,11 @@ class FakeSession:
     sequence: int = -1
     error: dict[str, str] | None = None
     from_version_id: str | None = None
+    pause_reason: str | None = None
+
+    def lapse(self) -> None:
+        """As the server does it to a client that it has not heard of for long."""
+        self.status, self.pause_reason = "paused", "client_silent"
 
 
 @dataclass
@@ -178,6 +183,17 @@ class FakePlatform:
     uninstalled: list[str] = field(default_factory=list)
     verifications: dict[UUID, FakeVerification] = field(default_factory=dict)
     knows_verifications: bool = True
+    manifest_may_come: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, unless a test clears it."""
+    refuse_manifests: bool = False
+    platforms: tuple[str, ...] = ("linux",)
+    """What the product has versions for: with several, a download that means the newest has to say for which."""
+    older: set[UUID] = field(default_factory=set)
+    """Versions that are gone back to where the one in place was withdrawn."""
+    lies: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes of sessions that are answered instead of what they are."""
+    refuse: Callable[[web.Request], web.Response | None] = lambda _request: None
+    """Answers a REST request instead of the platform."""
     next_failures: list[int] = field(default_factory=list)
     """Statuses that the next REST requests are answered with."""
 
@@ -208,6 +224,7 @@ class FakePlatform:
                 web.post(downloads + "/{id}/links", self._links),
                 web.post(downloads + "/{id}/report", self._report),
                 web.get("/api/v1/library/items", self._library),
+                web.post("/api/v1/download-client/updates/check", self._check),
                 web.post("/api/v1/download-client/updates/apply", self._apply),
                 web.post("/api/v1/download-client/updates/rollback", self._rollback),
                 web.get(downloads + "/{id}/items", self._items),
@@ -232,10 +249,23 @@ class FakePlatform:
             return web.Response(status=self.next_failures.pop(0), text="<html>proxy</html>")
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return problem(401, "UNAUTHENTICATED")
+        if (refused := self.refuse(request)) is not None:
+            return refused
         try:
             return await handler(request)
         finally:
             await self._notify()
+
+    async def _check(self, request: web.Request) -> web.Response:
+        (installed,) = (await request.json())["data"]
+        assert (installed["type"], installed["id"]) == ("installedProduct", str(self.game.product_id))
+        newest, is_older = str(self.game.version_id), self.game.version_id in self.older
+        attributes = {
+            "is_update_available": installed["attributes"]["current_version_id"] != newest,
+            "latest_version_id": newest,
+            "is_rollback": is_older,
+        }
+        return document([{"type": "updateAvailability", "id": installed["id"], "attributes": attributes}])
 
     async def _apply(self, request: web.Request) -> web.Response:
         attributes = await attributes_of(request, "updateRequest")
@@ -308,6 +338,9 @@ class FakePlatform:
 
     def _started(self, attributes: dict[str, Any], only: Collection[str] | None = None) -> web.Response:
         self.starts.append(attributes)
+        names_one = {"version_id", "from_version_id", "platform"} & attributes.keys()
+        if len(self.platforms) > 1 and not names_one:
+            return problem(400, "INVALID_ARGUMENT")
         if attributes["product_id"] != str(self.game.product_id):
             return problem(403, "PRODUCT_ACCESS_DENIED")
         for session in self.sessions.values():
@@ -354,14 +387,21 @@ class FakePlatform:
                 "installation_path": session.path,
                 "from_version_id": session.from_version_id,
                 "error": session.error,
+                "pause_reason": session.pause_reason if session.status == "paused" else None,
+                "progress_percentage": 12.5,
                 "queue_position": 1 if session.status == "queued" else None,
                 "report_sequence": session.sequence if session.sequence >= 0 else None,
+                **self.lies,
             },
         }
 
     async def _list(self, request: web.Request) -> web.Response:
-        wanted = request.query.get("product_id")
-        found = [s for s in reversed(self.sessions.values()) if str(s.product_id) == wanted]
+        wanted, status = request.query.get("product_id"), request.query.get("status")
+        found = [
+            session
+            for session in reversed(self.sessions.values())
+            if wanted in (None, str(session.product_id)) and status in (None, session.status)
+        ]
         limit, page = int(request.query["limit"]), int(request.query["page"])
         total_pages = max(1, -(-len(found) // limit))
         some = found[(page - 1) * limit : page * limit]
@@ -391,7 +431,7 @@ class FakePlatform:
         allowed, status = moves[request.match_info["action"]]
         if session is None or session.status not in allowed:
             return problem(409, "INVALID_STATE_TRANSITION")
-        session.status, session.error = status, None
+        session.status, session.error, session.pause_reason = status, None, None
         for item in session.items.values():
             if item["status"] == "error":
                 item["status"] = "pending"
@@ -451,6 +491,9 @@ class FakePlatform:
             return problem(404, "DOWNLOAD_NOT_FOUND")
         report = await attributes_of(request, "downloadReport")
         assert len(report["items"]) <= 1000
+        if session.status == "paused" and session.pause_reason:
+            session.status, session.pause_reason = "queued", None
+            self._give_slots()
         if report["sequence"] <= session.sequence or session.status not in HOLDING:
             return document(self._resource(session), status=202)
         self.reports.append(report)
@@ -473,23 +516,26 @@ class FakePlatform:
 
     async def _installations(self, request: web.Request) -> web.Response:
         """What the completed sessions brought, one per device."""
-        wanted = (request.query["product_id"], request.query["device_id"])
+        product_id, device_id = request.query.get("product_id"), request.query["device_id"]
         found = {
-            session.device_id: session.version_id
+            session.device_id: session
             for session in self.sessions.values()
-            if session.status == "completed" and (str(session.product_id), session.device_id) == wanted
+            if session.status == "completed"
+            and session.device_id == device_id
+            and product_id in (None, str(session.product_id))
         }
         resources = [
             {
                 "type": "installation",
-                "id": str(uuid5(self.game.product_id, str(device_id))),
+                "id": str(uuid5(self.game.product_id, str(session.device_id))),
                 "attributes": {
-                    "product_id": wanted[0],
-                    "version_id": str(version_id),
-                    "device_id": device_id,
+                    "product_id": str(session.product_id),
+                    "version_id": str(session.version_id),
+                    "device_id": session.device_id,
+                    "installation_path": session.path,
                 },
             }
-            for device_id, version_id in found.items()
+            for session in found.values()
         ]
         return document(resources, meta={"total_pages": 1})
 
@@ -518,6 +564,9 @@ class FakePlatform:
         return document(resources, meta={"total_pages": 1})
 
     async def _manifest_bytes(self, request: web.Request) -> web.Response:
+        await self.manifest_may_come.wait()
+        if self.refuse_manifests:
+            return web.Response(status=500)
         if request.match_info["generation"] != str(self.link_generation):
             return web.Response(status=403)
         return web.Response(body=self.game.stored_manifest)
@@ -596,6 +645,7 @@ def problem(status: int, code: str) -> web.Response:
 async def run_platform(game: Game, **settings: Any) -> AsyncIterator[FakePlatform]:
     platform = FakePlatform(game, **settings)
     platform.titles.setdefault("The Game", game.product_id)
+    platform.manifest_may_come.set()
     runner = web.AppRunner(platform.application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -605,6 +655,7 @@ async def run_platform(game: Game, **settings: Any) -> AsyncIterator[FakePlatfor
         yield platform
     finally:
         platform.hung.set()
+        platform.manifest_may_come.set()
         await runner.cleanup()
 
 

@@ -15,6 +15,7 @@ from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from launcher_platform import FakePlatform, assert_installed, make_account, make_game, run_platform
 
+from launcher.disk.workspace import Kept
 from launcher.failures import ExitCode, LauncherError
 from launcher.install.installation import InstallResult, install
 from launcher.install.pipeline import Patience
@@ -286,7 +287,7 @@ async def test_a_manifest_of_another_product_is_refused_though_it_is_signed(tmp_
         assert refused.value.code == "MANIFEST_INVALID"
 
 
-async def test_a_link_in_the_place_of_a_file_is_replaced_and_what_it_points_to_left_alone(tmp_path: Path) -> None:
+async def test_a_link_in_the_place_of_a_file_is_kept_beside_and_what_it_points_to_left_alone(tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text("mine")
     target = tmp_path / "game"
@@ -294,7 +295,10 @@ async def test_a_link_in_the_place_of_a_file_is_replaced_and_what_it_points_to_l
     (target / "readme.txt").symlink_to(outside)
     game = make_game(KEY, tree())
     async with run_platform(game) as platform:
-        await install_into(platform, target)
+        result = await install_into(platform, target)
+        assert result.kept == [Kept("readme.txt", ".samovar-kept-readme.txt")]
+        assert (target / ".samovar-kept-readme.txt").readlink() == outside
+        (target / ".samovar-kept-readme.txt").unlink()
         assert_installed(target, game)
     assert outside.read_text() == "mine"
 
@@ -337,7 +341,7 @@ async def test_a_staged_file_that_became_a_link_or_got_a_second_name_is_not_writ
     assert outside.stat().st_nlink == 1
 
 
-async def test_files_that_are_right_already_are_kept_and_wrong_ones_replaced(tmp_path: Path) -> None:
+async def test_files_that_are_right_already_stay_and_changed_ones_are_kept_beside(tmp_path: Path) -> None:
     game = make_game(KEY, tree(), executables=("bin/run",))
     async with run_platform(game) as platform:
         await install_into(platform, tmp_path)
@@ -347,6 +351,10 @@ async def test_files_that_are_right_already_are_kept_and_wrong_ones_replaced(tmp
         (tmp_path / "data" / "zeros.bin").unlink()
         platform.delivered.clear()
         result = await install_into(platform, tmp_path)
+        assert result.kept == [Kept("readme.txt", ".samovar-kept-readme.txt")]
+        beside = tmp_path / ".samovar-kept-readme.txt"
+        assert beside.read_bytes() == b"x" * len(game.files["readme.txt"])
+        beside.unlink()
         assert_installed(tmp_path, game)
         assert (tmp_path / "data" / "level1.pak").stat().st_ino == kept
         lost = len(game.files["readme.txt"]) + len(game.files["data/zeros.bin"])

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import random
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,10 +20,12 @@ from launcher_platform import (
     finished,
     make_account,
     make_game,
+    problem,
     run_platform,
     spawn,
 )
 
+from launcher.disk.workspace import Workspace
 from launcher.failures import ExitCode, LauncherError
 from launcher.install.installation import InstallResult, install
 from launcher.install.maintenance import repair, uninstall, update, verify
@@ -55,9 +59,9 @@ def two_versions() -> tuple[Game, Game]:
     return first, second
 
 
-async def install_first(platform: FakePlatform, directory: Path) -> InstallResult:
+async def install_first(platform: FakePlatform, directory: Path, account: Account | None = None) -> InstallResult:
     wanted = InstallRequest(product_id=platform.game.product_id, directory=directory)
-    return await install(make_account(platform, KEY), wanted, patience=QUICK)
+    return await install(account or make_account(platform, KEY), wanted, patience=QUICK)
 
 
 async def test_an_update_fetches_only_what_no_file_of_the_old_version_holds(tmp_path: Path) -> None:
@@ -77,10 +81,114 @@ async def test_an_update_fetches_only_what_no_file_of_the_old_version_holds(tmp_
         assert result.removed_files == 3
         assert result.written_files == 3, "what did not change is not written again"
         assert platform.starts[-1]["from_version_id"] == str(first.version_id)
-        again = await update(make_account(platform, KEY), tmp_path, patience=QUICK)
-        assert (again.fetched_bytes, again.written_files) == (0, 0), "the newest is only looked at"
         assert "client_free_space_bytes" not in platform.starts[-1]
         assert all(item["bytes"] == item["size"] for item in platform.session.items.values())
+
+
+async def test_with_nothing_new_an_update_touches_nothing_and_only_a_repair_mends(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        account = make_account(platform, KEY)
+        await install_first(platform, tmp_path)
+        (tmp_path / "music" / "theme.ogg").unlink()
+        platform.starts.clear()
+        for version_id in (None, game.version_id):
+            result = await update(account, tmp_path, version_id=version_id, patience=QUICK)
+            assert (result.status, result.version_id, result.session_id) == ("up_to_date", str(game.version_id), None)
+        assert platform.starts == []
+        assert not (tmp_path / "music" / "theme.ogg").exists()
+        assert await repair(account, tmp_path, await verify(tmp_path), patience=QUICK) is not None
+        assert_installed(tmp_path, game)
+
+
+async def test_a_game_of_two_platforms_is_updated_and_installed_again_for_the_one_in_place(tmp_path: Path) -> None:
+    first, second = two_versions()
+    async with run_platform(first, platforms=("linux", "windows")) as platform:
+        account = make_account(platform, KEY)
+        request = InstallRequest(first.product_id, tmp_path)
+        with pytest.raises(LauncherError) as refused:
+            await install(account, request, patience=QUICK)
+        assert refused.value.exit_code is ExitCode.USAGE, (
+            "of a folder that holds nothing, nobody knows for which platform"
+        )
+        await install(account, replace(request, platform="linux"), patience=QUICK)
+        assert (await update(account, tmp_path, patience=QUICK)).status == "up_to_date"
+        assert (await install(account, request, patience=QUICK)).status == "completed"
+        assert platform.starts[-1]["platform"] == "linux"
+        platform.game = second
+        assert (await update(account, tmp_path, patience=QUICK)).version_id == str(second.version_id)
+        assert_installed(tmp_path, second)
+
+
+async def test_where_the_version_in_place_was_withdrawn_an_update_goes_back(tmp_path: Path) -> None:
+    older, withdrawn = two_versions()
+    async with run_platform(withdrawn, older={older.version_id}) as platform:
+        account = make_account(platform, KEY)
+        await install(account, InstallRequest(withdrawn.product_id, tmp_path), patience=QUICK)
+        platform.game = older
+        platform.asked.clear()
+        platform.fault = lambda *_: "hang"
+        interrupted = asyncio.create_task(update(account, tmp_path, patience=QUICK))
+        await platform.wait_until(lambda: bool(platform.asked))
+        interrupted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await interrupted
+        platform.fault = lambda *_: None
+        platform.hung.set()
+        result = await update(account, tmp_path, patience=QUICK)
+        assert (result.version_id, result.previous_version_id) == (str(older.version_id), str(withdrawn.version_id))
+        assert result.was_withdrawn
+        assert platform.starts[-1]["to_version_id"] == str(older.version_id)
+        assert_installed(tmp_path, older)
+
+
+async def test_an_uninstall_that_the_folder_or_the_server_refuses_is_called_again(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    folder = tmp_path / "game"
+    async with run_platform(game) as platform:
+        account = make_account(platform, KEY)
+        await install_first(platform, folder, account)
+        at_work = Workspace.open(folder)
+        with pytest.raises(LauncherError) as refused:
+            await uninstall(account, folder)
+        at_work.close()
+        assert refused.value.code == "FOLDER_IN_USE"
+        assert platform.uninstalled == [], "the game is still there"
+        platform.refuse = lambda request: problem(403, "PERMISSION_DENIED") if request.method == "DELETE" else None
+        with pytest.raises(LauncherError):
+            await uninstall(account, folder)
+        assert not (folder / "data" / "big.pak").exists()
+        platform.refuse = lambda _request: None
+        installed, removed = await uninstall(account, folder)
+        assert (installed.product_id, removed.count) == (game.product_id, 0)
+        assert len(platform.uninstalled) == 1
+        assert not (folder / ".samovar").exists()
+
+
+async def test_a_folder_that_is_gone_and_an_installation_that_was_interrupted_can_be_cleared(tmp_path: Path) -> None:
+    game, _ = two_versions()
+    gone, half = tmp_path / "gone", tmp_path / "half"
+    async with run_platform(game) as platform:
+        account = make_account(platform, KEY)
+        await install_first(platform, gone, account)
+        shutil.rmtree(gone)
+        installed, removed = await uninstall(account, gone)
+        assert (installed.product_id, removed.count, len(platform.uninstalled)) == (game.product_id, 0, 1)
+        assert not gone.exists()
+        platform.asked.clear()
+        platform.fault = lambda *_: "hang"
+        running = asyncio.create_task(install(account, InstallRequest(game.product_id, half), patience=QUICK))
+        await platform.wait_until(lambda: bool(platform.asked))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert platform.session.status == "paused"
+        await uninstall(account, half)
+        assert platform.session.status == "cancelled"
+        assert list(half.iterdir()) == []
+        with pytest.raises(LauncherError) as nothing:
+            await uninstall(account, half)
+        assert nothing.value.code == "NOT_INSTALLED"
 
 
 async def test_a_failed_update_leaves_the_old_version_whole_and_the_next_goes_on(tmp_path: Path) -> None:
@@ -296,3 +404,52 @@ async def test_the_commands_update_verify_repair_and_uninstall(tmp_path: Path) -
         assert (await samovar("uninstall", str(folder)))["removed_files"] == 5
         assert list(folder.iterdir()) == []
         assert len(platform.uninstalled) == 1, "the server is told"
+
+
+async def test_files_of_the_users_at_the_games_paths_are_kept_and_reported_by_the_commands(tmp_path: Path) -> None:
+    first = make_game(KEY, {"README.txt": b"the game's", "bin/game": b"1"})
+    second = make_game(
+        KEY, {"README.txt": b"newer", "bin/game": b"2", "saves/1": b"an example"}, product_id=first.product_id
+    )
+    folder = tmp_path / "game"
+    (folder / "saves").mkdir(parents=True)
+    (folder / "README.txt").write_text("mine")
+    (folder / "saves" / "1").write_text("my save")
+    async with run_platform(first) as platform:
+        env = environment(platform, KEY, tmp_path)
+        told = await finished(await spawn(env, "install", str(first.product_id), "--to", str(folder)))
+        assert "kept: your README.txt is .samovar-kept-README.txt now\n" in told.stdout
+        assert (folder / ".samovar-kept-README.txt").read_text() == "mine"
+        platform.game = second
+        updated = await finished(await spawn(env, "update", str(folder), "--json"))
+        result = json.loads(updated.stdout.splitlines()[-1])
+        assert result["kept"] == [{"path": "saves/1", "kept_as": "saves/.samovar-kept-1"}]
+        assert (folder / "saves" / ".samovar-kept-1").read_text() == "my save"
+        (folder / "saves" / "1").write_text("played")
+        removed = await finished(await spawn(env, "uninstall", str(folder), "--json"))
+        assert json.loads(removed.stdout)["left"] == ["saves/1"]
+        left = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+        assert left == {"saves/1": "played", "saves/.samovar-kept-1": "my save", ".samovar-kept-README.txt": "mine"}
+        forced = await finished(
+            await spawn(env, "install", str(first.product_id), "--to", str(folder), "--overwrite", "--json")
+        )
+        assert json.loads(forced.stdout.splitlines()[-1])["kept"] == []
+        assert (folder / "saves" / "1").read_text() == "an example"
+
+
+@pytest.mark.parametrize("name", ["", " "])
+async def test_a_folder_without_a_name_is_never_the_current_one(tmp_path: Path, name: str) -> None:
+    game, _ = two_versions()
+    async with run_platform(game) as platform:
+        env = environment(platform, KEY, tmp_path)
+        for words in (
+            ("install", str(game.product_id), "--to", name),
+            ("update", name),
+            ("verify", name),
+            ("repair", name),
+            ("uninstall", name),
+        ):
+            refused = await finished(await spawn(env, *words))
+            assert refused.code == ExitCode.USAGE, words
+        assert not (tmp_path / ".samovar").exists()
+        assert not platform.sessions

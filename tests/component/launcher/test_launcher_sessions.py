@@ -6,11 +6,16 @@ import pytest
 from aiohttp import web
 
 from launcher.api.download_client import open_api
+from launcher.api.resources import Session
 from launcher.failures import LauncherError
 from launcher.install.sessions import wait_for_slot
 from launcher.settings import Account
 
 SESSION_ID = uuid.uuid4()
+
+
+async def looked(_: Session) -> None:
+    """What a display would show."""
 
 
 async def wait_until(statuses: list[str]) -> str:
@@ -29,7 +34,7 @@ async def wait_until(statuses: list[str]) -> str:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         owner = Account(f"http://127.0.0.1:{runner.addresses[0][1]}", "token", uuid.uuid4(), "")
         async with open_api(owner) as api:
-            session = await wait_for_slot(api, await api.download(SESSION_ID), lambda _: None)
+            session = await wait_for_slot(api, await api.download(SESSION_ID), looked)
             return session.status.value
     finally:
         await runner.cleanup()

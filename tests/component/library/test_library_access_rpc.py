@@ -45,7 +45,7 @@ class Two:
 
     async def grant(self, user_id: UUID, product_id: UUID, source_id: str) -> None:
         request = pb.GrantEntitlementRequest(
-            user_id=str(user_id), product_id=str(product_id), source=pb.ENTITLEMENT_SOURCE_KEY, source_id=source_id
+            user_id=str(user_id), product_id=str(product_id), source=pb.ENTITLEMENT_SOURCE_GIFT, source_id=source_id
         )
         await self.rig.internal.GrantEntitlement(request, metadata=as_service("payment-service"))
 
@@ -53,7 +53,7 @@ class Two:
         request = pb.RevokeEntitlementRequest(
             user_id=str(user_id),
             product_id=str(product_id),
-            source=pb.ENTITLEMENT_SOURCE_KEY,
+            source=pb.ENTITLEMENT_SOURCE_GIFT,
             source_id=source_id,
             reason=REMOVAL_REASON_REFUND,
         )

@@ -119,6 +119,8 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(rig: Rig, user_id: 
         pb.CreateCategoryRequest(),
         pb.CreateCategoryRequest(name=" \t"),
         pb.CreateCategoryRequest(name="\u00a0\u2003\u001f"),
+        pb.CreateCategoryRequest(name="\u200b\ufeff \u3164\u2800"),
+        pb.CreateCategoryRequest(name="\u00ad\ufe0f"),
         pb.CreateCategoryRequest(name="a\0b"),
         pb.CreateCategoryRequest(name="x" * 101),
         pb.CreateCategoryRequest(name="x", display_order=-1),

@@ -109,13 +109,32 @@ async def test_a_bought_game_stays_when_the_gift_of_it_is_taken_back(rig: Rig):
 
 async def test_twenty_grants_of_one_key_at_once_are_one(rig: Rig):
     user_id, product_id = uuid4(), uuid4()
-    request = granting(user_id, product_id, source=pb.ENTITLEMENT_SOURCE_KEY)
+    request = granting(user_id, product_id, source=pb.ENTITLEMENT_SOURCE_KEY, source_id=f"key {user_id}")
 
     answers = await asyncio.gather(*(rig.internal.GrantEntitlement(request, metadata=caller()) for _ in range(20)))
 
     assert [answer.is_new for answer in answers].count(True) == 1
     assert all(answer.is_active for answer in answers)
     assert len(await own_items(rig, user_id)) == 1
+
+
+async def test_of_ten_users_who_activate_one_key_at_once_one_has_the_game(rig: Rig):
+    user_ids, product_id, key = [uuid4() for _ in range(10)], uuid4(), f"key {uuid4()}"
+
+    async def activate(user_id: UUID) -> str:
+        request = granting(user_id, product_id, source=pb.ENTITLEMENT_SOURCE_KEY, source_id=key)
+        try:
+            return str((await rig.internal.GrantEntitlement(request, metadata=caller())).is_new)
+        except grpc.aio.AioRpcError as error:
+            refused = from_rpc_error(error)
+            assert refused.kind is Kind.ALREADY_EXISTS
+            return refused.reason
+
+    outcomes = await asyncio.gather(*map(activate, user_ids))
+
+    assert sorted(outcomes) == ["KEY_ALREADY_ACTIVATED"] * 9 + ["True"]
+    assert [len(await own_items(rig, user_id)) for user_id in user_ids] == [int(each == "True") for each in outcomes]
+    assert await activate(user_ids[outcomes.index("True")]) == "False"
 
 
 async def test_only_the_named_services_may_call(rig: Rig):

@@ -24,6 +24,7 @@ from library_svc.postgres import PostgresLibrary
 from library_svc.sales.application import BATCH_USERS, hear, notify_all
 from library_svc.sales.domain import Sale
 from library_svc.sales.postgres import ROOM_EVENTS, PostgresOutgoing
+from library_svc.stamps import stamp
 from tests.component.library.library_rig import Rig, library_rig, purchase, until, user
 from tests.fakes.event_bus import MemoryEventBus
 
@@ -164,7 +165,7 @@ async def test_notices_wait_for_the_relay_and_do_not_pile_up_before_other_events
         async with database.begin() as tx:
             await tx.connection.exec_driver_sql(PUT_WISHES, (game, count))
             await tx.commit()
-        await hear(begin, event_id=EventId("test", str(uuid4())), news=news, now=now)
+        await hear(begin, event_id=EventId("test", str(uuid4())), news=news, price=stamp(now), now=now)
         async with background(
             repeat("sales", partial(notify_all, begin, outgoing, now=lambda: now), pause_seconds=0.1)
         ):

@@ -12,16 +12,19 @@ from sqlalchemy.engine import Engine
 
 from chassis.postgres.database import open_database
 from chassis.postgres.migrations import upgrade
-from library_svc.catalog.domain import Language, folded
+from library_svc.catalog.domain import Language
 from library_svc.ids import UserId
 from library_svc.items.application import ItemQuery, ItemSort
 from library_svc.items.postgres_reader import PostgresReader
-from library_svc.items.search import LEFT_OUT, STAND_INS, title_key
+from library_svc.items.search import LEFT_OUT, STAND_INS, also_meant, title_key
+from library_svc.text import folded, natural
 
 PRODUCTS, OWNED = 20_000, 50
 PUT_PRODUCT = """
-INSERT INTO catalog_products (product_id, as_of, is_complete, title_ru, title_en, folded_ru, folded_en)
-VALUES (gen_random_uuid(), now(), true, $1, $2, $3, $4) RETURNING search_key
+INSERT INTO catalog_products (
+    product_id, as_of, is_complete, title_ru, title_en, folded_ru, folded_en, also_meant_ru, also_meant_en
+)
+VALUES (gen_random_uuid(), now(), true, $1, $2, $3, $4, $5, $6) RETURNING search_key, sort_ru, sort_en
 """
 FILL_CATALOG = f"""
 INSERT INTO catalog_products (
@@ -67,13 +70,19 @@ async def connection(filled: list[str], new_database: Callable[..., Awaitable[st
         ("東方 Ёж Ґанок Øre", None),
         (None, "100% — Orange_Juice\t2"),
         ("%", ""),
+        ("S.T.A.L.K.E.R. 2", "Warhammer 40,000 VII"),
+        ("00 0 007 10 2 " + "0" * 30 + "5", "1" * 25 + "x20"),
         (None, None),
     ],
 )
 async def test_the_database_makes_the_keys_that_the_domain_makes(connection: Any, ru: str | None, en: str | None):
     folds = [title if title is None else folded(title) for title in (ru, en)]
+    meant = [also_meant(fold or "") for fold in folds]
 
-    assert await connection.fetchval(PUT_PRODUCT, ru, en, *folds) == title_key(*folds)
+    made = await connection.fetchrow(PUT_PRODUCT, ru, en, *folds, *meant)
+
+    assert made["search_key"] == title_key(*folds)
+    assert [made["sort_ru"], made["sort_en"]] == [None if fold is None else natural(fold) for fold in folds]
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

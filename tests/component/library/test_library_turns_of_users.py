@@ -3,12 +3,12 @@
 import asyncio
 from uuid import uuid4
 
-from chassis.postgres.database import open_database
+from chassis.postgres.database import CONNECTIONS_PER_KEY, open_database
 from chassis.postgres.migrations import upgrade
 from library_svc.categories.application import create_category
 from library_svc.categories.postgres import PostgresCategoryReader
 from library_svc.ids import UserId
-from library_svc.postgres import USER_CONNECTIONS, PostgresLibrary
+from library_svc.postgres import PostgresLibrary
 
 CHANGES = 20
 WAITING = """
@@ -20,7 +20,7 @@ async def test_a_user_with_many_changes_at_once_leaves_room_for_others_and_loses
     dsn = await new_database("library")
     await upgrade(dsn, "library_svc")
     busy, other = UserId(uuid4()), UserId(uuid4())
-    async with open_database(dsn, pool_size=USER_CONNECTIONS + 2) as database:
+    async with open_database(dsn, pool_size=CONNECTIONS_PER_KEY + 2) as database:
         library = PostgresLibrary(database, consumer="test")
 
         async def change(user_id: UserId, number: int) -> None:
@@ -31,7 +31,7 @@ async def test_a_user_with_many_changes_at_once_leaves_room_for_others_and_loses
             for number in range(CHANGES):
                 group.create_task(change(busy, number))
             async with asyncio.timeout(10), database.connect() as connection:
-                while (await connection.exec_driver_sql(WAITING)).scalar_one() < USER_CONNECTIONS:
+                while (await connection.exec_driver_sql(WAITING)).scalar_one() < CONNECTIONS_PER_KEY:
                     await asyncio.sleep(0.01)
             # They have all connections that are theirs and wait; this one finds the last.
             await change(other, 0)

@@ -119,6 +119,10 @@ async def test_each_refusal_has_its_reason(rig: Rig):
     unknown = pb.AddWishlistItemRequest(product_id=str(uuid4()))
     error = await refusal(rig.wishes.AddWishlistItem(unknown, metadata=me))
     assert (error.kind, error.reason) == (Kind.NOT_FOUND, "PRODUCT_NOT_FOUND")
+    owned = uuid4()
+    await rig.buy(user_id, owned)
+    error = await refusal(add(rig, user_id, owned))
+    assert (error.kind, error.reason) == (Kind.ALREADY_EXISTS, "PRODUCT_ALREADY_OWNED")
     change = pb.UpdateWishlistItemRequest(
         wishlist_item_id=wish.id, item=pb.WishlistItemChanges(priority=1), update_mask=FieldMask(paths=["priority"])
     )

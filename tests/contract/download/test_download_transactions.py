@@ -9,7 +9,8 @@ import pytest
 
 from chassis.errors import DomainError
 from download_svc.paging import PageRequest
-from download_svc.sessions.domain import Failure, ItemStatus, Status
+from download_svc.sessions.domain import Failure, ItemStatus, PauseReason, Status
+from download_svc.versions.domain import VersionState
 from download_svc.versions.manifests import Entry, EntryType, Platform
 from tests.contract.download.conftest import Ports
 from tests.unit.download.rig import NOW, digest, make_items, make_manifest, make_session, make_version
@@ -71,6 +72,71 @@ async def test_every_member_of_a_session_is_kept(ports: Ports):
     view = await ports.sessions.get(session.user_id, session.id)
     assert view is not None
     assert view.session == session
+
+
+async def test_why_a_session_is_paused_is_kept_while_it_is(ports: Ports):
+    session, _ = await _stored(ports)
+    session.begin(NOW)
+    session.lapse(NOW)
+    for expected in (PauseReason.CLIENT_SILENT, None):
+        async with ports.begin() as work:
+            await work.sessions.save(session)
+            await work.commit()
+        view = await ports.sessions.get(session.user_id, session.id)
+        assert view is not None
+        assert view.session == session
+        assert view.session.pause_reason is expected
+        session.take_events()
+        if expected:
+            session.resume(NOW)
+
+
+async def test_sessions_that_are_silent_are_found_batch_by_batch(ports: Ports):
+    manifest = make_manifest(uuid4(), uuid4())
+    version = await ports.publish(manifest)
+    expected = []
+    for status in Status:
+        for age in (0, 10):
+            session = make_session(version, device_id=uuid4())
+            session.status = status
+            session.failure = Failure("CDN_ERROR", "") if status is Status.ERROR else None
+            session.updated_at = NOW - timedelta(seconds=age)
+            await ports.add(session, manifest)
+            if session.holds_slot and age:
+                expected.append((session.user_id, session.id))
+    found, after = [], None
+    while batch := await ports.sessions.silent(NOW - timedelta(seconds=5), after=after, limit=1):
+        found += batch
+        after = batch[-1]
+    own = {user_id for user_id, _ in expected}
+    assert [one for one in found if one[0] in own] == sorted(expected)
+    assert len(expected) == 3
+
+
+async def test_live_sessions_of_retired_versions_are_found_batch_by_batch(ports: Ports):
+    manifest, kept = make_manifest(uuid4(), uuid4()), make_manifest(uuid4(), uuid4())
+    version, other = await ports.publish(manifest), await ports.publish(kept)
+    expected = []
+    for status in Status:
+        for one, tree in ((version, manifest), (other, kept)):
+            session = make_session(one)
+            session.status = status
+            session.failure = Failure("CDN_ERROR", "") if status is Status.ERROR else None
+            await ports.add(session, tree)
+            if one is version and session.is_live:
+                expected.append((session.user_id, session.id))
+    async with ports.begin() as work:
+        await work.versions.retire(version.version_id)
+        assert [one.state for one in await work.versions.of_product(version.product_id)] == [VersionState.RETIRED]
+        await work.commit()
+    assert [one.state for one in await ports.versions.of_product(version.product_id)] == [VersionState.RETIRED]
+    assert [one.state for one in await ports.versions.of_product(other.product_id)] == [VersionState.KEPT]
+    found, after = [], None
+    while batch := await ports.sessions.of_withdrawn_versions(after=after, limit=2):
+        found += batch
+        after = batch[-1]
+    assert [one for one in found if one in expected] == sorted(expected)
+    assert len(expected) == 5
 
 
 async def test_a_users_session_is_nobody_elses(ports: Ports):

@@ -8,7 +8,7 @@ from download_svc.paging import PageRequest
 from download_svc.sessions.domain import UpdateType
 from download_svc.updates.announcements import PendingAnnouncement
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
-from download_svc.versions.domain import Version
+from download_svc.versions.domain import Version, VersionState
 from download_svc.versions.manifests import Platform
 from tests.contract.download.conftest import Ports
 from tests.unit.download.rig import NOW, make_manifest
@@ -196,3 +196,60 @@ async def test_what_is_behind_a_version_is_found_batch_by_batch(ports: Ports) ->
         assert await work.installations.on_device(one.user_id, device_id, one.product_id) == kept
         assert await work.installations.on_device(one.user_id, None, one.product_id) is None
     assert await ports.installations.on_device(uuid4(), device_id, one.product_id) is None
+
+
+async def test_offers_of_retired_versions_are_found_and_no_other_updates(ports: Ports) -> None:
+    retired = await ports.publish(make_manifest(uuid4(), uuid4()), state=VersionState.RETIRED)
+    kept = await ports.publish(make_manifest(uuid4(), uuid4()))
+    user_id = uuid4()
+    await put(ports, update(user_id, retired), update(uuid4(), retired, status="failed"), update(user_id, kept))
+    await put(ports, *(update(uuid4(), retired) for _ in range(3)))
+    found: list[Update] = []
+    after = None
+    while batch := await ports.updates.of_withdrawn_versions(after=after, limit=2):
+        found += batch
+        after = (batch[-1].user_id, batch[-1].id)
+    assert [(one.user_id, one.id) for one in found] == sorted((one.user_id, one.id) for one in found)
+    own = [one for one in found if one.product_id in (retired.product_id, kept.product_id)]
+    assert {one.to_version_id for one in own} == {retired.version_id}
+    assert len(own) == 4
+    assert user_id in {one.user_id for one in own}
+
+
+async def test_an_announcement_that_was_done_is_pending_again_from_the_first(ports: Ports) -> None:
+    version = await ports.publish(make_manifest(uuid4(), uuid4()))
+
+    async def pending() -> list[tuple[UUID, UUID] | None]:
+        return [one.after for one in await ports.announcements.pending(NOW) if one.version_id == version.version_id]
+
+    for done in (False, True, True):
+        async with ports.begin() as work:
+            await work.announcements.add(version)
+            await work.announcements.advance(version.version_id, (uuid4(), uuid4()))
+            if done:
+                await work.announcements.finish(version.version_id)
+            await work.commit()
+        assert len(await pending()) == (0 if done else 1)
+        async with ports.begin() as work:
+            assert await work.announcements.is_pending(version.version_id) is not done
+    async with ports.begin() as work:
+        await work.announcements.add(version)
+        await work.commit()
+    assert await pending() == [None]
+
+
+async def test_a_retired_version_is_behind_the_one_that_is_left(ports: Ports) -> None:
+    product_id = uuid4()
+    left = await ports.publish(make_manifest(product_id, uuid4()), released_at=NOW)
+    later = NOW + timedelta(hours=1)
+    retired = await ports.publish(make_manifest(product_id, uuid4()), released_at=later, state=VersionState.RETIRED)
+    newer = await ports.publish(make_manifest(product_id, uuid4()), released_at=later)
+    owners = {}
+    for version in (left, retired, newer):
+        owners[version.version_id] = uuid4()
+        async with ports.begin() as work:
+            one = Installation(owners[version.version_id], None, product_id, version.version_id, version.platform, None)
+            await work.installations.put(one, NOW)
+            await work.commit()
+    behind = await ports.installations.behind(left, after=None, limit=10)
+    assert [one.installation.user_id for one in behind] == [owners[retired.version_id]]

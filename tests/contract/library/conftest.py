@@ -13,7 +13,7 @@ from chassis.postgres.database import open_database
 from chassis.postgres.migrations import upgrade
 from library_svc.achievements.application import AchievementReader, AchievementTallies, Definitions
 from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
-from library_svc.catalog.application import Products
+from library_svc.catalog.domain import Products
 from library_svc.catalog.postgres import PostgresProducts
 from library_svc.categories.application import CategoryReader
 from library_svc.categories.postgres import PostgresCategoryReader

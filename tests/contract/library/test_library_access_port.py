@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from adapters import adapters as adapters_of
-from adapters import settings_of
+from adapters import redis_url
 
 from chassis.live.redis_link import RedisLink
 from chassis.live.redis_state import open_link, open_redis
@@ -54,7 +54,7 @@ async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
 
         yield Memory(known, known, forget)
         return
-    address = settings_of("redis")["REDIS_ADDR"] if request.param == "redis" else request.getfixturevalue("valkey_url")
+    address = redis_url() if request.param == "redis" else request.getfixturevalue("valkey_url")
     prefix = f"test-{uuid4()}:"
     async with (
         open_known_access(address, prefix=prefix) as one,

@@ -169,10 +169,8 @@ async def test_who_does_not_own_it_gets_nowhere_and_it_is_noted(game: Game):
     stranger = UserId(uuid4())
     with pytest.raises(ProgressRejected) as refused:
         await game.advance(stranger, game.first)
-    assert refused.value.details == {"cause": "the product is not owned"}
-    assert await game.adapters.audited(stranger) == [
-        ("achievement.progress", str(game.first), "rejected: the product is not owned")
-    ]
+    assert refused.value.details == {"cause": "not_owned"}
+    assert await game.adapters.audited(stranger) == [("achievement.progress", str(game.first), "rejected: not_owned")]
     assert not (await game.shown(stranger, game.first)).is_unlocked
 
 
@@ -180,7 +178,7 @@ async def test_who_never_played_gets_nowhere_and_it_is_noted(game: Game):
     owner = await game.new_owner()
     with pytest.raises(ProgressRejected) as refused:
         await game.advance(owner, game.first)
-    assert refused.value.details == {"cause": "the product was never played"}
+    assert refused.value.details == {"cause": "never_played"}
     assert len(await game.adapters.audited(owner)) == 1
 
 

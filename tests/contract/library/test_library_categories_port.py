@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from library_svc.catalog.domain import Language
-from library_svc.categories.application import create_category, delete_category
-from library_svc.categories.domain import Category, CategoryAlreadyExists, CategoryNotFound
+from library_svc.categories.application import create_category, delete_category, update_category
+from library_svc.categories.domain import Category, CategoryAlreadyExists, CategoryChanges, CategoryNotFound
 from library_svc.ids import CategoryId, ItemId, ProductId, UserId
 from library_svc.items.application import ItemQuery, update_item
 from library_svc.items.domain import AcquisitionType, Item, ItemChanges
@@ -53,6 +53,42 @@ async def test_categories_are_saved_removed_and_found_by_id_and_name(adapters, u
         assert await tx.categories.existing(user_id, set()) == set()
     assert await adapters.categories.get_category(user_id, category.id) == expected
     assert await adapters.categories.get_category(UserId(uuid4()), category.id) is None
+
+
+@pytest.mark.parametrize("name", ["Ёлка\u200b", "\ufeffЁлка", "Е\u0308лка", "Ёл\u00adка", " Ёлка ", "\u3164Ёлка\ufe0f"])
+async def test_what_looks_the_same_is_one_name(adapters, user_id, name: str):
+    await make(adapters, user_id, "Ёлка")
+    other = await make(adapters, user_id, "Елка")
+
+    with pytest.raises(CategoryAlreadyExists):
+        await make(adapters, user_id, name)
+    with pytest.raises(CategoryAlreadyExists):
+        await update_category(adapters.begin, user_id=user_id, category_id=other.id, changes=CategoryChanges(name=name))
+    await make(adapters, user_id, "ёлка")
+
+
+async def test_names_that_were_two_before_can_be_changed(adapters, user_id):
+    """Before, what could not be seen made another name."""
+    old = [Category(CategoryId(uuid4()), user_id, name) for name in ("RPG", "RPG\u200b")]
+    async with adapters.begin() as tx:
+        for category in old:
+            await tx.categories.add(category)
+        await tx.commit()
+    for category in old:
+        changes = CategoryChanges(display_order=5)
+        await update_category(adapters.begin, user_id=user_id, category_id=category.id, changes=changes)
+    with pytest.raises(CategoryAlreadyExists):
+        await update_category(
+            adapters.begin, user_id=user_id, category_id=old[0].id, changes=CategoryChanges(name="RPG\u200b")
+        )
+
+
+async def test_numbers_in_names_are_in_order(adapters, user_id):
+    for name in ("Часть 10", "Часть\u200b 2", "Часть 1"):
+        await make(adapters, user_id, name)
+
+    found = await adapters.categories.list_categories(user_id, page=1, limit=10)
+    assert [category.name for category in found.categories] == ["Часть 1", "Часть\u200b 2", "Часть 10"]
 
 
 async def test_a_list_is_by_place_then_by_name_and_paged(adapters, user_id):

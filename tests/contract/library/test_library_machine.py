@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from adapters import adapters, settings_of
+from adapters import adapters, redis_url, settings_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -125,9 +125,9 @@ def memory_rig() -> Rig:
 
 
 @asynccontextmanager
-async def postgres_rig(dsn: str, redis_url: str) -> AsyncIterator[Rig]:
+async def postgres_rig(dsn: str, redis: str) -> AsyncIterator[Rig]:
     await upgrade(dsn, "library_svc")
-    async with open_database(dsn) as database, open_redis_state(redis_url) as state:
+    async with open_database(dsn) as database, open_redis_state(redis) as state:
 
         async def told(user_id: UserId) -> Counter[str]:
             columns = shared.outbox.c
@@ -260,7 +260,7 @@ class LibraryMachine(RuleBasedStateMachine):
             "event_id": event_id,
             "user_id": self.users[user],
             "product_ids": [self.products[product]],
-            "source": Source(SourceKind(source[0]), source[1]),
+            "source": Source(SourceKind(source[0]), f"{source[1]} of {self.users[user]}"),
             "at": self.clock(),
         }
         if what == "grant":
@@ -587,11 +587,11 @@ def drive_over(technology: str, request: pytest.FixtureRequest, examples: int, s
             return
         if technology == "embedded":
             dsn = run(request.getfixturevalue("new_database")("machine"))
-            redis_url = request.getfixturevalue("valkey_url")
+            redis = request.getfixturevalue("valkey_url")
         else:
             dsn = run(new_real_database())
-            redis_url = f"redis://{settings_of('redis')['REDIS_ADDR']}/0"
-        opened = postgres_rig(dsn, redis_url)
+            redis = redis_url()
+        opened = postgres_rig(dsn, redis)
         rig = run(opened.__aenter__())
         try:
             drive(lambda: rig, run, examples, steps)

@@ -12,6 +12,7 @@ import pytest
 from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
 from library_svc.sales.application import hear, tell_batch
 from library_svc.sales.domain import Sale, SaleStatus
+from library_svc.stamps import stamp
 from library_svc.wishlist.application import remove_wish
 from library_svc.wishlist.domain import Wish
 
@@ -150,7 +151,9 @@ async def test_those_who_tell_at_once_share_the_sales_and_tell_each_user_once(ad
     other_id = ProductId(uuid4())
     wishes = [*await wish(adapters, product_id, 30), *await wish(adapters, other_id, 30)]
     for product in (product_id, other_id):
-        await hear(adapters.begin, event_id=EventId("test", str(uuid4())), news=a_sale(product), now=NOON)
+        await hear(
+            adapters.begin, event_id=EventId("test", str(uuid4())), news=a_sale(product), price=stamp(NOON), now=NOON
+        )
 
     async def instance() -> None:
         while await next_is_left():
@@ -168,7 +171,9 @@ async def test_those_who_tell_at_once_share_the_sales_and_tell_each_user_once(ad
 
 async def test_wishes_that_leave_meanwhile_are_told_at_most_once_and_hold_nothing_up(adapters, product_id: ProductId):
     wishes = await wish(adapters, product_id, 40)
-    await hear(adapters.begin, event_id=EventId("test", str(uuid4())), news=a_sale(product_id), now=NOON)
+    await hear(
+        adapters.begin, event_id=EventId("test", str(uuid4())), news=a_sale(product_id), price=stamp(NOON), now=NOON
+    )
 
     async def tell() -> None:
         while await tell_batch(adapters.begin, now=NOON, limit=3):
@@ -192,7 +197,10 @@ async def test_of_twenty_deliveries_of_one_event_one_counts(adapters, product_id
     event_id = EventId("test", str(uuid4()))
 
     await asyncio.gather(
-        *(hear(adapters.begin, event_id=event_id, news=a_sale(product_id), now=NOON) for _ in range(20))
+        *(
+            hear(adapters.begin, event_id=event_id, news=a_sale(product_id), price=stamp(NOON), now=NOON)
+            for _ in range(20)
+        )
     )
     while await tell_batch(adapters.begin, now=NOON):
         pass

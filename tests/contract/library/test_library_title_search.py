@@ -81,6 +81,9 @@ FOUND = {
     "東方": [TOUHOU],
     "東方project": [TOUHOU],
     "project": [TOUHOU],
+    "project 東方": [TOUHOU],
+    "東方 project": [TOUHOU],
+    "wild 東方": [],
     "東京": [],
     "\\": [],
     "*": [],
@@ -98,6 +101,50 @@ FOUND = {
     "нет такой": [],
 }
 """What is typed, and what is found by it."""
+
+
+NAMES = [
+    ("S.T.A.L.K.E.R. 2: Сердце Чернобыля", "S.T.A.L.K.E.R. 2: Heart of Chornobyl"),
+    ("F.E.A.R. 3", "F.E.A.R. 3"),
+    ("3½ Years", "3½ Years"),
+    ("Ratchet & Clank", "Ratchet & Clank"),
+    ("Final Fantasy VII", "Final Fantasy VII"),
+    ("Final Fantasy 8", "Final Fantasy 8"),
+    ("Warhammer 40,000: Dawn of War", "Warhammer 40,000: Dawn of War"),
+    ("Чайник", "Чайник"),
+    (WITCHER, "The Witcher 3: Wild Hunt"),
+]
+STALKER, FEAR, YEARS, RATCHET, FF7, FF8, WARHAMMER, KETTLE, _ = (ru for ru, _ in NAMES)
+FOUND_BY_NAME = {
+    "stalker": [STALKER],
+    "сталкер": [STALKER],
+    "сталкер 2": [STALKER],
+    "s.t.a.l.k.e.r.": [STALKER],
+    "s t a l k e r": [STALKER],
+    "стлакер": [STALKER],
+    "fear": [FEAR],
+    "fear 3": [FEAR],
+    "years": [YEARS],
+    "3 1/2 years": [YEARS],
+    "ratchet and clank": [RATCHET],
+    "ratchet & clank": [RATCHET],
+    "ratchet и clank": [RATCHET],
+    "clank ratchet": [RATCHET],
+    "final fantasy 7": [FF7],
+    "final fantasy vii": [FF7],
+    "final fantasy VIII": [FF8],
+    "final fantasy 8": [FF8],
+    "final fantasy ix": [],
+    "warhammer 40000": [WARHAMMER],
+    "warhammer 40,000": [WARHAMMER],
+    "warhammer 40 000": [WARHAMMER],
+    "warhammer 40k": [WARHAMMER],
+    "chaynik": [KETTLE],
+    "витчер": [WITCHER],
+    "cnfkrth": [STALKER],
+    "ыефдлук": [STALKER],
+}
+"""What is typed as people write names and not as the title does, and what is found by it."""
 
 
 @pytest.fixture
@@ -121,6 +168,27 @@ async def test_what_is_typed_is_found(shelf: Shelf):
     assert {search: await found(shelf, search) for search in FOUND} == {
         search: set(titles) for search, titles in FOUND.items()
     }
+
+
+async def test_titles_are_found_as_people_write_names(adapters):
+    shelf = Shelf(adapters)
+    for ru, en in NAMES:
+        await shelf.put(ru, en)
+
+    assert {search: await found(shelf, search) for search in FOUND_BY_NAME} == {
+        search: set(titles) for search, titles in FOUND_BY_NAME.items()
+    }
+
+
+async def test_names_are_in_natural_order(adapters):
+    shelf = Shelf(adapters)
+    ordered = ["Игра", "Игра 1", "Игра 2", "Игра\u200b 9", "Игра 10", "Игра 010 б", "Игра ２0", "Игра 100", "Игрок"]
+    for title in reversed(ordered):
+        await shelf.put(title)
+
+    pages = [await shelf.titles(sort=ItemSort.NAME_ASC, limit=4, page=page) for page in (1, 2, 3, 4)]
+    assert pages == [ordered[:4], ordered[4:8], ordered[8:], []]
+    assert await shelf.titles(sort=ItemSort.NAME_DESC) == ordered[::-1]
 
 
 async def test_a_search_of_nothing_but_space_finds_all_that_has_a_title(shelf: Shelf):

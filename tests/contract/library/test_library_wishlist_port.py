@@ -10,10 +10,18 @@ import pytest
 from library_svc.catalog.application import ProductFiller
 from library_svc.catalog.domain import Language, Product
 from library_svc.entitlements.application import grant
-from library_svc.entitlements.domain import Source, SourceKind
-from library_svc.ids import EventId, ProductId, UserId, WishId
+from library_svc.entitlements.domain import Grant, Source, SourceKind
+from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
+from library_svc.sales.domain import Sale
 from library_svc.wishlist.application import add_wish
-from library_svc.wishlist.domain import WISHES_LIMIT, Wish, WishAlreadyExists, WishlistFull, WishlistItemAdded
+from library_svc.wishlist.domain import (
+    WISHES_LIMIT,
+    ProductAlreadyOwned,
+    Wish,
+    WishAlreadyExists,
+    WishlistFull,
+    WishlistItemAdded,
+)
 from tests.fakes.library.access import MemoryKnownAccess
 from tests.fakes.library.store import MemoryCatalog
 
@@ -113,6 +121,41 @@ async def test_wishes_are_shown_with_their_products(adapters, user_id):
     titles = [each.product.title(Language.RU) if each.product else None for each in shown]
     assert titles == ["Игра", "Новинка", None]
     assert await adapters.wishes.get_wish(user_id, known.id) == shown[0]
+
+
+async def test_what_is_owned_cannot_be_wished_for_until_it_is_taken_back(adapters, user_id):
+    product_id, order = ProductId(uuid4()), Source(SourceKind.ORDER, str(uuid4()))
+    owned = Grant(user_id, product_id, order, NOON)
+    await record(adapters, owned)
+
+    with pytest.raises(ProductAlreadyOwned) as refused:
+        await wish_for(adapters, user_id, product_id)
+    assert refused.value.details == {"product_id": str(product_id)}
+
+    await record(adapters, owned.revoked(LATER))
+    assert (await wish_for(adapters, user_id, product_id)).product_id == product_id
+
+
+async def test_who_has_the_product_is_not_among_those_who_wish_for_it(adapters):
+    product_id = ProductId(uuid4())
+    users = sorted(UserId(uuid4()) for _ in range(4))
+    await keep(adapters, *(a_wish(user_id, product_id=product_id) for user_id in users))
+    order = Source(SourceKind.ORDER, str(uuid4()))
+    await record(adapters, Grant(users[0], product_id, order, NOON), Grant(users[1], product_id, order, NOON))
+    await record(adapters, Grant(users[1], product_id, order, NOON, revoked_at=NOON))
+    await record(adapters, Grant(users[2], ProductId(uuid4()), order, NOON))
+
+    async with adapters.begin() as tx:
+        sale = Sale(product_id, SaleId("spring"), 25, LATER, heard_at=NOON)
+        assert [wish.user_id for wish in await tx.wishlist.wishing(sale, limit=2)] == users[1:3]
+
+
+async def record(adapters, *grants: Grant) -> None:
+    """Records grants that the wishlist does not notice, as those of before did."""
+    async with adapters.begin() as tx:
+        for one in grants:
+            await tx.entitlements.save(one)
+        await tx.commit()
 
 
 class TestConcurrency:

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from download_svc.ids import OwnedId
 from download_svc.paging import Page, PageRequest
 from download_svc.updates.announcements import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
 from download_svc.updates.application import MAX_HISTORY_LOOKED_AT
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
 from download_svc.verifications.domain import Issue, IssueKind, Verification
-from download_svc.versions.domain import Version
+from download_svc.versions.domain import Version, VersionState
 from download_svc.versions.manifests import Entry, EntryType
 
 
@@ -56,6 +57,9 @@ class RecordSource(Protocol):
     @property
     def records(self) -> Records: ...
 
+    @property
+    def versions(self) -> Mapping[UUID, Version]: ...
+
 
 class MemoryUpdates:
     """Updates inside a transaction."""
@@ -95,6 +99,17 @@ class MemoryUpdateReader:
 
     def __init__(self, records: RecordSource) -> None:
         self._source = records
+
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[Update]:
+        versions = self._source.versions
+        found = [
+            update
+            for update in self._source.records.updates.values()
+            if update.status is UpdateStatus.AVAILABLE
+            and versions[update.to_version_id].state is VersionState.RETIRED
+            and (after is None or (update.user_id, update.id) > after)
+        ]
+        return sorted(found, key=lambda update: (update.user_id, update.id))[:limit]
 
     async def page(
         self, user_id: UUID, page: PageRequest, *, status: UpdateStatus | None = None, product_id: UUID | None = None
@@ -146,6 +161,9 @@ class MemoryAnnouncements:
 
     async def finish(self, version_id: UUID) -> None:
         self._records.announcements.pop(version_id, None)
+
+    async def is_pending(self, version_id: UUID) -> bool:
+        return version_id in self._records.announcements
 
     async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
         self._records.set_aside[version_id] = (until, reason)

@@ -4,7 +4,7 @@ another on a copy of the store, so a rollback is forgetting the copy.
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from chassis.errors import DomainError, Kind
 from download_svc.events import Event
+from download_svc.ids import OwnedId
 from download_svc.installations.domain import Installation, KeptInstallation
 from download_svc.paging import Page, PageRequest
 from download_svc.queue.domain import Queue, already_active
@@ -19,7 +20,7 @@ from download_svc.sessions.application import SessionView
 from download_svc.sessions.domain import IN_QUEUE, Item, ItemStatus, Session, Status
 from download_svc.transaction import UnitOfWork
 from download_svc.verifications.domain import PlacedEntry
-from download_svc.versions.domain import Version
+from download_svc.versions.domain import Version, VersionState
 from download_svc.versions.manifests import Chunk, Entry, EntryType, FileReference, Manifest, derived_ids
 from tests.fakes.download.records import MemoryAnnouncements, MemoryUpdates, MemoryVerifications, Records
 
@@ -36,7 +37,7 @@ class _State:
     records: Records = field(default_factory=Records)
 
     def copied(self) -> "_State":
-        # Versions never change, so only what does is copied deep.
+        # Versions are replaced, never changed, so only what does change is copied deep.
         return replace(
             self,
             sessions={session_id: session.copy() for session_id, session in self.sessions.items()},
@@ -78,8 +79,12 @@ class MemoryStore:
     def records(self) -> Records:
         return self.state.records
 
+    @property
+    def versions(self) -> Mapping[UUID, Version]:
+        return self.state.versions
+
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[UnitOfWork]:
+    async def begin(self, _user_id: UUID | None = None, /) -> AsyncIterator[UnitOfWork]:
         async with self._lock:
             yield MemoryUnitOfWork(self)
 
@@ -183,6 +188,14 @@ class MemoryVersions:
     async def get(self, version_id: UUID) -> Version | None:
         return self._state.versions.get(version_id)
 
+    async def of_product(self, product_id: UUID) -> Sequence[Version]:
+        return [version for version in self._state.versions.values() if version.product_id == product_id]
+
+    async def retire(self, version_id: UUID) -> None:
+        if version_id in self._state.versions:
+            kept = self._state.versions[version_id]
+            self._state.versions[version_id] = replace(kept, state=VersionState.RETIRED)
+
     async def add(self, version: Version, manifest: Manifest) -> None:
         ids = derived_ids(version.version_id, [entry.path for entry in manifest.entries])
         self._state.versions[version.version_id] = version
@@ -261,7 +274,8 @@ class MemoryInstallationReader:
             one.version_id
             for one in self._store.state.versions.values()
             if (one.product_id, one.platform) == (version.product_id, version.platform)
-            and one.released_at < version.released_at
+            and one.version_id != version.version_id
+            and (one.released_at < version.released_at or one.state is VersionState.RETIRED)
         }
         found = [kept for kept in self._store.state.installations.values() if kept.installation.version_id in older]
         found = [kept for kept in found if after is None or (kept.installation.user_id, kept.id) > after]
@@ -302,6 +316,19 @@ class MemorySessionReader:
     async def queue(self, user_id: UUID) -> Sequence[UUID]:
         waiting = [session for session in self._store.state.live(user_id) if session.status in IN_QUEUE]
         return [session.id for session in sorted(waiting, key=lambda session: session.queue_key)]
+
+    async def silent(self, since: datetime, *, after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
+        return self._owned(lambda session: session.holds_slot and session.updated_at < since, after, limit)
+
+    async def of_withdrawn_versions(self, *, after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
+        versions = self._store.state.versions
+        return self._owned(
+            lambda session: session.is_live and versions[session.version_id].state is VersionState.RETIRED, after, limit
+        )
+
+    def _owned(self, is_meant: Callable[[Session], bool], after: OwnedId | None, limit: int) -> Sequence[OwnedId]:
+        found = sorted((one.user_id, one.id) for one in self._store.state.sessions.values() if is_meant(one))
+        return [one for one in found if after is None or one > after][:limit]
 
     def _view(self, session: Session) -> SessionView:
         queue = Queue(self._store.state.live(session.user_id), slots=0)

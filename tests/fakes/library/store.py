@@ -12,10 +12,10 @@ from chassis.errors import DomainError, Kind
 from library_svc.achievements.application import AchievementList, AchievementSort
 from library_svc.achievements.domain import Definition
 from library_svc.catalog.application import CATALOG_BATCH_LIMIT
-from library_svc.catalog.domain import Product, folded
+from library_svc.catalog.domain import Product
 from library_svc.categories.application import CategoryPage
-from library_svc.categories.domain import Category
-from library_svc.entitlements.domain import Grant, Source, foundation
+from library_svc.categories.domain import Category, named_best
+from library_svc.entitlements.domain import Grant, Source
 from library_svc.events import LibraryEvent
 from library_svc.game_settings.domain import GameSettings
 from library_svc.ids import (
@@ -32,11 +32,12 @@ from library_svc.ids import (
 from library_svc.installations.domain import InstallationState, News
 from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
 from library_svc.items.domain import Item
-from library_svc.items.search import has_part, misspelt_parts, part, title_key, title_search
+from library_svc.items.search import has_part, title_key, title_search
 from library_svc.playtime.application import PlaytimeStatistics
 from library_svc.playtime.domain import PlaytimeSession
 from library_svc.saves.application import SlotPage
 from library_svc.saves.domain import SaveSlot, SaveUsage
+from library_svc.text import folded, natural
 from library_svc.transaction import Origin
 from library_svc.wishlist.application import ShownWish, WishPage
 from library_svc.wishlist.domain import Wish
@@ -50,6 +51,7 @@ from tests.fakes.library.wishlist import MemorySales, MemoryWishlist, WishRows
 class _Rows:
     items: dict[tuple[UserId, ItemId], Item] = field(default_factory=dict)
     grants: dict[tuple[UserId, ProductId, Source], Grant] = field(default_factory=dict)
+    keys: dict[str, UserId] = field(default_factory=dict)
     states: dict[tuple[UserId, ProductId], InstallationState] = field(default_factory=dict)
     categories: dict[tuple[UserId, CategoryId], Category] = field(default_factory=dict)
     category_ids: dict[tuple[UserId, ItemId], AbstractSet[CategoryId]] = field(default_factory=dict)
@@ -98,7 +100,7 @@ class MemoryLibrary:
     @asynccontextmanager
     async def begin(self, _user_id: UserId | None = None, /) -> AsyncIterator["MemoryTransaction"]:
         async with self._turn:
-            tx = MemoryTransaction(_copied(self._rows))
+            tx = MemoryTransaction(_copied(self._rows), self._products)
             try:
                 yield tx
             finally:
@@ -128,12 +130,12 @@ class MemoryLibrary:
 
     async def access_since(self, user_id: UserId, product_id: ProductId) -> datetime | None:
         grants = self._rows.grants.values()
-        base = foundation(grant for grant in grants if (grant.user_id, grant.product_id) == (user_id, product_id))
-        return base.granted_at if base else None
+        own = (grant for grant in grants if (grant.user_id, grant.product_id) == (user_id, product_id))
+        return min((grant.granted_at for grant in own if grant.stands), default=None)
 
     async def list_categories(self, user_id: UserId, *, page: int, limit: int) -> CategoryPage:
         own = [category for category in self._rows.categories.values() if category.user_id == user_id]
-        own.sort(key=lambda each: (each.display_order, folded(each.name), each.name, each.id))
+        own.sort(key=lambda each: (each.display_order, natural(folded(each.name)), each.name, each.id))
         return CategoryPage(own[(page - 1) * limit : page * limit], len(own))
 
     async def get_category(self, user_id: UserId, category_id: CategoryId) -> Category | None:
@@ -216,7 +218,7 @@ class MemoryLibrary:
 class MemoryTransaction:
     """A copy of the rows that takes their place when committed. It is its own ports: each noun is a part of it."""
 
-    def __init__(self, rows: _Rows) -> None:
+    def __init__(self, rows: _Rows, products: "MemoryProducts") -> None:
         self.rows = rows
         self.is_committed = False
         self.items = MemoryItems(rows)
@@ -224,7 +226,8 @@ class MemoryTransaction:
         self.installations = MemoryInstallations(rows)
         self.categories = MemoryCategories(rows)
         self.game_settings = MemoryGameSettings(rows)
-        self.wishlist = MemoryWishlist(rows.wishlist)
+        self.products = products
+        self.wishlist = MemoryWishlist(rows.wishlist, self.entitlements)
         self.sales = MemorySales(rows.wishlist)
         self.saves = MemorySaves(rows.saves)
         self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
@@ -278,6 +281,13 @@ class MemoryEntitlements:
         grants = self._rows.grants.values()
         return [grant for grant in grants if (grant.user_id, grant.product_id) == (user_id, product_id)]
 
+    async def of_source(self, user_id: UserId, source: Source) -> Sequence[Grant]:
+        grants = self._rows.grants.values()
+        return [grant for grant in grants if (grant.user_id, grant.source) == (user_id, source)]
+
+    async def claim_key(self, user_id: UserId, key: str) -> UserId:
+        return self._rows.keys.setdefault(key, user_id)
+
     async def save(self, grant: Grant) -> None:
         self._rows.grants[grant.user_id, grant.product_id, grant.source] = grant
 
@@ -301,8 +311,7 @@ class MemoryCategories:
         return self._rows.categories.get((user_id, category_id))
 
     async def named(self, user_id: UserId, name: str) -> Category | None:
-        own = (category for category in self._rows.categories.values() if category.user_id == user_id)
-        return next((category for category in own if category.name == name), None)
+        return named_best([each for each in self._rows.categories.values() if each.user_id == user_id], name)
 
     async def existing(self, user_id: UserId, category_ids: AbstractSet[CategoryId]) -> AbstractSet[CategoryId]:
         return {category_id for category_id in category_ids if (user_id, category_id) in self._rows.categories}
@@ -337,7 +346,7 @@ class MemoryGameSettings:
 
 
 class MemoryProducts:
-    """The read model of Catalog's products."""
+    """The read model of Catalog's products; what a transaction saves in it stays."""
 
     def __init__(self) -> None:
         self.known: dict[ProductId, Product] = {}
@@ -383,18 +392,21 @@ def _passes_filters(shown: ShownItem, query: ItemQuery) -> bool:
 
 
 def _found(candidates: Sequence[ShownItem], text: str) -> list[ShownItem]:
-    """Those that the user means: with all words as they are typed, or if there is none, with typing errors."""
+    """Those that the user means: with all words as they are typed, or if there is none, with errors or on the other keyboard."""
     search = title_search(text)
     known = [(shown, _folded_titles(shown.product)) for shown in candidates]
-    if not search.words:
-        return [shown for shown, titles in known if any(search.folded in title for title in titles if title)]
+    for other in search.others if search.words or search.others else (search.folded,):
+        known = [(shown, titles) for shown, titles in known if any(other in title for title in titles if title)]
     keys = [(shown, title_key(*titles)) for shown, titles in known]
-    exact = [shown for shown, key in keys if all(has_part(key, part(word)) for word in search.words)]
-    return exact or [
-        shown
-        for shown, key in keys
-        if all(any(has_part(key, variant) for variant in misspelt_parts(word)) for word in search.words)
-    ]
+    exact = [shown for shown, key in keys if _has_all(key, [word.parts for word in search.words])]
+    if exact or not search.words:
+        return exact
+    ways = [[word.misspelt_parts for word in search.words], [word.parts for word in search.slipped]]
+    return [shown for shown, key in keys if any(_has_all(key, way) for way in ways if way)]
+
+
+def _has_all(key: str, words: Sequence[Sequence[str]]) -> bool:
+    return all(any(has_part(key, variant) for variant in parts) for parts in words)
 
 
 def _folded_titles(product: Product | None) -> tuple[str | None, str | None]:
@@ -407,7 +419,7 @@ def _sort(found: list[ShownItem], query: ItemQuery) -> None:
 
     def title(shown: ShownItem) -> str | None:
         known = shown.product.title(query.language) if shown.product else None
-        return folded(known) if known else None
+        return natural(folded(known)) if known else None
 
     def played(item: Item) -> tuple[bool, float]:
         return (True, item.last_played_at.timestamp()) if item.last_played_at else (False, 0.0)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from library_svc.entitlements.domain import Entitlements, foundation
 from library_svc.ids import ProductId, SaleId, UserId, WishId
 from library_svc.sales.domain import Sale, SaleStatus
+from library_svc.stamps import NO_STAMP, Stamp
 from library_svc.wishlist.domain import Wish
 
 
@@ -15,12 +17,14 @@ class WishRows:
 
     wishes: dict[tuple[UserId, WishId], Wish] = field(default_factory=dict)
     sales: dict[tuple[ProductId, SaleId], Sale] = field(default_factory=dict)
+    prices: dict[ProductId, Stamp] = field(default_factory=dict)
     sales_aside: dict[tuple[ProductId, SaleId], datetime] = field(default_factory=dict)
 
 
 class MemoryWishlist:
-    def __init__(self, rows: WishRows) -> None:
+    def __init__(self, rows: WishRows, entitlements: Entitlements) -> None:
         self._rows = rows
+        self._entitlements = entitlements
 
     async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None:
         return self._rows.wishes.get((user_id, wish_id))
@@ -40,7 +44,9 @@ class MemoryWishlist:
             and wish.added_at <= sale.heard_at
             and (sale.told_until is None or wish.user_id > sale.told_until)
         ]
-        return sorted(wishes, key=lambda wish: wish.user_id)[:limit]
+        wishes.sort(key=lambda wish: wish.user_id)
+        grants = [await self._entitlements.of_product(wish.user_id, wish.product_id) for wish in wishes]
+        return [wish for wish, own in zip(wishes, grants, strict=True) if foundation(own) is None][:limit]
 
     async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
         for wish in wishes:
@@ -67,6 +73,11 @@ class MemorySales:
         telling = (sale for sale in self._rows.sales.values() if sale.status is SaleStatus.TELLING)
         aside = self._rows.sales_aside
         return next((sale for sale in telling if aside.get((sale.product_id, sale.sale_id), now) <= now), None)
+
+    async def is_newest(self, product_id: ProductId, price: Stamp) -> bool:
+        newest = self._rows.prices.get(product_id, NO_STAMP)
+        self._rows.prices[product_id] = max(newest, price)
+        return price >= newest
 
     async def save(self, sale: Sale) -> None:
         self._rows.sales.pop((sale.product_id, sale.sale_id), None)

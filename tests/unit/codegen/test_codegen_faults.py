@@ -14,6 +14,7 @@ package broken.v1;
 import "google/api/annotations.proto";
 import "google/protobuf/any.proto";
 import "google/protobuf/field_mask.proto";
+import "google/protobuf/source_context.proto";
 import "google/protobuf/struct.proto";
 import "google/protobuf/timestamp.proto";
 import "samovar/options/v1/options.proto";
@@ -46,6 +47,8 @@ message BareResponse { Bare bare = 1; }
 message TwoResponse { Thing thing = 1; Bare bare = 2; }
 message NoneResponse { string id = 1; }
 message PageResponse { repeated Bare bares = 1; samovar.types.v1.PageInfo page = 2; }
+message PagedRequest { int32 page = 1; int32 limit = 2; }
+message MetaResponse { repeated Bare bares = 1; samovar.types.v1.PageInfo page = 2; int32 total_items = 3; }
 message Book {
   option (samovar.options.v1.resource) = {type: "book", self: "/api/v1/books/{id}"};
   string id = 1;
@@ -125,7 +128,7 @@ message Subjectless {
 BAD_REASONS = """
 enum Reason {
   REASON_UNSPECIFIED = 0;
-  REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+  REASON_THING_NOT_HERE = 1 [(samovar.options.v1.error) = {
     http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
   }];
   REASON_ITEM_NOT_HERE = 2 [(samovar.options.v1.error) = {
@@ -134,7 +137,7 @@ enum Reason {
 }
 enum OtherReason {
   OTHER_REASON_UNSPECIFIED = 0;
-  OTHER_REASON_NOT_FOUND = 1 [(samovar.options.v1.error) = {
+  OTHER_REASON_THING_NOT_HERE = 1 [(samovar.options.v1.error) = {
     http: 404, code: NOT_FOUND, title: {ru: "а", en: "a"}, detail: {ru: "а", en: "a"}
   }];
   OTHER_REASON_INTERNAL_ERROR = 2 [(samovar.options.v1.error) = {
@@ -210,7 +213,19 @@ CASES = {
     "http-on-stream": ("(Request) returns (stream Response)", _http('get: "/api/v1/@/{id}"')),
     "rest-without-http": (UNARY, ACCESS + " option (samovar.options.v1.rest) = {location: true};"),
     "error-reason": (UNARY, ACCESS + ' option (samovar.options.v1.errors) = {reasons: ["NO_SUCH_REASON"]};'),
-    "http-path": (UNARY, _http('get: "/api/v1/{id=things/*}"')),
+    "http-path": (UNARY, _http('get: "/api/v1/{id=things/**}"')),
+    "http-path of an unbound star": (UNARY, _http('get: "/api/v1/@/*"')),
+    "http-path of a bad verb": (UNARY, _http('get: "/api/v1/@/{id}:do-it"')),
+    "http-path without a slash": (UNARY, _http('get: "api/v1/@"')),
+    "http-path with a part of a segment": (UNARY, _http('get: "/api/v1/@/x-{id}"')),
+    "http-path of a custom method": (UNARY, _http('custom: {kind: "LIST", path: "/api/v1/@"}')),
+    "path-parameter of segments": (UNARY, _http('get: "/api/v1/@/{number=things/*}"')),
+    "path-parameter of segments twice": (UNARY, _http('get: "/api/v1/@/{id=a/*}/{id=b/*}"')),
+    "path-parameter in a message": ("(NestedRequest) returns (Response)", _http('get: "/api/v1/@/{body.other}"')),
+    "path-reserved": ("(NameRequest) returns (Response)", _http('get: "/healthz"')),
+    "path-reserved below the page": ("(NameRequest) returns (Response)", _http('get: "/api/v1/docs/{name}"')),
+    "path-reserved by a stream": ("(Request) returns (stream Event)", _stream('path: "/api/v1/openapi.json"')),
+    "meta-field": ("(PagedRequest) returns (MetaResponse)", _http('get: "/api/v1/@"')),
     "http-response-body": (UNARY, _http('get: "/api/v1/@/{id}", response_body: "thing"')),
     "path-parameter": (UNARY, _http('get: "/api/v1/@/{other}"')),
     "path-parameter of a list": (UNARY, _http('get: "/api/v1/@/{ids}"')),
@@ -283,9 +298,13 @@ CASES = {
     "relationship-endpoint at no link": _link("patch", "author_id"),
     "relationship-endpoint of a relationship without a link": _link("get", "", "parts"),
     "relationship-endpoint of another type": _link("patch", "bare_id", path="/api/v1/books/{id}/relationships/author"),
+    "stream-path without a slash": (
+        "(Request) returns (stream Event)",
+        _stream('path: "api", id_field: "id", time_field: "time"'),
+    ),
     "stream-path": (
         "(Request) returns (stream Event)",
-        _stream('path: "/api/{id=*}", id_field: "id", time_field: "time"'),
+        _stream('path: "/api/{id=things/*}", id_field: "id", time_field: "time"'),
     ),
     "path-parameter of a stream": ("(Request) returns (stream Event)", _stream('path: "/api/v1/ws/@/{other}"')),
     "query-parameter of a stream": ("(BodyRequest) returns (stream Event)", _stream('path: "/api/v1/ws/@/{id}"')),
@@ -361,7 +380,37 @@ RESOURCES = {
         'option (samovar.options.v1.resource) = {type: "@"}; string id = 1;'
         ' string no = 2 [(samovar.options.v1.relationship) = {name: "a", type: "b", related: "/api/v1/things/{no_such}"}];'
     ),
-    "foreign-message": 'option (samovar.options.v1.resource) = {type: "@"}; string id = 1; samovar.types.v1.PageInfo page = 2;',
+    "foreign-message": 'option (samovar.options.v1.resource) = {type: "@"}; string id = 1; google.protobuf.SourceContext at = 2;',
+}
+NAMES = """syntax = "proto3";
+{package}
+import "google/api/annotations.proto";
+import "samovar/options/v1/options.proto";
+message Request {{ string id = 1; }}
+message Thing {{
+  option (samovar.options.v1.resource) = {{type: "thing"}};
+  string id = 1;
+  {thing}
+}}
+service S {{
+  rpc Get(Request) returns (Thing) {{
+    option (google.api.http) = {{get: "/api/v1/x"}};
+    option (samovar.options.v1.access) = {{public: true}};
+  }}
+}}
+"""
+FILES = {
+    "file-name of a keyword": ("class/v1/x.proto", "package a.v1;", ""),
+    "file-name of a digit": ("a/v1/1st.proto", "package a.v1;", ""),
+    "file-name with a dot": ("a.b/v1/x.proto", "package a.v1;", ""),
+    "file-name of the routes": ("routes.proto", "package a.v1;", ""),
+    "package-hides the platform": ("gateway/v1/x.proto", "package gateway.v1;", ""),
+    "package-hides the objects": ("depot/v1/x.proto", "package depot.v1;", ""),
+    "package-hides Python": ("email/v1/x.proto", "package email.v1;", ""),
+    "package-hides a library": ("grpc/v1/x.proto", "package grpc.v1;", ""),
+    "package-missing": ("a/v1/x.proto", "", ""),
+    "field-name": ("a/v1/x.proto", "package a.v1;", "optional string HasField = 2;"),
+    "message-name": ("a/v1/x.proto", "package a.v1;", "message None { string x = 1; } None none = 2;"),
 }
 
 
@@ -399,7 +448,7 @@ def test_a_contradiction_names_file_line_rule_and_method(case: str, all_errors: 
 @pytest.mark.parametrize(
     ("rule", "reason", "count"),
     [
-        ("reason-twice", "NOT_FOUND", 1),
+        ("reason-twice", "THING_NOT_HERE", 1),
         ("reason-twice", "INTERNAL_ERROR", 1),
         ("reason-codes", "ITEM_NOT_HERE", 1),
         ("reason-texts", "ITEM_NOT_HERE", 1),
@@ -445,7 +494,7 @@ def test_every_rule_of_the_generator_has_a_case_here() -> None:
 
 @pytest.mark.parametrize("case", RESOURCES)
 def test_a_bad_resource_names_file_line_rule_and_message(case: str, all_errors: list[str]) -> None:
-    name = "PageInfo" if case == "foreign-message" else f"X{list(RESOURCES).index(case)}"
+    name = "SourceContext" if case == "foreign-message" else f"X{list(RESOURCES).index(case)}"
     rule = case.split(maxsplit=1)[0]
     assert _of(all_errors, rule, name), all_errors
 
@@ -455,6 +504,26 @@ def test_an_order_without_keys_of_its_own_is_refused_at_the_enum(tmp_path: Path,
     method = ("(ViewRequest) returns (BareResponse)", _http('get: "/api/v1/x"', f'sort_field: "{field}"'))
     errors = _errors(tmp_path, HEAD + MESSAGES.replace('"same"', '""') + _service(method))
     assert _of(errors, "sort", enum), errors
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_name_that_python_cannot_have_names_file_line_and_rule(tmp_path: Path, case: str) -> None:
+    name, package, thing = FILES[case]
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(NAMES.format(package=package, thing=thing))
+    response = plugin.answer(contract_compiler.request(tmp_path, [name], tmp_path))
+    rule = case.split(maxsplit=1)[0]
+    assert re.search(rf"^{re.escape(name)}:[1-9]\d*: {rule}: ", response.error, re.MULTILINE), response.error
+
+
+def test_two_files_of_one_module_are_refused(tmp_path: Path) -> None:
+    files = ["a/v1/my-x.proto", "a/v1/my_x.proto"]
+    for number, name in enumerate(files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'syntax = "proto3"; package a.v1; message M{number} {{ string x = 1; }}')
+    response = plugin.answer(contract_compiler.request(tmp_path, files, tmp_path))
+    assert re.search(r"^a/v1/my_x\.proto:1: file-name: a/v1/my-x\.proto ", response.error, re.MULTILINE), response.error
 
 
 def test_the_line_is_that_of_the_method(tmp_path: Path) -> None:

@@ -28,7 +28,15 @@ def test_a_contract_of_ones_own_has_folders_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--proto", "x"], ["--out", "x"], ["--proto", "x", "--out", "y", "--package", "a-b"], ["--title", "a,b"]],
+    [
+        ["--proto", "x"],
+        ["--out", "x"],
+        ["--proto", "x", "--out", "y", "--package", "a-b"],
+        ["--title", "a,b"],
+        ["--proto", "x", "--out", "y"],
+        ["--proto", "x", "--out", "y", "--package", "gateway"],
+        ["--proto", "x", "--out", "y", "--package", "class"],
+    ],
 )
 def test_what_makes_no_sense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:

@@ -220,11 +220,26 @@ def test_headers_are_documented_where_they_hold_and_only_there(real: Any) -> Non
         takes_key = verb == "POST" and not route.signed_urls and route.access.rate_class != "read"
         is_counted = route.access.rate_class != "none"
         assert {"Accept-Language", "X-Request-ID", "X-Request-Timeout"} <= taken
-        assert ("If-None-Match" in taken) == is_tagged == ("304" in operation["responses"]), path
+        assert ("If-None-Match" in taken) == (is_tagged or route.is_conditional), path
+        assert is_tagged == ("304" in operation["responses"]), path
         assert ("Idempotency-Key" in taken) == takes_key == ("Idempotency-Replayed" in given)
-        assert ("If-Match" in taken) == (route.if_match_field is not None)
+        assert ("If-Match" in taken) == (route.if_match_field is not None or route.is_conditional)
+        assert (verb != "GET") == ("412" in operation["responses"]), path
         assert ("X-RateLimit-Remaining" in given) == is_counted
         assert not is_tagged or "ETag" in given
+
+
+def test_whatever_is_changed_where_a_tag_is_given_can_be_changed_conditionally(real: Any) -> None:
+    reads = {path for verb, path, operation in operations(real) if verb == "GET" and "304" in operation["responses"]}
+    changes = [route for route in ROUTES if route.method != "GET" and route.path in reads]
+    assert changes
+    assert [route.path for route in changes if not route.is_conditional] == []
+
+
+def test_a_put_needs_a_body(example: Example) -> None:
+    puts = [route for route in example.routes.ROUTES if route.method == "PUT" and route.has_body]
+    assert puts
+    assert [route.path for route in puts if route.body_is_optional] == []
 
 
 def test_who_is_told_to_wait_is_told_how_long(real: Any) -> None:

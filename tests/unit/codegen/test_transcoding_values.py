@@ -3,12 +3,13 @@
 import math
 import struct
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import orjson
 import pytest
 from google.protobuf import duration_pb2, json_format, struct_pb2, timestamp_pb2
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chassis.errors import DomainError
@@ -22,8 +23,8 @@ WRONG: dict[str, tuple[Read, list[Any]]] = {
     "boolean": (t.boolean, [0, 1, "true", None]),
     "int32": (t.int32, [2**31, -(2**31) - 1, 1.5, "1", True, None, math.nan]),
     "uint32": (t.uint32, [-1, 2**32, 0.5, "1", False]),
-    "int64": (t.int64, [2**63, -(2**63) - 1, 1e19, "1", True, []]),
-    "uint64": (t.uint64, [-1, 2**64, 1e20, "0"]),
+    "int64": (t.int64, [2**63, -(2**63) - 1, 1e19, 2.0**52, -(2.0**63), "1", True, []]),
+    "uint64": (t.uint64, [-1, 2**64, 1e20, 2.0**52, "0"]),
     "number64": (t.number64, ["1", True, None, math.inf, math.nan, 10**400]),
     "number32": (t.number32, [1e39, -1e39, "NaN", False]),
     "octets": (t.octets, ["*", "A", "ё", 1, None]),
@@ -33,7 +34,7 @@ RIGHT: dict[str, tuple[Read, list[tuple[Any, Any]]]] = {
     "boolean": (t.boolean, [(True, True), (False, False)]),
     "int32": (t.int32, [(0, 0), (2**31 - 1, 2**31 - 1), (-(2**31), -(2**31)), (3.0, 3), (-0.0, 0)]),
     "uint32": (t.uint32, [(2**32 - 1, 2**32 - 1), (1e3, 1000)]),
-    "int64": (t.int64, [(2**63 - 1, 2**63 - 1), (-(2**63), -(2**63)), (1e18, 10**18)]),
+    "int64": (t.int64, [(2**63 - 1, 2**63 - 1), (-(2**63), -(2**63)), (2.0**52 - 1, 2**52 - 1), (1e15, 10**15)]),
     "uint64": (t.uint64, [(2**64 - 1, 2**64 - 1)]),
     "number64": (t.number64, [(1, 1.0), (-2.5, -2.5), (10**300, 1e300)]),
     "number32": (t.number32, [(3.4028235e38, 3.4028235e38), (0.1, 0.1)]),
@@ -48,6 +49,25 @@ def test_a_wrong_value_is_a_problem_at_its_place(name: str) -> None:
         problems: list[Problem] = []
         read(value, "/data/attributes/list", 3, problems)
         assert [(one.code, one.pointer) for one in problems] == [("VALIDATION_ERROR", "/data/attributes/list/3")], value
+
+
+@given(
+    st.one_of(st.integers(-(2**70), 2**70).map(str), st.decimals(-(2**70), 2**70, allow_nan=False).map("{:f}".format)),
+    st.sampled_from([(t.int64, -(2**63), 2**63 - 1), (t.uint64, 0, 2**64 - 1)]),
+)
+@example("-9223372036854775809", (t.int64, -(2**63), 2**63 - 1))
+@example("9007199254740992.5", (t.int64, -(2**63), 2**63 - 1))
+@example("4503599627370496.5", (t.uint64, 0, 2**64 - 1))
+def test_an_integer_is_what_was_written_or_refused(written: str, integer: tuple[Read, int, int]) -> None:
+    """Through the JSON reader, which makes doubles of what 64 bits do not hold: nothing comes out rounded to another integer."""
+    read, lowest, highest = integer
+    problems: list[Problem] = []
+    result = read(t.read_json(written.encode()), "", "x", problems)
+    exact = Decimal(written)
+    if exact == exact.to_integral_value() and lowest <= exact <= highest and "." not in written:
+        assert (result, problems) == (int(exact), [])
+    elif not problems:
+        assert abs(result - exact) < Decimal("0.25")
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depot.errors import ManifestInvalid
-from depot.paths import MAX_LINK_HOPS, check_path, check_tree, collision_key
+from depot.paths import MAX_LINK_HOPS, check_for_platform, check_path, check_tree, collision_key
 
 
 def file(path: str) -> content.Entry:
@@ -46,6 +46,10 @@ def tree(*entries: content.Entry) -> list[content.Entry]:
         "what?<>|*.txt",
         "x" * 255,
         "no\u00a0break",
+        ".samovarish",
+        "samovar/.samovar",
+        "data/.samovar/config",
+        "my.samovar-kept",
     ],
 )
 def test_a_good_path_passes(path: str) -> None:
@@ -74,6 +78,14 @@ def test_a_good_path_passes(path: str) -> None:
         ("a\x1fb", "control character"),
         ("a\x7fb", "control character"),
         ("a\x85b", "control character"),
+        (".samovar", "launcher's own folder"),
+        (".samovar/installed.json", "launcher's own folder"),
+        (".SamoVar/x", "launcher's own folder"),
+        (".sam\u200covar/x", "launcher's own folder"),
+        ("\ufeff.samovar", "launcher's own folder"),
+        ("SAMOVA~1/x", "launcher's own folder"),
+        (".samovar-kept-1", "begins with .samovar-"),
+        ("data/.Samovar-kept-readme.txt", "begins with .samovar-"),
         ("a.", "dot or a space"),
         ("a ", "dot or a space"),
         ("folder./x", "dot or a space"),
@@ -284,3 +296,13 @@ def test_a_hundred_thousand_entries_take_seconds_at_most() -> None:
     started = time.process_time()
     check_tree(entries)
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("character", '<>"|?*')
+def test_what_windows_cannot_hold_is_refused_for_windows_alone(character: str) -> None:
+    entries = tree(folder("data"), file(f"data/what{character}"))
+    check_tree(entries)
+    for platform in (content.PLATFORM_LINUX, content.PLATFORM_MACOS):
+        check_for_platform(entries, platform)
+    with pytest.raises(ManifestInvalid, match=r"data/what.* has a character in it that Windows refuses"):
+        check_for_platform(entries, content.PLATFORM_WINDOWS)

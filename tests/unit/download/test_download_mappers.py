@@ -1,6 +1,6 @@
 """Values to rows, events and messages, and back."""
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from types import SimpleNamespace
 from uuid import UUID, uuid4, uuid5
 
@@ -262,6 +262,18 @@ def test_a_start_says_only_what_was_said():
     assert (messages.start_request(full).platform, messages.start_request(full).priority) == (Platform.MACOS, 0)
 
 
+@pytest.mark.parametrize(("ahead", "taken"), [(-1, -1), (0, 0), (1, 0)])
+def test_a_version_that_can_be_downloaded_did_not_come_out_in_the_future(ahead: int, taken: int):
+    message = catalog_events.VersionPublished(
+        product_id=str(uuid4()),
+        version_id=str(uuid4()),
+        platform=content.PLATFORM_LINUX,
+        release_date=NOW + timedelta(days=ahead),
+    )
+
+    assert messages.announcement(message, now=NOW).released_at == NOW + timedelta(days=taken)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"product_id": "game-1"}, {"version_id": ""}, {"platform": 0}, {"release_date": None}],
@@ -273,8 +285,8 @@ def test_an_announcement_that_lacks_something_is_no_event(changes: dict[str, obj
         "platform": content.PLATFORM_LINUX,
         "release_date": NOW,
     }
-    announced = messages.announcement(catalog_events.VersionPublished(**good))
+    announced = messages.announcement(catalog_events.VersionPublished(**good), now=NOW)
     assert (announced.channel, announced.released_at, announced.release_notes_url) == ("stable", NOW, None)
     with pytest.raises(DomainError) as caught:
-        messages.announcement(catalog_events.VersionPublished(**{**good, **changes}))
+        messages.announcement(catalog_events.VersionPublished(**{**good, **changes}), now=NOW)
     assert caught.value.reason == "EVENT_INVALID"

@@ -16,6 +16,7 @@ from download_svc.sessions.domain import (
     ItemMoved,
     ItemReport,
     ItemStatus,
+    PauseReason,
     SessionMoved,
     Status,
 )
@@ -80,6 +81,7 @@ def test_a_new_session_is_queued_and_says_so_without_a_previous_status():
         ("retry", {Status.ERROR}),
         ("cancel", LIVE),
         ("begin", {Status.QUEUED}),
+        ("withdraw", LIVE),
     ],
 )
 def test_every_operation_is_refused_in_every_state_it_is_not_for(operation, allowed):
@@ -98,6 +100,24 @@ def test_every_operation_is_refused_in_every_state_it_is_not_for(operation, allo
             assert error.details == {"status": status.value}
             assert session.status is status
             assert session.take_events() == []
+
+
+@pytest.mark.parametrize("status", sorted(Status))
+def test_a_slot_lapses_by_moves_of_the_contract_and_only_a_slot(status):
+    session = make_session()
+    session.status = status
+    session.take_events()
+    if status not in SLOT_HOLDERS:
+        assert _error(lambda: session.lapse(NOW)).reason == "INVALID_STATE_TRANSITION"
+        assert (session.status, session.pause_reason, session.take_events()) == (status, None, [])
+        return
+    session.lapse(NOW)
+    assert (session.status, session.pause_reason) == (Status.PAUSED, PauseReason.CLIENT_SILENT)
+    moves = [(event.previous, event.new) for event in session.take_events()]
+    assert all(new in MOVES[previous] for previous, new in moves)
+    assert (moves[0][0], moves[-1][1]) == (status, Status.PAUSED)
+    session.resume(NOW)
+    assert session.pause_reason is None
 
 
 def test_the_first_report_moves_initializing_to_downloading():
@@ -233,7 +253,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.now = NOW
         self.sequence = 0
 
-    @rule(operation=st.sampled_from(["begin", "pause", "resume", "cancel", "retry"]))
+    @rule(operation=st.sampled_from(["begin", "pause", "lapse", "resume", "cancel", "withdraw", "retry"]))
     def operate(self, operation):
         self.now += timedelta(seconds=1)
         before = self.session.status
@@ -294,6 +314,7 @@ class SessionMachine(RuleBasedStateMachine):
     @invariant()
     def a_failure_is_known_exactly_in_error(self):
         assert (self.session.failure is not None) == (self.session.status is Status.ERROR)
+        assert self.session.pause_reason is None or self.session.status is Status.PAUSED
 
 
 SessionMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

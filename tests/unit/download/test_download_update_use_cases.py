@@ -638,6 +638,29 @@ async def test_a_pinned_installation_is_offered_the_version_without_a_word_to_th
     assert await shelf.updates() == [], "what is not there needs no update"
 
 
+async def test_an_installation_that_is_heard_of_while_a_version_is_announced_is_told_once() -> None:
+    """Its news may come after the version and before the announcement, which passes over whoever has the offer."""
+    shelf = Shelf()
+    old, new = await shelf.publish(OLD, NEW)
+    await shelf.install(old)
+    world = shelf.world
+    async with world.store.begin() as work:
+        await work.announcements.add(new)
+        await work.commit()
+    for _ in range(2):
+        await offer_newer(
+            world.store.begin,
+            world.versions,
+            world.installations,
+            world.plans,
+            user_id=world.user_id,
+            device_id=shelf.device_id,
+            product_id=shelf.product_id,
+            now=world.now,
+        )
+    assert [event.new_version_id for event in world.events(UpdateOffered)] == [new.version_id]
+
+
 async def test_who_goes_back_is_offered_the_newest_again_and_a_second_telling_changes_nothing() -> None:
     shelf = Shelf()
     old, new = await shelf.publish(OLD, NEW)

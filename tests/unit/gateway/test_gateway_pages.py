@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.contract import Page
 from gateway.jsonapi.pages import ascii_url, page_links, page_meta, parse_query, total_pages
 from gateway.problems.errors import Refused
+from gateway.transcoding import Parameters
 
 NUMBERS = {"page", "page[number]"}
 
@@ -54,6 +55,25 @@ def test_links_change_nothing_but_the_page(pairs, encode):
     query = parse_qsl(urlsplit(link).query, keep_blank_values=True)
     assert [pair for pair in query if pair[0] not in NUMBERS] == before
     assert any(value == "3" for name, value in query if name in NUMBERS)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=4), st.booleans())
+def test_values_of_a_list_come_back_whatever_is_in_them(values, comma_separated):
+    """By the rules of RFC 6570 and by commas: an encoded comma belongs to a value."""
+    written = [quote_plus(value) for value in values]
+    raw = f"tag={','.join(written)}" if comma_separated else "&".join(f"tag={one}" for one in written)
+    problems = []
+    given = Parameters(parse_query(raw, limit=100), problems, lists=frozenset({"tag"}))
+    assert (given.strings("tag"), problems) == (values, [])
+
+
+def test_a_comma_parts_numbers_however_it_is_written():
+    for raw in ("n=1,2&n=3", "n=1%2C2&n=3", "n=1&n=2%2c3"):
+        given = Parameters(parse_query(raw, limit=100), [], lists=frozenset({"n"}))
+        assert given.integers("n", 0, 9) == [1, 2, 3]
+    problems = []
+    Parameters(parse_query("n=1%2C2", limit=100), problems, names=frozenset({"n"})).integer("n", 0, 9)
+    assert [problem.parameter for problem in problems] == ["n"]
 
 
 @given(st.binary(max_size=40))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.contract import Problem
-from gateway.http.preconditions import if_match_tags
+from gateway.jsonapi.preconditions import if_match_tags
 from gateway.problems.pointers import Source, locate
 
 

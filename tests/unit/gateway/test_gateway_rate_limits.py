@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 
 from chassis.errors import DomainError
-from gateway.quota.rate_limits import PERIOD_SECONDS, UNCOUNTED, Budget, Grant, RateLimiter
-from gateway.quota.redis_store import StoreAway
+from chassis.quota.rate_limits import PERIOD_SECONDS, UNCOUNTED, Budget, Grant
+from chassis.quota.redis_store import StoreAway
+from gateway.quota.rate_limits import RateLimiter
 from gateway.request.context import RequestContext
 
 ALICE, BOB = UUID(int=1), UUID(int=2)

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from depot.trust import trusting
 from launcher.failures import ExitCode, LauncherError
-from launcher.settings import Environment, Profile, account, device_id, read_profile, write_profile
+from launcher.settings import (
+    DEFAULT_GATEWAY_URL,
+    Environment,
+    Profile,
+    account,
+    default_gateway_url,
+    device_id,
+    read_profile,
+    write_profile,
+)
 
 
 def environment(home: Path, **values: str) -> Environment:
@@ -53,7 +63,45 @@ def test_the_devices_id_is_made_once(tmp_path: Path) -> None:
 
 
 def test_settings_that_are_no_json_are_named(tmp_path: Path) -> None:
-    (tmp_path / "c").mkdir()
+    (tmp_path / "c").mkdir(mode=0o700)
     (tmp_path / "c" / "profile.json").write_text("{")
     with pytest.raises(LauncherError, match=r"profile\.json"):
         account(environment(tmp_path))
+
+
+@pytest.mark.parametrize("keys_of", ["folder", "profile"])
+def test_a_platform_file_in_the_current_folder_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys_of: str
+) -> None:
+    planted = {"gateway_url": "http://evil.example", "manifest_public_keys": "evil=key"}
+    (tmp_path / ".samovar").mkdir()
+    (tmp_path / ".samovar" / "platform.json").write_text(json.dumps(planted))
+    monkeypatch.chdir(tmp_path)
+    here = Environment.read({"SAMOVAR_CONFIG_HOME": str(tmp_path / "c"), "SAMOVAR_TOKEN": "t"})
+    assert default_gateway_url(here) == DEFAULT_GATEWAY_URL
+    assert account(here).gateway_url == DEFAULT_GATEWAY_URL
+    if keys_of == "folder":
+        planted["gateway_url"] = DEFAULT_GATEWAY_URL
+        (tmp_path / ".samovar" / "platform.json").write_text(json.dumps(planted))
+        assert account(here).trusted_keys == ""
+    else:
+        with trusting(tmp_path / "c", [DEFAULT_GATEWAY_URL], "mine=key"):
+            assert account(here).trusted_keys == "mine=key"
+            there = Environment.read({"SAMOVAR_CONFIG_HOME": str(tmp_path / "c"), "SAMOVAR_TOKEN": "t"})
+            write_profile(there, Profile("http://elsewhere", "t"))
+            assert account(there).trusted_keys == "", "of exactly this gateway"
+
+
+@pytest.mark.parametrize("name", ["c/profile.json", "c/platforms.json", "p/platform.json", "c", "p"])
+def test_settings_that_others_can_write_are_refused(tmp_path: Path, name: str) -> None:
+    here = environment(tmp_path)
+    write_profile(here, Profile("http://gateway", "secret"))
+    for path in (tmp_path / "c" / "platforms.json", tmp_path / "p" / "platform.json"):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text("{}")
+        path.chmod(0o600)
+    assert account(here).token == "secret"
+    (tmp_path / name).chmod(0o777)
+    with pytest.raises(LauncherError, match=name) as refused:
+        account(here)
+    assert (refused.value.code, refused.value.exit_code) == ("SETTINGS_NOT_YOURS", ExitCode.USAGE)

@@ -3,9 +3,10 @@
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 
 from depot import manifest as depot_manifest
 from depot.chunks import compress
-from launcher.disk.commit import Placement, remove_tree
+from launcher.disk.commit import Placement, Removed, remove_tree
+from launcher.disk.keeping import KEPT_PREFIX, recognise
 from launcher.disk.plan import Plan, outdated_by, read_kept
 from launcher.disk.scan import survey
 from launcher.disk.verification import IssueKind, damage, verify_tree
@@ -71,10 +73,14 @@ class Version:
         return read_kept(self.stored)
 
 
-def publish(tree: Tree) -> Version:
+def publish(tree: Tree, *, user_paths: Sequence[str] = ()) -> Version:
     chunks: dict[bytes, bytes] = {}
     manifest = content.Manifest(
-        format=1, product_id=str(PRODUCT), version_id=str(uuid4()), platform=content.PLATFORM_LINUX
+        format=1,
+        product_id=str(PRODUCT),
+        version_id=str(uuid4()),
+        platform=content.PLATFORM_LINUX,
+        user_paths=user_paths,
     )
     manifest.created_at.FromSeconds(1_700_000_000)
     for path in sorted(tree, key=str.encode):
@@ -102,9 +108,11 @@ def publish(tree: Tree) -> Version:
 class Brought:
     fetched: set[bytes]
     removed: int
+    kept: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
 
 
-def bring(folder: Path, version: Version) -> Brought:
+def bring(folder: Path, version: Version, *, may_overwrite: bool = False) -> Brought:
     """What launcher.install.installation does, the network replaced by a dictionary."""
     stop = threading.Event()
     workspace = Workspace.open(folder)
@@ -123,10 +131,21 @@ def bring(folder: Path, version: Version) -> Brought:
         writer.settle([file for file in plan.files.values() if file.index not in done])
         writer.sync()
         workspace.note_incoming(plan)
-        removed = Placement(workspace, plan, outdated).place(found.in_place)
+        to_place = {file.path for file in plan.files.values() if file.index not in found.in_place}
+        to_place |= {link.path for link in plan.links}
+        ownership = recognise(
+            workspace,
+            to_place | outdated.leaves,
+            (*previous, plan),
+            stop,
+            given_up=to_place if may_overwrite else (),
+        )
+        placement = Placement(workspace, plan, outdated, ownership)
+        removed = placement.place(found.in_place)
         workspace.note_installed(plan)
+        kept = {one.path: one.kept_as for one in workspace.take_kept()}
         workspace.discard()
-        return Brought({chunk.sha256 for chunk in missing}, removed)
+        return Brought({chunk.sha256 for chunk in missing}, removed, kept, placement.left)
     finally:
         workspace.close()
 
@@ -170,27 +189,78 @@ def checked(folder: Path, version: Version) -> dict[str, IssueKind]:
         workspace.close()
 
 
+Disk = Mapping[str, "bytes | str | None"]
+
+
+def leaves_of(disk: Disk) -> dict[str, bytes | str]:
+    return {path: value for path, value in disk.items() if value is not None}
+
+
+def assert_nothing_of_the_users_is_lost(before: Disk, placed: Tree, after: Disk, brought: Brought) -> None:
+    """Whatever is not as it was placed is where it was, or beside with its folder, and reported."""
+    for path, value in leaves_of(before).items():
+        if placed.get(path) == value or after.get(path) == value:
+            continue
+        ways = [path[:end] for end, sign in enumerate(f"{path}/") if sign == "/"]
+        moved = next((way for way in ways if way in brought.kept), None)
+        assert moved is not None, path
+        assert after[brought.kept[moved] + path.removeprefix(moved)] == value
+        assert brought.kept[moved].rpartition("/")[2].startswith(KEPT_PREFIX)
+
+
+def without_the_users(after: Disk, tree: Tree, brought: Brought) -> Disk:
+    """What is in the folder but for what was kept beside, what stayed, and the folders that are there only for it."""
+    users = {path for path in leaves_of(after) if path in brought.left or KEPT_PREFIX in path}
+    folders = {path for path, value in after.items() if value is None and path not in tree}
+    for folder in folders:
+        below = [path for path in after if path.startswith(f"{folder}/")]
+        assert KEPT_PREFIX in folder or (below and all(path in users | folders for path in below)), folder
+    return {path: value for path, value in after.items() if path not in users | folders}
+
+
 @settings(max_examples=120, deadline=None)
-@given(first=TREES, second=TREES, faults=DAMAGE)
-def test_any_version_damaged_or_not_becomes_any_other(first: Tree, second: Tree, faults: list[tuple[int, str]]) -> None:
+@given(first=TREES, second=TREES, faults=DAMAGE, more=DAMAGE)
+def test_any_version_damaged_or_not_becomes_any_other_and_nothing_of_the_users_is_lost(
+    first: Tree, second: Tree, faults: list[tuple[int, str]], more: list[tuple[int, str]]
+) -> None:
     folder = Path(tempfile.mkdtemp(prefix="samovar-update-", dir=MEMORY))
     try:
         old, new = publish(first), publish(second)
         bring(folder, old)
         assert on_disk(folder) == first
         spoil(folder, first, faults)
+        before = on_disk(folder)
         brought = bring(folder, new)
-        assert on_disk(folder) == second
-        assert checked(folder, new) == {}
+        after = on_disk(folder)
+        assert without_the_users(after, second, brought) == second
+        assert_nothing_of_the_users_is_lost(before, first, after, brought)
+        assert damage_of(folder, new) == {}
         if not faults:
+            assert after == second
             # Not always all of it: the bytes of a new chunk may lie in the right place of an old file, cut otherwise.
             assert brought.fetched <= set(new.chunks) - set(old.chunks), "only what the old version lacks is fetched"
-        spoil(folder, second, faults)
-        bring(folder, new)
-        assert on_disk(folder) == second
+        spoil(folder, second, more)
+        bring(folder, new, may_overwrite=True)
+        assert damage_of(folder, new) == {}
         assert bring(folder, new) == Brought(set(), 0), "what is right is left alone"
+        assert_uninstalled(folder, second)
     finally:
         shutil.rmtree(folder)
+
+
+def damage_of(folder: Path, version: Version) -> dict[str, IssueKind]:
+    return {path: kind for path, kind in checked(folder, version).items() if kind is not IssueKind.EXTRA}
+
+
+def assert_uninstalled(folder: Path, tree: Tree) -> None:
+    before = on_disk(folder)
+    workspace = Workspace.open(folder)
+    try:
+        assert remove_tree(workspace, workspace.kept_plans(), threading.Event()).left == []
+    finally:
+        workspace.close()
+    after = leaves_of(on_disk(folder))
+    assert after == {path: value for path, value in leaves_of(before).items() if path not in tree}
 
 
 def test_a_file_that_moved_is_copied_and_one_that_did_not_change_is_left_untouched(tmp_path: Path) -> None:
@@ -210,7 +280,7 @@ def test_of_a_damaged_file_only_the_damaged_chunk_is_fetched(tmp_path: Path) -> 
     bring(tmp_path, version)
     (tmp_path / "pak").write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
     assert checked(tmp_path, version) == {"pak": IssueKind.CORRUPTED}
-    assert len(bring(tmp_path, version).fetched) == 1
+    assert len(bring(tmp_path, version, may_overwrite=True).fetched) == 1
     assert on_disk(tmp_path) == {"pak": data}
 
 
@@ -252,7 +322,7 @@ def test_verification_names_every_kind_of_damage(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path)
     assert len(damage(verify_tree(workspace, version.plan, threading.Event()))) == 5
     workspace.close()
-    bring(tmp_path, version)
+    bring(tmp_path, version, may_overwrite=True)
     assert checked(tmp_path, version) == {"mine": IssueKind.EXTRA}
 
 
@@ -302,8 +372,132 @@ def test_uninstalling_removes_what_was_installed_and_nothing_else(tmp_path: Path
     (tmp_path / "saves" / "mine").write_text("progress")
     workspace = Workspace.open(tmp_path)
     assert workspace.installed() is not None
-    assert remove_tree(workspace, workspace.kept_plans()) == 2
+    assert remove_tree(workspace, workspace.kept_plans(), threading.Event()) == Removed(2, [])
     workspace.remove_own()
     workspace.close()
     assert on_disk(tmp_path) == {"saves": None, "saves/mine": b"progress"}
     assert not (tmp_path / ".samovar").exists()
+
+
+def test_what_lies_at_a_path_of_the_game_and_is_not_the_games_is_kept_beside(tmp_path: Path) -> None:
+    (tmp_path / "README.txt").write_text("mine")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to("../README.txt")
+    (tmp_path / ".samovar-kept-README.txt").write_text("kept before")
+    game: Tree = {"README.txt": b"the game's", "data": None, "data/link": b"a file"}
+    brought = bring(tmp_path, publish(game))
+    assert brought.kept == {
+        "README.txt": ".samovar-kept-2-README.txt",
+        "data/link": "data/.samovar-kept-link",
+    }
+    everything = {
+        **game,
+        ".samovar-kept-README.txt": b"kept before",
+        ".samovar-kept-2-README.txt": b"mine",
+        "data/.samovar-kept-link": "../README.txt",
+    }
+    assert on_disk(tmp_path) == everything
+    assert bring(tmp_path, publish(game)).kept == {}, "reported once"
+    workspace = Workspace.open(tmp_path)
+    remove_tree(workspace, workspace.kept_plans(), threading.Event())
+    workspace.close()
+    assert set(leaves_of(on_disk(tmp_path))) == set(everything) - set(game), "what was kept is the user's"
+
+
+def test_a_version_that_brings_a_path_where_a_save_lies_and_the_way_back(tmp_path: Path) -> None:
+    one, two = publish({"saves": None}), publish({"saves": None, "saves/1": b"an example", "saves/2": b"another"})
+    bring(tmp_path, one)
+    (tmp_path / "saves" / "1").write_text("mine")
+    assert bring(tmp_path, two).kept == {"saves/1": "saves/.samovar-kept-1"}
+    (tmp_path / "saves" / "2").write_text("played")
+    back = bring(tmp_path, one)
+    assert (back.removed, back.left) == (1, ["saves/2"])
+    assert on_disk(tmp_path) == {"saves": None, "saves/2": b"played", "saves/.samovar-kept-1": b"mine"}
+
+
+def test_uninstalling_leaves_what_was_changed_unless_it_is_given_up(tmp_path: Path) -> None:
+    bring(tmp_path, publish({"a": b"a", "b": b"b", "l": "a"}))
+    (tmp_path / "b").write_bytes(b"!")
+    workspace = Workspace.open(tmp_path)
+    trees = workspace.kept_plans()
+    assert remove_tree(workspace, trees, threading.Event()) == Removed(2, ["b"])
+    assert on_disk(tmp_path) == {"b": b"!"}
+    assert remove_tree(workspace, trees, threading.Event(), delete_changed=True) == Removed(1, [])
+    workspace.close()
+    assert on_disk(tmp_path) == {}
+
+
+def test_paths_that_the_publisher_calls_the_users_are_left_alone_by_everything(tmp_path: Path) -> None:
+    users = ("game.ini", "saves/**")
+    one = publish({"game": b"1", "game.ini": b"default", "saves": None, "saves/demo": b"demo"}, user_paths=users)
+    two = publish({"game": b"2", "game.ini": b"better", "saves": None, "saves/mine": b"theirs"}, user_paths=users)
+    bring(tmp_path, one)
+    (tmp_path / "game.ini").write_bytes(b"fullscreen")
+    (tmp_path / "game.ini").chmod(0o600)
+    (tmp_path / "saves" / "mine").write_bytes(b"level 9")
+    assert damage_of(tmp_path, one) == {}
+    expected = {"game.ini": b"fullscreen", "saves": None, "saves/demo": b"demo", "saves/mine": b"level 9"}
+    for version, game, may_overwrite in ((two, b"2", False), (two, b"2", True), (one, b"1", False)):
+        brought = bring(tmp_path, version, may_overwrite=may_overwrite)
+        assert (brought.kept, brought.left) == ({}, [])
+        assert on_disk(tmp_path) == {**expected, "game": game}
+        assert stat.S_IMODE((tmp_path / "game.ini").stat().st_mode) == 0o600
+    (tmp_path / "game.ini").unlink()
+    assert damage_of(tmp_path, one) == {}, "the user may delete it, too"
+    workspace = Workspace.open(tmp_path)
+    assert remove_tree(workspace, workspace.kept_plans(), threading.Event(), delete_changed=True) == Removed(1, [])
+    workspace.close()
+    del expected["game.ini"]
+    assert on_disk(tmp_path) == expected
+
+
+def test_a_crash_between_any_two_steps_loses_nothing_and_the_next_run_reports_what_was_kept(tmp_path: Path) -> None:
+    """Every change of names and every note is a step; dying before each in turn."""
+
+    class Killed(BaseException):
+        pass
+
+    calls = ("rename", "mkdir", "rmdir", "symlink", "open", "write", "unlink")
+
+    def killed_at(step: int, folder: Path, version: Version) -> bool:
+        left = step
+        with pytest.MonkeyPatch.context() as patched:
+            for name in calls:
+                real = getattr(os, name)
+
+                def dying(*args: Any, real: Any = real, **named: Any) -> Any:
+                    nonlocal left
+                    left -= 1
+                    if left < 0:
+                        raise Killed
+                    return real(*args, **named)
+
+                patched.setattr(f"launcher.disk.commit.os.{name}", dying)
+            try:
+                bring(folder, version)
+            except Killed:
+                return True
+        return False
+
+    first = publish({"a": b"1a", "b": b"1b", "only1": b"1", "only1b": b"1b"})
+    second: Tree = {"a": b"2a", "b": "a", "c": b"2c"}
+    new = publish(second)
+    for step in range(10_000):
+        folder = Path(tempfile.mkdtemp(prefix="samovar-crash-", dir=MEMORY))
+        try:
+            bring(folder, first)
+            (folder / "a").write_bytes(b"my a")
+            (folder / "c").write_bytes(b"my c")
+            (folder / "only1").write_bytes(b"my only1")
+            mine = {b"my a", b"my c", b"my only1"}
+            was_killed = killed_at(step, folder, new)
+            assert mine <= set(on_disk(folder).values()), step
+            if not was_killed:
+                break
+            bring(folder, new)
+            after = on_disk(folder)
+            assert mine <= set(after.values()), step
+            assert {path: after[path] for path in second} == second
+        finally:
+            shutil.rmtree(folder)
+    assert step > 20, "there were that many steps"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from library_svc.catalog.domain import Language, Product, folded
+from library_svc.catalog.domain import Language, Product
 from library_svc.ids import ProductId
+from library_svc.text import folded
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = ProductId(UUID(int=7))
@@ -67,6 +68,12 @@ def test_two_pieces_of_different_times_merge_the_same_in_either_order(one: Produ
         ("DOOM™", "doom"),
         ("Metro\u00a02033 ", "metro 2033"),
         ("Straße", "STRASSE"),
+        ("Ге\u200bрои\ufeff \u00adмеча", "герои меча"),
+        ("\u3164Герои\u2800\ufe0f", "герои"),
+        ("Ａｂｃ ﬁx", "abc fix"),
+        ("Игра ٣", "игра 3"),
+        ("3½", "3 ½"),
+        ("ги\u200b\u0306", "гй"),
     ],
 )
 def test_titles_that_people_call_equal_fold_equal(one: str, other: str):

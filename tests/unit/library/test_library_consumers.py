@@ -69,15 +69,15 @@ class Bench:
     """The consumers over the library in memory."""
 
     def __init__(self) -> None:
+        self.now = NOON + timedelta(days=10)
         self.products = MemoryProducts()
         self.library = MemoryLibrary(self.products)
         self.known_access = MemoryKnownAccess()
         self.subscriptions = Consumers(
             self.library.begin,
-            self.products,
             self.known_access,
             LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
-            now=lambda: NOON,
+            now=lambda: self.now,
         ).subscriptions()
 
     async def hear(self, message_name: str, data: dict[str, Any], *, event_id: str | None = None) -> None:
@@ -175,25 +175,28 @@ async def test_an_event_without_a_time_in_it_happened_when_it_was_made(bench: Be
 
 
 async def test_the_read_model_follows_catalog(bench: Bench):
-    await bench.hear("ProductUpdated", {"productId": str(GAME), "newTitle": "Чайник", "updatedFields": ["title"]})
+    renamed = {"productId": str(GAME), "newTitle": "Чайник", "updatedFields": ["title"]}
+    await bench.hear("ProductUpdated", renamed, event_id="1")
     known = bench.products.known[GAME]
     assert (known.title_ru, known.title_en, known.is_complete) == ("Чайник", None, False)
 
     await bench.hear(
         "ProductUpdated",
         {"productId": str(GAME), "titles": {"ru": "Самовар", "en": "Samovar"}, "newCoverImageUrl": "https://c/2"},
+        event_id="2",
     )
     known = bench.products.known[GAME]
     assert (known.title_ru, known.title_en, known.cover_image_url) == ("Самовар", "Samovar", "https://c/2")
 
 
 async def test_a_sale_is_noted_and_a_price_without_one_ends_it(bench: Bench):
-    await bench.hear("PriceUpdated", SALE)
+    bench.now = NOON
+    await bench.hear("PriceUpdated", SALE, event_id="1")
     noted = Sale(GAME, SaleId("spring"), 25, NOON + timedelta(days=1), heard_at=NOON)
     async with bench.library.begin() as tx:
         assert await tx.sales.of_product(GAME) == [noted]
 
-    await bench.hear("PriceUpdated", {"productId": str(GAME)})
+    await bench.hear("PriceUpdated", {"productId": str(GAME)}, event_id="2")
     async with bench.library.begin() as tx:
         assert await tx.sales.of_product(GAME) == [noted.ended()]
     assert bench.library.events == ()
@@ -205,8 +208,11 @@ async def test_a_sale_is_noted_and_a_price_without_one_ends_it(bench: Bench):
         ("PurchaseCompleted", {**PURCHASE, "userId": "nobody"}),
         ("PurchaseCompleted", {**PURCHASE, "orderId": ""}),
         ("PurchaseCompleted", {**PURCHASE, "items": []}),
-        ("PurchaseCompleted", {**PURCHASE, "items": [{"productId": "?"}]}),
-        ("RefundCompleted", {**REFUND, "items": []}),
+        ("PurchaseCompleted", {**PURCHASE, "items": [{"productId": "?", "quantity": 1}]}),
+        ("PurchaseCompleted", {**PURCHASE, "items": [{**PURCHASE["items"][0], "quantity": 0}]}),
+        ("PurchaseCompleted", {**PURCHASE, "items": [*PURCHASE["items"], {"productId": str(GAME), "quantity": -1}]}),
+        ("PurchaseCompleted", {**PURCHASE, "items": [{"productId": str(GAME)}]}),
+        ("RefundCompleted", {**REFUND, "items": [{"productId": "?"}]}),
         ("DownloadSessionStatusChanged", {**MOVED, "productId": ""}),
         ("DownloadSessionStatusChanged", {name: MOVED[name] for name in MOVED if name != "newStatus"}),
         ("GameInstalled", {**INSTALLED, "deviceId": "desktop"}),

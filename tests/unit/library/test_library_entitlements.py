@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from library_svc.entitlements.application import Settled, grant, revoke
-from library_svc.entitlements.domain import Grant, Source, SourceKind, foundation
+from library_svc.entitlements.application import Settled, grant, revoke, revoke_whole
+from library_svc.entitlements.domain import Grant, KeyAlreadyActivated, Source, SourceKind, foundation, held_since
 from library_svc.ids import DeviceId, EventId, ProductId, UserId, VersionId
 from library_svc.installations.application import follow
 from library_svc.installations.domain import Installation
@@ -38,13 +40,18 @@ class Shop:
         self.library = MemoryLibrary(MemoryProducts())
 
     async def sells(
-        self, *products: ProductId, source: Source = ORDER, at: datetime = NOON, event_id: str | None = None
+        self,
+        *products: ProductId,
+        source: Source = ORDER,
+        at: datetime = NOON,
+        event_id: str | None = None,
+        to: UserId = USER,
     ) -> None:
         await grant(
             self.library.begin,
             MemoryKnownAccess(),
             event_id=EventId("test", event_id or str(uuid4())),
-            user_id=USER,
+            user_id=to,
             product_ids=products,
             source=source,
             at=at,
@@ -58,6 +65,18 @@ class Shop:
             event_id=EventId("test", str(uuid4())),
             user_id=USER,
             product_ids=products,
+            source=source,
+            reason=RemovalReason.REFUND,
+            at=at,
+        )
+
+    async def refunds_all(self, source: Source = ORDER, at: datetime = NOON) -> None:
+        await revoke_whole(
+            self.library.begin,
+            MemoryKnownAccess(),
+            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            event_id=EventId("test", str(uuid4())),
+            user_id=USER,
             source=source,
             reason=RemovalReason.REFUND,
             at=at,
@@ -164,10 +183,79 @@ def test_an_item_rests_on_the_oldest_grant_that_stands():
     assert foundation([first]) is None
 
 
-def test_the_first_end_of_a_grant_counts():
+def test_the_earliest_begin_and_end_of_a_grant_count():
     ended = Grant(USER, GAME, ORDER, NOON).revoked(NOON + timedelta(hours=1))
 
     assert ended.revoked(NOON + timedelta(hours=2)) == ended
+    assert ended.granted(NOON + timedelta(hours=2)) == ended
+    assert ended.granted(NOON - timedelta(hours=1)).granted_at == NOON - timedelta(hours=1)
+    earlier = ended.revoked(NOON - timedelta(hours=2))
+    assert (earlier.granted_at, earlier.revoked_at) == (NOON - timedelta(hours=2), NOON - timedelta(hours=2))
+
+
+spans = st.tuples(st.integers(0, 9), st.none() | st.integers(0, 9))
+
+
+@given(st.lists(spans, max_size=6))
+def test_a_product_is_held_since_the_last_break(hours: list[tuple[int, int | None]]):
+    """Said again hour by hour: back from the last grant that stands, as long as something covers the hour before."""
+    moments = [NOON + timedelta(hours=hour) for hour in range(10)]
+    grants = [
+        Grant(USER, GAME, Source(SourceKind.ORDER, str(number)), moments[begin])
+        if end is None
+        else Grant(USER, GAME, Source(SourceKind.ORDER, str(number)), moments[begin]).revoked(moments[end])
+        for number, (begin, end) in enumerate(hours)
+    ]
+    standing = [begin for begin, end in hours if end is None]
+    expected = min(standing, default=None)
+    while expected is not None:
+        reaching = [min(begin, end) for begin, end in hours if end is not None and end >= expected]
+        if min(reaching, default=expected) >= expected:
+            break
+        expected = min(reaching)
+
+    assert held_since(grants) == (None if expected is None else moments[expected])
+
+
+async def test_what_was_claimed_for_nothing_and_then_bought_is_bought(shop: Shop):
+    await shop.sells(GAME, source=Source(SourceKind.FREE, "spring"))
+    assert (await shop.items())[GAME].acquisition_type is AcquisitionType.FREE_TO_PLAY
+    await shop.sells(GAME, at=NOON + timedelta(hours=1))
+
+    item = (await shop.items())[GAME]
+    assert (item.acquisition_type, item.added_at) == (AcquisitionType.PURCHASE, NOON)
+    assert await shop.library.access_since(USER, GAME) == NOON
+    await shop.refunds(GAME, at=NOON + timedelta(hours=2))
+    assert (await shop.items())[GAME].acquisition_type is AcquisitionType.FREE_TO_PLAY
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+async def test_a_refund_of_the_whole_order_ends_all_of_it_and_nothing_else(shop: Shop, *, is_early: bool):
+    await shop.sells(GAME, source=OTHER_ORDER)
+    if is_early:
+        await shop.refunds_all(at=NOON + timedelta(days=1))
+    await shop.sells(GAME, DLC)
+    if not is_early:
+        await shop.refunds_all(at=NOON + timedelta(days=1))
+    await shop.sells(ProductId(uuid4()), at=NOON + timedelta(hours=1))
+
+    assert set(await shop.items()) == {GAME}
+    assert await shop.library.access_since(USER, DLC) is None
+
+
+async def test_a_key_is_the_first_users_for_good(shop: Shop):
+    other = UserId(uuid4())
+    await shop.sells(GAME, DLC, source=KEY)
+    with pytest.raises(KeyAlreadyActivated):
+        await shop.sells(GAME, source=KEY, to=other)
+    await shop.refunds(GAME, source=KEY)
+    with pytest.raises(KeyAlreadyActivated):
+        await shop.sells(GAME, source=KEY, to=other)
+
+    assert await shop.library.owned_items(other, []) == []
+    # A gift or a promotion of the same name is another thing.
+    await shop.sells(GAME, source=Source(SourceKind.GIFT, KEY.id), to=other)
+    assert len(await shop.library.owned_items(other, [])) == 1
 
 
 @pytest.mark.parametrize(

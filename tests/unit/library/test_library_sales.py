@@ -20,6 +20,7 @@ from library_svc.sales import application as sales
 from library_svc.sales.application import hear, tell_batch
 from library_svc.sales.domain import Sale, SaleStatus, WishlistItemOnSale
 from library_svc.sales.postgres import sale_of, sale_row
+from library_svc.stamps import stamp
 from library_svc.transaction import Transaction
 from library_svc.wishlist.domain import Wish
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
@@ -38,7 +39,7 @@ class Market:
 
     def __init__(self) -> None:
         self.library = MemoryLibrary(MemoryProducts())
-        self.now = NOON
+        self.now, self.prices = NOON, 0
 
     async def wish(self, *users: int, product_id: ProductId = GAME, at: datetime = NOON) -> None:
         async with self.library.begin() as tx:
@@ -54,7 +55,12 @@ class Market:
             await tx.commit()
 
     async def hear(self, news: Sale, event_id: str | None = None) -> None:
-        await hear(self.library.begin, event_id=EventId("test", event_id or str(uuid4())), news=news, now=self.now)
+        """Hears a price that is newer than those before it."""
+        self.prices += 1
+        price = stamp(NOON + self.prices * timedelta(seconds=1))
+        await hear(
+            self.library.begin, event_id=EventId("test", event_id or str(uuid4())), news=news, price=price, now=self.now
+        )
 
     async def tell(self, *, limit: int = 2) -> bool:
         return await tell_batch(self.library.begin, now=self.now, limit=limit)

@@ -102,7 +102,7 @@ def test_a_machine_that_lacks_a_program_is_told_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, program: str
 ):
     monkeypatch.setenv("PATH", str(tmp_path))
-    site = Site(tmp_path / backend, tmp_path / "cache", PORTS, "access", "secret")
+    site = Site(tmp_path / backend, tmp_path / "cache", PORTS, "access", "secret", "password")
     (wanted,) = [one for one in backend_servers.BACKENDS if one.name == backend]
     with pytest.raises(BackendUnavailable) as caught:
         wanted.prepare(site)

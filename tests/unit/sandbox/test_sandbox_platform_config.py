@@ -14,3 +14,14 @@ def test_services_and_gateway_share_one_redis(tmp_path):
         "download",
         "gateway",
     }
+    passwords = {settings.get("REDIS_PASSWORD") for name, settings in made.items() if name != "sandbox"}
+    assert passwords == {home.secrets()["valkey"]}
+
+
+def test_a_home_of_an_earlier_version_keeps_its_secrets_and_is_given_those_that_it_lacks(tmp_path):
+    home = Home(tmp_path)
+    (tmp_path / "secrets.json").write_text('{"gateway": "kept"}')
+    made = home.secrets()
+    assert made["gateway"] == "kept"
+    assert made == home.secrets()
+    assert {"valkey", "postgres_library", "objects_signing_key"} <= made.keys()

@@ -9,6 +9,7 @@ import socket
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -299,6 +300,8 @@ def add_socket(tree: Path) -> None:
         (lambda tree: (tree / "bad").symlink_to(os.fsdecode(b"\xff")), "is not UTF-8"),
         (add_fifo, "'bad' is a named pipe"),
         (add_socket, "'bad' is a socket"),
+        (lambda tree: (tree / ".samovar").mkdir(), "'.samovar' lies in .samovar, the launcher's own folder"),
+        (lambda tree: (tree / ".samovar-kept-save").touch(), "'.samovar-kept-save' has a name that begins with"),
     ],
     ids=lambda value: value.replace("\n", " ")[:40] if isinstance(value, str) else "",
 )
@@ -311,6 +314,21 @@ async def test_what_cannot_be_delivered_is_refused_by_name(
         await publish(tree, store)
     assert text in str(refused.value)
     assert str(refused.value).isprintable()
+    assert store.puts == []
+
+
+async def test_what_the_versions_system_cannot_hold_is_refused_before_anything_is_stored(
+    tree: Path, store: WatchedStore
+) -> None:
+    (tree / "why?").touch()
+    with pytest.raises(PublishRefused, match=r"'why\?' has a character in it that Windows refuses"):
+        await publish_tree(
+            tree,
+            replace(version("1.0"), platform=content.PLATFORM_WINDOWS),
+            store=store,
+            signer=SIGNER,
+            now=lambda: NOW,
+        )
     assert store.puts == []
 
 

@@ -20,6 +20,7 @@ __all__ = (
     "ProductUpdated",
     "ProductVersion",
     "VersionPublished",
+    "VersionWithdrawn",
 )
 
 import datetime
@@ -214,7 +215,7 @@ default_message_pool.register_message("catalog.v1", "ListAchievementsResponse", 
 @dataclass(eq=False, repr=False)
 class LocalizedText(betterproto2.Message):
     """
-    A text in both languages.
+    A line of text in both languages, without characters that a terminal or a reader of another direction would obey.
     """
 
     ru: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -378,6 +379,11 @@ class ProductVersion(betterproto2.Message):
     Size of the installed tree.
     """
 
+    is_withdrawn: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
+    """
+    It cannot be downloaded any more.
+    """
+
 
 default_message_pool.register_message("catalog.v1", "ProductVersion", ProductVersion)
 
@@ -444,6 +450,33 @@ class VersionPublished(betterproto2.Message):
 
 
 default_message_pool.register_message("catalog.v1", "VersionPublished", VersionPublished)
+
+
+@dataclass(eq=False, repr=False)
+class VersionWithdrawn(betterproto2.Message):
+    """
+    A version cannot be downloaded any more; who has it goes to another one.
+    """
+
+    product_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the product.
+    """
+
+    version_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    UUID of the version.
+    """
+
+    withdrawn_at: "datetime.datetime | None" = betterproto2.field(
+        3, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When it was withdrawn.
+    """
+
+
+default_message_pool.register_message("catalog.v1", "VersionWithdrawn", VersionWithdrawn)
 
 
 class ProductServiceStub(betterproto2_grpclib.ServiceStub):

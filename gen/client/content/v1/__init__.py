@@ -217,6 +217,12 @@ class Manifest(betterproto2.Message):
     Every entry, ordered by path (bytes of its UTF-8 form), parents before children.
     """
 
+    user_paths: "list[str]" = betterproto2.field(7, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Patterns of paths that are the user's (configurations, saves): what lies there is never replaced, checked or removed. An entry at
+    such a path is placed where nothing lies yet. Of the whole path; `*` and `?` within a name, `**` for any folders: `saves/**`.
+    """
+
 
 default_message_pool.register_message("content.v1", "Manifest", Manifest)
 

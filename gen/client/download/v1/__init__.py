@@ -74,6 +74,7 @@ __all__ = (
     "ManifestReference",
     "PauseDownloadRequest",
     "PauseDownloadResponse",
+    "PauseReason",
     "ProductVersion",
     "QueueChanged",
     "RepairVerificationRequest",
@@ -372,6 +373,36 @@ class IssueKind(betterproto2.Enum):
             "ISSUE_KIND_MISSING": 2,
             "ISSUE_KIND_EXTRA": 3,
             "ISSUE_KIND_WRONG_MODE": 4,
+        }
+
+
+class PauseReason(betterproto2.Enum):
+    """
+    Why a session is held back, where it was not a user who did it.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Never sent.
+    """
+
+    CLIENT_SILENT = 1
+    """
+    Nothing was heard of its client for DOWNLOAD_SESSION_TIMEOUT_SECONDS; its next report queues the session again.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "PAUSE_REASON_UNSPECIFIED",
+            1: "PAUSE_REASON_CLIENT_SILENT",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "PAUSE_REASON_UNSPECIFIED": 0,
+            "PAUSE_REASON_CLIENT_SILENT": 1,
         }
 
 
@@ -1352,6 +1383,11 @@ class DownloadSession(betterproto2.Message):
     from_version_id: "str | None" = betterproto2.field(20, betterproto2.TYPE_STRING, optional=True)
     """
     UUID of the version that it goes over: the one before an update, the same one for a repair; absent when nobody named one.
+    """
+
+    pause_reason: "PauseReason | None" = betterproto2.field(21, betterproto2.TYPE_ENUM, optional=True)
+    """
+    Why it is held back, where it was not a user who did it.
     """
 
 
@@ -3054,6 +3090,11 @@ class UpdateAvailability(betterproto2.Message):
     release_notes_url: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
     """
     What is new in the newest version.
+    """
+
+    is_rollback: "bool" = betterproto2.field(10, betterproto2.TYPE_BOOL)
+    """
+    The version that was asked about was withdrawn, and the newest that can be had is older: going there is a rollback.
     """
 
 

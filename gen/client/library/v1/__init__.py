@@ -1015,7 +1015,7 @@ class Category(betterproto2.Message):
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What the user calls it; no two of a user's have one name.
+    What the user calls it; no two of a user's have one name, whatever in it cannot be seen.
     """
 
     display_order: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
@@ -1060,7 +1060,7 @@ class CategoryChanges(betterproto2.Message):
 
     name: "str | None" = betterproto2.field(1, betterproto2.TYPE_STRING, optional=True)
     """
-    What the user calls it. Spaces around it don't count.
+    What the user calls it. Something in it can be seen; spaces around it don't count; no control characters.
     """
 
     display_order: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT32, optional=True)
@@ -1157,7 +1157,7 @@ class CreateCategoryRequest(betterproto2.Message):
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    What the user calls it. Spaces around it don't count.
+    What the user calls it. Something in it can be seen; spaces around it don't count; no control characters.
     """
 
     display_order: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
@@ -4873,7 +4873,8 @@ class LibraryInternalServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "GrantEntitlementResponse":
         """
-        Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so.
+        Gives a user a product. The same source and product again change nothing, and a grant that was taken back stays so. A key is
+        one user's, the first one's, for good.
         """
 
         return await self._unary_unary(
@@ -5368,7 +5369,7 @@ class WishlistServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AddWishlistItemResponse":
         """
-        Adds a product, unless Catalog says that there is none. At most 100 items.
+        Adds a product, unless Catalog says that there is none, or the caller owns it. At most 100 items.
         """
 
         return await self._unary_unary(

@@ -72,7 +72,7 @@ class PurchasedItem(betterproto2.Message):
 
     quantity: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    Copies; more than one still give one item.
+    Copies, at least 1; more than one still give one item.
     """
 
 
@@ -102,7 +102,7 @@ class RefundCompleted(betterproto2.Message):
 
     items: "list[RefundedItem]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    What was paid back.
+    What was paid back; nothing named is the whole order.
     """
 
     refunded_at: "datetime.datetime | None" = betterproto2.field(

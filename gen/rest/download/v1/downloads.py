@@ -48,6 +48,8 @@ DOWNLOAD_STATUS_NUMBERS: dict[str, int] = {
     "error": 8,
 }
 
+PAUSE_REASON_TEXTS = EnumTexts({0: None, 1: "client_silent"})
+
 DOWNLOAD_ITEM_STATUS_TEXTS = EnumTexts({
     0: None,
     1: "pending",
@@ -86,6 +88,7 @@ DOWNLOAD_SESSION_FIELDS = frozenset({
     "platform",
     "report_sequence",
     "from_version_id",
+    "pause_reason",
     "product",
 })
 
@@ -118,6 +121,7 @@ def download_session_resource(message: pb.DownloadSession) -> JsonValue:
             "platform": content_v1_manifest.PLATFORM_TEXTS[message.platform],
             "report_sequence": message.report_sequence if has("report_sequence") else None,
             "from_version_id": message.from_version_id if has("from_version_id") else None,
+            "pause_reason": PAUSE_REASON_TEXTS[message.pause_reason] if has("pause_reason") else None,
         },
         "relationships": {
             "product": {"data": {"type": "product", "id": its_product_id} if its_product_id else None},
@@ -596,12 +600,13 @@ def request_watch_downloads(
 
 def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
     """One event of /api/v1/ws/download-progress."""
+    time = timestamp_text(message.occurred_at) if message.HasField("occurred_at") else None
     match message.WhichOneof("payload"):
         case "progress":
             return StreamedEvent(
                 "downloadProgressUpdate",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 download_progress_update_object(message.progress),
                 f"downloadProgressUpdate:{message.progress.download_session_id}",
             )
@@ -609,7 +614,7 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "downloadStatusChanged",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 download_status_changed_object(message.status_changed),
                 None,
             )
@@ -617,23 +622,17 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "downloadItemProgressUpdate",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 download_item_progress_update_object(message.item_progress),
                 f"downloadItemProgressUpdate:{message.item_progress.download_item_id}",
             )
         case "error":
-            return StreamedEvent(
-                "downloadError",
-                message.event_id,
-                timestamp_text(message.occurred_at),
-                download_error_object(message.error),
-                None,
-            )
+            return StreamedEvent("downloadError", message.event_id, time, download_error_object(message.error), None)
         case "queue_changed":
             return StreamedEvent(
                 "queueChanged",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 queue_changed_object(message.queue_changed),
                 f"queueChanged:{message.queue_changed.user_id}",
             )
@@ -641,7 +640,7 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "resync_required",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 resync_required_object(message.resync_required),
                 None,
             )
@@ -649,9 +648,9 @@ def event_watch_downloads(message: pb.WatchDownloadsResponse) -> StreamedEvent:
             return StreamedEvent(
                 "updateAvailable",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 update_available_object(message.update_available),
                 None,
             )
         case _:
-            return StreamedEvent(UNKNOWN_EVENT, message.event_id, timestamp_text(message.occurred_at), None, None)
+            return StreamedEvent(UNKNOWN_EVENT, message.event_id, time, None, None)

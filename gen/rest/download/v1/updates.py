@@ -37,6 +37,7 @@ UPDATE_AVAILABILITY_FIELDS = frozenset({
     "required_disk_space_bytes",
     "is_critical",
     "release_notes_url",
+    "is_rollback",
 })
 
 
@@ -55,6 +56,7 @@ def update_availability_resource(message: pb.UpdateAvailability) -> JsonValue:
             "required_disk_space_bytes": message.required_disk_space_bytes if has("required_disk_space_bytes") else None,
             "is_critical": message.is_critical,
             "release_notes_url": message.release_notes_url if has("release_notes_url") else None,
+            "is_rollback": message.is_rollback,
         },
     }
 
@@ -159,6 +161,21 @@ def download_plan_resource(message: pb.DownloadPlan) -> JsonValue:
             "next_after": message.next_after if has("next_after") else None,
         },
         "links": {"self": f"/api/v1/download-client/downloads/{its_id}/plan"},
+    }
+
+
+def download_plan_object(message: pb.DownloadPlan) -> JsonValue:
+    has = message.HasField
+    return {
+        "id": message.id,
+        "from_version_id": message.from_version_id if has("from_version_id") else None,
+        "to_version_id": message.to_version_id,
+        "update_type": download_v1_downloads.UPDATE_TYPE_TEXTS[message.update_type],
+        "fetch_bytes": message.fetch_bytes,
+        "required_disk_space_bytes": message.required_disk_space_bytes,
+        "total_files": message.total_files,
+        "files": [file_plan_object(one) for one in message.files],
+        "next_after": message.next_after if has("next_after") else None,
     }
 
 
@@ -319,8 +336,18 @@ def decode_apply_update(
     return message
 
 
+def meta_apply_update(message: pb.ApplyUpdateResponse) -> dict[str, JsonValue]:
+    has = message.HasField
+    return {
+        "plan": download_plan_object(message.plan) if has("plan") else None,
+    }
+
+
 def encode_apply_update(message: pb.ApplyUpdateResponse) -> Encoded:
-    return Encoded(download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None)
+    return Encoded(
+        download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None,
+        meta=meta_apply_update(message),
+    )
 
 
 ROLLBACK_UPDATE_MEMBERS = frozenset({
@@ -363,8 +390,18 @@ def decode_rollback_update(
     return message
 
 
+def meta_rollback_update(message: pb.RollbackUpdateResponse) -> dict[str, JsonValue]:
+    has = message.HasField
+    return {
+        "plan": download_plan_object(message.plan) if has("plan") else None,
+    }
+
+
 def encode_rollback_update(message: pb.RollbackUpdateResponse) -> Encoded:
-    return Encoded(download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None)
+    return Encoded(
+        download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None,
+        meta=meta_rollback_update(message),
+    )
 
 
 GET_DOWNLOAD_PLAN_QUERY = frozenset({"after", "limit"})

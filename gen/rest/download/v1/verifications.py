@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from download.v1 import verifications_pb2 as pb
 from rest.content.v1 import manifest as content_v1_manifest
-from rest.download.v1 import downloads as download_v1_downloads
+from rest.download.v1 import downloads as download_v1_downloads, updates as download_v1_updates
 
 from gateway.contract import Encoded, JsonValue, Problem, Query
 from gateway.transcoding import (
@@ -254,5 +254,15 @@ def decode_repair_verification(
     return message
 
 
+def meta_repair_verification(message: pb.RepairVerificationResponse) -> dict[str, JsonValue]:
+    has = message.HasField
+    return {
+        "plan": download_v1_updates.download_plan_object(message.plan) if has("plan") else None,
+    }
+
+
 def encode_repair_verification(message: pb.RepairVerificationResponse) -> Encoded:
-    return Encoded(download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None)
+    return Encoded(
+        download_v1_downloads.download_session_resource(message.session) if message.HasField("session") else None,
+        meta=meta_repair_verification(message),
+    )

@@ -74,7 +74,10 @@ def decode_get_game_settings(
 
 
 def encode_get_game_settings(message: pb.GetGameSettingsResponse) -> Encoded:
-    return Encoded(game_settings_resource(message.settings) if message.HasField("settings") else None, tag=str(message.settings.version))
+    return Encoded(
+        game_settings_resource(message.settings) if message.HasField("settings") else None,
+        tag=str(message.settings.version),
+    )
 
 
 def decode_put_game_settings(
@@ -95,7 +98,10 @@ def decode_put_game_settings(
 
 
 def encode_put_game_settings(message: pb.PutGameSettingsResponse) -> Encoded:
-    return Encoded(game_settings_resource(message.settings) if message.HasField("settings") else None, tag=str(message.settings.version))
+    return Encoded(
+        game_settings_resource(message.settings) if message.HasField("settings") else None,
+        tag=str(message.settings.version),
+    )
 
 
 def decode_patch_game_settings(
@@ -118,4 +124,7 @@ def decode_patch_game_settings(
 
 
 def encode_patch_game_settings(message: pb.PatchGameSettingsResponse) -> Encoded:
-    return Encoded(game_settings_resource(message.settings) if message.HasField("settings") else None, tag=str(message.settings.version))
+    return Encoded(
+        game_settings_resource(message.settings) if message.HasField("settings") else None,
+        tag=str(message.settings.version),
+    )

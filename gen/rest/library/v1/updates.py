@@ -70,12 +70,13 @@ def request_watch_library_updates(
 
 def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> StreamedEvent:
     """One event of /api/v1/ws/library-updates."""
+    time = timestamp_text(message.occurred_at) if message.HasField("occurred_at") else None
     match message.WhichOneof("payload"):
         case "item_added":
             return StreamedEvent(
                 "library.item.added",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_item_added_object(message.item_added),
                 None,
             )
@@ -83,7 +84,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "library.item.removed",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_v1_events.game_removed_object(message.item_removed),
                 None,
             )
@@ -91,7 +92,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "library.item.updated",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_item_updated_object(message.item_updated),
                 None,
             )
@@ -99,7 +100,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "playtime.updated",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_v1_events.playtime_session_ended_object(message.playtime_updated),
                 None,
             )
@@ -107,7 +108,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "achievement.unlocked",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 achievement_unlocked_update_object(message.achievement_unlocked),
                 None,
             )
@@ -115,7 +116,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "wishlist.updated",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 wishlist_updated_object(message.wishlist_updated),
                 None,
             )
@@ -123,7 +124,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "wishlist.sale",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_v1_events.wishlist_item_on_sale_object(message.wishlist_sale),
                 None,
             )
@@ -131,7 +132,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "game_settings.updated",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_v1_events.game_settings_updated_object(message.game_settings_updated),
                 None,
             )
@@ -139,7 +140,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "category.updated",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_v1_events.category_changed_object(message.category_updated),
                 None,
             )
@@ -147,7 +148,7 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "savegame.sync.status",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 library_v1_events.savegame_sync_status_changed_object(message.savegame_sync_status),
                 None,
             )
@@ -155,9 +156,9 @@ def event_watch_library_updates(message: pb.WatchLibraryUpdatesResponse) -> Stre
             return StreamedEvent(
                 "resync_required",
                 message.event_id,
-                timestamp_text(message.occurred_at),
+                time,
                 resync_required_object(message.resync_required),
                 None,
             )
         case _:
-            return StreamedEvent(UNKNOWN_EVENT, message.event_id, timestamp_text(message.occurred_at), None, None)
+            return StreamedEvent(UNKNOWN_EVENT, message.event_id, time, None, None)

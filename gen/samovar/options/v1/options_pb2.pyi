@@ -9,16 +9,29 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class StatusMessages(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STATUS_MESSAGES_UNSPECIFIED: _ClassVar[StatusMessages]
+    STATUS_MESSAGES_ALL: _ClassVar[StatusMessages]
+    STATUS_MESSAGES_NONE: _ClassVar[StatusMessages]
+
 class RateClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RATE_CLASS_UNSPECIFIED: _ClassVar[RateClass]
     RATE_CLASS_READ: _ClassVar[RateClass]
     RATE_CLASS_WRITE: _ClassVar[RateClass]
     RATE_CLASS_NONE: _ClassVar[RateClass]
+STATUS_MESSAGES_UNSPECIFIED: StatusMessages
+STATUS_MESSAGES_ALL: StatusMessages
+STATUS_MESSAGES_NONE: StatusMessages
 RATE_CLASS_UNSPECIFIED: RateClass
 RATE_CLASS_READ: RateClass
 RATE_CLASS_WRITE: RateClass
 RATE_CLASS_NONE: RateClass
+FILE_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+file_defaults: _descriptor.FieldDescriptor
+SERVICE_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+service_defaults: _descriptor.FieldDescriptor
 ACCESS_FIELD_NUMBER: _ClassVar[int]
 access: _descriptor.FieldDescriptor
 REST_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +64,16 @@ class Text(_message.Message):
     ru: str
     en: str
     def __init__(self, ru: _Optional[str] = ..., en: _Optional[str] = ...) -> None: ...
+
+class Defaults(_message.Message):
+    __slots__ = ("access", "gateway_validates", "status_messages")
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_VALIDATES_FIELD_NUMBER: _ClassVar[int]
+    STATUS_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    access: Access
+    gateway_validates: bool
+    status_messages: StatusMessages
+    def __init__(self, access: _Optional[_Union[Access, _Mapping]] = ..., gateway_validates: _Optional[bool] = ..., status_messages: _Optional[_Union[StatusMessages, str]] = ...) -> None: ...
 
 class Access(_message.Message):
     __slots__ = ("public", "roles", "services", "rate_class")

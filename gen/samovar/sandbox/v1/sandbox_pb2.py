@@ -28,7 +28,7 @@ from content.v1 import manifest_pb2 as content_dot_v1_dot_manifest__pb2
 from samovar.options.v1 import options_pb2 as samovar_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n samovar/sandbox/v1/sandbox.proto\x12\x12samovar.sandbox.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18\x63\x61talog/v1/product.proto\x1a\x19\x63ontent/v1/manifest.proto\x1a samovar/options/v1/options.proto\"\xbb\x01\n\x11IssueTokenRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles\x12 \n\x0bpermissions\x18\x03 \x03(\tR\x0bpermissions\x12\x1f\n\x0bttl_seconds\x18\x04 \x01(\x03R\nttlSeconds\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x1a\n\x08\x61udience\x18\x06 \x01(\tR\x08\x61udience\"*\n\x12IssueTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\"\x87\x01\n\x11PutProductRequest\x12\x35\n\x07product\x18\x01 \x01(\x0b\x32\x13.catalog.v1.ProductB\x06\xbaH\x03\xc8\x01\x01R\x07product\x12;\n\x0c\x61\x63hievements\x18\x02 \x03(\x0b\x32\x17.catalog.v1.AchievementR\x0c\x61\x63hievements\"\x14\n\x12PutProductResponse\"\x15\n\x13ListProductsRequest\"G\n\x14ListProductsResponse\x12/\n\x08products\x18\x01 \x03(\x0b\x32\x13.catalog.v1.ProductR\x08products\"\xd9\x02\n\x16\x41nnounceVersionRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\'\n\nversion_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tversionId\x12*\n\x0cversion_name\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01R\x0bversionName\x12\x30\n\x08platform\x18\x04 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12*\n\x11\x66ile_manifest_url\x18\x05 \x01(\tR\x0f\x66ileManifestUrl\x12(\n\x10total_size_bytes\x18\x06 \x01(\x03R\x0etotalSizeBytes\x12\x1f\n\x0bis_critical\x18\x07 \x01(\x08R\nisCritical\x12\x18\n\x07\x63hannel\x18\x08 \x01(\tR\x07\x63hannel\"\x19\n\x17\x41nnounceVersionResponse\"Z\n\nBuyRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12)\n\x0bproduct_ids\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01R\nproductIds\"(\n\x0b\x42uyResponse\x12\x19\n\x08order_id\x18\x01 \x01(\tR\x07orderId\"3\n\rRefundRequest\x12\"\n\x08order_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01R\x07orderId\"-\n\x0eRefundResponse\x12\x1b\n\trefund_id\x18\x01 \x01(\tR\x08refundId\"\x9b\x01\n\x0fSetPriceRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x34\n\x10\x64iscount_percent\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x0f\x64iscountPercent\x12)\n\x10\x64uration_seconds\x18\x03 \x01(\x03R\x0f\x64urationSeconds\"+\n\x10SetPriceResponse\x12\x17\n\x07sale_id\x18\x01 \x01(\tR\x06saleId\"6\n\x11\x44\x65leteUserRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x14\n\x12\x44\x65leteUserResponse2\x8b\x07\n\x0eSandboxService\x12n\n\nIssueToken\x12%.samovar.sandbox.v1.IssueTokenRequest\x1a&.samovar.sandbox.v1.IssueTokenResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12q\n\nPutProduct\x12%.samovar.sandbox.v1.PutProductRequest\x1a&.samovar.sandbox.v1.PutProductResponse\"\x14\x90\x02\x02\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12w\n\x0cListProducts\x12\'.samovar.sandbox.v1.ListProductsRequest\x1a(.samovar.sandbox.v1.ListProductsResponse\"\x14\x90\x02\x01\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12\x80\x01\n\x0f\x41nnounceVersion\x12*.samovar.sandbox.v1.AnnounceVersionRequest\x1a+.samovar.sandbox.v1.AnnounceVersionResponse\"\x14\x90\x02\x02\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12Y\n\x03\x42uy\x12\x1e.samovar.sandbox.v1.BuyRequest\x1a\x1f.samovar.sandbox.v1.BuyResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12\x62\n\x06Refund\x12!.samovar.sandbox.v1.RefundRequest\x1a\".samovar.sandbox.v1.RefundResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12h\n\x08SetPrice\x12#.samovar.sandbox.v1.SetPriceRequest\x1a$.samovar.sandbox.v1.SetPriceResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12q\n\nDeleteUser\x12%.samovar.sandbox.v1.DeleteUserRequest\x1a&.samovar.sandbox.v1.DeleteUserResponse\"\x14\x90\x02\x02\xca\xf3\x18\r\x1a\x0bsandbox-clib\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n samovar/sandbox/v1/sandbox.proto\x12\x12samovar.sandbox.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18\x63\x61talog/v1/product.proto\x1a\x19\x63ontent/v1/manifest.proto\x1a samovar/options/v1/options.proto\"\xbb\x01\n\x11IssueTokenRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x14\n\x05roles\x18\x02 \x03(\tR\x05roles\x12 \n\x0bpermissions\x18\x03 \x03(\tR\x0bpermissions\x12\x1f\n\x0bttl_seconds\x18\x04 \x01(\x03R\nttlSeconds\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x1a\n\x08\x61udience\x18\x06 \x01(\tR\x08\x61udience\"*\n\x12IssueTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\"\x87\x01\n\x11PutProductRequest\x12\x35\n\x07product\x18\x01 \x01(\x0b\x32\x13.catalog.v1.ProductB\x06\xbaH\x03\xc8\x01\x01R\x07product\x12;\n\x0c\x61\x63hievements\x18\x02 \x03(\x0b\x32\x17.catalog.v1.AchievementR\x0c\x61\x63hievements\"\x14\n\x12PutProductResponse\"\x15\n\x13ListProductsRequest\"G\n\x14ListProductsResponse\x12/\n\x08products\x18\x01 \x03(\x0b\x32\x13.catalog.v1.ProductR\x08products\"\x81\x03\n\x16\x41nnounceVersionRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\'\n\nversion_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tversionId\x12R\n\x0cversion_name\x18\x03 \x01(\tB/\xbaH,r*\x10\x01\x32&^[^\\x00-\\x1f\\x7f-\\x9f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$R\x0bversionName\x12\x30\n\x08platform\x18\x04 \x01(\x0e\x32\x14.content.v1.PlatformR\x08platform\x12*\n\x11\x66ile_manifest_url\x18\x05 \x01(\tR\x0f\x66ileManifestUrl\x12(\n\x10total_size_bytes\x18\x06 \x01(\x03R\x0etotalSizeBytes\x12\x1f\n\x0bis_critical\x18\x07 \x01(\x08R\nisCritical\x12\x18\n\x07\x63hannel\x18\x08 \x01(\tR\x07\x63hannel\"\x19\n\x17\x41nnounceVersionResponse\"d\n\x16WithdrawVersionRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12!\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01R\x07version\":\n\x17WithdrawVersionResponse\x12\x1f\n\x0bversion_ids\x18\x01 \x03(\tR\nversionIds\"Z\n\nBuyRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12)\n\x0bproduct_ids\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01R\nproductIds\"(\n\x0b\x42uyResponse\x12\x19\n\x08order_id\x18\x01 \x01(\tR\x07orderId\"3\n\rRefundRequest\x12\"\n\x08order_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01R\x07orderId\"-\n\x0eRefundResponse\x12\x1b\n\trefund_id\x18\x01 \x01(\tR\x08refundId\"\x9b\x01\n\x0fSetPriceRequest\x12\'\n\nproduct_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x34\n\x10\x64iscount_percent\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x0f\x64iscountPercent\x12)\n\x10\x64uration_seconds\x18\x03 \x01(\x03R\x0f\x64urationSeconds\"+\n\x10SetPriceResponse\x12\x17\n\x07sale_id\x18\x01 \x01(\tR\x06saleId\"6\n\x11\x44\x65leteUserRequest\x12!\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x14\n\x12\x44\x65leteUserResponse2\x8e\x08\n\x0eSandboxService\x12n\n\nIssueToken\x12%.samovar.sandbox.v1.IssueTokenRequest\x1a&.samovar.sandbox.v1.IssueTokenResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12q\n\nPutProduct\x12%.samovar.sandbox.v1.PutProductRequest\x1a&.samovar.sandbox.v1.PutProductResponse\"\x14\x90\x02\x02\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12w\n\x0cListProducts\x12\'.samovar.sandbox.v1.ListProductsRequest\x1a(.samovar.sandbox.v1.ListProductsResponse\"\x14\x90\x02\x01\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12\x80\x01\n\x0f\x41nnounceVersion\x12*.samovar.sandbox.v1.AnnounceVersionRequest\x1a+.samovar.sandbox.v1.AnnounceVersionResponse\"\x14\x90\x02\x02\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12\x80\x01\n\x0fWithdrawVersion\x12*.samovar.sandbox.v1.WithdrawVersionRequest\x1a+.samovar.sandbox.v1.WithdrawVersionResponse\"\x14\x90\x02\x02\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12Y\n\x03\x42uy\x12\x1e.samovar.sandbox.v1.BuyRequest\x1a\x1f.samovar.sandbox.v1.BuyResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12\x62\n\x06Refund\x12!.samovar.sandbox.v1.RefundRequest\x1a\".samovar.sandbox.v1.RefundResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12h\n\x08SetPrice\x12#.samovar.sandbox.v1.SetPriceRequest\x1a$.samovar.sandbox.v1.SetPriceResponse\"\x11\xca\xf3\x18\r\x1a\x0bsandbox-cli\x12q\n\nDeleteUser\x12%.samovar.sandbox.v1.DeleteUserRequest\x1a&.samovar.sandbox.v1.DeleteUserResponse\"\x14\x90\x02\x02\xca\xf3\x18\r\x1a\x0bsandbox-clib\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANNOUNCEVERSIONREQUEST'].fields_by_name['version_id']._loaded_options = None
   _globals['_ANNOUNCEVERSIONREQUEST'].fields_by_name['version_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_ANNOUNCEVERSIONREQUEST'].fields_by_name['version_name']._loaded_options = None
-  _globals['_ANNOUNCEVERSIONREQUEST'].fields_by_name['version_name']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_ANNOUNCEVERSIONREQUEST'].fields_by_name['version_name']._serialized_options = b'\272H,r*\020\0012&^[^\\x00-\\x1f\\x7f-\\x9f\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
+  _globals['_WITHDRAWVERSIONREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_WITHDRAWVERSIONREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_WITHDRAWVERSIONREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_WITHDRAWVERSIONREQUEST'].fields_by_name['version']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_BUYREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_BUYREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_BUYREQUEST'].fields_by_name['product_ids']._loaded_options = None
@@ -63,6 +67,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SANDBOXSERVICE'].methods_by_name['ListProducts']._serialized_options = b'\220\002\001\312\363\030\r\032\013sandbox-cli'
   _globals['_SANDBOXSERVICE'].methods_by_name['AnnounceVersion']._loaded_options = None
   _globals['_SANDBOXSERVICE'].methods_by_name['AnnounceVersion']._serialized_options = b'\220\002\002\312\363\030\r\032\013sandbox-cli'
+  _globals['_SANDBOXSERVICE'].methods_by_name['WithdrawVersion']._loaded_options = None
+  _globals['_SANDBOXSERVICE'].methods_by_name['WithdrawVersion']._serialized_options = b'\220\002\002\312\363\030\r\032\013sandbox-cli'
   _globals['_SANDBOXSERVICE'].methods_by_name['Buy']._loaded_options = None
   _globals['_SANDBOXSERVICE'].methods_by_name['Buy']._serialized_options = b'\312\363\030\r\032\013sandbox-cli'
   _globals['_SANDBOXSERVICE'].methods_by_name['Refund']._loaded_options = None
@@ -84,25 +90,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPRODUCTSRESPONSE']._serialized_start=589
   _globals['_LISTPRODUCTSRESPONSE']._serialized_end=660
   _globals['_ANNOUNCEVERSIONREQUEST']._serialized_start=663
-  _globals['_ANNOUNCEVERSIONREQUEST']._serialized_end=1008
-  _globals['_ANNOUNCEVERSIONRESPONSE']._serialized_start=1010
-  _globals['_ANNOUNCEVERSIONRESPONSE']._serialized_end=1035
-  _globals['_BUYREQUEST']._serialized_start=1037
-  _globals['_BUYREQUEST']._serialized_end=1127
-  _globals['_BUYRESPONSE']._serialized_start=1129
-  _globals['_BUYRESPONSE']._serialized_end=1169
-  _globals['_REFUNDREQUEST']._serialized_start=1171
-  _globals['_REFUNDREQUEST']._serialized_end=1222
-  _globals['_REFUNDRESPONSE']._serialized_start=1224
-  _globals['_REFUNDRESPONSE']._serialized_end=1269
-  _globals['_SETPRICEREQUEST']._serialized_start=1272
-  _globals['_SETPRICEREQUEST']._serialized_end=1427
-  _globals['_SETPRICERESPONSE']._serialized_start=1429
-  _globals['_SETPRICERESPONSE']._serialized_end=1472
-  _globals['_DELETEUSERREQUEST']._serialized_start=1474
-  _globals['_DELETEUSERREQUEST']._serialized_end=1528
-  _globals['_DELETEUSERRESPONSE']._serialized_start=1530
-  _globals['_DELETEUSERRESPONSE']._serialized_end=1550
-  _globals['_SANDBOXSERVICE']._serialized_start=1553
-  _globals['_SANDBOXSERVICE']._serialized_end=2460
+  _globals['_ANNOUNCEVERSIONREQUEST']._serialized_end=1048
+  _globals['_ANNOUNCEVERSIONRESPONSE']._serialized_start=1050
+  _globals['_ANNOUNCEVERSIONRESPONSE']._serialized_end=1075
+  _globals['_WITHDRAWVERSIONREQUEST']._serialized_start=1077
+  _globals['_WITHDRAWVERSIONREQUEST']._serialized_end=1177
+  _globals['_WITHDRAWVERSIONRESPONSE']._serialized_start=1179
+  _globals['_WITHDRAWVERSIONRESPONSE']._serialized_end=1237
+  _globals['_BUYREQUEST']._serialized_start=1239
+  _globals['_BUYREQUEST']._serialized_end=1329
+  _globals['_BUYRESPONSE']._serialized_start=1331
+  _globals['_BUYRESPONSE']._serialized_end=1371
+  _globals['_REFUNDREQUEST']._serialized_start=1373
+  _globals['_REFUNDREQUEST']._serialized_end=1424
+  _globals['_REFUNDRESPONSE']._serialized_start=1426
+  _globals['_REFUNDRESPONSE']._serialized_end=1471
+  _globals['_SETPRICEREQUEST']._serialized_start=1474
+  _globals['_SETPRICEREQUEST']._serialized_end=1629
+  _globals['_SETPRICERESPONSE']._serialized_start=1631
+  _globals['_SETPRICERESPONSE']._serialized_end=1674
+  _globals['_DELETEUSERREQUEST']._serialized_start=1676
+  _globals['_DELETEUSERREQUEST']._serialized_end=1730
+  _globals['_DELETEUSERRESPONSE']._serialized_start=1732
+  _globals['_DELETEUSERRESPONSE']._serialized_end=1752
+  _globals['_SANDBOXSERVICE']._serialized_start=1755
+  _globals['_SANDBOXSERVICE']._serialized_end=2793
 # @@protoc_insertion_point(module_scope)

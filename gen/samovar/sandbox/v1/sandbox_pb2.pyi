@@ -78,6 +78,20 @@ class AnnounceVersionResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class WithdrawVersionRequest(_message.Message):
+    __slots__ = ("product_id", "version")
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    version: str
+    def __init__(self, product_id: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class WithdrawVersionResponse(_message.Message):
+    __slots__ = ("version_ids",)
+    VERSION_IDS_FIELD_NUMBER: _ClassVar[int]
+    version_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class BuyRequest(_message.Message):
     __slots__ = ("user_id", "product_ids")
     USER_ID_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class SandboxServiceStub:
                 request_serializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.AnnounceVersionRequest.SerializeToString,
                 response_deserializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.AnnounceVersionResponse.FromString,
                 _registered_method=True)
+        self.WithdrawVersion = channel.unary_unary(
+                '/samovar.sandbox.v1.SandboxService/WithdrawVersion',
+                request_serializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.WithdrawVersionRequest.SerializeToString,
+                response_deserializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.WithdrawVersionResponse.FromString,
+                _registered_method=True)
         self.Buy = channel.unary_unary(
                 '/samovar.sandbox.v1.SandboxService/Buy',
                 request_serializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.BuyRequest.SerializeToString,
@@ -104,6 +109,13 @@ class SandboxServiceServicer:
 
     def AnnounceVersion(self, request, context):
         """Announces a version whose manifest and chunks are in the store already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawVersion(self, request, context):
+        """Withdraws a version: nobody can download it any more, and who has it goes back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +171,11 @@ def add_SandboxServiceServicer_to_server(servicer, server):
                     servicer.AnnounceVersion,
                     request_deserializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.AnnounceVersionRequest.FromString,
                     response_serializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.AnnounceVersionResponse.SerializeToString,
+            ),
+            'WithdrawVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawVersion,
+                    request_deserializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.WithdrawVersionRequest.FromString,
+                    response_serializer=samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.WithdrawVersionResponse.SerializeToString,
             ),
             'Buy': grpc.unary_unary_rpc_method_handler(
                     servicer.Buy,
@@ -290,6 +307,33 @@ class SandboxService:
             '/samovar.sandbox.v1.SandboxService/AnnounceVersion',
             samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.AnnounceVersionRequest.SerializeToString,
             samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.AnnounceVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/samovar.sandbox.v1.SandboxService/WithdrawVersion',
+            samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.WithdrawVersionRequest.SerializeToString,
+            samovar_dot_sandbox_dot_v1_dot_sandbox__pb2.WithdrawVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

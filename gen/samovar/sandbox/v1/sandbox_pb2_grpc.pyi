@@ -26,6 +26,8 @@ class SandboxServiceStub:
     """All products."""
     AnnounceVersion: _aio.UnaryUnaryMultiCallable[_sandbox_pb2.AnnounceVersionRequest, _sandbox_pb2.AnnounceVersionResponse]
     """Announces a version whose manifest and chunks are in the store already."""
+    WithdrawVersion: _aio.UnaryUnaryMultiCallable[_sandbox_pb2.WithdrawVersionRequest, _sandbox_pb2.WithdrawVersionResponse]
+    """Withdraws a version: nobody can download it any more, and who has it goes back."""
     Buy: _aio.UnaryUnaryMultiCallable[_sandbox_pb2.BuyRequest, _sandbox_pb2.BuyResponse]
     """Buys products for a user."""
     Refund: _aio.UnaryUnaryMultiCallable[_sandbox_pb2.RefundRequest, _sandbox_pb2.RefundResponse]
@@ -69,6 +71,14 @@ class SandboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_sandbox_pb2.AnnounceVersionRequest, _abc.Awaitable[_sandbox_pb2.AnnounceVersionResponse]],
     ) -> _abc.Awaitable[_sandbox_pb2.AnnounceVersionResponse]:
         """Announces a version whose manifest and chunks are in the store already."""
+
+    @_abc_1.abstractmethod
+    def WithdrawVersion(
+        self,
+        request: _sandbox_pb2.WithdrawVersionRequest,
+        context: _aio.ServicerContext[_sandbox_pb2.WithdrawVersionRequest, _abc.Awaitable[_sandbox_pb2.WithdrawVersionResponse]],
+    ) -> _abc.Awaitable[_sandbox_pb2.WithdrawVersionResponse]:
+        """Withdraws a version: nobody can download it any more, and who has it goes back."""
 
     @_abc_1.abstractmethod
     def Buy(

@@ -157,6 +157,16 @@ class ErrorReason(betterproto2.Enum):
     Category already exists.
     """
 
+    PRODUCT_ALREADY_OWNED = 74
+    """
+    Product already owned.
+    """
+
+    KEY_ALREADY_ACTIVATED = 75
+    """
+    Key already activated.
+    """
+
     WISHLIST_ITEM_ALREADY_EXISTS = 66
     """
     Wishlist item already exists.
@@ -297,6 +307,46 @@ class ErrorReason(betterproto2.Enum):
     Relationship cannot be written.
     """
 
+    PRECONDITION_FAILED = 110
+    """
+    Condition not met.
+    """
+
+    NOT_FOUND = 111
+    """
+    No such thing, said by a service that declares no reason of its own.
+    """
+
+    ALREADY_EXISTS = 112
+    """
+    It is there already.
+    """
+
+    ABORTED = 113
+    """
+    Another request was quicker.
+    """
+
+    FAILED_PRECONDITION = 114
+    """
+    Not in this state.
+    """
+
+    OUT_OF_RANGE = 115
+    """
+    Beyond what there is.
+    """
+
+    RESOURCE_EXHAUSTED = 116
+    """
+    A quota is used up.
+    """
+
+    NOT_IMPLEMENTED = 117
+    """
+    The service does not have the method.
+    """
+
     SAVEGAME_SLOT_NOT_FOUND = 100
     """
     Save slot not found.
@@ -358,6 +408,8 @@ class ErrorReason(betterproto2.Enum):
             20: "ERROR_REASON_HEADERS_TOO_LARGE",
             21: "ERROR_REASON_PAYLOAD_TOO_LARGE",
             61: "ERROR_REASON_CATEGORY_ALREADY_EXISTS",
+            74: "ERROR_REASON_PRODUCT_ALREADY_OWNED",
+            75: "ERROR_REASON_KEY_ALREADY_ACTIVATED",
             66: "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS",
             22: "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE",
             70: "ERROR_REASON_ACHIEVEMENT_ALREADY_UNLOCKED",
@@ -386,6 +438,14 @@ class ErrorReason(betterproto2.Enum):
             80: "ERROR_REASON_INSTALLATION_NOT_FOUND",
             81: "ERROR_REASON_VERIFICATION_NOT_FOUND",
             90: "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE",
+            110: "ERROR_REASON_PRECONDITION_FAILED",
+            111: "ERROR_REASON_NOT_FOUND",
+            112: "ERROR_REASON_ALREADY_EXISTS",
+            113: "ERROR_REASON_ABORTED",
+            114: "ERROR_REASON_FAILED_PRECONDITION",
+            115: "ERROR_REASON_OUT_OF_RANGE",
+            116: "ERROR_REASON_RESOURCE_EXHAUSTED",
+            117: "ERROR_REASON_NOT_IMPLEMENTED",
             100: "ERROR_REASON_SAVEGAME_SLOT_NOT_FOUND",
             101: "ERROR_REASON_SAVEGAME_VERSION_NOT_FOUND",
             102: "ERROR_REASON_SAVEGAME_UPLOAD_NOT_FOUND",
@@ -425,6 +485,8 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_HEADERS_TOO_LARGE": 20,
             "ERROR_REASON_PAYLOAD_TOO_LARGE": 21,
             "ERROR_REASON_CATEGORY_ALREADY_EXISTS": 61,
+            "ERROR_REASON_PRODUCT_ALREADY_OWNED": 74,
+            "ERROR_REASON_KEY_ALREADY_ACTIVATED": 75,
             "ERROR_REASON_WISHLIST_ITEM_ALREADY_EXISTS": 66,
             "ERROR_REASON_DOWNLOAD_ALREADY_ACTIVE": 22,
             "ERROR_REASON_ACHIEVEMENT_ALREADY_UNLOCKED": 70,
@@ -453,6 +515,14 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_INSTALLATION_NOT_FOUND": 80,
             "ERROR_REASON_VERIFICATION_NOT_FOUND": 81,
             "ERROR_REASON_RELATIONSHIP_NOT_WRITABLE": 90,
+            "ERROR_REASON_PRECONDITION_FAILED": 110,
+            "ERROR_REASON_NOT_FOUND": 111,
+            "ERROR_REASON_ALREADY_EXISTS": 112,
+            "ERROR_REASON_ABORTED": 113,
+            "ERROR_REASON_FAILED_PRECONDITION": 114,
+            "ERROR_REASON_OUT_OF_RANGE": 115,
+            "ERROR_REASON_RESOURCE_EXHAUSTED": 116,
+            "ERROR_REASON_NOT_IMPLEMENTED": 117,
             "ERROR_REASON_SAVEGAME_SLOT_NOT_FOUND": 100,
             "ERROR_REASON_SAVEGAME_VERSION_NOT_FOUND": 101,
             "ERROR_REASON_SAVEGAME_UPLOAD_NOT_FOUND": 102,

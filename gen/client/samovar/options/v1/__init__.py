@@ -5,6 +5,7 @@
 
 __all__ = (
     "Access",
+    "Defaults",
     "ErrorSpec",
     "Errors",
     "Event",
@@ -13,6 +14,7 @@ __all__ = (
     "Relationship",
     "Resource",
     "Rest",
+    "StatusMessages",
     "Stream",
     "StreamEvent",
     "Text",
@@ -72,6 +74,44 @@ class RateClass(betterproto2.Enum):
         }
 
 
+class StatusMessages(betterproto2.Enum):
+    """
+    Which messages of plain gRPC statuses a client is shown, in place of the platform's own text.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Those of statuses that say what is wrong with the request; not of UNKNOWN, INTERNAL, DATA_LOSS, UNIMPLEMENTED, UNAVAILABLE,
+    DEADLINE_EXCEEDED and CANCELLED, which tell about the service's inside.
+    """
+
+    ALL = 1
+    """
+    All of them.
+    """
+
+    NONE = 2
+    """
+    None.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "STATUS_MESSAGES_UNSPECIFIED",
+            1: "STATUS_MESSAGES_ALL",
+            2: "STATUS_MESSAGES_NONE",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "STATUS_MESSAGES_UNSPECIFIED": 0,
+            "STATUS_MESSAGES_ALL": 1,
+            "STATUS_MESSAGES_NONE": 2,
+        }
+
+
 @dataclass(eq=False, repr=False)
 class Access(betterproto2.Message):
     """
@@ -95,11 +135,38 @@ class Access(betterproto2.Message):
 
     rate_class: "RateClass" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: RateClass(0))
     """
-    The rate class at the gateway.
+    The rate class, at the gateway and at the service's own port.
     """
 
 
 default_message_pool.register_message("samovar.options.v1", "Access", Access)
+
+
+@dataclass(eq=False, repr=False)
+class Defaults(betterproto2.Message):
+    """
+    What is said once for a service or a file: each field counts where nothing nearer to the method sets it.
+    """
+
+    access: "Access | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Who may call the methods that have no access option.
+    """
+
+    gateway_validates: "bool | None" = betterproto2.field(2, betterproto2.TYPE_BOOL, optional=True)
+    """
+    The gateway checks requests by their buf.validate rules before it calls: for a service that does not do so itself.
+    """
+
+    status_messages: "StatusMessages" = betterproto2.field(
+        3, betterproto2.TYPE_ENUM, default_factory=lambda: StatusMessages(0)
+    )
+    """
+    What a client is shown of the messages of plain gRPC statuses, those without an ErrorInfo whose reason is declared.
+    """
+
+
+default_message_pool.register_message("samovar.options.v1", "Defaults", Defaults)
 
 
 @dataclass(eq=False, repr=False)
@@ -372,7 +439,8 @@ class Stream(betterproto2.Message):
 
     time_field: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The response field (a Timestamp) that carries the event's time. Empty = the time at which the gateway passes it on.
+    The response field (a Timestamp) that carries the event's time. Empty, or unset in an event = the time at which the gateway
+    passes it on.
     """
 
     event: "StreamEvent | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)

@@ -21,6 +21,8 @@ __all__ = (
     "SandboxServiceStub",
     "SetPriceRequest",
     "SetPriceResponse",
+    "WithdrawVersionRequest",
+    "WithdrawVersionResponse",
 )
 
 from dataclasses import dataclass
@@ -349,6 +351,41 @@ class SetPriceResponse(betterproto2.Message):
 default_message_pool.register_message("samovar.sandbox.v1", "SetPriceResponse", SetPriceResponse)
 
 
+@dataclass(eq=False, repr=False)
+class WithdrawVersionRequest(betterproto2.Message):
+    """
+    Which version.
+    """
+
+    product_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    UUID of the product.
+    """
+
+    version: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    UUID of the version, or its name: then on every platform that has it.
+    """
+
+
+default_message_pool.register_message("samovar.sandbox.v1", "WithdrawVersionRequest", WithdrawVersionRequest)
+
+
+@dataclass(eq=False, repr=False)
+class WithdrawVersionResponse(betterproto2.Message):
+    """
+    What was withdrawn.
+    """
+
+    version_ids: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
+    """
+    UUIDs of the versions.
+    """
+
+
+default_message_pool.register_message("samovar.sandbox.v1", "WithdrawVersionResponse", WithdrawVersionResponse)
+
+
 class SandboxServiceStub(betterproto2_grpclib.ServiceStub):
     """
     The stand-ins' levers.
@@ -436,6 +473,27 @@ class SandboxServiceStub(betterproto2_grpclib.ServiceStub):
             "/samovar.sandbox.v1.SandboxService/AnnounceVersion",
             message,
             AnnounceVersionResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def withdraw_version(
+        self,
+        message: "WithdrawVersionRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "WithdrawVersionResponse":
+        """
+        Withdraws a version: nobody can download it any more, and who has it goes back.
+        """
+
+        return await self._unary_unary(
+            "/samovar.sandbox.v1.SandboxService/WithdrawVersion",
+            message,
+            WithdrawVersionResponse,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,

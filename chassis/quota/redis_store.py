@@ -1,5 +1,5 @@
-"""What the gateway keeps in Redis is worth having, never worth failing for: the one place that knows what Redis being away looks
-like. Used by gateway.quota.redis_permits and gateway.quota.redis_answers.
+"""For what is kept in Redis and is worth having, never worth failing for: the one place that knows what Redis being unavailable
+looks like. Used by chassis.quota.redis_permits and gateway.quota.redis_answers.
 """
 
 import asyncio

@@ -1,8 +1,10 @@
-"""Permits in Redis: the generic cell rate algorithm (GCRA; ITU-T I.371) as one script, so that all gateways count as one."""
+"""Permits in Redis: the generic cell rate algorithm (GCRA; ITU-T I.371) as one script, so that all instances of a program
+count as one.
+"""
 
 from chassis.live.redis_link import Script
-from gateway.quota.rate_limits import PERIOD_SECONDS, Budget, Grant
-from gateway.quota.redis_store import RedisStore
+from chassis.quota.rate_limits import PERIOD_SECONDS, Budget, Grant
+from chassis.quota.redis_store import RedisStore
 
 MICROSECONDS = 1_000_000
 
@@ -29,7 +31,7 @@ return {granted, free - granted, full - now, math.max(full + interval - now - wi
 
 
 class RedisPermits:
-    """The port gateway.quota.rate_limits.Permits over Redis or Valkey."""
+    """The port chassis.quota.rate_limits.Permits over Redis or Valkey."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store

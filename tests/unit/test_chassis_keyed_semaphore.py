@@ -1,4 +1,4 @@
-"""Turns: so many at once of each key, in order, and nothing is kept of who is gone."""
+"""KeyedSemaphore: so many at once of each key, in order, and nothing is kept of who is gone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,19 +6,21 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from chassis.concurrency.keyed_semaphore import KeyedSemaphore
 from chassis.errors import DomainError
-from library_svc.turns import Turns
 
 AGES = 3600.0
 
 
 @asynccontextmanager
-async def queue(turns: Turns, key: str, names: str, began: list[str]) -> AsyncIterator[dict[str, asyncio.Event]]:
+async def queue(
+    turns: KeyedSemaphore, key: str, names: str, began: list[str]
+) -> AsyncIterator[dict[str, asyncio.Event]]:
     """Tasks that take turns one after another, and the events that end them."""
     ends = {name: asyncio.Event() for name in names}
 
     async def one(name: str) -> None:
-        async with turns.of(key):
+        async with turns.acquired(key):
             began.append(name)
             await ends[name].wait()
 
@@ -36,7 +38,7 @@ async def settled() -> None:
 
 
 async def test_so_many_of_a_key_have_a_turn_at_once_in_the_order_in_which_they_came():
-    turns, began = Turns(2, timeout_seconds=AGES), list[str]()
+    turns, began = KeyedSemaphore(2, timeout_seconds=AGES), list[str]()
     async with queue(turns, "user", "abcd", began) as ends:
         assert began == ["a", "b"]
         ends["b"].set()
@@ -50,9 +52,9 @@ async def test_so_many_of_a_key_have_a_turn_at_once_in_the_order_in_which_they_c
 
 
 async def test_others_do_not_wait_for_a_key_and_nothing_is_kept_of_one_that_is_done():
-    turns, began = Turns(1, timeout_seconds=AGES), list[str]()
+    turns, began = KeyedSemaphore(1, timeout_seconds=AGES), list[str]()
     async with queue(turns, "user", "abc", began) as ends:
-        async with turns.of("another"):
+        async with turns.acquired("another"):
             assert len(turns) == 2
         assert len(turns) == 1
         for end in ends.values():
@@ -61,27 +63,27 @@ async def test_others_do_not_wait_for_a_key_and_nothing_is_kept_of_one_that_is_d
 
 
 async def test_who_waits_too_long_is_refused_for_now_and_takes_no_turn():
-    turns, began = Turns(1, timeout_seconds=0.01), list[str]()
+    turns, began = KeyedSemaphore(1, timeout_seconds=0.01), list[str]()
     async with queue(turns, "user", "a", began) as ends:
         with pytest.raises(DomainError) as refused:
-            async with turns.of("user"):
+            async with turns.acquired("user"):
                 began.append("too late")
         assert refused.value.reason == "SERVICE_UNAVAILABLE"
         ends["a"].set()
-    async with turns.of("user"):
+    async with turns.acquired("user"):
         began.append("b")
     assert began == ["a", "b"]
 
 
 async def test_who_is_cancelled_while_it_waits_or_fails_in_its_turn_leaves_it_to_the_next():
-    turns, began = Turns(1, timeout_seconds=AGES), list[str]()
+    turns, began = KeyedSemaphore(1, timeout_seconds=AGES), list[str]()
 
     async def waits() -> None:
-        async with turns.of("user"):
+        async with turns.acquired("user"):
             began.append("cancelled")
 
     async def fails() -> None:
-        async with turns.of("user"):
+        async with turns.acquired("user"):
             waiting = asyncio.create_task(waits())
             await settled()
             waiting.cancel()
@@ -91,6 +93,6 @@ async def test_who_is_cancelled_while_it_waits_or_fails_in_its_turn_leaves_it_to
 
     with pytest.raises(ConnectionError):
         await fails()
-    async with turns.of("user"):
+    async with turns.acquired("user"):
         began.append("next")
     assert began == ["next"]

@@ -1,0 +1,1 @@
+"""The aiohttp servers of every program: bounded bodies, headers and time."""

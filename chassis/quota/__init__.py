@@ -1,0 +1,1 @@
+"""What one caller may use: rates that all instances count together."""

@@ -1,0 +1,6 @@
+"""How rows of users are named in the Download Service."""
+
+from uuid import UUID
+
+OwnedId = tuple[UUID, UUID]
+"""A user, and the id of something of theirs."""
