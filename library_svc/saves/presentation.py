@@ -8,6 +8,7 @@ from uuid import UUID
 import grpc.aio
 from library.v1 import saves_pb2 as pb
 from library.v1.saves_pb2_grpc import CloudSaveServiceServicer
+from prometheus_client import Counter
 from samovar.types.v1.page_pb2 import PageInfo
 
 from chassis.cloudevents.moments import to_timestamp
@@ -17,7 +18,7 @@ from library_svc.items.messages import DEFAULT_LIMIT, DEFAULT_PAGE
 from library_svc.masks import masked
 from library_svc.saves import application as saves
 from library_svc.saves.application import CloudSaves, SaveReader, UploadRequest
-from library_svc.saves.domain import Keep, SavegameChanges, SaveSlot, SaveVersion, VersionState
+from library_svc.saves.domain import Keep, SavegameChanges, SavegameVersionConflict, SaveSlot, SaveVersion, VersionState
 from library_svc.transaction import Begin
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["CloudSaveService"].full_name
@@ -35,6 +36,9 @@ _KEEPS: Final = {
     pb.SAVEGAME_KEEP_LOCAL: Keep.LOCAL,
     pb.SAVEGAME_KEEP_BOTH: Keep.BOTH,
 }
+
+_confirmed = Counter("savegame_uploads_confirmed", "Uploads of saves that were confirmed, by outcome.", ["outcome"])
+_confirmed_bytes = Counter("savegame_uploads_confirmed_bytes", "Bytes of the saves that became current.")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -110,11 +114,17 @@ class CloudSaveServicer(CloudSaveServiceServicer):
         )
 
     async def ConfirmUpload(self, request: pb.ConfirmUploadRequest, _context: Context) -> pb.ConfirmUploadResponse:
-        slot = await self._cloud.confirm_upload(
-            current_user(),
-            SaveVersionId(UUID(request.internal_save_id)),
-            object_key=request.s3_path if request.HasField("s3_path") else None,
-        )
+        try:
+            slot = await self._cloud.confirm_upload(
+                current_user(),
+                SaveVersionId(UUID(request.internal_save_id)),
+                object_key=request.s3_path if request.HasField("s3_path") else None,
+            )
+        except SavegameVersionConflict:
+            _confirmed.labels("conflict").inc()
+            raise
+        _confirmed.labels("synced").inc()
+        _confirmed_bytes.inc(slot.current.size_bytes if slot.current else 0)
         return pb.ConfirmUploadResponse(savegame=savegame_message(slot))
 
     async def CreateDownloadUrl(
