@@ -347,6 +347,21 @@ class ErrorReason(betterproto2.Enum):
     The service does not have the method.
     """
 
+    CLIENT_RELEASE_NOT_FOUND = 155
+    """
+    Release of the launcher not found.
+    """
+
+    CLIENT_RELEASE_ALREADY_EXISTS = 156
+    """
+    The version was released with other content.
+    """
+
+    CLIENT_RELEASE_LIMIT_EXCEEDED = 157
+    """
+    A channel has no room for another release.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -416,6 +431,9 @@ class ErrorReason(betterproto2.Enum):
             115: "ERROR_REASON_OUT_OF_RANGE",
             116: "ERROR_REASON_RESOURCE_EXHAUSTED",
             117: "ERROR_REASON_NOT_IMPLEMENTED",
+            155: "ERROR_REASON_CLIENT_RELEASE_NOT_FOUND",
+            156: "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS",
+            157: "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED",
         }
 
     @classmethod
@@ -487,4 +505,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_OUT_OF_RANGE": 115,
             "ERROR_REASON_RESOURCE_EXHAUSTED": 116,
             "ERROR_REASON_NOT_IMPLEMENTED": 117,
+            "ERROR_REASON_CLIENT_RELEASE_NOT_FOUND": 155,
+            "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS": 156,
+            "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED": 157,
         }
