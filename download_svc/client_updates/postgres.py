@@ -1,4 +1,4 @@
-"""Releases of the launcher in PostgreSQL: rows of `client_releases`. A version's numbers, without zeros at the end, make it unique."""
+"""Releases of the launcher in PostgreSQL: rows of `client_releases`. A version's numbers make it unique."""
 
 from collections.abc import Sequence
 from typing import Any, Final

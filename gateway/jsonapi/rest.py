@@ -240,7 +240,7 @@ class RestEndpoint:
         return raw
 
     def _headers(self, request: web.Request, context: RequestContext) -> dict[str, str]:
-        """What every success says. Answers to writes are kept by nobody, reads by the user's own client, those that need no token by
+        """What every success says. Answers to writes are kept by nobody, reads by the user's own client, those without a token by
         any cache for a minute; signed URLs are kept by nobody and must reach the client as they are.
         """
         if self._route.signed_urls:

@@ -19,7 +19,6 @@ from catalog.v1 import events_pb2 as catalog_events
 from catalog.v1 import product_pb2, product_pb2_grpc
 from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from download.v1 import downloads_pb2 as downloads
 from download.v1 import (
     client_updates_pb2_grpc,
     downloads_pb2_grpc,
@@ -27,6 +26,7 @@ from download.v1 import (
     updates_pb2_grpc,
     verifications_pb2_grpc,
 )
+from download.v1 import downloads_pb2 as downloads
 from google.protobuf.message import Message
 from library.v1 import query_pb2, query_pb2_grpc
 
