@@ -5,8 +5,10 @@ and leaves the installed version running.
 import gzip
 import io
 import json
+import random
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -273,3 +275,39 @@ def test_an_installation_is_recognised_and_a_checkout_is_none(world: World):
     assert found is not None
     assert (found.root, found.channel) == (world.client.root.resolve(), "beta")
     assert read_client(Path(__file__)) is None
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from uuid import UUID
+from launcher.self_update.updating import Advice, Client, update
+root, url, version = sys.argv[1:]
+client = Client(Path(root), UUID(int=1), "linux", "x86_64", "stable", "", url)
+print("begins", flush=True)
+update(client, Advice(version, True, False), channel="stable")
+"""
+
+
+def test_killed_at_any_point_one_of_the_two_runs(world: World):
+    chance = random.Random(17)
+    world.publish("1.1")
+    installed, wanted, kills = "1.0", "1.1", 0
+    world.repository.mark(target_path(world.client, "stable", "1.0"), "1.1")
+    for _ in range(25):
+        words = [sys.executable, "-c", KILLED, str(world.client.root), world.url, wanted]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                process.wait(timeout=chance.uniform(0.0, 0.25))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+        runs = world.running()
+        assert runs in {f"samovar {installed}", f"samovar {wanted}"}
+        if runs == f"samovar {wanted}":
+            installed, wanted = wanted, installed
+    assert kills >= 5
+    assert world.update("1.1") == "1.1"
+    assert world.running() == "samovar 1.1"
