@@ -56,8 +56,17 @@ class Repository:
         return (self.metadata / "1.root.json").read_bytes()
 
     def add(self, path: str, content: bytes, custom: Mapping[str, Any] | None = None) -> TargetFile:
-        """Signs a target; it is there when the timestamp is."""
+        """Signs a target; it is there when the timestamp is. What was released stays what it is: again is no change.
+
+        Raises:
+            ValueError: other bytes were released at this path.
+        """
         target = TargetFile.from_data(path, content, ["sha256"])
+        known: TargetFile | None = self._newest("targets").signed.targets.get(path)
+        if known is not None:
+            if known.hashes != target.hashes:
+                raise ValueError(f"{path} was released with other content: give it another version")
+            return known
         target.unrecognized_fields["custom"] = dict(custom or {})
         place = self.targets / _named_by_hash(path, target.hashes["sha256"])
         _write(place, content)

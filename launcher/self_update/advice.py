@@ -9,7 +9,8 @@ from typing import Final
 import urllib3
 
 from launcher.failures import ExitCode, LauncherError
-from launcher.self_update.updating import Advice, Client, checked_version
+from launcher.self_update.updating import Advice, Client
+from launcher.self_update.versions import checked_version
 from launcher.settings import checked_gateway_url, proxy_for
 
 MAX_ANSWER_BYTES: Final = 64 * 1024

@@ -260,6 +260,20 @@ def test_what_is_no_archive_is_no_release(world: World):
     assert world.refused("1.1") == "CLIENT_RELEASE_INVALID"
 
 
+def test_what_was_released_stays_what_it_is(world: World):
+    world.publish("1.1")
+    path = target_path(world.client, "stable", "1.0")
+    world.repository.mark(path, "1.1")
+    before = (world.published / "metadata/timestamp.json").read_bytes()
+    world.publish("1.0")
+    assert (world.published / "metadata/timestamp.json").read_bytes() == before, (
+        "again is no change, of the mark neither"
+    )
+    with pytest.raises(ValueError, match="other content"):
+        world.publish("1.1", says="something else")
+    assert world.update("1.1") == "1.1"
+
+
 def test_two_updates_at_once_are_one(world: World):
     world.publish("1.1")
     with Versions(world.client.root).locked():
