@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import aiohttp
 import grpc.aio
+from download.v1.client_updates_pb2_grpc import add_ClientUpdateServiceServicer_to_server
 from download.v1.downloads_pb2_grpc import add_DownloadServiceServicer_to_server
 from download.v1.installations_pb2_grpc import add_InstallationServiceServicer_to_server
 from download.v1.updates_pb2_grpc import add_UpdateServiceServicer_to_server
@@ -34,6 +35,9 @@ from chassis.settings import load_settings
 from depot.signing import parse_public_keys
 from download_svc.access import grpc as library
 from download_svc.access.application import CachedAccess
+from download_svc.client_updates import presentation as client_update_servicer
+from download_svc.client_updates.postgres import PostgresReleaseBook
+from download_svc.client_updates.presentation import ClientUpdatePorts, ClientUpdateServicer
 from download_svc.consumers import live_subscriptions, offer_subscriptions, state_subscriptions
 from download_svc.feed.redis import HotLiveBoard
 from download_svc.installations import presentation as installation_servicer
@@ -90,6 +94,7 @@ SERVICES: Final = (
     installation_servicer.SERVICE,
     update_servicer.SERVICE,
     verification_servicer.SERVICE,
+    client_update_servicer.SERVICE,
 )
 
 
@@ -101,6 +106,7 @@ class Services:
     installations: InstallationPorts
     updates: UpdatePorts
     verifications: VerificationPorts
+    client_updates: ClientUpdatePorts
 
     def register(self, server: grpc.aio.Server) -> None:
         """Puts all servicers on a server."""
@@ -108,6 +114,7 @@ class Services:
         add_InstallationServiceServicer_to_server(InstallationServicer(self.installations), server)
         add_UpdateServiceServicer_to_server(UpdateServicer(self.updates), server)
         add_VerificationServiceServicer_to_server(VerificationServicer(self.verifications), server)
+        add_ClientUpdateServiceServicer_to_server(ClientUpdateServicer(self.client_updates), server)
 
 
 @asynccontextmanager
@@ -177,6 +184,7 @@ def _wire(settings: DownloadSettings, resources: Resources) -> Services:
             now=now,
         ),
         VerificationPorts(begin, verifications, versions, plans.manifests, access, policy, now),
+        ClientUpdatePorts(PostgresReleaseBook(resources.database), now),
     )
 
 

@@ -15,7 +15,7 @@ MAX_DEPTH = 5
 UUID = "0190b7a6-5f3c-7c1e-9d2a-4b8f6e1c2d3a"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 URL = "https://cdn.example.org/content/object"
-_TEXTS = ("text", "CODE", "0123456789abcdef", UUID, SHA256, URL, "a", "")
+_TEXTS = ("text", "CODE", "0123456789abcdef", UUID, SHA256, URL, "a", "", "1.0.2")
 _KNOWN: Mapping[str, Any] = {
     "google.protobuf.Timestamp": "2026-01-02T03:04:05Z",
     "google.protobuf.Duration": "1.500s",

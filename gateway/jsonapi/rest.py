@@ -42,6 +42,8 @@ from gateway.upstream.backends import Backends, call_metadata
 
 READ_CLASS = "read"
 READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+PUBLIC_READS_KEPT = "public, max-age=60"
+"""The answer is the same for every caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,9 @@ class RestEndpoint:
             keep_fields([*primary, *(related or ())], view.fieldsets)
         return related
 
+    def _kept_reads(self) -> str:
+        return PUBLIC_READS_KEPT if self._route.access.public else "private, no-cache"
+
     async def _read_body(self, request: web.Request) -> bytes:
         """The request's body. Raises: Refused."""
         if (request.content_length or 0) > self._limits.body_bytes:
@@ -235,13 +240,13 @@ class RestEndpoint:
         return raw
 
     def _headers(self, request: web.Request, context: RequestContext) -> dict[str, str]:
-        """What every success says. Answers to writes are kept by nobody, reads by the user's own client; signed URLs are kept by
-        nobody and must reach the client as they are.
+        """What every success says. Answers to writes are kept by nobody, reads by the user's own client, those without a token by
+        any cache for a minute; signed URLs are kept by nobody and must reach the client as they are.
         """
         if self._route.signed_urls:
             kept = f"{NO_STORE}, {NO_TRANSFORM}"
         else:
-            kept = "private, no-cache" if request.method in READS else NO_STORE
+            kept = self._kept_reads() if request.method in READS else NO_STORE
         return {
             hdrs.VARY: "Accept, Accept-Language",
             hdrs.CONTENT_LANGUAGE: context.language,

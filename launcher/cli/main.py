@@ -12,6 +12,7 @@ from launcher.cli import app as cli
 from launcher.cli import downloads_app as downloads_cli
 from launcher.cli import library_app as library_cli
 from launcher.cli import saves_app as saves_cli
+from launcher.cli import self_update_app as self_update_cli
 from launcher.failures import EXIT_CODES_HELP
 from launcher.process import one_line_at_the_end, prepare_process
 
@@ -43,6 +44,8 @@ app.command()(cli.verify)
 app.command()(cli.repair)
 
 app.command()(cli.uninstall)
+
+app.command("self-update")(self_update_cli.self_update)
 
 app.add_typer(downloads_cli.downloads_app)
 
@@ -87,6 +90,14 @@ _mount("withdraw", "sandbox.cli", "withdraw", "Withdraw a version: who has it go
 _mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other services: tokens, purchases, prices.")
 
 _mount("events", "operations.events", "app", "Topics, lag and dead letters of the event bus.", panel="Operations")
+
+_mount(
+    "release",
+    "operations.client_releases",
+    "app",
+    "Releases of the launcher: signed, rolled out, halted, gone back from.",
+    panel="Operations",
+)
 
 _mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
 

@@ -12,13 +12,15 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 
 from chassis.errors import DomainError, Kind
-from chassis.objects.object_store import ObjectStore
+from chassis.objects.object_store import KeyInvalid, ObjectStore
 from depot.chunks import manifest_key, signature_key
 from sandbox.peers.auth import SERVICE_TOKEN_LIFE, TokenIssuer
 
 MAX_FORM_BYTES = 16 * 1024
 JWKS_PATH = "/.well-known/jwks.json"
 NO_STORE = {"Cache-Control": "no-store"}
+CLIENT_RELEASES = "client-releases"
+"""Where the publisher puts releases of the launcher, in the store and in addresses."""
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -71,6 +73,29 @@ class ManifestHandlers:
                 raise web.HTTPNotFound from None
             raise
         return web.Response(body=stored, content_type="application/octet-stream")
+
+
+class ClientReleaseHandlers:
+    """Releases of the launcher and their metadata, for everybody: they are signed."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get(f"/{CLIENT_RELEASES}/{{key:.+}}", self.read)
+
+    async def read(self, request: web.Request) -> web.Response:
+        try:
+            stored = await self._objects.get(f"{CLIENT_RELEASES}/{request.match_info['key']}")
+        except KeyInvalid:
+            raise web.HTTPNotFound from None
+        except DomainError as error:
+            if error.kind is Kind.NOT_FOUND:
+                raise web.HTTPNotFound from None
+            raise
+        # What has a number or a hash in its name never changes; the timestamp does.
+        kept = "no-cache" if request.path.endswith("/timestamp.json") else "public, max-age=86400"
+        return web.Response(body=stored, content_type="application/octet-stream", headers={"Cache-Control": kept})
 
 
 def _credentials(request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:

@@ -32,7 +32,7 @@ from sandbox.peers import keys
 from sandbox.peers.auth import TokenIssuer
 from sandbox.peers.catalog import Catalog
 from sandbox.peers.edge import EdgeHandlers
-from sandbox.peers.http_server import JWKS_PATH, MAX_FORM_BYTES, AuthHandlers, ManifestHandlers
+from sandbox.peers.http_server import JWKS_PATH, MAX_FORM_BYTES, AuthHandlers, ClientReleaseHandlers, ManifestHandlers
 from sandbox.peers.object_http import add_object_routes
 from sandbox.peers.servicers import ProductServicer, SandboxServicer
 from sandbox.peers.settings import SandboxSettings
@@ -109,6 +109,7 @@ def http_app(
     app = web.Application(client_max_size=MAX_FORM_BYTES)
     AuthHandlers(tokens).add_to(app)
     ManifestHandlers(objects).add_to(app)
+    ClientReleaseHandlers(objects).add_to(app)
     cdn_key = settings.cdn_link_secret_key.get_secret_value()
     if isinstance(objects, DirectoryStore):
         objects_key = settings.objects_signing_key.get_secret_value()

@@ -19,8 +19,14 @@ from catalog.v1 import events_pb2 as catalog_events
 from catalog.v1 import product_pb2, product_pb2_grpc
 from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from download.v1 import (
+    client_updates_pb2_grpc,
+    downloads_pb2_grpc,
+    installations_pb2_grpc,
+    updates_pb2_grpc,
+    verifications_pb2_grpc,
+)
 from download.v1 import downloads_pb2 as downloads
-from download.v1 import downloads_pb2_grpc, installations_pb2_grpc, updates_pb2_grpc, verifications_pb2_grpc
 from google.protobuf.message import Message
 from library.v1 import query_pb2, query_pb2_grpc
 
@@ -433,6 +439,7 @@ async def rig(
         stubs = {
             "installations": installations_pb2_grpc.InstallationServiceStub(channel),
             "updates": updates_pb2_grpc.UpdateServiceStub(channel),
+            "client_updates": client_updates_pb2_grpc.ClientUpdateServiceStub(channel),
             "verifications": verifications_pb2_grpc.VerificationServiceStub(channel),
         }
         yield Rig(settings, bus, library, catalog, origin, signer, stub, stubs)

@@ -377,6 +377,21 @@ class ErrorReason(betterproto2.Enum):
     Quota exceeded.
     """
 
+    CLIENT_RELEASE_NOT_FOUND = 155
+    """
+    Release of the launcher not found.
+    """
+
+    CLIENT_RELEASE_ALREADY_EXISTS = 156
+    """
+    The version was released with other content.
+    """
+
+    CLIENT_RELEASE_LIMIT_EXCEEDED = 157
+    """
+    A channel has no room for another release.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -452,6 +467,9 @@ class ErrorReason(betterproto2.Enum):
             103: "ERROR_REASON_SAVEGAME_VERSION_CONFLICT",
             104: "ERROR_REASON_SAVEGAME_FILE_TOO_LARGE",
             105: "ERROR_REASON_USER_QUOTA_EXCEEDED",
+            155: "ERROR_REASON_CLIENT_RELEASE_NOT_FOUND",
+            156: "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS",
+            157: "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED",
         }
 
     @classmethod
@@ -529,4 +547,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_SAVEGAME_VERSION_CONFLICT": 103,
             "ERROR_REASON_SAVEGAME_FILE_TOO_LARGE": 104,
             "ERROR_REASON_USER_QUOTA_EXCEEDED": 105,
+            "ERROR_REASON_CLIENT_RELEASE_NOT_FOUND": 155,
+            "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS": 156,
+            "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED": 157,
         }
