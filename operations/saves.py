@@ -16,6 +16,7 @@ from chassis.objects.object_store import ObjectInfo, ObjectStore
 from chassis.postgres.database import Database, open_database
 from chassis.runtime.backends import ObjectSettings
 from chassis.settings import load_settings
+from depot.terminal import say
 
 NAME: Final = "samovar-saves-check"
 BATCH: Final = 500
@@ -78,12 +79,12 @@ def check(
     try:
         found = asyncio.run(run())
     except (DomainError, OSError) as error:
-        typer.echo(f"samovar saves check: the database or the store is unavailable ({error})", err=True)
+        say(f"samovar saves check: the database or the store is unavailable ({error})", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     for word, keys in (("unnamed", found.unnamed), ("missing", found.missing), ("wrong size", found.wrong_size)):
         for key in keys:
-            typer.echo(f"{word}  {key}")
-    typer.echo(
+            say(f"{word}  {key}")
+    say(
         f"{found.objects} objects, {found.versions} versions: {len(found.unnamed)} unnamed ({found.removed} removed), "
         f"{len(found.missing)} missing, {len(found.wrong_size)} of a wrong size"
     )

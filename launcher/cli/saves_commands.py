@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from rich.console import Console
-
+from depot.terminal import say
 from launcher.api.library_api import open_library
 from launcher.api.saves_api import SavesApi, open_saves
 from launcher.cli.display import write_json
@@ -43,12 +42,12 @@ async def show_slots(owner: Account, *, as_json: bool) -> None:
         return
     for slot in slots:
         note = f"  conflict with version {slot.conflict_version}" if slot.conflict_version else ""
-        _print(
+        say(
             f"{slot.product_id}  {slot.name}  version {slot.version}  {slot.size_bytes:,} bytes  "
             f"{slot.client_modified_at}{note}"
         )
     if not slots:
-        _print("the cloud has no saves of yours")
+        say("the cloud has no saves of yours")
 
 
 async def sync(owner: Account, game: str | None, prefer: str | None, *, as_json: bool) -> None:
@@ -64,9 +63,9 @@ async def sync(owner: Account, game: str | None, prefer: str | None, *, as_json:
                 failures.append(failure)
                 if len(rules) > 1:
                     text = f"{rule.product_id} {rule.slot}: {failure}"
-                    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+                    say(text, err=True)
     if not rules:
-        _print("no game has a rule for its saves: see `samovar saves rule --help`")
+        say("no game has a rule for its saves: see `samovar saves rule --help`")
     if failures:
         raise failures[0]
 
@@ -98,7 +97,7 @@ async def show_versions(owner: Account, game: str, *, as_json: bool) -> None:
         return
     for one in versions:
         lock = "  locked" if one.is_locked else ""
-        _print(
+        say(
             f"{one.version}  {one.state}  {one.size_bytes:,} bytes  {one.client_modified_at}  "
             f"device {one.device_id}{lock}"
         )
@@ -144,9 +143,9 @@ def show_key(owner: Account, *, as_json: bool) -> None:
     if as_json:
         write_json({"key": key.text(), "key_id": key.id.hex()})
         return
-    _print(key.text())
+    say(key.text())
     note = "keep it somewhere safe: without it nobody, the platform neither, can read your saves"
-    Console(stderr=True, soft_wrap=True, highlight=False).print(note)
+    say(note, err=True)
 
 
 def import_key(owner: Account, source: Path | None, *, as_json: bool) -> None:
@@ -163,7 +162,7 @@ def import_key(owner: Account, source: Path | None, *, as_json: bool) -> None:
     if as_json:
         write_json({"key_id": key.id.hex()})
     else:
-        _print(f"saves are encrypted with key {key.id.hex()} from now on")
+        say(f"saves are encrypted with key {key.id.hex()} from now on")
 
 
 @asynccontextmanager
@@ -193,15 +192,13 @@ def _ask(prefer: str | None) -> Ask:
     def ask(sides: Sides) -> Prefer | None:
         if prefer is not None:
             return Prefer(prefer)
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
         local, cloud = sides.local, sides.cloud
-        console.print(f"here:     {local.modified_at}, {local.size_bytes:,} bytes, {local.files} files", markup=False)
-        console.print(
-            f"in cloud: {cloud.client_modified_at}, {cloud.size_bytes:,} bytes, device {cloud.device_id}", markup=False
-        )
+        say(f"here:     {local.modified_at}, {local.size_bytes:,} bytes, {local.files} files", err=True)
+        say(f"in cloud: {cloud.client_modified_at}, {cloud.size_bytes:,} bytes, device {cloud.device_id}", err=True)
         if not sys.stdin.isatty():
             return None
-        answer = console.input("keep cloud, local or both (anything else: decide later)? ").strip().lower()
+        say("keep cloud, local or both (anything else: decide later)?", err=True)
+        answer = sys.stdin.readline().strip().lower()
         return Prefer(answer) if answer in set(Prefer) else None
 
     return ask
@@ -217,11 +214,7 @@ def _say(value: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         write_json(asdict(value))
     else:
-        _print(text)
-
-
-def _print(text: str) -> None:
-    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+        say(text)
 
 
 async def sync_around_play(owner: Account, product_id: UUID, tell: Callable[[str], None]) -> None:
