@@ -135,6 +135,7 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=resources.tls,
                 workers=settings.workers,
+                health_bind=f"{settings.bind_host}:{settings.health_port}" if settings.health_port else "",
             )
         )
 

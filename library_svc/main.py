@@ -156,6 +156,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 drain_seconds=settings.drain_seconds,
                 tls=tls,
                 workers=settings.workers,
+                health_bind=f"{settings.bind_host}:{settings.health_port}" if settings.health_port else "",
             )
         )
 

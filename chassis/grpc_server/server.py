@@ -26,6 +26,8 @@ from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.validation import compile_rules
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
+LIVENESS = "liveness"
+"""The name under which health says that the process runs its loop, whatever it depends on: a restart mends nothing else."""
 HEALTH_INTERVAL_SECONDS = 1.0
 HEALTH_WATCHERS_LIMIT = 1_000
 NOTICE_SHARE = 0.1
@@ -65,6 +67,8 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         self._watchers = 0
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.service == LIVENESS:
+            return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return health_pb2.HealthCheckResponse(status=self._status)
@@ -126,11 +130,12 @@ async def serve(
     drain_seconds: float,
     tls: Tls | None = None,
     workers: int = 1,
+    health_bind: str = "",
 ) -> AsyncIterator[RunningServer]:
     """Serves while the block runs; leaving it says NOT_SERVING, ends streams with UNAVAILABLE and lets running calls finish.
 
     `bind` is `host:port` (port 0 = any free one), `services` the full names of what `register` adds, `workers` how many
-    processes share the port.
+    processes share the port. On `health_bind` health alone is served, in plain text: a kubelet has no certificate.
 
     Raises:
         OSError: the port cannot be had.
@@ -148,15 +153,20 @@ async def serve(
     health_pb2_grpc.add_HealthServicer_to_server(health, unregistered)
     reflection.enable_server_reflection((*services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     port = _listen(server, bind, tls)
+    probed = _probed(health, health_bind, workers) if health_bind else None
     stopped = asyncio.Event()
     await health.set_serving(serving=await readiness.ready())
     await server.start()
+    if probed is not None:
+        await probed.start()
     _log.info("serving", extra={"bind": bind, "port": port})
     try:
         async with background(_follow(readiness, health)):
             yield RunningServer(port, stopped)
     finally:
         await _drain(server, health, pipeline, drain_seconds)
+        if probed is not None:
+            await probed.stop(None)
         stopped.set()
         _log.info("stopped", extra={"port": port})
 
@@ -193,6 +203,13 @@ async def _drain(
     await asyncio.sleep(notice_seconds)
     pipeline.end_streams()
     await server.stop(drain_seconds - notice_seconds)
+
+
+def _probed(health: HealthService, bind: str, workers: int) -> grpc.aio.Server:
+    server = grpc.aio.server(options=_options(workers))
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    _listen(server, bind, None)
+    return server
 
 
 def _listen(server: grpc.aio.Server, bind: str, tls: Tls | None) -> int:

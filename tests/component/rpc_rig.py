@@ -210,6 +210,7 @@ async def library_server(
     tls: Tls | None = None,
     register: Callable[[grpc.aio.Server], None] | None = None,
     services: tuple[str, ...] = SERVICES,
+    health_bind: str = "",
 ) -> AsyncIterator[RunningServer]:
     verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
     service_verifier = service_tokens(keys, issuer=ISSUER, service=SERVICE) if with_service_tokens else None
@@ -223,6 +224,7 @@ async def library_server(
         readiness=readiness or Readiness(),
         drain_seconds=drain_seconds,
         tls=tls,
+        health_bind=health_bind,
     ) as server:
         yield server
 
