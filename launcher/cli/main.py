@@ -86,6 +86,10 @@ _mount("events", "operations.events", "app", "Topics, lag and dead letters of th
 
 _mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
 
+_mount("backup", "operations.backup_commands", "app", "Backups of the services' databases.", panel="Operations")
+
+_mount("restore", "operations.backup_commands", "restore_command", "Fill a database from a backup.", panel="Operations")
+
 
 def main() -> None:
     """The console script."""
