@@ -13,6 +13,7 @@ import pytest
 
 from chassis.bus.event_bus import DEAD_LETTER_SUFFIX, PARTITIONS
 from chassis.bus.kafka_topics import DEAD_LETTER_RETENTION, RETENTION
+from chassis.runtime.backends import EventSettings, ObjectSettings
 from chassis.runtime.program import STOP_MARGIN_SECONDS
 from chassis.settings import ProgramSettings, read_settings
 from download_svc.main import NAME as DOWNLOAD
@@ -23,6 +24,7 @@ from gateway.settings import GatewaySettings
 from library_svc.main import NAME as LIBRARY
 from library_svc.settings import LibrarySettings, MigrateSettings
 from operations import manifests
+from operations.backup_commands import BackupSettings
 from operations.registry import topics
 from tests.unit.test_environment_files import lines
 
@@ -207,6 +209,30 @@ def test_migrations_start_with_their_environment(overlay: str, monkeypatch: pyte
                 patch.setenv(key, value)
             assert read_settings(settings).postgres_dsn
         assert one["args"] == ["migrate"]
+
+
+@pytest.mark.parametrize("overlay", ["staging", "production"])
+def test_backups_start_with_their_environment(overlay: str, monkeypatch: pytest.MonkeyPatch):
+    templates = dict(pods(overlay))
+    for name in ("CronJob/backup-library", "CronJob/backup-download", "Deployment/backup-watch"):
+        (one,) = templates[name]["spec"]["containers"]
+        with monkeypatch.context() as patch:
+            for key, value in environment(overlay, one).items():
+                patch.setenv(key, value)
+            settings = read_settings(BackupSettings)
+            assert settings.s3_bucket == "samovar-backups", "not beside what is backed up"
+            assert bool(settings.postgres_dsn.get_secret_value()) == name.startswith("CronJob")
+            assert one["args"][0] == "backup"
+
+
+@each_overlay
+def test_preparations_start_with_their_environment(overlay: str, monkeypatch: pytest.MonkeyPatch):
+    for name, settings in (("prepare-topics", EventSettings), ("prepare-bucket", ObjectSettings)):
+        (one,) = of_kind(overlay, "Job")[name]["spec"]["template"]["spec"]["containers"]
+        with monkeypatch.context() as patch:
+            for key, value in {**environment(overlay, one), "EVENTS_POSTGRES_DSN": "postgresql://events"}.items():
+                patch.setenv(key, value)
+            read_settings(settings)
 
 
 @each_overlay
