@@ -10,14 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from operations.dashboards import DASHBOARDS
 from sandbox.devstack.free_port import free_port
-from tests.e2e.clients import Api
+from tests.e2e.clients import Api, Shop
 from tests.e2e.running import Platform, start_platform, stop_platform
 from tests.meta.test_monitoring import groups
 
 PROGRAMS = ("gateway", "library", "download")
 OF_OTHERS = frozenset({"up", "backup_last_success_timestamp_seconds", "backup_last_size_bytes"})
 """Prometheus' own, and those of `samovar backup watch` (tests/component/test_backups.py)."""
-WORDS = frozenset({"by", "and", "or", "on", "offset", "without", "le", "bool"})
+WORDS = frozenset({"by", "unless", "and", "or", "on", "offset", "without", "le", "bool"})
 SECONDS = 60.0
 
 
@@ -65,6 +65,8 @@ def test_names_are_found_in_expressions():
 async def test_every_metric_that_is_named_exists_after_a_smoke_run(measured: Platform, ports: dict[str, int]):
     async with aiohttp.ClientSession() as http:
         api = Api(measured.ready["gateway_url"], measured.user("anna")["token"], http)
+        shop = Shop(measured.private)
+        await shop.buy(api.user_id, await shop.new_product())
         for path in ("/api/v1/library/items", "/api/v1/download-client/downloads"):
             async with http.get(
                 measured.ready["gateway_url"] + path, headers={"Authorization": f"Bearer {api.token}"}

