@@ -2,9 +2,11 @@
 its health command and drains. The last needs podman and a base: `./taskw images -- --debootstrap library`.
 """
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -179,3 +181,13 @@ def test_the_operators_image_dumps_and_reads_databases(container: str):
     helped = podman("run", *RUN, "--name", container, "--read-only", "samovar-operations:dev", "backup", "--help")
     assert helped.returncode == 0, helped.stderr
     assert "watch" in helped.stdout
+
+
+def test_the_bill_of_materials_has_every_package_with_its_hashes(tmp_path: Path):
+    program, written = Path(sys.executable).with_name("cyclonedx-py"), tmp_path / "sbom.json"
+    words = ["requirements", str(ROOT / "requirements.lock"), "--output-reproducible", "-o", str(written)]
+    subprocess.run([str(program), *words], check=True, capture_output=True, timeout=200)
+    listed = {one["name"]: one for one in json.loads(written.read_text())["components"]}
+    locked = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert {name: one["version"] for name, one in listed.items()} == dict(locked)
+    assert all(one["externalReferences"][0]["hashes"] for one in listed.values())
