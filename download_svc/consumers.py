@@ -18,7 +18,7 @@ from download_svc.feed.application import LiveBoard
 from download_svc.installations.application import InstallationReader
 from download_svc.sessions import messages
 from download_svc.sessions.application import Policy, SessionReader
-from download_svc.sessions.domain import IN_QUEUE
+from download_svc.sessions.domain import IN_QUEUE, Status
 from download_svc.sessions.live import announce_move
 from download_svc.transaction import Begin
 from download_svc.updates.announcements import offer_newer
@@ -95,6 +95,8 @@ def offer_subscriptions(
 
 def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Subscription]:
     """Our own events, on their way to the users' live streams."""
+    for status in Status:
+        _moves.labels(status.value)
 
     async def session_moved(message: download_events.DownloadSessionStatusChanged, event: CloudEvent) -> None:
         moved = messages.session_moved(message)

@@ -144,6 +144,7 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 workers=settings.workers,
                 with_reflection=settings.grpc_reflection,
                 rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
+                health_bind=f"{settings.bind_host}:{settings.health_port}" if settings.health_port else "",
             )
         )
 

@@ -30,6 +30,8 @@ class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, Object
     """What `serve` needs."""
 
     download_service_grpc_port: int = Field(9092, ge=0, le=65535)
+    health_port: int = Field(0, ge=0, le=65535)
+    """Where health alone is served, in plain text, for probes that have no certificate. 0 = nowhere."""
     postgres_pool_size: int = Field(10, ge=2, le=200)
     """Connections of each worker."""
     kafka_consumer_group_download: str = Field("download-service", min_length=1, max_length=200)

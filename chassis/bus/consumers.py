@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, product
 from logging import getLogger
 from typing import Any
 
@@ -46,6 +46,7 @@ _propagator = TraceContextTextMapPropagator()
 
 _handled = Counter("consumer_events", "Events read from the bus, by what became of them.", ["group", "type", "outcome"])
 
+OUTCOMES = ("handled", "dead_letter", "lost")
 _lag = Gauge("consumer_lag_events", "Records of its topics that the group has not dealt with yet.", ["group"])
 
 Handler = Callable[[Any, CloudEvent], Awaitable[None]]
@@ -99,6 +100,8 @@ class Consumer:
         self._topics = sorted({route.topic for route in self._routes.values()})
         self._busy: set[Partition] = set()
         self._handled_at = -math.inf
+        for event_type, outcome in product(self._routes, OUTCOMES):
+            _handled.labels(group, event_type, outcome)
 
     async def run(self) -> None:
         """Consumes until it is cancelled; waits out the loss of the bus."""

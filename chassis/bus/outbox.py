@@ -169,6 +169,7 @@ class OutboxRelay:
         await connection.execute(_MARK, [row["id"] for row in rows])
         for event in events:
             _published.labels(event.type).inc()
+            _set_aside.labels(event.type)
         return True
 
     async def _give_up(self, connection: "asyncpg.Connection[asyncpg.Record]", row: Any, error: Exception) -> None:

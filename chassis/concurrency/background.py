@@ -47,6 +47,7 @@ async def repeat(job: str, step: Callable[[], Awaitable[object]], *, pause_secon
     pause grows to a bound.
     """
     failures = 0
+    _failures.labels(job)  # there from the start: an increase from nothing to one is seen by nobody
     while True:
         await asyncio.sleep(max(pause_seconds, min(2.0**failures, LAST_PAUSE_SECONDS)) if failures else pause_seconds)
         failures = 0 if await attempt(job, step) else min(failures + 1, 10)

@@ -17,6 +17,8 @@ from chassis.concurrency.places import Places
 from chassis.errors import DomainError
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
+LIVENESS = "liveness"
+"""The name under which health says that the process runs its loop, whatever it depends on: a restart mends nothing else."""
 
 WATCHERS_LIMIT = 1_000
 WATCHERS_WITHOUT_NAME_LIMIT = 800
@@ -90,6 +92,8 @@ class HealthService:
 
     async def _check(self, requests: Any, context: Any) -> Any:
         service, _ = await self._read(requests, context)
+        if service == LIVENESS:
+            return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
         if service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return health_pb2.HealthCheckResponse(status=self._status)

@@ -5,9 +5,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from logging import getLogger
 
+from prometheus_client import Gauge
+
 CHECK_TIMEOUT_SECONDS = 2.0
 
 _log = getLogger(__name__)
+
+_up = Gauge("dependency_up", "1 while what the program depends on answers.", ["dependency"])
 
 Check = Callable[[], Awaitable[None]]
 """Returns when the dependency answers, raises whatever it likes when it does not."""
@@ -49,11 +53,13 @@ class Readiness:
             async with asyncio.timeout(self._timeout_seconds):
                 await check()
         except Exception as error:  # noqa: BLE001  a check may fail in any way its driver invents
+            _up.labels(name).set(0)
             # Said once per outage: health asks every second.
             if name not in self._failing:
                 self._failing.add(name)
                 _log.warning("dependency away", extra={"dependency": name, "error": str(error)}, exc_info=error)
             return CheckResult(type(error).__name__)
+        _up.labels(name).set(1)
         if name in self._failing:
             self._failing.discard(name)
             _log.info("dependency back", extra={"dependency": name})

@@ -70,11 +70,12 @@ async def serve(
     workers: int = 1,
     with_reflection: bool = False,
     rate_limiter: RateLimiter | None = None,
+    health_bind: str = "",
 ) -> AsyncIterator[RunningServer]:
     """Serves while the block runs; leaving it says NOT_SERVING, ends streams with UNAVAILABLE and lets running calls finish.
 
     `bind` is `host:port` (port 0 = any free one), `services` the full names of what `register` adds, `workers` how many
-    processes share the port.
+    processes share the port. On `health_bind` health alone is served, in plain text: a kubelet has no certificate.
 
     Raises:
         OSError: the port cannot be had.
@@ -99,15 +100,20 @@ async def serve(
     if with_reflection:
         reflection.enable_server_reflection((*services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     port = _listen(server, bind, tls)
+    probed = _probed(health, health_bind, workers) if health_bind else None
     stopped = asyncio.Event()
     await health.set_serving(serving=await readiness.ready())
     await server.start()
+    if probed is not None:
+        await probed.start()
     _log.info("serving", extra={"bind": bind, "port": port})
     try:
         async with background(_follow(readiness, health)):
             yield RunningServer(port, stopped)
     finally:
         await _drain(server, health, pipeline, drain_seconds)
+        if probed is not None:
+            await probed.stop(None)
         stopped.set()
         _log.info("stopped", extra={"port": port})
 
@@ -144,6 +150,13 @@ async def _drain(
     await asyncio.sleep(notice_seconds)
     pipeline.end_streams()
     await server.stop(drain_seconds - notice_seconds)
+
+
+def _probed(health: HealthService, bind: str, workers: int) -> grpc.aio.Server:
+    server = grpc.aio.server(options=_options(workers))
+    server.add_generic_rpc_handlers((health.handler(),))
+    _listen(server, bind, None)
+    return server
 
 
 def _listen(server: grpc.aio.Server, bind: str, tls: Tls | None) -> int:

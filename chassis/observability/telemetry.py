@@ -187,11 +187,15 @@ def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
     path = method.lstrip("/")
     service, _, name = path.partition("/")
     calls = SERVER_CALLS if kind is SpanKind.SERVER else CLIENT_CALLS
+    series = calls.of(method)
+    for code in (grpc.StatusCode.OK, *SERVER_FAULTS):
+        # There from the start: an increase from nothing to one is seen by nobody.
+        series.outcomes.setdefault(code.name, 0)
     return RpcInstruments(
         kind=kind,
         span_name=path,
         attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-        series=calls.of(method),
+        series=series,
     )
 
 

@@ -120,6 +120,9 @@ class RateLimiter:
         self._permits = permits
         self._budgets = {name: Budget(name, number) for name, number in budgets.items()}
         self._max_leases = max_leases
+        for name in budgets:
+            UNCOUNTED.labels(name)
+            LEASES.labels(name)
         self._clock = clock
         self._leases: dict[tuple[UUID, str], _Lease] = {}
 

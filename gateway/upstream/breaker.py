@@ -41,6 +41,7 @@ class Breaker:
         self._calls = 0
         self._failures = 0
         OPEN.labels(backend).set(0)
+        REFUSED.labels(backend)
 
     def check(self) -> None:
         """Raises: DomainError SERVICE_UNAVAILABLE while the breaker is open. For who neither probes nor reports: streams."""

@@ -101,6 +101,10 @@ _mount(
 
 _mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
 
+_mount("backup", "operations.backup_commands", "app", "Backups of the services' databases.", panel="Operations")
+
+_mount("restore", "operations.backup_commands", "restore_command", "Fill a database from a backup.", panel="Operations")
+
 
 @saves_cli.saves_app.command(
     "check", help="Compare the bucket of saves with the database.", rich_help_panel="Operations", **_PASS_ON

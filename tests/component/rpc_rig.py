@@ -220,6 +220,7 @@ async def library_server(
     services: tuple[str, ...] = SERVICES,
     with_reflection: bool = False,
     rate_limiter: RateLimiter | None = None,
+    health_bind: str = "",
 ) -> AsyncIterator[RunningServer]:
     verifier = user_tokens(keys, issuer=ISSUER, audience=AUDIENCE)
     service_verifier = service_tokens(keys, issuer=ISSUER, service=SERVICE) if with_service_tokens else None
@@ -235,6 +236,7 @@ async def library_server(
         tls=tls,
         with_reflection=with_reflection,
         rate_limiter=rate_limiter,
+        health_bind=health_bind,
     ) as server:
         yield server
 

@@ -12,7 +12,9 @@ from chassis.auth.tokens import open_key_set
 from chassis.errors import Kind
 from chassis.errors.wire import from_rpc_error
 from chassis.grpc_client.rpc_client import open_channel
+from chassis.grpc_server.health import LIVENESS
 from chassis.grpc_server.readiness import Readiness
+from sandbox.devstack.free_port import free_port
 from tests.component.rpc_rig import (
     ITEM,
     SERVICE,
@@ -20,6 +22,7 @@ from tests.component.rpc_rig import (
     Library,
     as_user,
     auth_server,
+    certificate,
     library_server,
     public_jwk,
     rig,
@@ -300,3 +303,23 @@ async def test_an_error_in_the_block_comes_out_as_it_is():
         with pytest.raises(KeyError, match="mine"):
             async with library_server(Library(), keys=keys):
                 raise KeyError("mine")
+
+
+async def test_probes_need_no_certificate_and_a_missing_database_is_no_reason_to_restart():
+    probes = f"127.0.0.1:{free_port()}"
+
+    async def check() -> None:
+        raise OSError("away")
+
+    readiness = Readiness()
+    readiness.add("database", check)
+    async with (
+        rig(tls=certificate(SERVICE), readiness=readiness, health_bind=probes),
+        grpc.aio.insecure_channel(probes) as plain,
+    ):
+        health = health_pb2_grpc.HealthStub(plain)
+        assert (await health.Check(health_pb2.HealthCheckRequest())).status == NOT_SERVING
+        assert (await health.Check(health_pb2.HealthCheckRequest(service=LIVENESS))).status == SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await items_pb2_grpc.LibraryServiceStub(plain).GetItem(GET)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -15,11 +15,14 @@ from download_svc.settings import DownloadSettings
 from gateway.generated import backends_of, load_generated
 from gateway.settings import GatewaySettings, address_setting
 from library_svc.settings import LibrarySettings
+from operations.backup_commands import BackupSettings
 from sandbox.devstack.backend_servers import BACKENDS, KAFKA_VERSION, PORTS, POSTGRES_MAJOR
 from sandbox.peers.settings import SandboxSettings
 
 ROOT = Path(__file__).parents[2]
 CLASSES: tuple[type[ProgramSettings], ...] = (LibrarySettings, DownloadSettings, GatewaySettings, SandboxSettings)
+OPERATORS: tuple[type[ProgramSettings], ...] = (BackupSettings,)
+"""Settings of commands."""
 LINE = re.compile(r"(# )?([A-Z][A-Z0-9_]*)=(.*)")
 
 
@@ -38,14 +41,14 @@ def as_text(value: object) -> str:
 
 
 def test_every_setting_is_there_once_and_nothing_else():
-    known = {name.upper() for one in CLASSES for name in one.model_fields} - {"SERVICE_ADDRESSES"}
+    known = {name.upper() for one in (*CLASSES, *OPERATORS) for name in one.model_fields} - {"SERVICE_ADDRESSES"}
     known |= {address_setting(backend) for backend in backends_of(load_generated("rest"))}
     assert sorted(name for _, name, _ in lines()) == sorted(known)
 
 
 def test_what_is_not_set_shows_a_default():
     for is_set, name, text in lines():
-        fields = [one.model_fields[name.lower()] for one in CLASSES if name.lower() in one.model_fields]
+        fields = [one.model_fields[name.lower()] for one in (*CLASSES, *OPERATORS) if name.lower() in one.model_fields]
         if not is_set:
             assert not all(field.is_required() for field in fields), f"{name} has no default"
             defaults = {
