@@ -337,6 +337,11 @@ class ErrorReason(betterproto2.Enum):
     The service does not have the method.
     """
 
+    DELTA_PATCH_APPLICATION_FAILED = 120
+    """
+    Delta patch application failed.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -404,6 +409,7 @@ class ErrorReason(betterproto2.Enum):
             115: "ERROR_REASON_OUT_OF_RANGE",
             116: "ERROR_REASON_RESOURCE_EXHAUSTED",
             117: "ERROR_REASON_NOT_IMPLEMENTED",
+            120: "ERROR_REASON_DELTA_PATCH_APPLICATION_FAILED",
         }
 
     @classmethod
@@ -473,4 +479,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_OUT_OF_RANGE": 115,
             "ERROR_REASON_RESOURCE_EXHAUSTED": 116,
             "ERROR_REASON_NOT_IMPLEMENTED": 117,
+            "ERROR_REASON_DELTA_PATCH_APPLICATION_FAILED": 120,
         }
