@@ -25,7 +25,7 @@ LAYERS: Mapping[str, int] = {
     ),
     **dict.fromkeys(
         ("postgres", "postgres_reader", "postgres_announcements", "postgres_paging", "redis", "grpc", "sources",
-         "signing", "schema", "outgoing", "audit", "peer_errors", "turns"),
+         "signing", "workers", "schema", "outgoing", "audit", "peer_errors", "turns"),
         INFRASTRUCTURE,
     ),
     **dict.fromkeys(("presentation", "messages", "announcer", "callers", "masks", "consumers"), PRESENTATION),
