@@ -214,11 +214,13 @@ async def test_a_file_that_an_earlier_run_had_mostly_is_not_patched_again(
         with pytest.raises(LauncherError, match="refused"):
             await updated(platform, tmp_path)
         monkeypatch.setattr(patching.patches, "apply", real)
+        applied = calls - 1  # those that were at hand beside it may have got through
         platform.delivered.clear()
         result = await updated(platform, tmp_path)
         assert_installed(tmp_path, second)
-        assert result.patched_files == 2
-        assert sum(name in platform.delivered for name in names.values()) == 2
+        assert 1 <= applied <= 2
+        assert result.patched_files == 3 - applied
+        assert sum(name in platform.delivered for name in names.values()) == 3 - applied
 
 
 async def test_killed_at_any_moment_the_next_run_goes_on_with_patches(tmp_path: Path) -> None:
