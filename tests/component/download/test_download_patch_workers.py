@@ -1,8 +1,8 @@
 """Patches built by real worker processes over a real store: what is stored, what is not worth it, what ends a worker."""
 
 import hashlib
+import lzma
 import random
-import zlib
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -67,8 +67,8 @@ async def test_a_patch_is_stored_under_its_hash_and_gives_the_new_file(store: Di
 
 async def test_what_is_compressed_already_is_found_by_trying(store: DirectoryStore) -> None:
     words = [f"{number * 7919 % 104_729} words of a text\n".encode() for number in range(40_000)]
-    old = zlib.compress(b"".join(words), 9)
-    new = zlib.compress(b"".join([b"first\n", *words]), 9)
+    old = lzma.compress(b"".join(words))
+    new = lzma.compress(b"".join([b"first\n", *words]))
     assert await WorkerPatchBuilder(store).build(PRODUCT, await pair_of(store, old, new)) is None
 
 
