@@ -1,4 +1,4 @@
-"""Applies every patch of a folder by the depot's own code, in one process as the launcher does: `python -m bench.delta_apply FOLDER`.
+"""Applies every patch of a folder by the depot, in one process as the launcher does: `python -m bench.delta_apply FOLDER`.
 Each folder in it has `base`, `patch` and `binding.json`; the result is written beside as `result`. Measured by bench.delta.
 """
 
