@@ -197,7 +197,7 @@ async def _apply_ours(
         assert one.patch is not None  # noqa: S101  # chosen so
         folder = root / f"{number:06}"
         folder.mkdir()
-        await asyncio.to_thread(shutil.copyfile, pair.old / one.path, folder / "base")
+        await asyncio.to_thread(shutil.copyfile, pair.old / (one.from_path or one.path), folder / "base")
         (folder / "patch").write_bytes(await store.get(patch_key(product_id, one.patch.sha256)))
         binding = PatchBinding(
             one.patch.algorithm,

@@ -37,10 +37,8 @@ class PatchReader(Protocol):
     async def revisions(self, product_ids: Collection[UUID]) -> Mapping[UUID, int]:
         """Of each product a number that grows with its offered patches; what has none is left out. One statement."""
 
-    async def offered(
-        self, product_id: UUID, from_sha256s: Collection[bytes], to_sha256s: Collection[bytes]
-    ) -> Sequence[OfferedPatch]:
-        """Offered patches from one of these contents to one of those."""
+    async def offered(self, product_id: UUID, to_sha256s: Collection[bytes]) -> Sequence[OfferedPatch]:
+        """Offered patches to one of these contents."""
 
     async def of_version(
         self, product_id: UUID, version_id: UUID, sha256s: Collection[bytes]

@@ -1,6 +1,8 @@
 """The files that get a patch, what becomes of each, and how far a version's are built (contract sections 3 and 7)."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +18,9 @@ MIN_SAVED_SHARE = 0.1
 """Of what the chunks cost: a patch that saves less is not offered. Content that is compressed already fails here, by trying."""
 MIN_CHUNK_BYTES = 2048
 """A file whose new chunks cost less is not tried."""
+MAX_NAMESAKES = 16
+"""Files with like names that are looked at for one."""
+_NUMBERS = re.compile(r"[0-9a-f]{6,}|[0-9]+")
 MAX_PAIRS = 5_000
 """Files of one version that are patched from one version before, those with the most to save first."""
 
@@ -30,9 +35,10 @@ class PatchState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PatchPair:
-    """One path's file in the version before, and what it becomes. `chunk_bytes` is what it costs without a patch."""
+    """A file of the version before, and the file that it becomes. `chunk_bytes` is what that costs without a patch."""
 
     relative_path: str
+    """Of the new file."""
     old: Entry
     new: Entry
     chunk_bytes: int
@@ -137,13 +143,18 @@ def bases_of(known: Sequence[Version], new: Version) -> Sequence[Version]:
 
 
 def pairs_between(old: Sequence[Entry], new: Sequence[Entry], *, max_file_bytes: int) -> Sequence[PatchPair]:
-    """The files worth trying, each pair of contents once, those with the most to save first; at most MAX_PAIRS. CPU-bound."""
+    """The files worth trying, each pair of contents once, those with the most to save first; at most MAX_PAIRS. CPU-bound.
+
+    A file's base is the one at its path, else one that goes, in the same folder, whose name differs in numbers and hashes only
+    (`libSDL2-1a2b3c4d.so.0.2800`): the closest in size.
+    """
     before = {entry.path: entry for entry in old if entry.type is EntryType.FILE}
+    leaving = _leaving(before, {entry.path for entry in new})
     contents = {entry.sha256 for entry in before.values()}
     chunks = {chunk.sha256 for entry in before.values() for chunk in entry.chunks}
     found: dict[tuple[bytes, bytes], PatchPair] = {}
     for entry in new:
-        base = before.get(entry.path)
+        base = before.get(entry.path) or _closest(leaving.get(_name_key(entry.path), ()), entry)
         if entry.type is not EntryType.FILE or base is None or entry.sha256 in contents:
             continue
         if not (0 < base.size_bytes <= max_file_bytes and 0 < entry.size_bytes <= max_file_bytes):
@@ -152,6 +163,24 @@ def pairs_between(old: Sequence[Entry], new: Sequence[Entry], *, max_file_bytes:
         if pair.chunk_bytes >= MIN_CHUNK_BYTES:
             found.setdefault(pair.key, pair)
     return sorted(found.values(), key=lambda pair: (-pair.chunk_bytes, pair.relative_path))[:MAX_PAIRS]
+
+
+def _leaving(before: Mapping[str, Entry], new_paths: AbstractSet[str]) -> Mapping[str, Sequence[Entry]]:
+    """Files that the new version does not have at their paths, by what their names have in common."""
+    found: dict[str, list[Entry]] = {}
+    for path, entry in before.items():
+        if path not in new_paths:
+            found.setdefault(_name_key(path), []).append(entry)
+    return {key: entries[:MAX_NAMESAKES] for key, entries in found.items()}
+
+
+def _name_key(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + _NUMBERS.sub("#", name)
+
+
+def _closest(entries: Sequence[Entry], to: Entry) -> Entry | None:
+    return min(entries, key=lambda entry: abs(entry.size_bytes - to.size_bytes), default=None)
 
 
 def _missing_bytes(chunks: Sequence[Chunk], there: set[bytes]) -> int:

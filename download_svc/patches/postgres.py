@@ -148,13 +148,10 @@ class PostgresPatchReader:
         async with self._database.connect() as connection:
             return {row.product_id: int(row.revision) for row in await connection.execute(statement)}
 
-    async def offered(
-        self, product_id: UUID, from_sha256s: Collection[bytes], to_sha256s: Collection[bytes]
-    ) -> Sequence[OfferedPatch]:
+    async def offered(self, product_id: UUID, to_sha256s: Collection[bytes]) -> Sequence[OfferedPatch]:
         columns = delta_patches.c
         statement = select(delta_patches).where(
             columns.product_id == product_id,
-            columns.from_sha256 == func.any(_array_of(from_sha256s)),
             columns.to_sha256 == func.any(_array_of(to_sha256s)),
             columns.state == PatchState.OFFERED.value,
         )

@@ -151,7 +151,7 @@ def _file_message(file: FilePlan) -> pb.FilePlan:
         path=file.path,
         action=_ACTIONS[file.action],
         size_bytes=file.size_bytes,
-        from_path=file.from_path,
+        from_path=file.from_path if file.action is FileAction.COPY else None,
         on_disk=[
             pb.DiskChunk(
                 sha256=one.sha256.hex(), size_bytes=one.size_bytes, path=one.path, offset_bytes=one.offset_bytes
@@ -159,14 +159,14 @@ def _file_message(file: FilePlan) -> pb.FilePlan:
             for one in file.on_disk
         ],
         fetch=[pb.FetchChunk(sha256=one.sha256.hex(), stored_size_bytes=one.stored_size_bytes) for one in file.fetch],
-        patch=_patch_message(file.patch) if file.patch else None,
+        patch=_patch_message(file.from_path, file.patch) if file.patch else None,
     )
 
 
-def _patch_message(patch: OfferedPatch) -> pb.FilePatch:
+def _patch_message(from_path: str | None, patch: OfferedPatch) -> pb.FilePatch:
     return pb.FilePatch(
         algorithm=patch.algorithm,
-        from_path=patch.relative_path,
+        from_path=from_path or "",
         from_sha256=patch.from_sha256.hex(),
         from_size_bytes=patch.from_size_bytes,
         to_sha256=patch.to_sha256.hex(),

@@ -107,12 +107,9 @@ class Plans:
     async def _offered(
         self, product_id: UUID, before: Sequence[Entry], after: Sequence[Entry]
     ) -> Sequence[OfferedPatch]:
-        old = {entry.path: entry.sha256 for entry in before if entry.type is EntryType.FILE}
-        pairs = [(old[entry.path], entry.sha256) for entry in after if old.get(entry.path) not in (None, entry.sha256)]
-        changed = [(base, new) for base, new in pairs if base is not None and new is not None]
-        if not changed:
-            return ()
-        return await self._patches.offered(product_id, {base for base, _ in changed}, {new for _, new in changed})
+        there = {entry.sha256 for entry in before if entry.type is EntryType.FILE}
+        wanted = {entry.sha256 for entry in after if entry.sha256 is not None and entry.sha256 not in there}
+        return await self._patches.offered(product_id, wanted) if wanted else ()
 
 
 def require_space(plan: VersionPlan, free_bytes: int | None) -> None:

@@ -35,8 +35,8 @@ class DiskChunk:
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """One file. `from_path` with `copy`; `patch` with `patch`; with `chunks`, in the order of the file, those on the disk and those
-    to be fetched.
+    """One file. `from_path` with `copy` and `patch`, `patch` with `patch`; with `chunks`, in the order of the file, those on the disk
+    and those to be fetched.
 
     A chunk that several files need is fetched for the first of them: `fetch` names it there and nowhere else. What a patched file
     has is on the disk for all others.
@@ -82,10 +82,10 @@ def plan_versions(old: Sequence[Entry], new: Sequence[Entry], patches: Sequence[
         _place_chunks(entry, places)
     fetched: dict[bytes, Chunk] = {}
     wanted = [entry for entry in new if entry.type is EntryType.FILE]
-    chosen = _choose_patches(wanted, before, by_content, places, patches)
+    chosen = _choose_patches(wanted, by_content, places, patches)
     patched = {chunk.sha256 for entry in wanted if entry.path in chosen for chunk in entry.chunks}
     files = [
-        FilePlan(entry.path, FileAction.PATCH, entry.size_bytes, patch=chosen[entry.path])
+        _patched_file(entry, chosen[entry.path], by_content)
         if entry.path in chosen
         else _plan_file(entry, before.get(entry.path), by_content, places, fetched, patched)
         for entry in wanted
@@ -118,27 +118,31 @@ def plan_repair(entries: Sequence[Entry], issues: Sequence[Issue]) -> VersionPla
 
 def _choose_patches(
     files: Sequence[Entry],
-    before: Mapping[str, Entry],
     by_content: Mapping[bytes | None, str],
     places: Mapping[bytes, DiskChunk],
     patches: Sequence[OfferedPatch],
 ) -> Mapping[str, OfferedPatch]:
     """By path the patches that cost less than the chunks they stand for: those that neither the disk nor a patch before has."""
-    offered = {(one.from_sha256, one.to_sha256): one for one in patches}
+    offered: dict[tuple[str, bytes | None], OfferedPatch] = {}
+    for one in sorted(patches, key=lambda patch: patch.size_bytes):
+        if one.from_sha256 in by_content:
+            offered.setdefault((one.relative_path, one.to_sha256), one)
     chosen: dict[str, OfferedPatch] = {}
     had: set[bytes] = set()
     for entry in files if offered else ():
-        base = before.get(entry.path)
-        if base is None or entry.sha256 in by_content or base.sha256 is None or entry.sha256 is None:
-            continue
-        patch = offered.get((base.sha256, entry.sha256))
-        if patch is None or patch.relative_path != entry.path:
+        patch = offered.get((entry.path, entry.sha256))
+        if patch is None or entry.sha256 in by_content:
             continue
         lacking = {one.sha256: one.stored_size_bytes for one in entry.chunks if one.sha256 not in places}
         if patch.size_bytes < sum(size for sha256, size in lacking.items() if sha256 not in had):
             chosen[entry.path] = patch
             had |= lacking.keys()
     return chosen
+
+
+def _patched_file(entry: Entry, patch: OfferedPatch, by_content: Mapping[bytes | None, str]) -> FilePlan:
+    from_path = by_content[patch.from_sha256]
+    return FilePlan(entry.path, FileAction.PATCH, entry.size_bytes, from_path=from_path, patch=patch)
 
 
 def _plan(files: Sequence[FilePlan], fetched: Mapping[bytes, Chunk]) -> VersionPlan:

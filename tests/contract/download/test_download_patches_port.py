@@ -109,12 +109,12 @@ async def test_the_first_note_of_a_pair_stands_and_only_offers_count(ports: Port
         (first.from_sha256, first.to_sha256),
         (useless.from_sha256, useless.to_sha256),
     }
-    [found] = await ports.patches.offered(product_id, {first.from_sha256, useless.from_sha256}, tos)
+    [found] = await ports.patches.offered(product_id, tos)
     assert first.staged is not None
     assert (found.sha256, found.size_bytes, found.relative_path) == (first.staged.sha256, 77, "a")
     assert (found.from_sha256, found.from_size_bytes, found.to_sha256) == (first.from_sha256, 3000, first.to_sha256)
-    assert await ports.patches.offered(uuid4(), {first.from_sha256}, tos) == []
-    assert await ports.patches.offered(product_id, set(), tos) == []
+    assert await ports.patches.offered(uuid4(), tos) == []
+    assert await ports.patches.offered(product_id, set()) == []
 
 
 async def test_a_version_has_the_patches_that_give_its_files(ports: Ports) -> None:

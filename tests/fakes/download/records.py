@@ -311,12 +311,8 @@ class MemoryPatchReader:
                 found[patch.product_id] = found.get(patch.product_id, 0) + 1
         return found
 
-    async def offered(
-        self, product_id: UUID, from_sha256s: Collection[bytes], to_sha256s: Collection[bytes]
-    ) -> Sequence[OfferedPatch]:
-        return [
-            one for one in self._offered(product_id) if one.from_sha256 in from_sha256s and one.to_sha256 in to_sha256s
-        ]
+    async def offered(self, product_id: UUID, to_sha256s: Collection[bytes]) -> Sequence[OfferedPatch]:
+        return [one for one in self._offered(product_id) if one.to_sha256 in to_sha256s]
 
     async def of_version(
         self, product_id: UUID, version_id: UUID, sha256s: Collection[bytes]

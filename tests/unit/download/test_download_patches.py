@@ -156,6 +156,23 @@ def test_pairs_are_changed_files_within_the_limits_the_dearest_first() -> None:
     assert pairs_between(old, new, max_file_bytes=BIG) == []
 
 
+def test_a_file_that_got_another_number_in_its_name_is_patched_from_its_namesake_that_goes() -> None:
+    old = [
+        file_entry(path, BIG, path)
+        for path in ("l/libA-1a2b3c4d.so.0.28", "l/libB-00ff00ff.so", "l/libA-77777777.so.0.27")
+    ]
+    new = [
+        file_entry("l/libA-99887766.so.0.30", BIG + 1, "x"),
+        file_entry("m/libB-11ff00ff.so", BIG, "y"),
+        file_entry("l/libA-77777777.so.0.27", BIG + 400, "z"),
+    ]
+    pairs = pairs_between(old, new, max_file_bytes=LIMIT)
+    assert {(pair.old.path, pair.relative_path) for pair in pairs} == {
+        ("l/libA-1a2b3c4d.so.0.28", "l/libA-99887766.so.0.30"),
+        ("l/libA-77777777.so.0.27", "l/libA-77777777.so.0.27"),
+    }, "not from another folder, and not from a file that stays"
+
+
 async def test_what_saves_too_little_is_noted_and_never_tried_again() -> None:
     shelf = Shelf()
     builder = Builder(lambda pair: None if pair.relative_path == "zip" else Builder.small(pair))

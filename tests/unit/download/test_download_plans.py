@@ -61,6 +61,21 @@ def test_from_nothing_it_is_a_whole_download() -> None:
     assert plan.required_disk_space_bytes == 3
 
 
+def test_a_patch_may_start_from_a_file_at_another_path_and_only_from_one_that_is_there() -> None:
+    old, new = {"lib-1": (b"aaaa",), "other": (b"o",)}, {"lib-2": (b"bbbbb",), "other": (b"o",)}
+
+    def offer(base: bytes, size_bytes: int) -> OfferedPatch:
+        hashes = (hashlib.sha256(data).digest() for data in (base, b"bbbbb"))
+        return OfferedPatch("lib-2", "hdiff13-zstd", next(hashes), len(base), next(hashes), b"p" * 32, size_bytes)
+
+    dear, cheap, foreign = offer(b"o", 30), offer(b"aaaa", 20), offer(b"not here", 1)
+    plan = plan_versions(entries(old), entries(new), [dear, cheap, foreign])
+    [patched] = [one for one in plan.files if one.patch]
+    assert (patched.path, patched.from_path, patched.patch, plan.fetch_bytes) == ("lib-2", "lib-1", cheap, 20)
+    assert plan_versions(entries(old), entries(new), [foreign]).fetch_bytes == 105
+    assert plan_versions(entries(old), entries(new), [offer(b"aaaa", 105)]).fetch_bytes == 105
+
+
 @given(TREES, TREES, st.data())
 def test_with_patches_the_plan_still_rebuilds_the_new_version_and_never_fetches_more(
     old: Tree, new: Tree, data: st.DataObject

@@ -290,7 +290,7 @@ class FileAction(betterproto2.Enum):
 
     PATCH = 3
     """
-    From the same path's file of the version before and a difference.
+    From a file of the version before and a difference.
     """
 
     CHUNKS = 4
