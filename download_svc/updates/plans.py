@@ -35,8 +35,8 @@ class DiskChunk:
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """One file. `from_path` with `copy` and `patch`, `patch` with `patch`; with `chunks`, in the order of the file, those on the disk
-    and those to be fetched.
+    """One file. `from_path` with `copy` and `patch`; `patch` with the latter; with `chunks`, in the order of the file, those on the
+    disk and those to be fetched.
 
     A chunk that several files need is fetched for the first of them: `fetch` names it there and nowhere else. What a patched file
     has is on the disk for all others.

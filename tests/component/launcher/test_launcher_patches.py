@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,29 +224,39 @@ async def test_a_file_that_an_earlier_run_had_mostly_is_not_patched_again(
         assert sum(name in platform.delivered for name in names.values()) == 3 - applied
 
 
-async def test_killed_at_any_moment_the_next_run_goes_on_with_patches(tmp_path: Path) -> None:
-    """kill -9 at the first request to the CDN, then at the second of the next run, and so on until an update ends by itself."""
-    first, second = two_versions()
-    folder, config = tmp_path / "game", tmp_path / "config"
-    config.mkdir()
-    async with run_platform(first, chunk_delay_seconds=0.02) as platform:
-        await prepared(platform, second, folder)
-        kills = 0
-        while True:
-            seen = len(platform.chunk_times)
-            process = await spawn(environment(platform, KEY, config), "update", str(folder), "--json")
-            ended = asyncio.create_task(process.wait())
-            reached = asyncio.create_task(
-                platform.wait_until(lambda last=seen + kills: len(platform.chunk_times) > last)
-            )
-            await asyncio.wait({ended, reached}, return_when=asyncio.FIRST_COMPLETED)
-            reached.cancel()
-            if ended.done():
-                break
-            process.kill()
-            await ended
-            kills += 1
-            assert kills < 60, "it gets on"
-        assert process.returncode == 0
-        assert kills >= 2
-        assert_installed(folder, second)
+@pytest.mark.parametrize("updates", [2, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+async def test_killed_at_any_moment_the_next_run_goes_on_with_patches(tmp_path: Path, updates: int) -> None:
+    """kill -9 at the first request to the CDN, then at the second of the next run, and so on until an update ends by itself. Every
+    other update has no patches.
+    """
+    for number in range(updates):
+        folder, config = tmp_path / f"game-{number}", tmp_path / f"config-{number}"
+        config.mkdir()
+        first, second = two_versions()
+        async with run_platform(first, chunk_delay_seconds=0.02) as platform:
+            await prepared(platform, second, folder)
+            if number % 2:
+                platform.patches.clear()
+            kills = await update_killed_on_the_way(platform, folder, config)
+            assert kills >= 2
+            assert_installed(folder, second)
+            shutil.rmtree(folder)
+
+
+async def update_killed_on_the_way(platform: FakePlatform, folder: Path, config: Path) -> int:
+    """Returns how often it was killed."""
+    kills = 0
+    while True:
+        last = len(platform.chunk_times) + kills
+        process = await spawn(environment(platform, KEY, config), "update", str(folder), "--json")
+        ended = asyncio.create_task(process.wait())
+        reached = asyncio.create_task(platform.wait_until(lambda last=last: len(platform.chunk_times) > last))
+        await asyncio.wait({ended, reached}, return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+        if ended.done():
+            assert process.returncode == 0
+            return kills
+        process.kill()
+        await ended
+        kills += 1
+        assert kills < 60, "it gets on"
