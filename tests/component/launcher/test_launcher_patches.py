@@ -237,17 +237,18 @@ async def test_killed_at_any_moment_the_next_run_goes_on_with_patches(tmp_path: 
             await prepared(platform, second, folder)
             if number % 2:
                 platform.patches.clear()
-            kills = await update_killed_on_the_way(platform, folder, config)
+            stride = 8 if number % 2 else 1  # by chunks there are many more requests
+            kills = await update_killed_on_the_way(platform, folder, config, stride=stride)
             assert kills >= 2
             assert_installed(folder, second)
             shutil.rmtree(folder)
 
 
-async def update_killed_on_the_way(platform: FakePlatform, folder: Path, config: Path) -> int:
-    """Returns how often it was killed."""
+async def update_killed_on_the_way(platform: FakePlatform, folder: Path, config: Path, *, stride: int) -> int:
+    """Returns how often it was killed; each run may send so many requests more than the one before."""
     kills = 0
     while True:
-        last = len(platform.chunk_times) + kills
+        last = len(platform.chunk_times) + kills * stride
         process = await spawn(environment(platform, KEY, config), "update", str(folder), "--json")
         ended = asyncio.create_task(process.wait())
         reached = asyncio.create_task(platform.wait_until(lambda last=last: len(platform.chunk_times) > last))
