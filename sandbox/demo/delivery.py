@@ -18,7 +18,7 @@ from sandbox.demo.scene import CommandLine, DemoFailed, Gateway, Scene, last_obj
 
 DAMAGED_EXIT_CODE = 6
 PATCH_PATIENCE_SECONDS = 180.0
-PATCH_QUIET_SECONDS = 8.0
+PATCH_QUIET_SECONDS = 15.0
 """When an update has got no cheaper for so long, its patches are taken as built."""
 
 
@@ -71,13 +71,15 @@ async def update_all(scene: Scene, games: Sequence[Game], products: Mapping[str,
         *("update", "files", "MB", "seconds", "patched files", "fetched MB", "by chunks MB", "whole version MB"),
         "same as source",
     )
-    updates = {}
-    for game, published in zip(
-        games, await publish_all(scene.line, [(game, game.next) for game in games]), strict=True
-    ):
+    updates, by_chunks = {}, {}
+    following = await publish_all(scene.line, [(game, game.next) for game in games])
+    for game, published in zip(games, following, strict=True):
+        await scene.downloadable(products[game.slug], published["version_id"])
+        by_chunks[game.slug] = await _update_size(scene.gateway, products[game.slug])
+    for game, published in zip(games, following, strict=True):
         version_id = published["version_id"]
-        await scene.downloadable(products[game.slug], version_id)
-        chunk_bytes = await _patches_built(scene.gateway, products[game.slug])
+        await _patches_built(scene.gateway, products[game.slug])
+        chunk_bytes = by_chunks[game.slug]
         began = time.monotonic()
         result = await scene.launch("update", str(scene.folder(game)), "--version", version_id)
         took = time.monotonic() - began
@@ -97,17 +99,21 @@ async def update_all(scene: Scene, games: Sequence[Game], products: Mapping[str,
     return updates
 
 
-async def _patches_built(gateway: Gateway, product_id: str) -> int:
-    """Waits until the update gets no cheaper: its patches are built in the background. Returns what it cost at first."""
+async def _update_size(gateway: Gateway, product_id: str) -> int:
+    """Bytes that the update of what is installed would fetch now."""
     installed = (await gateway.library())[product_id]["installed_version_id"]
-    first = size_bytes = await gateway.update_size(product_id, installed)
+    return await gateway.update_size(product_id, installed) or 0
+
+
+async def _patches_built(gateway: Gateway, product_id: str) -> None:
+    """Waits until the update gets no cheaper: its patches are built in the background."""
+    size_bytes = await _update_size(gateway, product_id)
     changed = began = time.monotonic()
     while time.monotonic() - changed < PATCH_QUIET_SECONDS and time.monotonic() - began < PATCH_PATIENCE_SECONDS:
         await asyncio.sleep(0.5)
-        now = await gateway.update_size(product_id, installed)
+        now = await _update_size(gateway, product_id)
         if now != size_bytes:
             size_bytes, changed = now, time.monotonic()
-    return first or 0
 
 
 async def repair_all(scene: Scene, games: Sequence[Game]) -> None:
