@@ -17,7 +17,7 @@ from sandbox.demo.content import Game, Release
 from sandbox.demo.scene import CommandLine, DemoFailed, Gateway, Scene, last_object, until
 
 DAMAGED_EXIT_CODE = 6
-PATCH_PATIENCE_SECONDS = 180.0
+PATCH_PATIENCE_SECONDS = 90.0
 PATCH_QUIET_SECONDS = 15.0
 """When an update has got no cheaper for so long, its patches are taken as built."""
 
