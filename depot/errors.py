@@ -25,3 +25,13 @@ class ChunkCorrupt(DomainError):
     def __init__(self, description: str) -> None:
         super().__init__(Kind.FAILED_PRECONDITION, "FILE_HASH_MISMATCH", details={"description": description})
         self.description = description
+
+
+class PatchInvalid(DomainError):
+    """A binary patch that must not be used, or that does not give the file it was made for: the file comes by chunks."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            Kind.FAILED_PRECONDITION, "DELTA_PATCH_APPLICATION_FAILED", details={"description": description}
+        )
+        self.description = description

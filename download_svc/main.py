@@ -44,6 +44,9 @@ from download_svc.installations import presentation as installation_servicer
 from download_svc.installations.postgres import PostgresInstallationReader
 from download_svc.installations.presentation import InstallationPorts, InstallationServicer
 from download_svc.links.signing import CdnLinkSigner, CdnProvider
+from download_svc.patches.application import build_patches
+from download_svc.patches.postgres import PostgresPatchReader
+from download_svc.patches.workers import WorkerPatchBuilder
 from download_svc.postgres import units_of_work
 from download_svc.sessions import presentation as servicer
 from download_svc.sessions.application import Policy
@@ -72,6 +75,8 @@ LIBRARY_NAME: Final = "library-service"
 CATALOG_NAME: Final = "catalog-service"
 ANNOUNCE_SECONDS: Final = 1.0
 """How long a new version may go unnoticed."""
+PATCH_SECONDS: Final = 2.0
+"""Between two looks for versions that patches are to be built to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +163,14 @@ def _wire(settings: DownloadSettings, resources: Resources) -> Services:
     versions = PostgresVersionReader(resources.database)
     installed = PostgresInstallationReader(resources.database)
     verifications = PostgresVerificationReader(resources.database)
-    plans = Plans(StoredManifests(resources.objects))
+    patches = PostgresPatchReader(resources.database)
+    plans = Plans(StoredManifests(resources.objects), patches)
     return Services(
         Ports(
             begin=begin,
             sessions=sessions,
             versions=versions,
+            patches=patches,
             access=access,
             signer=_link_signer(settings),
             manifests=StoredManifestLinks(resources.objects),
@@ -209,12 +216,27 @@ def _jobs(settings: DownloadSettings, resources: Resources, services: Services) 
         silence = timedelta(seconds=settings.download_session_timeout_seconds)
         await sweep(ports.begin, ports.sessions, ports.updates, ports.policy, now=ports.now(), max_silence=silence)
 
+    builder = WorkerPatchBuilder(resources.objects, max_file_bytes=settings.patch_max_file_mb << 20)
+
+    async def build_once() -> None:
+        while settings.patch_workers and await build_patches(
+            ports.begin,
+            ports.versions,
+            ports.plans.manifests,
+            services.downloads.patches,
+            builder,
+            workers=settings.patch_workers,
+            now=ports.now,
+        ):
+            pass
+
     return (
         OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download, subscriptions).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download_live, live).run(),
         repeat("announcements", announce, pause_seconds=ANNOUNCE_SECONDS),
         repeat("sweeps", sweep_once, pause_seconds=SWEEP_SECONDS),
+        repeat("patches", build_once, pause_seconds=PATCH_SECONDS),
     )
 
 

@@ -9,6 +9,7 @@ from chassis.postgres.database import Database, Transaction
 from download_svc.events import Event
 from download_svc.installations.postgres import PostgresInstallations
 from download_svc.outgoing import to_new_event
+from download_svc.patches.postgres import PostgresPatches
 from download_svc.sessions.postgres import PostgresSessions
 from download_svc.transaction import Begin, UnitOfWork
 from download_svc.updates.postgres import PostgresUpdates
@@ -28,6 +29,7 @@ class PostgresUnitOfWork:
         self.updates = PostgresUpdates(transaction)
         self.announcements = PostgresAnnouncements(transaction)
         self.verifications = PostgresVerifications(transaction)
+        self.patches = PostgresPatches(transaction)
 
     def record(self, event: Event) -> None:
         self._transaction.record(to_new_event(event))

@@ -49,6 +49,11 @@ class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, Object
     """After so long without a word of its client a session gives its slot up."""
     default_download_priority: int = Field(5, ge=0, le=10)
 
+    patch_workers: int = Field(1, ge=0, le=64)
+    """Processes that build binary patches, of each worker; 0 = none are built here."""
+    patch_max_file_mb: int = Field(128, ge=1, le=128)
+    """Larger files are updated by chunks alone."""
+
     @field_validator("manifest_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from download_svc.events import Event
 from download_svc.installations.domain import Installations
+from download_svc.patches.domain import Patches
 from download_svc.sessions.domain import Sessions
 from download_svc.updates.domain import Updates
 from download_svc.verifications.domain import Verifications
@@ -38,6 +39,9 @@ class UnitOfWork(Protocol):
 
     @property
     def verifications(self) -> Verifications: ...
+
+    @property
+    def patches(self) -> Patches: ...
 
     def record(self, event: Event) -> None:
         """An event that is not a session's own, to be committed with the rest."""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from chassis.errors import DomainError, Kind
 from download_svc.access.application import CachedAccess, end_access, product_access_denied
+from download_svc.patches.application import PatchReader
 from download_svc.sessions.application import Policy, SessionReader
 from download_svc.sessions.domain import Session, download_not_found, file_not_found, invalid_transition
 from download_svc.transaction import Begin
@@ -39,6 +40,9 @@ class LinkSigner(Protocol):
     def sign(self, product_id: UUID, sha256s: Sequence[bytes], now: datetime) -> Sequence[Sequence[Link]]:
         """For each chunk of the product its candidates, best first. CPU only; long lists belong in a thread."""
 
+    def sign_patches(self, product_id: UUID, sha256s: Sequence[bytes], now: datetime) -> Sequence[Sequence[Link]]:
+        """Likewise for patches of the product, by their own SHA-256."""
+
 
 MAX_LINKS_PER_ANSWER = 4_000
 """Chunks in one answer, which keeps it under a gRPC message's 4 MiB with three CDNs; a longer file is asked for by chunk."""
@@ -46,10 +50,22 @@ THREAD_ABOVE_LINKS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkLinks:
-    """One chunk and where it can be had, best first."""
+class LinkedPatch:
+    """A patch as links see it: it is transferred as it is."""
 
-    chunk: Chunk
+    sha256: bytes
+    stored_size_bytes: int
+
+    @property
+    def stored_sha256(self) -> bytes:
+        return self.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLinks:
+    """One chunk, or one patch, and where it can be had, best first."""
+
+    chunk: Chunk | LinkedPatch
     candidates: Sequence[Link]
 
 
@@ -67,6 +83,7 @@ async def create_links(
     begin: Begin,
     sessions: SessionReader,
     versions: VersionReader,
+    patches: PatchReader,
     access: CachedAccess,
     signer: LinkSigner,
     policy: Policy,
@@ -76,7 +93,7 @@ async def create_links(
     ids: Sequence[bytes | UUID],
     now: datetime,
 ) -> Sequence[ChunkLinks]:
-    """Signs links to chunks, in the order asked for, each chunk once; an id is a chunk's SHA-256 or a file_metadata_id.
+    """Signs links to chunks and patches, in the order asked for, each once; an id is the SHA-256 of either or a file_metadata_id.
 
     When Library says that access has ended, the user's live sessions of the product are cancelled.
 
@@ -97,13 +114,20 @@ async def create_links(
             begin, access, user_id=user_id, product_id=session.product_id, slots=policy.slots_per_user, now=now
         )
         raise product_access_denied(session.product_id)
-    chunks = await _chunks(versions, session, ids)
-    sha256s = [chunk.sha256 for chunk in chunks]
-    if len(sha256s) <= THREAD_ABOVE_LINKS:
-        links = signer.sign(session.product_id, sha256s, now)
-    else:
-        links = await asyncio.to_thread(signer.sign, session.product_id, sha256s, now)
-    return [ChunkLinks(chunk, candidates) for chunk, candidates in zip(chunks, links, strict=True)]
+    wanted = await _wanted(versions, patches, session, ids)
+    if len(wanted) <= THREAD_ABOVE_LINKS:
+        return _signed(signer, session.product_id, wanted, now)
+    return await asyncio.to_thread(_signed, signer, session.product_id, wanted, now)
+
+
+def _signed(
+    signer: LinkSigner, product_id: UUID, wanted: Sequence[Chunk | LinkedPatch], now: datetime
+) -> Sequence[ChunkLinks]:
+    chunks = [one.sha256 for one in wanted if isinstance(one, Chunk)]
+    patches = [one.sha256 for one in wanted if isinstance(one, LinkedPatch)]
+    of_chunks = iter(signer.sign(product_id, chunks, now))
+    of_patches = iter(signer.sign_patches(product_id, patches, now) if patches else ())
+    return [ChunkLinks(one, next(of_chunks if isinstance(one, Chunk) else of_patches)) for one in wanted]
 
 
 async def manifest_link(
@@ -126,15 +150,23 @@ async def manifest_link(
     return ManifestLink(session_id, version.manifest, url, expires_at)
 
 
-async def _chunks(versions: VersionReader, session: Session, ids: Sequence[bytes | UUID]) -> Sequence[Chunk]:
+async def _wanted(
+    versions: VersionReader, patches: PatchReader, session: Session, ids: Sequence[bytes | UUID]
+) -> Sequence[Chunk | LinkedPatch]:
     sha256s = list(dict.fromkeys(one for one in ids if isinstance(one, bytes)))
     file_ids = list(dict.fromkeys(one for one in ids if isinstance(one, UUID)))
-    by_sha256 = await versions.chunks(session.version_id, sha256s) if sha256s else {}
+    by_sha256: dict[bytes, Chunk | LinkedPatch] = {}
+    if sha256s:
+        by_sha256.update(await versions.chunks(session.version_id, sha256s))
+        if others := [sha256 for sha256 in sha256s if sha256 not in by_sha256]:
+            for patch in await patches.of_version(session.product_id, session.version_id, others):
+                by_sha256[patch.sha256] = LinkedPatch(patch.sha256, patch.size_bytes)
     by_file: Mapping[UUID, Sequence[Chunk]] = {}
     if file_ids:
         by_file = await versions.chunks_of_files(session.version_id, file_ids, limit=MAX_LINKS_PER_ANSWER + 1)
-    wanted: dict[bytes, Chunk] = {}
+    wanted: dict[bytes, Chunk | LinkedPatch] = {}
     for one in ids:
+        found: Sequence[Chunk | LinkedPatch] | None
         found = by_file.get(one) if isinstance(one, UUID) else [by_sha256[one]] if one in by_sha256 else None
         if found is None:
             raise file_not_found()

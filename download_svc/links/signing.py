@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.objects.signed_urls import sign
 from depot.chunks import chunk_key
+from depot.patches import patch_key
 from download_svc.links.application import Link
 
 
@@ -29,9 +30,16 @@ class CdnLinkSigner:
         self._ttl = timedelta(seconds=ttl_seconds)
 
     def sign(self, product_id: UUID, sha256s: Sequence[bytes], now: datetime) -> Sequence[Sequence[Link]]:
-        # Links say whole seconds, so the end that we announce is one that the CDN will keep.
-        expires_at = (now + self._ttl).replace(microsecond=0)
+        expires_at = self._end(now)
         return [self._candidates(chunk_key(product_id, sha256), expires_at) for sha256 in sha256s]
+
+    def sign_patches(self, product_id: UUID, sha256s: Sequence[bytes], now: datetime) -> Sequence[Sequence[Link]]:
+        expires_at = self._end(now)
+        return [self._candidates(patch_key(product_id, sha256), expires_at) for sha256 in sha256s]
+
+    def _end(self, now: datetime) -> datetime:
+        """Links say whole seconds, so the end that we announce is one that the CDN will keep."""
+        return (now + self._ttl).replace(microsecond=0)
 
     def _candidates(self, key: str, expires_at: datetime) -> Sequence[Link]:
         return [

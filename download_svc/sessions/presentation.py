@@ -16,6 +16,7 @@ from download_svc.access.application import CachedAccess
 from download_svc.feed.application import LiveBoard
 from download_svc.links import application as links
 from download_svc.links.application import LinkSigner, ManifestLinks
+from download_svc.patches.application import PatchReader
 from download_svc.sessions import application as sessions
 from download_svc.sessions import messages, reports
 from download_svc.sessions.application import Policy, SessionReader, SessionView
@@ -35,6 +36,7 @@ class Ports:
     begin: Begin
     sessions: SessionReader
     versions: VersionReader
+    patches: PatchReader
     access: CachedAccess
     signer: LinkSigner
     manifests: ManifestLinks
@@ -139,6 +141,7 @@ class DownloadServicer(downloads_pb2_grpc.DownloadServiceServicer):
             ports.begin,
             ports.sessions,
             ports.versions,
+            ports.patches,
             ports.access,
             ports.signer,
             ports.policy,

@@ -69,6 +69,7 @@ async def check_updates(
     """In the order asked. A version that nobody knows is updated in full. Raises: SERVICE_UNAVAILABLE."""
     channels = channels_of(permissions)
     known = await versions.of_products({product.product_id for product in products})
+    await plans.look(known.keys())
     return [await _availability(known.get(one.product_id, ()), plans, one, channels) for one in products]
 
 

@@ -7,6 +7,7 @@ from download.v1 import downloads_pb2 as downloads
 from download.v1 import updates_pb2 as pb
 
 from download_svc.paging import PageRequest
+from download_svc.patches.domain import OfferedPatch
 from download_svc.sessions.application import StartRequest
 from download_svc.sessions.domain import Session, Target, UpdateType
 from download_svc.sessions.messages import PAGE_NUMBER, PAGE_SIZE
@@ -24,6 +25,7 @@ _UPDATE_TYPES: Mapping[UpdateType, downloads.UpdateType] = {
 _ACTIONS: Mapping[FileAction, pb.FileAction] = {
     action: getattr(pb, f"FILE_ACTION_{action.name}") for action in FileAction
 }
+_ACTION_OF: Mapping[int, FileAction] = {value: action for action, value in _ACTIONS.items()}
 _STATUSES: Mapping[UpdateStatus, pb.UpdateStatus] = {
     status: getattr(pb, f"UPDATE_STATUS_{status.name}") for status in UpdateStatus
 }
@@ -55,6 +57,10 @@ def page_request(message: pb.ListUpdatesRequest | pb.ListUpdateHistoryRequest) -
         message.page if message.HasField("page") else PAGE_NUMBER,
         message.limit if message.HasField("limit") else PAGE_SIZE,
     )
+
+
+def action_filter(message: pb.GetDownloadPlanRequest) -> FileAction | None:
+    return _ACTION_OF.get(message.action)
 
 
 def status_filter(message: pb.ListUpdatesRequest) -> UpdateStatus | None:
@@ -109,9 +115,16 @@ def availability_message(found: Availability) -> pb.UpdateAvailability:
 
 
 def plan_message(
-    session: Session, plan: VersionPlan, *, after: str | None = None, limit: int = PLAN_FILES
+    session: Session,
+    plan: VersionPlan,
+    *,
+    after: str | None = None,
+    limit: int = PLAN_FILES,
+    action: FileAction | None = None,
 ) -> pb.DownloadPlan:
-    """Totals, and the files behind `after`: at most `limit`, and no more once they have MAX_PLAN_CHUNKS chunks."""
+    """Totals, and the files behind `after`, of one action or all: at most `limit`, and no more once they have MAX_PLAN_CHUNKS
+    chunks.
+    """
     message = pb.DownloadPlan(
         id=str(session.id),
         from_version_id=str(session.from_version_id) if session.from_version_id else None,
@@ -123,7 +136,7 @@ def plan_message(
     )
     chunks = 0
     for one in plan.files:
-        if after is not None and one.path.encode() <= after.encode():
+        if action not in (None, one.action) or (after is not None and one.path.encode() <= after.encode()):
             continue
         if len(message.files) == limit or chunks >= MAX_PLAN_CHUNKS:
             message.next_after = message.files[-1].path
@@ -138,7 +151,7 @@ def _file_message(file: FilePlan) -> pb.FilePlan:
         path=file.path,
         action=_ACTIONS[file.action],
         size_bytes=file.size_bytes,
-        from_path=file.from_path,
+        from_path=file.from_path if file.action is FileAction.COPY else None,
         on_disk=[
             pb.DiskChunk(
                 sha256=one.sha256.hex(), size_bytes=one.size_bytes, path=one.path, offset_bytes=one.offset_bytes
@@ -146,4 +159,17 @@ def _file_message(file: FilePlan) -> pb.FilePlan:
             for one in file.on_disk
         ],
         fetch=[pb.FetchChunk(sha256=one.sha256.hex(), stored_size_bytes=one.stored_size_bytes) for one in file.fetch],
+        patch=_patch_message(file.from_path, file.patch) if file.patch else None,
+    )
+
+
+def _patch_message(from_path: str | None, patch: OfferedPatch) -> pb.FilePatch:
+    return pb.FilePatch(
+        algorithm=patch.algorithm,
+        from_path=from_path or "",
+        from_sha256=patch.from_sha256.hex(),
+        from_size_bytes=patch.from_size_bytes,
+        to_sha256=patch.to_sha256.hex(),
+        sha256=patch.sha256.hex(),
+        size_bytes=patch.size_bytes,
     )

@@ -140,5 +140,6 @@ class UpdateServicer(updates_pb2_grpc.UpdateServiceServicer):
                 plan,
                 after=request.after if request.HasField("after") else None,
                 limit=request.limit if request.HasField("limit") else messages.PLAN_FILES,
+                action=messages.action_filter(request),
             )
         )

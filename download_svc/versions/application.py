@@ -71,6 +71,7 @@ async def publish_version(
         if known is None:
             await work.versions.add(version, manifest)
             await work.announcements.add(version)
+            await work.patches.request(version)
         elif known.product_id != version.product_id or known.manifest.sha256 != version.manifest.sha256:
             raise DomainError(
                 Kind.FAILED_PRECONDITION,

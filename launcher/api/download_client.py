@@ -4,6 +4,7 @@ launcher.install.links and the commands. What the Library Service does is launch
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from launcher.api.resources import (
     ItemReport,
     Link,
     ManifestReference,
+    PatchOffer,
     Session,
     SessionStatus,
     UpdateAvailability,
@@ -21,6 +23,7 @@ from launcher.api.resources import (
     installation_entry_of,
     link_of,
     manifest_reference_of,
+    plan_page_of,
     session_of,
     update_availability_of,
     verification_entry_of,
@@ -36,6 +39,8 @@ VERIFICATIONS = "/api/v1/download-client/verifications"
 MAX_LINK_IDS = 1000
 MAX_REPORT_ITEMS = 1000
 MAX_HASH_FILES = 1000
+PLAN_FILES = 1000
+MAX_PLAN_PAGES = 1000
 
 
 class Api:
@@ -124,6 +129,19 @@ class Api:
 
     async def manifest(self, session_id: UUID) -> ManifestReference:
         return await self._rest.one("GET", f"{DOWNLOADS}/{session_id}/manifest", manifest_reference_of)
+
+    async def patches(self, session_id: UUID) -> Sequence[PatchOffer]:
+        """The files of a session's plan that are had by patches."""
+        query = {"action": "patch", "limit": str(PLAN_FILES)}
+        found: list[PatchOffer] = []
+        for _ in range(MAX_PLAN_PAGES):
+            answer = await self._rest.call("GET", f"{DOWNLOADS}/{session_id}/plan", query=query)
+            offers, after = read_answer(partial(plan_page_of, answer))
+            found += offers
+            if after is None:
+                break
+            query["after"] = after
+        return found
 
     async def installations(self, device_id: UUID, product_id: UUID | None = None) -> AsyncIterator[InstallationEntry]:
         """What the server knows to be installed on the device."""

@@ -3,6 +3,7 @@ Used by launcher.api.download_client and by everything that holds a session or a
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -130,6 +131,20 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchOffer:
+    """A file of a plan that can be had by a patch from a file of the version before, as the server says: nothing is checked yet."""
+
+    path: str
+    algorithm: str
+    from_path: str
+    from_sha256: bytes
+    from_size_bytes: int
+    to_sha256: bytes
+    sha256: bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstallationEntry:
     """An `installation`, as far as the launcher needs it."""
 
@@ -243,6 +258,27 @@ def link_of(resource: Resource) -> Link:
         for candidate in resource["attributes"]["candidates"]
     )
     return Link(str(resource["id"]), candidates)
+
+
+def plan_page_of(answer: Mapping[str, Any]) -> tuple[list[PatchOffer], str | None]:
+    """The patches on a page of a plan, and where the next page goes on."""
+    attributes = answer["data"]["attributes"]
+    offers = [
+        PatchOffer(
+            path=str(file["path"]),
+            algorithm=str(file["patch"]["algorithm"]),
+            from_path=str(file["patch"]["from_path"]),
+            from_sha256=bytes.fromhex(file["patch"]["from_sha256"]),
+            from_size_bytes=int(file["patch"]["from_size_bytes"]),
+            to_sha256=bytes.fromhex(file["patch"]["to_sha256"]),
+            sha256=bytes.fromhex(file["patch"]["sha256"]),
+            size_bytes=int(file["patch"]["size_bytes"]),
+        )
+        for file in attributes.get("files") or ()
+        if file["action"] == "patch" and file.get("patch")
+    ]
+    after = attributes.get("next_after")
+    return offers, str(after) if after else None
 
 
 def installation_entry_of(resource: Resource) -> InstallationEntry:

@@ -22,6 +22,9 @@ from launcher.install.progress import Progress
 from launcher.install.sessions import InstallRequest
 from launcher.settings import Account
 
+MAX_SHOWN_FALLBACKS = 5
+"""Files whose patch was of no use that are named one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -208,6 +211,12 @@ def show_result(result: InstallResult, *, as_json: bool) -> None:
         f"{result.status}: {result.files} files, {result.bytes:,} bytes in {result.seconds:.1f} s "
         f"({result.fetched_bytes:,} fetched, {result.resumed_bytes:,} were there, {result.reused_bytes:,} copied)"
     )
+    if result.patched_files:
+        say(f"{result.patched_files} files had by patches")
+    for path, reason in list(result.patch_fallbacks.items())[:MAX_SHOWN_FALLBACKS]:
+        say(f"fetched by chunks: {path} ({reason})")
+    if len(result.patch_fallbacks) > MAX_SHOWN_FALLBACKS:
+        say(f"fetched by chunks: {len(result.patch_fallbacks) - MAX_SHOWN_FALLBACKS} more files")
 
 
 def _show_left(paths: Iterable[str]) -> None:

@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from content.v1 import manifest_pb2 as content
 
@@ -28,6 +28,7 @@ from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError, first_failure
 from launcher.install.agreement import REFUSED_PLANS, Agreement
 from launcher.install.links import LinkBook
+from launcher.install.patching import Patcher, choose, offers_of
 from launcher.install.pipeline import Patience, Pipeline, Threads, missing_chunks, open_threads
 from launcher.install.progress import Ledger, Phase, Progress
 from launcher.install.reporter import Reporter
@@ -75,6 +76,10 @@ class InstallResult:
     reused_bytes: int = 0
     written_files: int = 0
     removed_files: int = 0
+    patched_files: int = 0
+    """Had from the file of the version before and a patch."""
+    patch_fallbacks: Mapping[str, str] = field(default_factory=dict)
+    """Files whose patch was of no use, and why: they came by chunks."""
     was_withdrawn: bool = False
     """The version that was in place was withdrawn, and this is an older one."""
     kept: Sequence[Kept] = ()
@@ -205,6 +210,8 @@ async def _install(work: _Installation, started: float) -> InstallResult:
         removed_files=removed.count,
         kept=kept,
         left=removed.left,
+        patched_files=work.progress.patched_files,
+        patch_fallbacks=dict(work.progress.patch_fallbacks),
     )
 
 
@@ -330,6 +337,7 @@ async def _bring(
             ledger.chunks_reused(
                 await work.threads.run(lambda: reuse(work.workspace, plan, work.previous, found, writer, work.stop))
             )
+            await _patch(work, plan, found, writer, reporter)
             missing = missing_chunks(plan, found)
             await Pipeline(
                 found=found,
@@ -355,6 +363,30 @@ async def _bring(
         raise
     ledger.all_in_place()
     return removed
+
+
+async def _patch(work: _Installation, plan: Plan, found: Found, writer: Writer, reporter: Reporter) -> None:
+    """Has the files that the server has patches for, as far as they fit what lies here."""
+    session = reporter.session
+    if session.from_version_id is None or session.is_repair or not work.previous:
+        return
+    offers = await offers_of(work.api, session.id, plan, found)
+    jobs = choose(plan, work.previous, offers) if offers else ()
+    if jobs:
+        await Patcher(
+            api=work.api,
+            session_id=session.id,
+            plan=plan,
+            found=found,
+            jobs=jobs,
+            workspace=work.workspace,
+            writer=writer,
+            ledger=reporter.ledger,
+            cdn=work.cdn,
+            threads=work.threads,
+            may_fetch=reporter.may_fetch,
+            look=reporter.look,
+        ).run()
 
 
 def _put_in_place(work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer) -> Removed:

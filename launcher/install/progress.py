@@ -3,7 +3,7 @@ Lives on the event loop; filled by launcher.install.pipeline, emptied by launche
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from uuid import UUID
@@ -40,6 +40,9 @@ class Progress:
     resumed_bytes: int = 0
     reused_bytes: int = 0
     """Of the files, copied from what was on the disk."""
+    patched_files: int = 0
+    patch_fallbacks: dict[str, str] = field(default_factory=dict)
+    """Files whose patch was of no use, and why: their chunks are fetched."""
 
 
 @dataclass(slots=True)
@@ -106,6 +109,16 @@ class Ledger:
         for chunk in chunks:
             self.chunk_stored(chunk, None)
         self.progress.reused_bytes += self.progress.done_bytes - before
+
+    def patched(self, chunks: Iterable[PlannedChunk]) -> None:
+        """A file was had by a patch, and these chunks with it."""
+        for chunk in chunks:
+            self.chunk_stored(chunk, None)
+        self.progress.patched_files += 1
+
+    def patch_failed(self, file: PlannedFile, reason: str) -> None:
+        """The file is had by chunks."""
+        self.progress.patch_fallbacks[file.path] = reason
 
     def chunk_stored(self, chunk: PlannedChunk, provider: str | None) -> list[PlannedFile]:
         """A chunk lies in all its places; no provider = it was on the disk. Answers the files that are whole now."""

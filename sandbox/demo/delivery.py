@@ -17,6 +17,9 @@ from sandbox.demo.content import Game, Release
 from sandbox.demo.scene import CommandLine, DemoFailed, Gateway, Scene, last_object, until
 
 DAMAGED_EXIT_CODE = 6
+PATCH_PATIENCE_SECONDS = 90.0
+PATCH_QUIET_SECONDS = 15.0
+"""When an update has got no cheaper for so long, its patches are taken as built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class Update:
     bytes: int
     fetched_bytes: int
     full_bytes: int
+    chunk_bytes: int
+    """What it would have fetched without patches."""
+    patched_files: int
 
 
 async def publish(line: CommandLine, game: Game, release: Release) -> Mapping[str, Any]:
@@ -60,28 +66,54 @@ async def install_all(scene: Scene, games: Sequence[Game], products: Mapping[str
 
 
 async def update_all(scene: Scene, games: Sequence[Game], products: Mapping[str, str]) -> Mapping[str, Update]:
-    """Publishes the next version of each and updates to it, by what is on the disk. By slug."""
-    table = Table("update", "files", "MB", "seconds", "fetched MB", "whole version MB", "same as source")
-    updates = {}
-    for game, published in zip(
-        games, await publish_all(scene.line, [(game, game.next) for game in games]), strict=True
-    ):
+    """Publishes the next version of each and updates to it, by what is on the disk and by patches. By slug."""
+    table = Table(
+        *("update", "files", "MB", "seconds", "patched files", "fetched MB", "by chunks MB", "whole version MB"),
+        "same as source",
+    )
+    updates, by_chunks = {}, {}
+    following = await publish_all(scene.line, [(game, game.next) for game in games])
+    for game, published in zip(games, following, strict=True):
+        await scene.downloadable(products[game.slug], published["version_id"])
+        by_chunks[game.slug] = await _update_size(scene.gateway, products[game.slug])
+    for game, published in zip(games, following, strict=True):
         version_id = published["version_id"]
-        await scene.downloadable(products[game.slug], version_id)
+        await _patches_built(scene.gateway, products[game.slug])
+        chunk_bytes = by_chunks[game.slug]
         began = time.monotonic()
         result = await scene.launch("update", str(scene.folder(game)), "--version", version_id)
         took = time.monotonic() - began
         files, size_bytes = await scene.compare(game, game.next)
         await _library_says(scene.gateway, products[game.slug], version_id)
         full_bytes = await asyncio.to_thread(stored_size, scene.folder(game))
-        updates[game.slug] = update = Update(files, size_bytes, result["fetched_bytes"], full_bytes)
+        updates[game.slug] = update = Update(
+            files, size_bytes, result["fetched_bytes"], full_bytes, chunk_bytes, result["patched_files"]
+        )
         table.add_row(
             f"{game.title_en} {game.first.version} → {game.next.version}",
             *(str(files), f"{size_bytes / 1e6:.1f}", f"{took:.1f}"),
-            *(f"{update.fetched_bytes / 1e6:.1f}", f"{full_bytes / 1e6:.1f}", f"{files} of {files}"),
+            *(str(update.patched_files), f"{update.fetched_bytes / 1e6:.1f}", f"{chunk_bytes / 1e6:.1f}"),
+            *(f"{full_bytes / 1e6:.1f}", f"{files} of {files}"),
         )
     scene.console.print(table)
     return updates
+
+
+async def _update_size(gateway: Gateway, product_id: str) -> int:
+    """Bytes that the update of what is installed would fetch now."""
+    installed = (await gateway.library())[product_id]["installed_version_id"]
+    return await gateway.update_size(product_id, installed) or 0
+
+
+async def _patches_built(gateway: Gateway, product_id: str) -> None:
+    """Waits until the update gets no cheaper: its patches are built in the background."""
+    size_bytes = await _update_size(gateway, product_id)
+    changed = began = time.monotonic()
+    while time.monotonic() - changed < PATCH_QUIET_SECONDS and time.monotonic() - began < PATCH_PATIENCE_SECONDS:
+        await asyncio.sleep(0.5)
+        now = await _update_size(gateway, product_id)
+        if now != size_bytes:
+            size_bytes, changed = now, time.monotonic()
 
 
 async def repair_all(scene: Scene, games: Sequence[Game]) -> None:

@@ -61,6 +61,18 @@ class Gateway:
                 raise DemoFailed(f"GET {path} answered {answer.status}: {document}")
             return document["data"]
 
+    async def update_size(self, product_id: str, version_id: str) -> int | None:
+        """Bytes that an update from the version would fetch now; None when there is nothing newer."""
+        installed = {"type": "installedProduct", "id": product_id, "attributes": {"current_version_id": version_id}}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/vnd.api+json"}
+        path = "/api/v1/download-client/updates/check"
+        async with self._http.post(self._url + path, headers=headers, json={"data": [installed]}) as answer:
+            document = await answer.json(content_type=None)
+            if answer.status != 200:
+                raise DemoFailed(f"POST {path} answered {answer.status}: {document}")
+            size_bytes: int | None = document["data"][0]["attributes"].get("update_size_bytes")
+            return size_bytes
+
     async def library(self) -> Mapping[str, Mapping[str, Any]]:
         """The library's items by product id."""
         items = await self.get("/api/v1/library/items")

@@ -32,6 +32,18 @@ def next_version(source: Path, first: Path) -> Path:
     return source
 
 
+async def patched(api: Api, product_id: str, version_id: str) -> dict[str, object]:
+    """What `/updates/check` says of the version once its patches are there."""
+    resource = {"type": "installedProduct", "id": product_id, "attributes": {"current_version_id": version_id}}
+
+    async def small() -> dict[str, object] | None:
+        (found,) = (await api.call("POST", f"{DELIVERY}/updates/check", body={"data": [resource]})).data
+        facts: dict[str, object] = found["attributes"]
+        return facts if facts["update_size_bytes"] < 10_000 else None
+
+    return await until(small, "no patch is offered")
+
+
 async def test_a_game_is_updated_verified_repaired_and_uninstalled(
     platform: Platform, samovar: CommandLine, anna: Api, tmp_path: Path
 ) -> None:
@@ -50,10 +62,13 @@ async def test_a_game_is_updated_verified_repaired_and_uninstalled(
 
     new = await samovar.publish(second, "updated-game", "1.1")
     await anna.knows(product_id, new["version_id"])
+    await patched(anna, product_id, old["version_id"])
     updated = last_object(await samovar.ok("update", str(disk), "--json"))
     assert updated["version_id"] == new["version_id"]
     assert updated["previous_version_id"] == old["version_id"]
-    assert updated["fetched_bytes"] < updated["bytes"] / 2
+    assert updated["patched_files"] == 1
+    assert updated["patch_fallbacks"] == {}
+    assert updated["fetched_bytes"] < 10_000, "one byte of the big file changed"
     session = (await anna.get(f"{DELIVERY}/downloads/{updated['session_id']}")).data["attributes"]
     assert (session["status"], session["update_type"]) == ("completed", "delta")
     assert digests(disk) == {**digests(second), "saves/mine": digests(disk)["saves/mine"]}
@@ -125,6 +140,7 @@ async def test_updates_are_checked_in_a_list_and_applied_with_a_plan(
     assert (facts["is_update_available"], facts["latest_version_id"]) == (True, new["version_id"])
     assert facts["update_type"] == "delta"
     assert facts["update_size_bytes"] < 2_000_000
+    facts = await patched(boris, product_id, old["version_id"])
     assert unknown["attributes"]["is_update_available"] is False
     wrong = await boris.call("POST", f"{DELIVERY}/updates/check", body={"data": [installed(product_id, "x")]})
     assert (wrong.status, wrong.document["errors"][0]["source"]) == (
@@ -140,7 +156,13 @@ async def test_updates_are_checked_in_a_list_and_applied_with_a_plan(
     plan = (await boris.get(f"{DELIVERY}/downloads/{applied.data['id']}/plan")).data["attributes"]
     assert plan["fetch_bytes"] == facts["update_size_bytes"]
     actions = {one["path"]: one["action"] for one in plan["files"]}
-    assert actions["bin/game"] == "chunks"
+    assert actions["bin/game"] == "patch"
+    patch = next(one["patch"] for one in plan["files"] if one["path"] == "bin/game")
+    assert patch["from_path"] == "bin/game"
+    query = f"{DELIVERY}/downloads/{applied.data['id']}/plan?action=patch"
+    (only,) = (await boris.get(query)).data["attributes"]["files"]
+    assert only["patch"] == patch
+    assert (await boris.get(f"{DELIVERY}/downloads/{applied.data['id']}/plan?action=unknown")).status == 400
     assert actions["moved.lvl"] == "copy"
     assert actions["data/empty"] == "delete"
     assert actions["data/уровни/1.lvl"] == "keep"

@@ -22,7 +22,7 @@ FILES_OF_A_LAYER: Mapping[int, str] = {
     DOMAIN: "domain search progress manifests plans ids stamps text changes events paging",
     APPLICATION: "application reports outcomes live planning announcements sweeps transaction",
     INFRASTRUCTURE: "postgres postgres_reader postgres_announcements postgres_paging redis grpc sources signing schema "
-    "outgoing audit peer_errors objects",
+    "outgoing audit peer_errors objects workers",
     PRESENTATION: "presentation messages callers masks consumers",
     COMPOSITION: "main __main__ settings",
 }

@@ -165,7 +165,7 @@ class DownloadServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateDownloadLinks(self, request, context):
-        """Signed links to chunks of the session's manifest: all that were asked for, or none.
+        """Signed links to chunks of the session's manifest, and to patches of its plan: all that were asked for, or none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class DownloadServiceStub:
     GetDownloadManifest: _aio.UnaryUnaryMultiCallable[_downloads_pb2.GetDownloadManifestRequest, _downloads_pb2.GetDownloadManifestResponse]
     """Where the session's manifest lies and who signed it."""
     CreateDownloadLinks: _aio.UnaryUnaryMultiCallable[_downloads_pb2.CreateDownloadLinksRequest, _downloads_pb2.CreateDownloadLinksResponse]
-    """Signed links to chunks of the session's manifest: all that were asked for, or none."""
+    """Signed links to chunks of the session's manifest, and to patches of its plan: all that were asked for, or none."""
     ReportDownload: _aio.UnaryUnaryMultiCallable[_downloads_pb2.ReportDownloadRequest, _downloads_pb2.ReportDownloadResponse]
     """What the client has done since its last report. A sequence that is not above the last one has no effect."""
     WatchDownloads: _aio.UnaryStreamMultiCallable[_downloads_pb2.WatchDownloadsRequest, _downloads_pb2.WatchDownloadsResponse]
@@ -122,7 +122,7 @@ class DownloadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _downloads_pb2.CreateDownloadLinksRequest,
         context: _aio.ServicerContext[_downloads_pb2.CreateDownloadLinksRequest, _abc.Awaitable[_downloads_pb2.CreateDownloadLinksResponse]],
     ) -> _abc.Awaitable[_downloads_pb2.CreateDownloadLinksResponse]:
-        """Signed links to chunks of the session's manifest: all that were asked for, or none."""
+        """Signed links to chunks of the session's manifest, and to patches of its plan: all that were asked for, or none."""
 
     @_abc_1.abstractmethod
     def ReportDownload(

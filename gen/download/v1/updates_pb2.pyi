@@ -149,20 +149,40 @@ class DownloadPlan(_message.Message):
     def __init__(self, id: _Optional[str] = ..., from_version_id: _Optional[str] = ..., to_version_id: _Optional[str] = ..., update_type: _Optional[_Union[_downloads_pb2.UpdateType, str]] = ..., fetch_bytes: _Optional[int] = ..., required_disk_space_bytes: _Optional[int] = ..., total_files: _Optional[int] = ..., files: _Optional[_Iterable[_Union[FilePlan, _Mapping]]] = ..., next_after: _Optional[str] = ...) -> None: ...
 
 class FilePlan(_message.Message):
-    __slots__ = ("path", "action", "size_bytes", "from_path", "on_disk", "fetch")
+    __slots__ = ("path", "action", "size_bytes", "from_path", "on_disk", "fetch", "patch")
     PATH_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     FROM_PATH_FIELD_NUMBER: _ClassVar[int]
     ON_DISK_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
+    PATCH_FIELD_NUMBER: _ClassVar[int]
     path: str
     action: FileAction
     size_bytes: int
     from_path: str
     on_disk: _containers.RepeatedCompositeFieldContainer[DiskChunk]
     fetch: _containers.RepeatedCompositeFieldContainer[FetchChunk]
-    def __init__(self, path: _Optional[str] = ..., action: _Optional[_Union[FileAction, str]] = ..., size_bytes: _Optional[int] = ..., from_path: _Optional[str] = ..., on_disk: _Optional[_Iterable[_Union[DiskChunk, _Mapping]]] = ..., fetch: _Optional[_Iterable[_Union[FetchChunk, _Mapping]]] = ...) -> None: ...
+    patch: FilePatch
+    def __init__(self, path: _Optional[str] = ..., action: _Optional[_Union[FileAction, str]] = ..., size_bytes: _Optional[int] = ..., from_path: _Optional[str] = ..., on_disk: _Optional[_Iterable[_Union[DiskChunk, _Mapping]]] = ..., fetch: _Optional[_Iterable[_Union[FetchChunk, _Mapping]]] = ..., patch: _Optional[_Union[FilePatch, _Mapping]] = ...) -> None: ...
+
+class FilePatch(_message.Message):
+    __slots__ = ("algorithm", "from_path", "from_sha256", "from_size_bytes", "to_sha256", "sha256", "size_bytes")
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    FROM_PATH_FIELD_NUMBER: _ClassVar[int]
+    FROM_SHA256_FIELD_NUMBER: _ClassVar[int]
+    FROM_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TO_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    algorithm: str
+    from_path: str
+    from_sha256: str
+    from_size_bytes: int
+    to_sha256: str
+    sha256: str
+    size_bytes: int
+    def __init__(self, algorithm: _Optional[str] = ..., from_path: _Optional[str] = ..., from_sha256: _Optional[str] = ..., from_size_bytes: _Optional[int] = ..., to_sha256: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class DiskChunk(_message.Message):
     __slots__ = ("sha256", "size_bytes", "path", "offset_bytes")
@@ -287,14 +307,16 @@ class RollbackUpdateResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[_downloads_pb2.DownloadSession, _Mapping]] = ..., plan: _Optional[_Union[DownloadPlan, _Mapping]] = ...) -> None: ...
 
 class GetDownloadPlanRequest(_message.Message):
-    __slots__ = ("download_id", "after", "limit")
+    __slots__ = ("download_id", "after", "limit", "action")
     DOWNLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
     download_id: str
     after: str
     limit: int
-    def __init__(self, download_id: _Optional[str] = ..., after: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    action: FileAction
+    def __init__(self, download_id: _Optional[str] = ..., after: _Optional[str] = ..., limit: _Optional[int] = ..., action: _Optional[_Union[FileAction, str]] = ...) -> None: ...
 
 class GetDownloadPlanResponse(_message.Message):
     __slots__ = ("plan",)

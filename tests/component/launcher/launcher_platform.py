@@ -21,7 +21,7 @@ from content.v1 import manifest_pb2 as content
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from depot import manifest as depot_manifest
-from depot import signing
+from depot import patches, signing
 from depot.chunks import compress
 from launcher.settings import Account
 
@@ -194,6 +194,10 @@ class FakePlatform:
     """Attributes of sessions that are answered instead of what they are."""
     refuse: Callable[[web.Request], web.Response | None] = lambda _request: None
     """Answers a REST request instead of the platform."""
+    patches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the plan offers, by path."""
+    patch_objects: dict[str, bytes] = field(default_factory=dict)
+    """By the hex SHA-256 that links are asked for by; a test may put other bytes there."""
     next_failures: list[int] = field(default_factory=list)
     """Statuses that the next REST requests are answered with."""
 
@@ -228,6 +232,7 @@ class FakePlatform:
                 web.post("/api/v1/download-client/updates/apply", self._apply),
                 web.post("/api/v1/download-client/updates/rollback", self._rollback),
                 web.get(downloads + "/{id}/items", self._items),
+                web.get(downloads + "/{id}/plan", self._plan),
                 web.post(VERIFICATIONS, self._verify),
                 web.get(VERIFICATIONS + "/{id}", self._verification),
                 web.post(VERIFICATIONS + "/{id}/hashes", self._hashes),
@@ -281,6 +286,32 @@ class FakePlatform:
         assert session is not None
         items = [{"type": "downloadItem", "id": item_id, "attributes": {}} for item_id in session.items]
         return document(items, meta={"total_pages": 1})
+
+    async def _plan(self, request: web.Request) -> web.Response:
+        """Two files a page."""
+        assert request.query["action"] == "patch"
+        after = request.query.get("after", "")
+        paths = [path for path in sorted(self.patches) if path > after]
+        files = [{"path": path, "action": "patch", "patch": self.patches[path]} for path in paths[:2]]
+        attributes: dict[str, Any] = {"files": files} | ({"next_after": paths[1]} if len(paths) > 2 else {})
+        return document({"type": "downloadPlan", "id": request.match_info["id"], "attributes": attributes})
+
+    def offer_patch(self, old: Game, path: str) -> str:
+        """Builds the patch of a file of the game from that of an older one; returns its name."""
+        base, new = old.files[path], self.game.files[path]
+        stored = patches.build(base, new)
+        name = hashlib.sha256(stored).hexdigest()
+        self.patch_objects[name] = stored
+        self.patches[path] = {
+            "algorithm": patches.ALGORITHM,
+            "from_path": path,
+            "from_sha256": hashlib.sha256(base).hexdigest(),
+            "from_size_bytes": len(base),
+            "to_sha256": hashlib.sha256(new).hexdigest(),
+            "sha256": name,
+            "size_bytes": len(stored),
+        }
+        return name
 
     async def _verify(self, request: web.Request) -> web.Response:
         attributes = await attributes_of(request, "verificationRequest")
@@ -463,7 +494,7 @@ class FakePlatform:
         assert session is not None
         if session.status not in HOLDING:
             return problem(409, "INVALID_STATE_TRANSITION")
-        if any(chunk not in self.game.chunks for chunk in ids):
+        if any(chunk not in self.game.chunks and chunk not in self.patch_objects for chunk in ids):
             return problem(404, "FILE_NOT_FOUND")
         self.link_batches.append(len(ids))
         return document([self._link(chunk) for chunk in dict.fromkeys(ids)])
@@ -477,7 +508,7 @@ class FakePlatform:
             }
             for provider in self.providers
         ]
-        stored = self.game.chunks[chunk]
+        stored = self.patch_objects[chunk] if chunk in self.patch_objects else self.game.chunks[chunk]
         attributes = {
             "stored_size_bytes": len(stored),
             "stored_sha256": hashlib.sha256(stored).hexdigest(),
@@ -580,7 +611,7 @@ class FakePlatform:
             return web.Response(status=403)
         if self.chunk_delay_seconds:
             await asyncio.sleep(self.chunk_delay_seconds)
-        stored = self.game.chunks[chunk]
+        stored = self.patch_objects[chunk] if chunk in self.patch_objects else self.game.chunks[chunk]
         fault = self.fault(provider, chunk, self.asked[provider, chunk])
         try:
             if fault is not None:

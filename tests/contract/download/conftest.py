@@ -10,6 +10,8 @@ from chassis.postgres.database import Database, open_database
 from chassis.postgres.migrations import upgrade
 from download_svc.installations.application import InstallationReader
 from download_svc.installations.postgres import PostgresInstallationReader
+from download_svc.patches.application import PatchReader
+from download_svc.patches.postgres import PostgresPatchReader
 from download_svc.postgres import units_of_work
 from download_svc.sessions.application import SessionReader
 from download_svc.sessions.domain import Session
@@ -25,7 +27,12 @@ from download_svc.versions.application import VersionReader
 from download_svc.versions.domain import Version
 from download_svc.versions.manifests import Manifest
 from download_svc.versions.postgres import PostgresVersionReader
-from tests.fakes.download.records import MemoryAnnouncementReader, MemoryUpdateReader, MemoryVerificationReader
+from tests.fakes.download.records import (
+    MemoryAnnouncementReader,
+    MemoryPatchReader,
+    MemoryUpdateReader,
+    MemoryVerificationReader,
+)
 from tests.fakes.download.store import MemoryInstallationReader, MemorySessionReader, MemoryStore, MemoryVersionReader
 from tests.unit.download.rig import file_references, make_items, make_version
 
@@ -41,6 +48,7 @@ class Ports:
     updates: UpdateReader
     verifications: VerificationReader
     announcements: AnnouncementReader
+    patches: PatchReader
     database: Database | None
 
     async def publish(self, manifest: Manifest, **version: object) -> Version:
@@ -87,6 +95,7 @@ async def ports(adapter_dsn: str | None) -> AsyncIterator[Ports]:
             MemoryUpdateReader(store),
             MemoryVerificationReader(store),
             MemoryAnnouncementReader(store),
+            MemoryPatchReader(store),
             None,
         )
         return
@@ -99,5 +108,6 @@ async def ports(adapter_dsn: str | None) -> AsyncIterator[Ports]:
             PostgresUpdateReader(database),
             PostgresVerificationReader(database),
             PostgresAnnouncementReader(database),
+            PostgresPatchReader(database),
             database,
         )

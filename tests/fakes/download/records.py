@@ -8,6 +8,7 @@ from uuid import UUID
 
 from download_svc.ids import OwnedId
 from download_svc.paging import Page, PageRequest
+from download_svc.patches.domain import OfferedPatch, Patch, PatchBuild
 from download_svc.updates.announcements import MAX_PENDING_ANNOUNCEMENTS, PendingAnnouncement
 from download_svc.updates.application import MAX_HISTORY_LOOKED_AT
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
@@ -26,6 +27,10 @@ class Records:
     issues: dict[UUID, dict[str, Issue]] = field(default_factory=dict)
     announcements: dict[UUID, PendingAnnouncement] = field(default_factory=dict)
     set_aside: dict[UUID, tuple[datetime, str]] = field(default_factory=dict)
+    patches: dict[tuple[UUID, bytes, bytes], Patch] = field(default_factory=dict)
+    builds: dict[UUID, PatchBuild] = field(default_factory=dict)
+    leases: dict[UUID, datetime] = field(default_factory=dict)
+    build_failures: dict[UUID, str] = field(default_factory=dict)
 
     def copied(self) -> "Records":
         return Records(
@@ -35,6 +40,10 @@ class Records:
             {verification_id: dict(issues) for verification_id, issues in self.issues.items()},
             dict(self.announcements),
             dict(self.set_aside),
+            dict(self.patches),
+            dict(self.builds),
+            dict(self.leases),
+            dict(self.build_failures),
         )
 
     def verification(self, user_id: UUID, verification_id: UUID) -> Verification | None:
@@ -59,6 +68,9 @@ class RecordSource(Protocol):
 
     @property
     def versions(self) -> Mapping[UUID, Version]: ...
+
+    @property
+    def entries(self) -> Mapping[UUID, Mapping[UUID, Entry]]: ...
 
 
 class MemoryUpdates:
@@ -252,3 +264,87 @@ class MemoryVerificationReader:
 
     async def damage(self, verification: Verification) -> Sequence[Issue]:
         return [issue for issue in self._source.records.sorted_issues(verification) if issue.is_damage]
+
+
+class MemoryPatches:
+    """Patches and how far they are built, inside a transaction."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def request(self, version: Version) -> None:
+        self._records.builds.setdefault(version.version_id, PatchBuild(version.version_id, version.product_id))
+
+    async def claim(self, now: datetime, until: datetime) -> PatchBuild | None:
+        leases = self._records.leases
+        free = [one for one in self._records.builds.values() if leases.get(one.version_id, now) <= now]
+        free.sort(key=lambda one: (one.version_id in leases, leases.get(one.version_id, now)))
+        if not free:
+            return None
+        leases[free[0].version_id] = until
+        return free[0]
+
+    async def extend(self, version_id: UUID, until: datetime) -> None:
+        self._records.leases[version_id] = until
+
+    async def release(self, version_id: UUID, now: datetime) -> None:
+        self._records.leases[version_id] = now
+
+    async def add(self, patch: Patch) -> None:
+        self._records.patches.setdefault((patch.product_id, patch.from_sha256, patch.to_sha256), patch)
+
+    async def finish(self, version_id: UUID, now: datetime) -> None:
+        self._records.builds.pop(version_id, None)
+
+    async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
+        self._records.leases[version_id] = until
+        self._records.build_failures[version_id] = reason
+
+
+class MemoryPatchReader:
+    """Patches as plans, links and the builder read them."""
+
+    def __init__(self, records: RecordSource) -> None:
+        self._source = records
+
+    async def revisions(self, product_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        found: dict[UUID, int] = {}
+        for patch in self._source.records.patches.values():
+            if patch.product_id in product_ids and patch.staged:
+                found[patch.product_id] = found.get(patch.product_id, 0) + 1
+        return found
+
+    async def offered(self, product_id: UUID, to_sha256s: Collection[bytes]) -> Sequence[OfferedPatch]:
+        return [one for one in self._offered(product_id) if one.to_sha256 in to_sha256s]
+
+    async def of_version(
+        self, product_id: UUID, version_id: UUID, sha256s: Collection[bytes]
+    ) -> Sequence[OfferedPatch]:
+        files = {(entry.path, entry.sha256) for entry in self._source.entries.get(version_id, {}).values()}
+        return [
+            one
+            for one in self._offered(product_id)
+            if one.sha256 in sha256s and (one.relative_path, one.to_sha256) in files
+        ]
+
+    async def tried(self, product_id: UUID, to_sha256s: Collection[bytes]) -> Collection[tuple[bytes, bytes]]:
+        return {
+            (one.from_sha256, one.to_sha256)
+            for one in self._source.records.patches.values()
+            if one.product_id == product_id and one.to_sha256 in to_sha256s
+        }
+
+    def _offered(self, product_id: UUID) -> list[OfferedPatch]:
+        return [
+            OfferedPatch(
+                one.relative_path,
+                one.algorithm,
+                one.from_sha256,
+                one.from_size_bytes,
+                one.to_sha256,
+                one.staged.sha256,
+                one.staged.size_bytes,
+            )
+            for one in self._source.records.patches.values()
+            if one.product_id == product_id and one.staged
+        ]

@@ -22,7 +22,7 @@ from download_svc.transaction import UnitOfWork
 from download_svc.verifications.domain import PlacedEntry
 from download_svc.versions.domain import Version, VersionState
 from download_svc.versions.manifests import Chunk, Entry, EntryType, FileReference, Manifest, derived_ids
-from tests.fakes.download.records import MemoryAnnouncements, MemoryUpdates, MemoryVerifications, Records
+from tests.fakes.download.records import MemoryAnnouncements, MemoryPatches, MemoryUpdates, MemoryVerifications, Records
 
 
 @dataclass(slots=True)
@@ -83,6 +83,10 @@ class MemoryStore:
     def versions(self) -> Mapping[UUID, Version]:
         return self.state.versions
 
+    @property
+    def entries(self) -> Mapping[UUID, Mapping[UUID, Entry]]:
+        return self.state.entries
+
     @asynccontextmanager
     async def begin(self, _user_id: UUID | None = None, /) -> AsyncIterator[UnitOfWork]:
         async with self._lock:
@@ -101,6 +105,7 @@ class MemoryUnitOfWork:
         self.updates = MemoryUpdates(self._state.records, self._state.versions)
         self.announcements = MemoryAnnouncements(self._state.records)
         self.verifications = MemoryVerifications(self._state.records, self._state.entries)
+        self.patches = MemoryPatches(self._state.records)
 
     def record(self, event: Event) -> None:
         self._state.events.append(event)

@@ -27,7 +27,12 @@ from download_svc.versions.manifests import (
     StoredManifest,
     derived_ids,
 )
-from tests.fakes.download.records import MemoryAnnouncementReader, MemoryUpdateReader, MemoryVerificationReader
+from tests.fakes.download.records import (
+    MemoryAnnouncementReader,
+    MemoryPatchReader,
+    MemoryUpdateReader,
+    MemoryVerificationReader,
+)
 from tests.fakes.download.store import (
     MemoryInstallationReader,
     MemoryManifestReader,
@@ -163,7 +168,9 @@ class World:
         self.updates = MemoryUpdateReader(self.store)
         self.verifications = MemoryVerificationReader(self.store)
         self.announcements = MemoryAnnouncementReader(self.store)
-        self.plans = Plans(MemoryManifestReader(self.store))
+        self.patches = MemoryPatchReader(self.store)
+        self.manifests = MemoryManifestReader(self.store)
+        self.plans = Plans(self.manifests, self.patches, clock=lambda: self.now.timestamp())  # noqa: PLW0108  it moves
         self.signer = CdnLinkSigner([CdnProvider("origin", "http://cdn.test/cdn")], key=LINK_KEY, ttl_seconds=600)
         self.user_id = uuid4()
 
@@ -212,6 +219,7 @@ class World:
             self.store.begin,
             self.sessions,
             self.versions,
+            self.patches,
             self.access,
             self.signer,
             self.policy,

@@ -215,7 +215,7 @@ async def test_plans_are_remembered_and_only_so_many_whole_ones() -> None:
 
     shelf = Shelf()
     versions = await shelf.publish(*({"a": 400 * size} for size in range(1, MAX_CACHED_PLANS + 3)))
-    plans = Plans(Counting(shelf.world.store))
+    plans = Plans(Counting(shelf.world.store), shelf.world.patches)
     costs = [await plans.cost(versions[0], one) for one in versions[1:]]
     reads = Counting.reads
     assert [await plans.cost(versions[0], one) for one in versions[1:]] == costs

@@ -44,6 +44,7 @@ __all__ = (
     "DownloadUpdateAvailable",
     "FetchChunk",
     "FileAction",
+    "FilePatch",
     "FilePlan",
     "FileVerificationCompleted",
     "GameInstalled",
@@ -385,7 +386,7 @@ class FileAction(betterproto2.Enum):
 
     PATCH = 3
     """
-    From a file of the version before and a difference; not sent yet.
+    From a file of the version before and a difference.
     """
 
     CHUNKS = 4
@@ -1132,7 +1133,7 @@ class CreateDownloadLinksRequest(betterproto2.Message):
 
     ids: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
     """
-    Each the SHA-256 of a chunk (hex), or a file_metadata_id for all chunks of a file in order.
+    Each the SHA-256 of a chunk or a patch (hex), or a file_metadata_id for all chunks of a file in order.
     """
 
 
@@ -1475,12 +1476,12 @@ default_message_pool.register_message("download.v1", "DownloadItemStatusChanged"
 @dataclass(eq=False, repr=False)
 class DownloadLink(betterproto2.Message):
     """
-    Signed links to one chunk.
+    Signed links to one chunk, or to one patch.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    SHA-256 of the chunk's uncompressed bytes, hex.
+    SHA-256 of the chunk's uncompressed bytes, hex; of the patch.
     """
 
     stored_size_bytes: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
@@ -1892,6 +1893,51 @@ default_message_pool.register_message("download.v1", "FetchChunk", FetchChunk)
 
 
 @dataclass(eq=False, repr=False)
+class FilePatch(betterproto2.Message):
+    """
+    A binary patch: a difference between two exact files.
+    """
+
+    algorithm: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    How it is made: `hdiff13-zstd`. What a client does not know it fetches by chunks.
+    """
+
+    from_path: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The file of the version before.
+    """
+
+    from_sha256: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    SHA-256 of that file, hex; any other one is not to be patched.
+    """
+
+    from_size_bytes: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
+    """
+    Bytes of that file.
+    """
+
+    to_sha256: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
+    """
+    SHA-256 of the file that it gives, hex; the signed manifest has the same.
+    """
+
+    sha256: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    SHA-256 of the patch itself, hex: what links are asked for by, and what must fit before it is parsed.
+    """
+
+    size_bytes: "int" = betterproto2.field(7, betterproto2.TYPE_INT64)
+    """
+    Bytes of the patch as transferred.
+    """
+
+
+default_message_pool.register_message("download.v1", "FilePatch", FilePatch)
+
+
+@dataclass(eq=False, repr=False)
 class FilePlan(betterproto2.Message):
     """
     How one file is had, or that it goes.
@@ -1925,6 +1971,11 @@ class FilePlan(betterproto2.Message):
     fetch: "list[FetchChunk]" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     With `chunks`: those to be fetched, each for the first file that needs it.
+    """
+
+    patch: "FilePatch | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    With `patch`: what to fetch in place of chunks.
     """
 
 
@@ -2123,6 +2174,11 @@ class GetDownloadPlanRequest(betterproto2.Message):
     limit: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT32, optional=True)
     """
     At most so many files; the default is 100.
+    """
+
+    action: "FileAction | None" = betterproto2.field(4, betterproto2.TYPE_ENUM, optional=True)
+    """
+    Only files that are had in this way; the totals are of all.
     """
 
 
@@ -4168,7 +4224,7 @@ class DownloadServiceStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "CreateDownloadLinksResponse":
         """
-        Signed links to chunks of the session's manifest: all that were asked for, or none.
+        Signed links to chunks of the session's manifest, and to patches of its plan: all that were asked for, or none.
         """
 
         return await self._unary_unary(

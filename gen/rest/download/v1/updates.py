@@ -22,6 +22,7 @@ from gateway.transcoding import (
 )
 
 FILE_ACTION_TEXTS = EnumTexts({0: None, 1: "keep", 2: "copy", 3: "patch", 4: "chunks", 5: "delete"})
+FILE_ACTION_NUMBERS: dict[str, int] = {"keep": 1, "copy": 2, "patch": 3, "chunks": 4, "delete": 5}
 
 UPDATE_STATUS_TEXTS = EnumTexts({0: None, 1: "available", 2: "downloading", 3: "applied", 4: "failed"})
 UPDATE_STATUS_NUMBERS: dict[str, int] = {"available": 1, "downloading": 2, "applied": 3, "failed": 4}
@@ -188,6 +189,19 @@ def file_plan_object(message: pb.FilePlan) -> JsonValue:
         "from_path": message.from_path if has("from_path") else None,
         "on_disk": [disk_chunk_object(one) for one in message.on_disk],
         "fetch": [fetch_chunk_object(one) for one in message.fetch],
+        "patch": file_patch_object(message.patch) if has("patch") else None,
+    }
+
+
+def file_patch_object(message: pb.FilePatch) -> JsonValue:
+    return {
+        "algorithm": message.algorithm,
+        "from_path": message.from_path,
+        "from_sha256": message.from_sha256,
+        "from_size_bytes": message.from_size_bytes,
+        "to_sha256": message.to_sha256,
+        "sha256": message.sha256,
+        "size_bytes": message.size_bytes,
     }
 
 
@@ -404,7 +418,7 @@ def encode_rollback_update(message: pb.RollbackUpdateResponse) -> Encoded:
     )
 
 
-GET_DOWNLOAD_PLAN_QUERY = frozenset({"after", "limit"})
+GET_DOWNLOAD_PLAN_QUERY = frozenset({"after", "limit", "action"})
 
 
 def decode_get_download_plan(
@@ -422,6 +436,8 @@ def decode_get_download_plan(
             message.after = given.string("after")
         if "limit" in given:
             message.limit = given.integer("limit", MIN_INT32, MAX_INT32)
+        if "action" in given:
+            message.action = given.enum("action", FILE_ACTION_NUMBERS)
     return message
 
 

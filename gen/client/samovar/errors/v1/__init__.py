@@ -392,6 +392,11 @@ class ErrorReason(betterproto2.Enum):
     A channel has no room for another release.
     """
 
+    DELTA_PATCH_APPLICATION_FAILED = 120
+    """
+    Delta patch application failed.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -470,6 +475,7 @@ class ErrorReason(betterproto2.Enum):
             155: "ERROR_REASON_CLIENT_RELEASE_NOT_FOUND",
             156: "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS",
             157: "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED",
+            120: "ERROR_REASON_DELTA_PATCH_APPLICATION_FAILED",
         }
 
     @classmethod
@@ -550,4 +556,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_CLIENT_RELEASE_NOT_FOUND": 155,
             "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS": 156,
             "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED": 157,
+            "ERROR_REASON_DELTA_PATCH_APPLICATION_FAILED": 120,
         }
