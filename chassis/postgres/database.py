@@ -52,6 +52,9 @@ _TRANSIENT_CLASSES = frozenset({"08", "53", "57", "40"})
 _TRANSIENT_STATES = frozenset({"55P03"})
 # A text or a JSON string with a NUL in it.
 _UNSTORABLE_STATES = frozenset({"22021", "22P05"})
+_ERASED_STATE = "SE152"  # chassis.postgres.erased_users
+ACCOUNT_ERASED = "ACCOUNT_ERASED"
+"""Reason of the error that meets whatever is to be written of an erased user."""
 
 _OUTBOX_COLUMNS = ("id", "topic", "partition_key", "type", "subject", "payload", "trace_parent", "created_at")
 _INSERT_OUTBOX = Statement(
@@ -277,12 +280,16 @@ def _translated() -> Iterator[None]:
             raise unavailable() from error
         if getattr(error.orig, "sqlstate", None) in _UNSTORABLE_STATES:
             raise _unstorable() from error
+        if getattr(error.orig, "sqlstate", None) == _ERASED_STATE:
+            raise erased() from error
         raise
     except asyncpg.PostgresError as error:
         if _is_transient_state(error.sqlstate):
             raise unavailable() from error
         if error.sqlstate in _UNSTORABLE_STATES:
             raise _unstorable() from error
+        if error.sqlstate == _ERASED_STATE:
+            raise erased() from error
         raise
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError) as error:
         raise unavailable() from error
@@ -317,6 +324,11 @@ def _unstorable() -> DomainError:
     return DomainError(
         Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": "a text holds the character NUL"}
     )
+
+
+def erased() -> DomainError:
+    """The error of a user who is erased."""
+    return DomainError(Kind.PERMISSION_DENIED, ACCOUNT_ERASED)
 
 
 def unavailable() -> DomainError:

@@ -84,6 +84,8 @@ _mount("sandbox", "sandbox.cli", "app", "Stand-ins for the platform's other serv
 
 _mount("events", "operations.events", "app", "Topics, lag and dead letters of the event bus.", panel="Operations")
 
+_mount("erasures", "operations.erasures", "app", "Erased users, and what is held of a user.", panel="Operations")
+
 _mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
 
 

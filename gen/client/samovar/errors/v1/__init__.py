@@ -347,6 +347,11 @@ class ErrorReason(betterproto2.Enum):
     The service does not have the method.
     """
 
+    ACCOUNT_ERASED = 140
+    """
+    The user is erased.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -416,6 +421,7 @@ class ErrorReason(betterproto2.Enum):
             115: "ERROR_REASON_OUT_OF_RANGE",
             116: "ERROR_REASON_RESOURCE_EXHAUSTED",
             117: "ERROR_REASON_NOT_IMPLEMENTED",
+            140: "ERROR_REASON_ACCOUNT_ERASED",
         }
 
     @classmethod
@@ -487,4 +493,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_OUT_OF_RANGE": 115,
             "ERROR_REASON_RESOURCE_EXHAUSTED": 116,
             "ERROR_REASON_NOT_IMPLEMENTED": 117,
+            "ERROR_REASON_ACCOUNT_ERASED": 140,
         }
