@@ -146,13 +146,13 @@ class Home:
     def secrets(self) -> dict[str, str]:
         """The platform's own secrets, made on the first call and kept."""
         path = self.root / "secrets.json"
-        if path.exists():
-            kept: dict[str, str] = json.loads(path.read_text())
-            return kept
-        names = ("objects_signing_key", "cdn_link_secret_key", *SERVICES, COMMAND_LINE_CLIENT)
-        made = {name: secrets.token_urlsafe(SECRET_BYTES) for name in names}
-        write_private(path, json.dumps(made, indent=2))
-        return made
+        kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        names = ("objects_signing_key", "cdn_link_secret_key", "log_hash_key", *SERVICES, COMMAND_LINE_CLIENT)
+        missing = [name for name in names if name not in kept]
+        if missing:
+            kept |= {name: secrets.token_urlsafe(SECRET_BYTES) for name in missing}
+            write_private(path, json.dumps(kept, indent=2))
+        return kept
 
 
 def write_private(path: Path, text: str) -> None:
@@ -211,6 +211,7 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
         "SERVICE_TOKENS_ENABLED": "true",
         "GRPC_REFLECTION": "true",
         "BIND_HOST": HOST,
+        "LOG_HASH_KEY": kept["log_hash_key"],
     }
     dsns, events, redis = backends.dsns, backends.events, backends.redis
     objects = {**backends.objects, "CDN_LINK_SECRET_KEY": kept["cdn_link_secret_key"]}
