@@ -148,6 +148,7 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 workers=settings.workers,
                 with_reflection=settings.grpc_reflection,
                 rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
+                record_refusal=resources.database.record_refusal,
             )
         )
 

@@ -169,6 +169,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 workers=settings.workers,
                 with_reflection=settings.grpc_reflection,
                 rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
+                record_refusal=database.record_refusal,
             )
         )
 
