@@ -65,6 +65,7 @@ class Rig:
         return [table.name for table in self.erased]
 
     async def row(self, user_id: uuid.UUID) -> "asyncpg.Record":
+        row: asyncpg.Record
         (row,) = await self.connection.fetch("SELECT * FROM erasures WHERE user_id = $1", user_id)
         return row
 
