@@ -54,6 +54,8 @@ class ProgramSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_hash_key: SecretStr = SecretStr("")
+    """Under which logs hash users, one for all programs. Empty = each process makes its own."""
     bind_host: str = "127.0.0.1"
     workers: int = Field(default=1, ge=1, le=64)
     drain_seconds: float = Field(default=10.0, ge=0, le=300)

@@ -23,6 +23,9 @@ from chassis.bus.consumers import Consumer
 from chassis.bus.event_bus import EventBus
 from chassis.bus.outbox import OutboxRelay
 from chassis.concurrency.background import background, repeat
+from chassis.erasure.job import POLL_SECONDS as ERASURE_POLL_SECONDS
+from chassis.erasure.job import Erasures, ignoring_erased
+from chassis.erasure.plan import ErasurePlan
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
@@ -39,6 +42,9 @@ from download_svc.client_updates import presentation as client_update_servicer
 from download_svc.client_updates.postgres import PostgresReleaseBook
 from download_svc.client_updates.presentation import ClientUpdatePorts, ClientUpdateServicer
 from download_svc.consumers import live_subscriptions, offer_subscriptions, state_subscriptions
+from download_svc.erasure.postgres import ERASED, KEPT
+from download_svc.erasure.presentation import erasure_subscriptions
+from download_svc.erasure.redis import Feed, HotState
 from download_svc.feed.redis import HotLiveBoard
 from download_svc.installations import presentation as installation_servicer
 from download_svc.installations.postgres import PostgresInstallationReader
@@ -92,6 +98,11 @@ class Resources:
     http: aiohttp.ClientSession
     library: grpc.aio.Channel
     catalog: grpc.aio.Channel
+
+    def erasures(self) -> Erasures:
+        """What removes users who are deleted."""
+        stores, last = [HotState(self.database, self.state.values)], [Feed(self.state.streams)]
+        return Erasures(self.database, ErasurePlan(ERASED, stores=stores, last=last, kept=KEPT))
 
 
 SERVICES: Final = (
@@ -150,6 +161,7 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
                 with_reflection=settings.grpc_reflection,
                 rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
                 health_bind=f"{settings.bind_host}:{settings.health_port}" if settings.health_port else "",
+                record_refusal=resources.database.record_refusal,
             )
         )
 
@@ -174,7 +186,7 @@ def _wire(settings: DownloadSettings, resources: Resources) -> Services:
             access=access,
             signer=_link_signer(settings),
             manifests=StoredManifestLinks(resources.objects),
-            board=HotLiveBoard(resources.state.values, resources.state.streams),
+            board=HotLiveBoard(resources.state.values, resources.state.streams, resources.erasures().is_erased),
             policy=policy,
             now=now,
         ),
@@ -200,9 +212,11 @@ def _jobs(settings: DownloadSettings, resources: Resources, services: Services) 
     """What goes on beside the server: events out, events in, and what new versions bring."""
     ports = services.updates
     published = _published_manifests(settings, resources)
+    erasures = resources.erasures()
     subscriptions = [
         *state_subscriptions(ports.begin, published, ports.access, ports.policy, ports.now),
         *offer_subscriptions(ports.begin, ports.versions, ports.installations, ports.plans, ports.now),
+        *erasure_subscriptions(erasures.request, now=ports.now),
     ]
     live = live_subscriptions(ports.sessions, services.downloads.board)
     announcements = PostgresAnnouncementReader(resources.database)
@@ -232,9 +246,10 @@ def _jobs(settings: DownloadSettings, resources: Resources, services: Services) 
 
     return (
         OutboxRelay(resources.database, resources.bus, EVENT_SOURCE).run(),
-        Consumer(resources.bus, settings.kafka_consumer_group_download, subscriptions).run(),
+        Consumer(resources.bus, settings.kafka_consumer_group_download, ignoring_erased(subscriptions)).run(),
         Consumer(resources.bus, settings.kafka_consumer_group_download_live, live).run(),
         repeat("announcements", announce, pause_seconds=ANNOUNCE_SECONDS),
+        repeat("erasures", erasures.run_pending, pause_seconds=ERASURE_POLL_SECONDS),
         repeat("sweeps", sweep_once, pause_seconds=SWEEP_SECONDS),
         repeat("patches", build_once, pause_seconds=PATCH_SECONDS),
     )

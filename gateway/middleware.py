@@ -22,7 +22,7 @@ from chassis.auth.access import Caller, caller_scope
 from chassis.errors import DomainError
 from chassis.http.server import IDENTITY, BodyLate, is_coded
 from chassis.observability.call_metrics import CallMetrics
-from chassis.observability.logs import hash_user, write_line
+from chassis.observability.logs import cut_address, hash_user, write_line
 from chassis.observability.telemetry import extract, start_span
 from gateway.contract import Problem
 from gateway.http.conditional import represent
@@ -221,7 +221,7 @@ class _AccessLine(NamedTuple):
             "status": self.status,
             "response_bytes": self.size_bytes,
             "duration_ms": round(self.seconds * 1000, 3),
-            "client_ip": context.client_ip,
+            "client_ip": cut_address(context.client_ip),
             "request_id": context.request_id,
             "trace_id": context.trace_id,
             "span_id": f"{self.span_id:016x}",

@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from chassis.auth.changes import running_change
 from chassis.postgres.database import Transaction
 
 _INSERT = text(
@@ -32,3 +33,5 @@ async def note(
         "request_id": request_id,
     }
     await tx.connection.execute(_INSERT, values)
+    if (change := running_change()) is not None:
+        change.is_recorded = True  # with its own words, so nothing is added to them

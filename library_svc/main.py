@@ -28,6 +28,9 @@ from chassis.auth.tls import read_tls
 from chassis.bus.consumers import Consumer
 from chassis.bus.outbox import OutboxRelay
 from chassis.concurrency.background import attempt, background, repeat
+from chassis.erasure.job import POLL_SECONDS as ERASURE_POLL_SECONDS
+from chassis.erasure.job import Erasures, ignoring_erased
+from chassis.erasure.plan import ErasurePlan
 from chassis.grpc_client.rpc_client import open_channel
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.server import RunningServer, serve
@@ -54,6 +57,9 @@ from library_svc.categories.presentation import CategoryServicer
 from library_svc.consumers import Consumers
 from library_svc.entitlements import presentation as internal_servicer
 from library_svc.entitlements.presentation import LibraryInternalServicer
+from library_svc.erasure.postgres import ERASED, KEPT
+from library_svc.erasure.presentation import erasure_subscriptions
+from library_svc.erasure.redis import Feed, HotState
 from library_svc.feed import presentation as updates
 from library_svc.feed.application import UpdateFeed
 from library_svc.feed.presentation import LibraryUpdateServicer, UpdateView, live_subscriptions
@@ -74,7 +80,7 @@ from library_svc.sales.application import POLL_SECONDS, notify_all
 from library_svc.sales.postgres import PostgresOutgoing
 from library_svc.saves import presentation as saves
 from library_svc.saves.application import SWEEP_SECONDS, CloudSaves, SavePolicy
-from library_svc.saves.objects import StoredSaves
+from library_svc.saves.objects import ErasedSaves, StoredSaves
 from library_svc.saves.postgres import PostgresSaveReader
 from library_svc.saves.presentation import CloudSaveServicer
 from library_svc.settings import LibrarySettings, MigrateSettings
@@ -132,10 +138,16 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
             )
         )
         access = await opened(open_game_access(PostgresReader(database), known_access))
-        feed = LiveUpdateFeed(live.streams)
         objects = await opened(settings.open_object_store(settings.s3_bucket_savegames))
+        plan = ErasurePlan(
+            ERASED, stores=[HotState(database, live.values), ErasedSaves(objects)], last=[Feed(live.streams)], kept=KEPT
+        )
+        erasures = Erasures(database, plan)
+        feed = LiveUpdateFeed(live.streams, erasures.is_erased)
+        now = partial(datetime.now, UTC)
         parts = _wire(settings, database, GrpcCatalog(catalog), live.values, access, known_access, feed, objects)
 
+        subscriptions = (*parts.consumers.subscriptions(), *erasure_subscriptions(erasures.request, now=now))
         readiness = Readiness()
         readiness.add("postgres", database.ping)
         if identity.keys:
@@ -145,11 +157,12 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         await opened(
             background(
                 OutboxRelay(database, bus, EVENT_SOURCE).run(),
-                Consumer(bus, settings.kafka_consumer_group_library, parts.consumers.subscriptions()).run(),
+                Consumer(bus, settings.kafka_consumer_group_library, ignoring_erased(subscriptions)).run(),
                 Consumer(bus, settings.kafka_consumer_group_library_live, live_subscriptions(feed)).run(),
                 _keep_written(parts.heartbeats),
                 repeat("silent sessions", parts.heartbeats.end_silent, pause_seconds=SILENCE_CHECK_SECONDS),
                 repeat("achievement tallies", partial(count_all, parts.tallies), pause_seconds=COUNT_SECONDS),
+                repeat("erasures", erasures.run_pending, pause_seconds=ERASURE_POLL_SECONDS),
                 repeat("sale notices", parts.notify_of_sales, pause_seconds=POLL_SECONDS),
                 repeat("sweep of saves", parts.cloud_saves.sweep, pause_seconds=SWEEP_SECONDS),
             )
@@ -169,6 +182,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
                 with_reflection=settings.grpc_reflection,
                 rate_limiter=await stack.enter_async_context(settings.open_rate_limiter(NAME)),
                 health_bind=f"{settings.bind_host}:{settings.health_port}" if settings.health_port else "",
+                record_refusal=database.record_refusal,
             )
         )
 

@@ -33,8 +33,10 @@ from chassis.auth.calls import (
     SERVICE_AUTHORIZATION,
     running_deadline,
 )
+from chassis.auth.changes import Change, resource_of, running_change, set_change
 from chassis.auth.service_tokens import service_token_refused
 from chassis.auth.tokens import Credential, TokenVerifier, bearer, unauthenticated
+from chassis.concurrency.background import failure_of
 from chassis.concurrency.places import Places
 from chassis.errors import DomainError, Kind
 from chassis.errors.wire import STATUS_DETAILS_KEY, from_rpc_error, to_rpc_status
@@ -64,6 +66,14 @@ _CODES: Mapping[Any, grpc.StatusCode] = {
     **{code.value[0]: code for code in grpc.StatusCode},
 }
 """A servicer's context tells its code as a number or as a member, as it was set."""
+
+_REFUSALS = frozenset(
+    {Kind.PERMISSION_DENIED, Kind.NOT_FOUND, Kind.ALREADY_EXISTS, Kind.FAILED_PRECONDITION, Kind.ABORTED}
+)
+"""Kinds of failures of changes that the audit log tells of: what was asked for could be done, and was not to be."""
+
+RecordRefusal = Callable[[Change, str], Awaitable[None]]
+"""Writes of a refused change into the audit log, with the reason."""
 
 Handler = Any
 """A grpc.RpcMethodHandler; grpcio does not type its members."""
@@ -124,8 +134,10 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         asks_for_certificates: bool,
         reader: RequestReader,
         rate_limiter: RateLimiter | None,
+        record_refusal: RecordRefusal | None = None,
     ) -> None:
         self._service = service
+        self._record_refusal = record_refusal
         self._asks_for_certificates = asks_for_certificates
         self._verifier = verifier
         self._service_verifier = service_verifier
@@ -318,6 +330,10 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         """Access, then validation."""
         caller, call.credential = self._identify(rule, call.metadata, context)
         set_caller(caller)
+        change = (
+            Change(call.method, caller) if self._record_refusal is not None and rule.rate_class == "write" else None
+        )
+        set_change(change)
         check_access(rule, caller)
         try:
             request = parse(raw)
@@ -325,6 +341,8 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             details = {"description": "the message cannot be parsed"}
             raise DomainError(Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details=details) from error
         validate(request)
+        if change is not None:
+            change.resource = resource_of(request)
         return request
 
     async def identify_service(self, context: Any) -> str | None:
@@ -434,6 +452,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             if error.kind is Kind.INTERNAL:
                 _log.error("internal error", extra={"method": call.method, "reason": error.reason}, exc_info=error)
                 error.details.setdefault("trace_id", telemetry.current_trace_id())
+            await self._tell_of_refusal(error)
             await self._abort(call, context, error)
         if not isinstance(error, Exception):
             return
@@ -441,6 +460,15 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         call.span.record_exception(error)
         details = {"trace_id": telemetry.current_trace_id()}
         await self._abort(call, context, DomainError(Kind.INTERNAL, "INTERNAL_ERROR", details=details))
+
+    async def _tell_of_refusal(self, error: DomainError) -> None:
+        """Has the audit log tell of a change that somebody may not make. If it cannot be told, the call is refused as well."""
+        change = running_change()
+        if change is None or change.is_recorded or error.kind not in _REFUSALS or self._record_refusal is None:
+            return
+        failure = await failure_of(partial(self._record_refusal, change, error.reason))
+        if failure is not None:
+            _log.warning("refusal is not in the audit log", extra={"method": change.action, "error": repr(failure)})
 
     async def _abort(self, call: _Call, context: Any, error: DomainError) -> None:
         status = to_rpc_status(error, domain=self._service)

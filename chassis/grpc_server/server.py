@@ -21,7 +21,7 @@ from chassis.auth.tokens import TokenVerifier
 from chassis.concurrency.background import background
 from chassis.errors.reasons import learn_reasons
 from chassis.grpc_server.health import HEALTH_SERVICE, HealthService, RequestReader
-from chassis.grpc_server.interceptors import ServerPipeline
+from chassis.grpc_server.interceptors import RecordRefusal, ServerPipeline
 from chassis.grpc_server.readiness import Readiness
 from chassis.grpc_server.validation import compile_rules
 from chassis.quota.rate_limits import RateLimiter
@@ -71,11 +71,13 @@ async def serve(
     with_reflection: bool = False,
     rate_limiter: RateLimiter | None = None,
     health_bind: str = "",
+    record_refusal: RecordRefusal | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serves while the block runs; leaving it says NOT_SERVING, ends streams with UNAVAILABLE and lets running calls finish.
 
     `bind` is `host:port` (port 0 = any free one), `services` the full names of what `register` adds, `workers` how many
     processes share the port. On `health_bind` health alone is served, in plain text: a kubelet has no certificate.
+    `record_refusal` has refused changes audited (chassis.auth.changes).
 
     Raises:
         OSError: the port cannot be had.
@@ -91,6 +93,7 @@ async def serve(
         asks_for_certificates=tls is not None,
         reader=reader,
         rate_limiter=rate_limiter,
+        record_refusal=record_refusal,
     )
     server = grpc.aio.server(interceptors=[pipeline], options=_options(workers))
     unregistered: Any = _Unregistered(server)  # Any: the generated functions add handlers, and need no more of a server

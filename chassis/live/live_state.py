@@ -95,6 +95,10 @@ class LiveStreams(Protocol):
         """
         ...
 
+    async def delete(self, stream: str) -> bool:
+        """Forgets the stream with all its records; whether there was one. Its readers meet a gap at the next record."""
+        ...
+
     async def position(self, stream: str) -> str:
         """The id of the last record (or of the beginning). `read(after=position)` misses nothing that is appended later, so
         a caller asks for the position first, then takes its snapshot, then reads.

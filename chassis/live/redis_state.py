@@ -45,6 +45,9 @@ _AWAY = (
 RETRY_AFTER_SECONDS = 1.0
 OUTAGE_DELAY_SECONDS = 0.2
 
+# KEYS: records, identity. Returns how many of them there were.
+_DELETE = Script("return redis.call('DEL', KEYS[1], KEYS[2])")
+
 # KEYS: records, identity, and, for what is to be told once, a mark that it was. ARGV: new epoch, kept ms, identity kept ms, max
 # records, channel, payloads... Returns {epoch, id...}, or nothing where the mark was.
 # Everything that is trimmed leaves its newest id as `floor`, so that a reader who was there before can be told.
@@ -311,6 +314,11 @@ class RedisLiveStreams:
             answer = await self._link.run(_APPEND, keys, [secrets.token_hex(4), *limits, channel, *payloads])
         epoch, *ids = [part.decode() for part in answer] or [""]
         return [f"{epoch}-{entry}" for entry in ids]
+
+    async def delete(self, stream: str) -> bool:
+        records, identity, _ = _keys(self._prefix + stream)
+        with _translated():
+            return int(await self._link.run(_DELETE, [records, identity], [])) > 0
 
     async def position(self, stream: str) -> str:
         epoch, last, _ = await self._identity(self._prefix + stream)

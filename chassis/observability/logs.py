@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
+from secrets import token_bytes
 from typing import IO, Any, NamedTuple
 from uuid import UUID
 
@@ -21,6 +23,8 @@ from opentelemetry import trace
 from chassis.auth.access import find_caller
 
 USER_HASH_DIGITS = 16
+NETWORK_BITS = {4: 24, 6: 48}
+"""What a log keeps of an address, by the version of IP: the network, which many share."""
 USERS_REMEMBERED = 10_000
 
 COLLECT_SECONDS = 0.05
@@ -40,10 +44,36 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "grpc": logging.WARNING}
 
 
+class _HashKey:
+    """The secret under which users are hashed: without it nobody finds a user's lines by trying ids."""
+
+    value = token_bytes(32)
+
+
+def use_hash_key(key: str) -> None:
+    """Hashes users under this secret from now on; the programs of a platform share one. Empty: the process keeps its own, and its
+    hashes are of no use to others.
+    """
+    if key:
+        _HashKey.value = blake2b(key.encode(), digest_size=32).digest()
+        hash_user.cache_clear()
+
+
 @lru_cache(USERS_REMEMBERED)
 def hash_user(user_id: UUID) -> str:
     """How a user appears in logs: enough to follow one, not enough to name one."""
-    return sha256(str(user_id).encode()).hexdigest()[:USER_HASH_DIGITS]
+    return blake2b(user_id.bytes, key=_HashKey.value, digest_size=USER_HASH_DIGITS // 2).hexdigest()
+
+
+def cut_address(address: str | None) -> str:
+    """How a client's address appears in logs: its network. What is no address is not shown."""
+    try:
+        known = ip_address(address or "")
+    except ValueError:
+        return ""
+    if known.version == 6 and known.ipv4_mapped:
+        known = known.ipv4_mapped
+    return str(ip_network((known, NETWORK_BITS[known.version]), strict=False))
 
 
 @lru_cache(2)

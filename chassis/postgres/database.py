@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from chassis.auth.changes import DONE, Change, running_change
 from chassis.cloudevents.events import MAX_EVENT_BYTES, NewEvent
 from chassis.cloudevents.moments import read_moments_of
 from chassis.concurrency.background import attempt, background
@@ -52,12 +53,25 @@ _TRANSIENT_CLASSES = frozenset({"08", "53", "57", "40"})
 _TRANSIENT_STATES = frozenset({"55P03"})
 # A text or a JSON string with a NUL in it.
 _UNSTORABLE_STATES = frozenset({"22021", "22P05"})
+_ERASED_STATE = "SE152"  # chassis.postgres.erased_users
+ACCOUNT_ERASED = "ACCOUNT_ERASED"
+"""Reason of the error that meets whatever is to be written of an erased user."""
 
 _OUTBOX_COLUMNS = ("id", "topic", "partition_key", "type", "subject", "payload", "trace_parent", "created_at")
 _INSERT_OUTBOX = Statement(
     "INSERT INTO outbox (id, topic, partition_key, type, subject, payload, trace_parent, created_at) "
     "SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::timestamptz[])",
     _OUTBOX_COLUMNS,
+)
+# Of an erased user no row may tell again, also not of a last call that was refused.
+_INSERT_AUDIT = Statement(
+    """
+    INSERT INTO audit_log (actor, actor_kind, address, action, resource, outcome, request_id)
+    SELECT CASE WHEN gone THEN NULL ELSE $1::text END, $2::text, CASE WHEN gone THEN NULL ELSE $3::text::inet END,
+        $4::text, $5::text, $6::text, CASE WHEN gone THEN NULL ELSE $7::text END
+    FROM (SELECT EXISTS (SELECT FROM erasures WHERE user_id = $8::uuid) AS gone) AS known
+    """,
+    ("actor", "actor_kind", "address", "action", "resource", "outcome", "request_id", "user_id"),
 )
 _NOTIFY = Statement(f"NOTIFY {OUTBOX_CHANNEL}")
 _NOTHING: Mapping[str, Any] = {}
@@ -160,6 +174,15 @@ class Database:
         async with self._checked_out() as connection:
             return await statements.run(connection, statement, values)
 
+    async def record_refusal(self, change: Change, reason: str) -> None:
+        """Writes of a change that was refused into the audit log.
+
+        Raises:
+            DomainError: as in `begin`.
+        """
+        change.is_recorded = True
+        await self.fetch(_INSERT_AUDIT, change.row(f"refused: {reason}"))
+
     async def ping(self) -> None:
         """One round trip: for readiness."""
         async with self.connect() as connection:
@@ -224,8 +247,13 @@ class Transaction:
             raise RuntimeError("the transaction is committed already")
         if self._events:
             await self.fetch(_INSERT_OUTBOX, dict(zip(_OUTBOX_COLUMNS, _outbox_columns(self._events), strict=True)))
+        change = running_change()
+        if change is not None and not change.is_recorded:
+            await self.fetch(_INSERT_AUDIT, change.row(DONE))
         await self.connection.commit()
         self._committed = True
+        if change is not None:
+            change.is_recorded = True
         if self._events:
             self._recorded()
 
@@ -277,12 +305,16 @@ def _translated() -> Iterator[None]:
             raise unavailable() from error
         if getattr(error.orig, "sqlstate", None) in _UNSTORABLE_STATES:
             raise _unstorable() from error
+        if getattr(error.orig, "sqlstate", None) == _ERASED_STATE:
+            raise erased() from error
         raise
     except asyncpg.PostgresError as error:
         if _is_transient_state(error.sqlstate):
             raise unavailable() from error
         if error.sqlstate in _UNSTORABLE_STATES:
             raise _unstorable() from error
+        if error.sqlstate == _ERASED_STATE:
+            raise erased() from error
         raise
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError) as error:
         raise unavailable() from error
@@ -317,6 +349,11 @@ def _unstorable() -> DomainError:
     return DomainError(
         Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", details={"description": "a text holds the character NUL"}
     )
+
+
+def erased() -> DomainError:
+    """The error of a user who is erased."""
+    return DomainError(Kind.PERMISSION_DENIED, ACCOUNT_ERASED)
 
 
 def unavailable() -> DomainError:

@@ -61,6 +61,7 @@ def run(main: Main[Settings], settings: Settings, name: str) -> int:
 
 def _run_one(main: Main[Settings], settings: Settings, name: str, index: int) -> int:
     with ExitStack() as stack:
+        logs.use_hash_key(settings.log_hash_key.get_secret_value())
         stack.callback(logs.configure(name, settings.log_level))
         stack.callback(telemetry.configure(name, otlp_endpoint=settings.otel_exporter_otlp_endpoint))
         try:
@@ -118,6 +119,7 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: as
 def _run_workers(main: Main[Settings], settings: Settings, name: str) -> int:
     """Starts the workers, and stops them all when a signal comes or one of them ends: whoever supervises us restarts the whole."""
     with ExitStack() as stack:
+        logs.use_hash_key(settings.log_hash_key.get_secret_value())
         stack.callback(logs.configure(name, settings.log_level))
         return _supervise(main, settings, name)
 

@@ -53,7 +53,7 @@ def _codes(endpoint: Endpoint) -> Iterator[str]:
         yield "VALIDATION_ERROR"
     yield from _ALWAYS
     if not access.public:
-        yield from ("UNAUTHENTICATED", "TOKEN_EXPIRED", "PERMISSION_DENIED")
+        yield from ("UNAUTHENTICATED", "TOKEN_EXPIRED", "PERMISSION_DENIED", "ACCOUNT_ERASED")
     if path_parameters(endpoint.path):
         yield "ROUTE_NOT_FOUND"
     if endpoint.has_body:

@@ -11,7 +11,7 @@ How events reach a user's stream, and why none is lost:
   the stream knows it by its id.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from logging import getLogger
@@ -22,6 +22,7 @@ from download.v1 import downloads_pb2 as downloads
 from chassis.cloudevents.moments import parse_moment
 from chassis.errors import RETRYABLE_KINDS, DomainError
 from chassis.live.live_state import LiveStreams, LiveValues, StreamRecord, followed
+from chassis.postgres.database import erased
 from download_svc.feed.application import FeedRecord
 from download_svc.outgoing import ITEM_STATUSES, STATUSES, UPDATE_TYPES
 from download_svc.sessions.domain import Item, ItemStatus, Session, SessionMoved
@@ -34,19 +35,27 @@ MAX_ITEM_EVENTS_PER_REPORT = 3
 _log = getLogger(__name__)
 
 
+async def nobody_is(_: UUID) -> bool:
+    """Stands in where nobody is ever erased."""
+    return False
+
+
 class HotLiveBoard:
     """The port LiveBoard over the chassis' hot state."""
 
-    def __init__(self, values: LiveValues, streams: LiveStreams) -> None:
+    def __init__(
+        self, values: LiveValues, streams: LiveStreams, is_erased: Callable[[UUID], Awaitable[bool]] = nobody_is
+    ) -> None:
         self._values = values
         self._streams = streams
+        self._is_erased = is_erased
 
     async def progress(self, session: Session, items: Sequence[Item], now: datetime) -> None:
         try:
             live = await self._measure(session, now)
             events = [_progress_event(session, live, now)]
             events += [_item_event(session, item, now) for item in _worth_showing(items)]
-            await self._streams.append(_stream(session.user_id), [event.SerializeToString() for event in events])
+            await self._streams.append(feed_stream(session.user_id), [event.SerializeToString() for event in events])
         except DomainError as error:
             if error.kind not in RETRYABLE_KINDS:
                 raise
@@ -55,7 +64,7 @@ class HotLiveBoard:
     async def read(self, session_ids: Sequence[UUID]) -> Mapping[UUID, LiveProgress]:
         if not session_ids:
             return {}
-        keys = {_key(session_id): session_id for session_id in session_ids}
+        keys = {progress_key(session_id): session_id for session_id in session_ids}
         try:
             found = await self._values.get_many(list(keys))
         except DomainError as error:
@@ -73,7 +82,7 @@ class HotLiveBoard:
             changed = downloads.QueueChanged(user_id=str(moved.user_id), download_session_ids=map(str, queue))
             events.append(downloads.WatchDownloadsResponse(occurred_at=moved.at, queue_changed=changed))
         payloads = [event.SerializeToString() for event in events]
-        await self._streams.append(_stream(moved.user_id), payloads, once=event_id)
+        await self._streams.append(feed_stream(moved.user_id), payloads, once=event_id)
 
     async def offer(self, offered: UpdateOffered, *, event_id: str) -> None:
         available = downloads.UpdateAvailable(
@@ -84,26 +93,34 @@ class HotLiveBoard:
             update_size_bytes=offered.size_bytes,
         )
         event = downloads.WatchDownloadsResponse(occurred_at=offered.at, update_available=available)
-        await self._streams.append(_stream(offered.user_id), [event.SerializeToString()], once=event_id)
+        await self._streams.append(feed_stream(offered.user_id), [event.SerializeToString()], once=event_id)
 
     async def watch(self, user_id: UUID, after: str | None) -> AsyncIterator[FeedRecord]:
-        stream = _stream(user_id)
+        await self._check(user_id)
+        stream = feed_stream(user_id)
         start = await self._streams.position(stream) if after is None else after
-        return self._follow(stream, start)
+        return self._follow(user_id, stream, start)
 
-    async def _follow(self, stream: str, after: str) -> AsyncIterator[FeedRecord]:
+    async def _follow(self, user_id: UUID, stream: str, after: str) -> AsyncIterator[FeedRecord]:
         async with aclosing(followed(self._streams, stream, after=after)) as records:
             async for record in records:
-                if isinstance(record, StreamRecord):
+                if isinstance(record, StreamRecord) and record.payload:
                     yield FeedRecord(record.id, record.payload)
-                else:
+                    continue
+                # The end of an erased user's stream: it begins anew with a record that tells nothing.
+                await self._check(user_id)
+                if not isinstance(record, StreamRecord):
                     resync = downloads.WatchDownloadsResponse(
                         occurred_at=datetime.now(UTC), resync_required=downloads.ResyncRequired(reason=record.reason)
                     )
                     yield FeedRecord(record.id, resync.SerializeToString())
 
+    async def _check(self, user_id: UUID) -> None:
+        if await self._is_erased(user_id):
+            raise erased()
+
     async def _measure(self, session: Session, now: datetime) -> LiveProgress | None:
-        key = _key(session.id)
+        key = progress_key(session.id)
         if not session.holds_slot:
             await self._values.delete([key])
             return None
@@ -113,11 +130,13 @@ class HotLiveBoard:
         return live
 
 
-def _stream(user_id: UUID) -> str:
+def feed_stream(user_id: UUID) -> str:
+    """The name of a user's stream."""
     return f"download_events:{{{user_id}}}"
 
 
-def _key(session_id: UUID) -> str:
+def progress_key(session_id: UUID) -> str:
+    """Where the progress of a session is."""
     return f"download_session_state:{{{session_id}}}"
 
 

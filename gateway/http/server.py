@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import format_trace_id
 
 from chassis.http.server import BoundedProtocol, Handler, serve_app
+from chassis.observability.logs import cut_address
 from gateway.contract import Problem
 from gateway.http.cors import SECURITY_HEADERS
 from gateway.problems.errors import error_response, let_go_of_frames, of_problem
@@ -71,7 +72,9 @@ class GatewayProtocol(BoundedProtocol):
             # The client is gone: nothing was wrong with what it sent, and nobody is left to be told.
             raise exc
         # The exception's text quotes what was sent, tokens included.
-        _log.warning("bad HTTP", extra={"status": status, "error": type(exc).__name__, "client_ip": request.remote})
+        _log.warning(
+            "bad HTTP", extra={"status": status, "error": type(exc).__name__, "client_ip": cut_address(request.remote)}
+        )
         if request.writer.output_size > 0:
             raise ConnectionError("the answer is under way, another cannot be sent")
         return _refusal(request, _code_of(status, exc))

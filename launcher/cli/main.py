@@ -99,6 +99,8 @@ _mount(
     panel="Operations",
 )
 
+_mount("erasures", "operations.erasures", "app", "Erased users, and what is held of a user.", panel="Operations")
+
 _mount("objects", "operations.objects", "app", "The bucket of the object store.", panel="Operations")
 
 _mount("backup", "operations.backup_commands", "app", "Backups of the services' databases.", panel="Operations")

@@ -134,12 +134,17 @@ class RedisKnownAccess:
                 self._was_away(error)
 
     def _keys(self, user_id: UserId, product_ids: Collection[ProductId]) -> list[str]:
-        return [f"{self._prefix}game_access:{{{user_id}}}:{product_id}" for product_id in product_ids]
+        return [self._prefix + access_key(user_id, product_id) for product_id in product_ids]
 
     def _was_away(self, error: Exception) -> None:
         self._away_until = self._clock() + AWAY_SECONDS
         AWAY.inc()
         _log.debug("what is remembered of access is away", extra={"error": repr(error)})
+
+
+def access_key(user_id: UserId, product_id: ProductId) -> str:
+    """Where what is remembered of a right is, after the prefix."""
+    return f"game_access:{{{user_id}}}:{product_id}"
 
 
 def _milliseconds(seconds: float) -> int:

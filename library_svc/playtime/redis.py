@@ -35,13 +35,13 @@ class LivePulses:
     async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse | None:
         found: Mapping[str, str] | None = None
         with _away_is_empty():
-            found = await self._values.get(_key(user_id, session_id))
+            found = await self._values.get(pulse_key(user_id, session_id))
         return None if found is None else _pulse(user_id, session_id, found)
 
     async def find_many(
         self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]
     ) -> Mapping[PlaytimeSessionId, Pulse]:
-        keys = {_key(user_id, session_id): (user_id, session_id) for user_id, session_id in sessions}
+        keys = {pulse_key(user_id, session_id): (user_id, session_id) for user_id, session_id in sessions}
         found: Mapping[str, Mapping[str, str]] = {}
         with _away_is_empty():
             found = await self._values.get_many(list(keys))
@@ -53,14 +53,15 @@ class LivePulses:
         if pulse.sequence is not None:
             values["sequence"] = str(pulse.sequence)
         with _away_is_empty():
-            await self._values.put(_key(pulse.user_id, pulse.session_id), values, ttl_seconds=self._ttl_seconds)
+            await self._values.put(pulse_key(pulse.user_id, pulse.session_id), values, ttl_seconds=self._ttl_seconds)
 
     async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None:
         with _away_is_empty():
-            await self._values.delete([_key(user_id, session_id) for user_id, session_id in sessions])
+            await self._values.delete([pulse_key(user_id, session_id) for user_id, session_id in sessions])
 
 
-def _key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
+def pulse_key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
+    """Where the pulse of a session is."""
     return f"playtime_session:{{{user_id}}}:{session_id}"
 
 

@@ -417,12 +417,16 @@ def check_name(name: str) -> None:
         )
 
 
+def user_prefix(user_id: UserId) -> str:
+    """What the keys of all of a user's objects begin with (contract section 7)."""
+    user = str(user_id)
+    return f"{hashlib.sha256(user.encode()).hexdigest()[:2]}/{user}/"
+
+
 def object_key_of(slot: SaveSlot, upload_id: SaveVersionId, now: datetime) -> str:
     """Where an upload goes (contract section 7)."""
-    user = str(slot.user_id)
-    prefix = hashlib.sha256(user.encode()).hexdigest()[:2]
     folder = hashlib.sha256(slot_key(slot.name).encode()).hexdigest()[:32]
-    return f"{prefix}/{user}/{slot.product_id}/{folder}/{now:%Y%m%dT%H%M%SZ}_{upload_id}"
+    return f"{user_prefix(slot.user_id)}{slot.product_id}/{folder}/{now:%Y%m%dT%H%M%SZ}_{upload_id}"
 
 
 def discarded(

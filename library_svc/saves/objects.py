@@ -1,9 +1,12 @@
 """The store of saves' bytes, over any object store: the request that it signs binds them. Source: contract section 2, "Saves"."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from chassis.objects.object_store import ObjectStore
+from library_svc.ids import UserId
 from library_svc.saves.application import UploadTarget
+from library_svc.saves.domain import user_prefix
 
 
 class StoredSaves:
@@ -29,3 +32,19 @@ class StoredSaves:
 
     async def remove(self, object_key: str) -> None:
         await self._store.delete(object_key)
+
+
+class ErasedSaves:
+    """The bytes of an erased user's saves: every object under the user's prefix, whether a version names it or not."""
+
+    name = "savegames"
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def erase(self, user_id: UUID) -> int:
+        """Remove the objects and return how many there were. Raises: DomainError."""
+        keys = [info.key async for info in self._store.list(user_prefix(UserId(user_id)))]
+        for key in keys:
+            await self._store.delete(key)
+        return len(keys)

@@ -148,7 +148,15 @@ class Home:
         path = self.root / "secrets.json"
         kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         roles = (role_secret(name) for name in databases())
-        wanted = ("objects_signing_key", "cdn_link_secret_key", "valkey", *roles, *SERVICES, COMMAND_LINE_CLIENT)
+        wanted = (
+            "objects_signing_key",
+            "cdn_link_secret_key",
+            "log_hash_key",
+            "valkey",
+            *roles,
+            *SERVICES,
+            COMMAND_LINE_CLIENT,
+        )
         if kept.keys() >= set(wanted):
             return kept
         made = {name: secrets.token_urlsafe(SECRET_BYTES) for name in wanted}
@@ -212,6 +220,7 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
         "SERVICE_TOKENS_ENABLED": "true",
         "GRPC_REFLECTION": "true",
         "BIND_HOST": HOST,
+        "LOG_HASH_KEY": kept["log_hash_key"],
     }
     dsns, events, redis = backends.dsns, backends.events, backends.redis
     objects = {**backends.objects, "CDN_LINK_SECRET_KEY": kept["cdn_link_secret_key"]}

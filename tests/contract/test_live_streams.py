@@ -112,6 +112,19 @@ async def test_a_position_taken_before_the_first_record_misses_nothing(streams: 
         assert await take(records, 1) == [StreamRecord(ids[0], b"1")]
 
 
+async def test_readers_of_a_deleted_stream_meet_a_gap_at_its_next_record(streams: LiveStreams, stream: str):
+    (before,) = await streams.append(stream, [b"before"])
+    async with aclosing(streams.read(stream, after=before)) as records:
+        waiting = asyncio.ensure_future(anext(records))
+        await streams.position(stream)
+        assert await streams.delete(stream)
+        assert not await streams.delete(stream)
+        await streams.append(stream, [b"after"])
+        with pytest.raises(StreamGap):
+            async with asyncio.timeout(30):
+                await waiting
+
+
 async def test_the_position_is_the_last_record(streams: LiveStreams, stream: str):
     ids = await streams.append(stream, [b"1", b"2"])
     assert await streams.position(stream) == ids[1]

@@ -97,6 +97,11 @@ class MemoryLiveStreams:
             target.grown = asyncio.Event()
         return ids
 
+    async def delete(self, stream: str) -> bool:
+        was_there = stream in self._streams
+        self.forget(stream)
+        return was_there
+
     async def position(self, stream: str) -> str:
         target = self._stream(stream)
         return target.id_of(target.last)

@@ -180,3 +180,29 @@ def test_the_messages_that_are_watched_for_repeats_have_a_limit(monkeypatch):
     for number in range(10):
         assert repeats.filter(logging.makeLogRecord({"name": "aiokafka", "msg": f"message {number}"}))
     assert len(repeats._since) <= 3
+
+
+def test_a_user_is_hashed_under_a_secret(monkeypatch):
+    """Who knows ids, but not the key, cannot find their lines."""
+    monkeypatch.setattr(logs._HashKey, "value", b"another")
+    logs.use_hash_key("one")
+    first = logs.hash_user(USER)
+    logs.use_hash_key("")
+    assert logs.hash_user(USER) == first
+    logs.use_hash_key("two")
+    assert logs.hash_user(USER) != first
+    assert len(first) == logs.USER_HASH_DIGITS
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("somebody", ""),
+        (None, ""),
+    ],
+)
+def test_of_an_address_only_the_network_is_shown(address, shown):
+    assert logs.cut_address(address) == shown

@@ -7,7 +7,7 @@ own SHA-256, so that two builders at once leave one row and no wrong object.
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

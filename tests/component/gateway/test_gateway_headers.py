@@ -177,7 +177,7 @@ async def test_each_request_has_one_line_that_tells_all_that_may_be_told(rig: Ga
         "query": "",
         "status": 202,
         "request_id": "mine",
-        "client_ip": "127.0.0.1",
+        "client_ip": "127.0.0.0/24",
         "response_bytes": int(answer.headers["Content-Length"]),
         "service": "gateway",
         "level": "INFO",

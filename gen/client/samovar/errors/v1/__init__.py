@@ -397,6 +397,11 @@ class ErrorReason(betterproto2.Enum):
     Delta patch application failed.
     """
 
+    ACCOUNT_ERASED = 140
+    """
+    The user is erased.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -476,6 +481,7 @@ class ErrorReason(betterproto2.Enum):
             156: "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS",
             157: "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED",
             120: "ERROR_REASON_DELTA_PATCH_APPLICATION_FAILED",
+            140: "ERROR_REASON_ACCOUNT_ERASED",
         }
 
     @classmethod
@@ -557,4 +563,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_CLIENT_RELEASE_ALREADY_EXISTS": 156,
             "ERROR_REASON_CLIENT_RELEASE_LIMIT_EXCEEDED": 157,
             "ERROR_REASON_DELTA_PATCH_APPLICATION_FAILED": 120,
+            "ERROR_REASON_ACCOUNT_ERASED": 140,
         }

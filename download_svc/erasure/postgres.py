@@ -1,0 +1,16 @@
+"""What an erasure removes in the Download Service: a feature adds its tables here, one line each, children before their parents."""
+
+from typing import Final
+
+from chassis.erasure.plan import ErasedTable, KeptTable
+
+ERASED: Final = (
+    ErasedTable("download_items", made_with="download_sessions"),
+    ErasedTable("download_sessions"),
+    ErasedTable("verification_issues"),
+    ErasedTable("verification_results"),
+    ErasedTable("updates"),
+    ErasedTable("updates_history"),
+    ErasedTable("installations"),
+)
+KEPT: Final = (KeptTable("erasures", "says that the user was erased, and refuses what comes late"),)
