@@ -15,6 +15,7 @@ from chassis.errors import DomainError
 from chassis.observability.telemetry import serve_metrics
 from chassis.runtime.backends import ObjectSettings
 from chassis.settings import load_settings
+from depot.terminal import say
 from operations.backups import Archive, Backup, BackupError, back_up, check, parse_keys, restore
 
 EXIT_FAILED = 1
@@ -58,18 +59,18 @@ def now(name: Name) -> None:
     settings = load_settings(BackupSettings)
     dsn = settings.postgres_dsn.get_secret_value()
     if not dsn:
-        typer.echo("POSTGRES_DSN: needed to make a backup", err=True)
+        say("POSTGRES_DSN: needed to make a backup", err=True)
         raise typer.Exit(EXIT_FAILED)
     kept = timedelta(days=settings.backup_kept_days)
     made = _with_archive(settings, name, lambda archive: back_up(archive, dsn, kept=kept))
-    typer.echo(f"made  {_line(made)}  in {(made.finished_at - made.started_at).total_seconds():.1f} s")
+    say(f"made  {_line(made)}  in {(made.finished_at - made.started_at).total_seconds():.1f} s")
 
 
 @app.command("list")
 def list_backups(name: Name) -> None:
     """List the whole backups, the oldest first."""
     for one in _with_archive(load_settings(BackupSettings), name, lambda archive: archive.list()):
-        typer.echo(_line(one))
+        say(_line(one))
 
 
 @app.command("check")
@@ -85,9 +86,9 @@ def check_newest(
 
     newest = _with_archive(load_settings(BackupSettings), name, read)
     age = datetime.now(UTC) - newest.finished_at
-    typer.echo(f"good  {_line(newest)}  {age.total_seconds() / 3600:.1f} h old")
+    say(f"good  {_line(newest)}  {age.total_seconds() / 3600:.1f} h old")
     if age > timedelta(hours=max_age_hours):
-        typer.echo(f"samovar backup: the newest backup of {name} is older than {max_age_hours:g} h", err=True)
+        say(f"samovar backup: the newest backup of {name} is older than {max_age_hours:g} h", err=True)
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -124,8 +125,8 @@ def restore_command(
 
     began = time.monotonic()
     restored = _with_archive(load_settings(BackupSettings), name, bring_back)
-    typer.echo(f"restored  {_line(restored)}  in {time.monotonic() - began:.1f} s")
-    typer.echo(f"what was committed after {restored.started_at:%Y-%m-%dT%H:%M:%SZ} is not in it; run `migrate` next")
+    say(f"restored  {_line(restored)}  in {time.monotonic() - began:.1f} s")
+    say(f"what was committed after {restored.started_at:%Y-%m-%dT%H:%M:%SZ} is not in it; run `migrate` next")
 
 
 async def report(archive: Archive) -> None:
@@ -153,9 +154,9 @@ def _with_archive(settings: BackupSettings, name: str, work: Callable[[Archive],
     try:
         return asyncio.run(run())
     except BackupError as error:
-        typer.echo(f"samovar backup: {error}", err=True)
+        say(f"samovar backup: {error}", err=True)
     except DomainError as error:
-        typer.echo(f"samovar backup: the object store is away ({error.reason})", err=True)
+        say(f"samovar backup: the object store is away ({error.reason})", err=True)
     raise typer.Exit(EXIT_FAILED)
 
 

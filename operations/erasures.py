@@ -4,7 +4,6 @@ the databases of both services directly. Mounted by launcher.cli.main.
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pydantic import SecretStr
 from chassis.postgres.database import connect
 from chassis.postgres.erased_users import LOCK_USER
 from chassis.settings import ProgramSettings, load_settings
+from depot.terminal import say, say_json
 
 EXIT_FAILED: Final = 1
 EXIT_NOT_ERASED: Final = 3
@@ -131,7 +131,7 @@ def rerun(
                 async with connection.transaction():
                     await connection.execute(LOCK_USER, user_id)
                     await connection.execute(_AGAIN, user_id, at)
-            typer.echo(f"to be erased again: {user_id}")
+            say(f"to be erased again: {user_id}")
 
     _with_databases(ask)
 
@@ -148,7 +148,8 @@ async def _rows_of(connection: Connection, user_id: UUID) -> AsyncIterator[tuple
 
 
 def _say(document: Mapping[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(document, default=str).decode() + "\n")
+    # Rows come as JSON of PostgreSQL's own: read, so that they are written as all else is.
+    say_json(orjson.loads(orjson.dumps(document, default=str)))
 
 
 def _with_databases(work: Callable[[Mapping[str, Connection]], Awaitable[T]]) -> T:
@@ -166,5 +167,5 @@ def _with_databases(work: Callable[[Mapping[str, Connection]], Awaitable[T]]) ->
     try:
         return asyncio.run(run())
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        typer.echo(f"samovar erasures: a database does not answer: {error}", err=True)
+        say(f"samovar erasures: a database does not answer: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None

@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from depot.terminal import say
+
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = ("gateway", "library", "download", "operations")
 BUILDERS = ("podman", "buildah", "docker")
@@ -134,7 +136,7 @@ def main() -> int:
         base = make_base(builder) if chosen.debootstrap else chosen.base
         build(builder, base, chosen.programs or PROGRAMS, chosen.tag)
     except ImagesError as error:
-        sys.stderr.write(f"images: {error}\n")
+        say(f"images: {error}", err=True)
         return 1
     return 0
 

@@ -19,6 +19,8 @@ from typing import Any
 import jsonschema
 import yaml  # type: ignore[import-untyped]
 
+from depot.terminal import say
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "k8s"
 OVERLAYS = ("dev", "staging", "production")
@@ -148,10 +150,10 @@ def main() -> int:
             found = list(problems(manifests))
             failed = failed or bool(found)
             for problem in found:
-                sys.stderr.write(f"{overlay}: {problem}\n")
-            sys.stdout.write(f"{overlay}: {len(manifests)} objects, {len(found)} problems\n")
+                say(f"{overlay}: {problem}", err=True)
+            say(f"{overlay}: {len(manifests)} objects, {len(found)} problems")
     except ManifestsError as error:
-        sys.stderr.write(f"k8s:check: {error}\n")
+        say(f"k8s:check: {error}", err=True)
         return 1
     return 1 if failed else 0
 

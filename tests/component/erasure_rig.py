@@ -76,6 +76,8 @@ CHOSEN: Mapping[str, Mapping[str, Any]] = {
     "updates": {"update_type": "full", "status": "available"},
     "updates_history": {"status": "success"},
     "verification_issues": {"kind": "missing"},
+    "savegame_metadata": {"version": 0, "last_version": 0},
+    "savegame_versions": {"state": "pending", "expires_at": datetime(2026, 3, 1, tzinfo=UTC)},
 }
 """What checks ask of some columns."""
 

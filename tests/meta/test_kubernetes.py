@@ -34,10 +34,16 @@ PROGRAMS: Mapping[str, tuple[type[ProgramSettings], str, str]] = {
     "download": (DownloadSettings, "download_service_grpc_port", DOWNLOAD),
 }
 SECRETS: Mapping[str, Mapping[str, str]] = {
-    "samovar-gateway": {"SERVICE_CLIENT_SECRET": "x"},
-    "samovar-library": {"SERVICE_CLIENT_SECRET": "x", "S3_ACCESS_KEY_ID": "x", "S3_SECRET_ACCESS_KEY": "x"},
+    "samovar-gateway": {"SERVICE_CLIENT_SECRET": "x", "LOG_HASH_KEY": "x" * 32},
+    "samovar-library": {
+        "SERVICE_CLIENT_SECRET": "x",
+        "LOG_HASH_KEY": "x" * 32,
+        "S3_ACCESS_KEY_ID": "x",
+        "S3_SECRET_ACCESS_KEY": "x",
+    },
     "samovar-download": {
         "SERVICE_CLIENT_SECRET": "x",
+        "LOG_HASH_KEY": "x" * 32,
         "CDN_LINK_SECRET_KEY": "x" * 32,
         "MANIFEST_PUBLIC_KEYS": "key=" + base64.b64encode(bytes(32)).decode(),
         "S3_ACCESS_KEY_ID": "x",
@@ -58,7 +64,7 @@ SECRETS: Mapping[str, Mapping[str, str]] = {
 """What docs/operations.md has an operator make, with values that only have the form."""
 LEFT_TO_DEFAULTS = {
     "KAFKA_PREFIX", "KAFKA_CONSUMER_GROUP_LIBRARY", "KAFKA_CONSUMER_GROUP_LIBRARY_LIVE", "KAFKA_CONSUMER_GROUP_DOWNLOAD",
-    "KAFKA_CONSUMER_GROUP_DOWNLOAD_LIVE", "REDIS_PREFIX", "ROUTES_PACKAGE", "MANIFEST_ALLOW_HTTP",
+    "KAFKA_CONSUMER_GROUP_DOWNLOAD_LIVE", "REDIS_PREFIX", "ROUTES_PACKAGE", "MANIFEST_ALLOW_HTTP", "GRPC_REFLECTION",
     # Of the embedded backends.
     "EVENTS_POSTGRES_DSN", "OBJECTS_DIRECTORY", "OBJECTS_BASE_URL", "OBJECTS_SIGNING_KEY",
 }  # fmt: skip
