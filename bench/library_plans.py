@@ -23,9 +23,9 @@ from library_svc.ids import AchievementId, CategoryId, PlaytimeSessionId, Produc
 from library_svc.items.application import ItemQuery, ItemSort
 from library_svc.items.postgres_reader import PostgresReader
 from library_svc.playtime.application import end_session, start_session
-from library_svc.playtime.domain import Pulse
+from library_svc.playtime.domain import Heartbeat
 from library_svc.playtime.postgres import PostgresPlaytimeReader
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.postgres import PostgresLibrary
 from library_svc.transaction import Origin
 from tests.fakes.library.store import MemoryCatalog
@@ -59,7 +59,7 @@ async def explain(database: Database, player: Player) -> Sequence[Plan]:
     """The plans of all, for a user of the load. What the statements change is undone."""
     plans = []
     live = await PostgresPlaytimeReader(database).silent_since(datetime.now(UTC), limit=FLUSHED)
-    for name, act in _acts(database, player, [session.pulse for session in live]).items():
+    for name, act in _acts(database, player, [session.live_heartbeat for session in live]).items():
         with _caught() as caught:
             await act()
         for number, (statement, parameters) in enumerate(caught, start=1):
@@ -68,12 +68,14 @@ async def explain(database: Database, player: Player) -> Sequence[Plan]:
     return plans
 
 
-def _acts(database: Database, player: Player, live: Sequence[Pulse]) -> Mapping[str, Callable[[], Awaitable[object]]]:
+def _acts(
+    database: Database, player: Player, live: Sequence[Heartbeat]
+) -> Mapping[str, Callable[[], Awaitable[object]]]:
     reader, library = PostgresReader(database), PostgresLibrary(database, consumer="bench")
     playtime, achieved = PostgresPlaytimeReader(database), PostgresAchievementReader(database)
     user_id, product_id = UserId(player.user_id), ProductId(player.product_id(0))
     now = datetime.now(UTC)
-    pulses = LivePulses(MemoryLiveValues(), max_silence=MAX_SILENCE)
+    heartbeat_store = RedisHeartbeats(MemoryLiveValues(), max_silence=MAX_SILENCE)
 
     def page(**query: Any) -> Callable[[], Awaitable[object]]:
         return lambda: reader.list_items(ItemQuery(user_id, Language.RU, **query))
@@ -93,16 +95,22 @@ def _acts(database: Database, player: Player, live: Sequence[Pulse]) -> Mapping[
         )
 
     async def flush() -> None:
-        strange = [Pulse(UserId(uuid4()), PlaytimeSessionId(uuid4()), now) for _ in range(FLUSHED - len(live))]
+        strange = [Heartbeat(UserId(uuid4()), PlaytimeSessionId(uuid4()), now) for _ in range(FLUSHED - len(live))]
         async with library.begin() as tx:
             await tx.playtime.record_heartbeats([*live, *strange])
 
     async def play() -> None:
         started = await start_session(
-            library.begin, pulses, user_id=user_id, product_id=product_id, platform=None, device_id=None, now=now
+            library.begin,
+            heartbeat_store,
+            user_id=user_id,
+            product_id=product_id,
+            platform=None,
+            device_id=None,
+            now=now,
         )
         await end_session(
-            library.begin, pulses, user_id=user_id, session_id=started.id, now=now, max_silence=MAX_SILENCE
+            library.begin, heartbeat_store, user_id=user_id, session_id=started.id, now=now, max_silence=MAX_SILENCE
         )
 
     return {

@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from chassis.bus.consumers import Subscription
 from chassis.cloudevents.events import CloudEvent
 from download_svc.access.application import CachedAccess, follow_removal
-from download_svc.feed.application import LiveBoard
+from download_svc.feed.application import ProgressFeed
 from download_svc.installations.application import InstallationReader
 from download_svc.sessions import messages
 from download_svc.sessions.application import Policy, SessionReader
@@ -93,7 +93,7 @@ def offer_subscriptions(
     return [Subscription(download_events.GameInstalled, installed)]
 
 
-def live_subscriptions(sessions: SessionReader, board: LiveBoard) -> Sequence[Subscription]:
+def live_subscriptions(sessions: SessionReader, board: ProgressFeed) -> Sequence[Subscription]:
     """Our own events, on their way to the users' live streams."""
     for status in Status:
         _moves.labels(status.value)

@@ -45,7 +45,7 @@ from download_svc.consumers import live_subscriptions, offer_subscriptions, stat
 from download_svc.erasure.postgres import ERASED, KEPT
 from download_svc.erasure.presentation import erasure_subscriptions
 from download_svc.erasure.redis import Feed, HotState
-from download_svc.feed.redis import HotLiveBoard
+from download_svc.feed.redis import RedisProgressFeed
 from download_svc.installations import presentation as installation_servicer
 from download_svc.installations.postgres import PostgresInstallationReader
 from download_svc.installations.presentation import InstallationPorts, InstallationServicer
@@ -53,7 +53,7 @@ from download_svc.links.signing import CdnLinkSigner, CdnProvider
 from download_svc.patches.application import build_patches
 from download_svc.patches.postgres import PostgresPatchReader
 from download_svc.patches.workers import WorkerPatchBuilder
-from download_svc.postgres import units_of_work
+from download_svc.postgres import transactions
 from download_svc.sessions import presentation as servicer
 from download_svc.sessions.application import Policy
 from download_svc.sessions.postgres import PostgresSessionReader
@@ -168,7 +168,7 @@ async def build(settings: DownloadSettings) -> AsyncIterator[RunningServer]:
 
 def _wire(settings: DownloadSettings, resources: Resources) -> Services:
     now = partial(datetime.now, UTC)
-    begin = units_of_work(resources.database)
+    begin = transactions(resources.database)
     access = CachedAccess(library.LibraryAccess(resources.library))
     policy = Policy(settings.max_concurrent_downloads_per_user, settings.default_download_priority)
     sessions = PostgresSessionReader(resources.database)
@@ -186,7 +186,7 @@ def _wire(settings: DownloadSettings, resources: Resources) -> Services:
             access=access,
             signer=_link_signer(settings),
             manifests=StoredManifestLinks(resources.objects),
-            board=HotLiveBoard(resources.state.values, resources.state.streams, resources.erasures().is_erased),
+            board=RedisProgressFeed(resources.state.values, resources.state.streams, resources.erasures().is_erased),
             policy=policy,
             now=now,
         ),

@@ -5,23 +5,24 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from chassis.bus.inbox import first_time
-from chassis.postgres.database import Database, Transaction
+from chassis.postgres.database import Database
+from chassis.postgres.database import Transaction as ChassisTransaction
 from download_svc.events import Event
 from download_svc.installations.postgres import PostgresInstallations
 from download_svc.outgoing import to_new_event
 from download_svc.patches.postgres import PostgresPatches
 from download_svc.sessions.postgres import PostgresSessions
-from download_svc.transaction import Begin, UnitOfWork
+from download_svc.transaction import Begin, Transaction
 from download_svc.updates.postgres import PostgresUpdates
 from download_svc.updates.postgres_announcements import PostgresAnnouncements
 from download_svc.verifications.postgres import PostgresVerifications
 from download_svc.versions.postgres import PostgresVersions
 
 
-class PostgresUnitOfWork:
+class PostgresTransaction:
     """One transaction. The events of the sessions saved in it are committed with it."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: ChassisTransaction) -> None:
         self._transaction = transaction
         self.sessions = PostgresSessions(transaction)
         self.versions = PostgresVersions(transaction)
@@ -41,12 +42,12 @@ class PostgresUnitOfWork:
         await self._transaction.commit()
 
 
-def units_of_work(database: Database) -> Begin:
+def transactions(database: Database) -> Begin:
     """What begins a transaction of the database."""
 
     @asynccontextmanager
-    async def begin(user_id: UUID | None = None, /) -> AsyncIterator[UnitOfWork]:
+    async def begin(user_id: UUID | None = None, /) -> AsyncIterator[Transaction]:
         async with database.begin(user_id) as transaction:
-            yield PostgresUnitOfWork(transaction)
+            yield PostgresTransaction(transaction)
 
     return begin

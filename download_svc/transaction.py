@@ -19,7 +19,7 @@ from download_svc.verifications.domain import Verifications
 from download_svc.versions.domain import Announcements, Versions
 
 
-class UnitOfWork(Protocol):
+class Transaction(Protocol):
     """One transaction."""
 
     @property
@@ -55,4 +55,4 @@ class UnitOfWork(Protocol):
 class Begin(Protocol):
     """Begins a transaction. Those that lock one user name them: a few of a user's take connections at once, the others wait."""
 
-    def __call__(self, user_id: UUID | None = None, /) -> AbstractAsyncContextManager[UnitOfWork]: ...
+    def __call__(self, user_id: UUID | None = None, /) -> AbstractAsyncContextManager[Transaction]: ...

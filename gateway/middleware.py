@@ -28,7 +28,7 @@ from gateway.contract import Problem
 from gateway.http.conditional import represent
 from gateway.http.ops import HEALTH_PATH, READY_PATH
 from gateway.jsonapi.pages import ascii_url
-from gateway.problems.errors import Refused, ServiceRefused, let_go_of_frames, refusal_response
+from gateway.problems.errors import Refused, UpstreamError, let_go_of_frames, refusal_response
 from gateway.request.context import CONTEXT, FORWARDED_FOR_HEADER, RequestContext, make_context
 from gateway.request.limits import Limits
 from gateway.settings import Network
@@ -126,7 +126,7 @@ async def _answer(request: web.Request, handler: Handler, excess: Problem | None
 
 
 def _answer_to(raised: Exception, context: RequestContext) -> web.Response:
-    if isinstance(raised, Refused | ServiceRefused | DomainError):
+    if isinstance(raised, Refused | UpstreamError | DomainError):
         return refusal_response(raised, context)
     if isinstance(raised, web.HTTPException | web.RequestPayloadError):
         let_go_of_frames(raised)  # a route, or the body's stream, keeps it

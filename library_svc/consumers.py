@@ -26,7 +26,7 @@ from chassis.bus.consumers import Subscription
 from chassis.cloudevents.events import CloudEvent
 from chassis.cloudevents.moments import from_timestamp
 from chassis.errors import DomainError, Kind
-from library_svc.access.application import KnownAccess
+from library_svc.access.application import AccessCache
 from library_svc.catalog import application as catalog
 from library_svc.catalog.domain import Product
 from library_svc.entitlements import application as entitlements
@@ -35,7 +35,7 @@ from library_svc.ids import DeviceId, DownloadSessionId, EventId, ProductId, Sal
 from library_svc.installations import application as installations
 from library_svc.installations.domain import NO_DEVICE, Download, DownloadStatus, Installation, Verification
 from library_svc.items.domain import RemovalReason
-from library_svc.playtime.application import Pulses
+from library_svc.playtime.application import HeartbeatStore
 from library_svc.sales import application as sales
 from library_svc.sales.domain import Sale
 from library_svc.stamps import stamp
@@ -55,14 +55,14 @@ class Consumers:
     def __init__(
         self,
         begin: Begin,
-        known_access: KnownAccess,
-        pulses: Pulses,
+        access_cache: AccessCache,
+        heartbeat_store: HeartbeatStore,
         *,
         now: Callable[[], datetime],
     ) -> None:
         self._begin = begin
-        self._known_access = known_access
-        self._pulses = pulses
+        self._known_access = access_cache
+        self._pulses = heartbeat_store
         self._now = now
 
     def subscriptions(self) -> Sequence[Subscription]:

@@ -6,7 +6,7 @@ from uuid import UUID
 UserId = NewType("UserId", UUID)
 ProductId = NewType("ProductId", UUID)
 ItemId = NewType("ItemId", UUID)
-WishId = NewType("WishId", UUID)
+WishlistItemId = NewType("WishlistItemId", UUID)
 CategoryId = NewType("CategoryId", UUID)
 VersionId = NewType("VersionId", UUID)
 DeviceId = NewType("DeviceId", UUID)

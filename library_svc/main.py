@@ -41,9 +41,9 @@ from chassis.postgres.migrations import ensure_database, upgrade
 from chassis.runtime.program import EXIT_CODE_FAILED, run
 from chassis.settings import load_settings
 from library_svc.access import presentation as query_servicer
-from library_svc.access.application import GameAccess, KnownAccess, open_game_access
+from library_svc.access.application import AccessCache, GameAccess, open_game_access
 from library_svc.access.presentation import LibraryQueryServicer
-from library_svc.access.redis import open_known_access
+from library_svc.access.redis import open_access_cache
 from library_svc.achievements import presentation as achievements
 from library_svc.achievements.application import COUNT_SECONDS, AchievementTallies, DefinitionFiller, count_all
 from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
@@ -61,9 +61,9 @@ from library_svc.erasure.postgres import ERASED, KEPT
 from library_svc.erasure.presentation import erasure_subscriptions
 from library_svc.erasure.redis import Feed, HotState
 from library_svc.feed import presentation as updates
-from library_svc.feed.application import UpdateFeed
+from library_svc.feed.application import LibraryFeed
 from library_svc.feed.presentation import LibraryUpdateServicer, UpdateView, live_subscriptions
-from library_svc.feed.redis import LiveUpdateFeed
+from library_svc.feed.redis import RedisLibraryFeed
 from library_svc.game_settings import presentation as game_settings
 from library_svc.game_settings.postgres import PostgresGameSettingsReader
 from library_svc.game_settings.presentation import GameSettingsServicer
@@ -71,10 +71,10 @@ from library_svc.items import presentation as servicer
 from library_svc.items.postgres_reader import PostgresReader
 from library_svc.items.presentation import LibraryServicer
 from library_svc.playtime import presentation as playtime
-from library_svc.playtime.application import FLUSH_SECONDS, SILENCE_CHECK_SECONDS, Heartbeats
+from library_svc.playtime.application import FLUSH_SECONDS, SILENCE_CHECK_SECONDS, HeartbeatRecorder
 from library_svc.playtime.postgres import PostgresPlaytimeReader
-from library_svc.playtime.presentation import Pace, PlaytimeServicer
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.presentation import HeartbeatPolicy, PlaytimeServicer
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.postgres import PostgresLibrary
 from library_svc.sales.application import POLL_SECONDS, notify_all
 from library_svc.sales.postgres import PostgresOutgoing
@@ -129,23 +129,23 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
         )
 
         live = await opened(settings.open_live_state())
-        known_access = await opened(
-            open_known_access(
+        access_cache = await opened(
+            open_access_cache(
                 settings.redis_addr,
                 password=settings.redis_password.get_secret_value(),
                 database=settings.redis_db,
                 prefix=settings.redis_prefix,
             )
         )
-        access = await opened(open_game_access(PostgresReader(database), known_access))
+        access = await opened(open_game_access(PostgresReader(database), access_cache))
         objects = await opened(settings.open_object_store(settings.s3_bucket_savegames))
         plan = ErasurePlan(
             ERASED, stores=[HotState(database, live.values), ErasedSaves(objects)], last=[Feed(live.streams)], kept=KEPT
         )
         erasures = Erasures(database, plan)
-        feed = LiveUpdateFeed(live.streams, erasures.is_erased)
+        feed = RedisLibraryFeed(live.streams, erasures.is_erased)
         now = partial(datetime.now, UTC)
-        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, access, known_access, feed, objects)
+        parts = _wire(settings, database, GrpcCatalog(catalog), live.values, access, access_cache, feed, objects)
 
         subscriptions = (*parts.consumers.subscriptions(), *erasure_subscriptions(erasures.request, now=now))
         readiness = Readiness()
@@ -193,13 +193,13 @@ class Parts:
 
     register: Callable[[grpc.aio.Server], None]
     consumers: Consumers
-    heartbeats: Heartbeats
+    heartbeats: HeartbeatRecorder
     tallies: AchievementTallies
     cloud_saves: CloudSaves
     notify_of_sales: Callable[[], Awaitable[None]]
 
 
-async def _keep_written(heartbeats: Heartbeats) -> None:
+async def _keep_written(heartbeats: HeartbeatRecorder) -> None:
     """Writes heartbeats down again and again, and a last time at the end."""
     try:
         await repeat("heartbeats", heartbeats.flush, pause_seconds=FLUSH_SECONDS)
@@ -213,22 +213,22 @@ def _wire(
     catalog: GrpcCatalog,
     live: LiveValues,
     access: GameAccess,
-    known_access: KnownAccess,
-    feed: UpdateFeed,
+    access_cache: AccessCache,
+    feed: LibraryFeed,
     objects: ObjectStore,
 ) -> Parts:
     library = PostgresLibrary(database, consumer=NAME)
     reader, products = PostgresReader(database), PostgresProducts(database)
     begin, now = library.begin, partial(datetime.now, UTC)
     filler = ProductFiller(catalog, products, now=now)
-    pace = Pace(
+    pace = HeartbeatPolicy(
         interval=timedelta(seconds=settings.playtime_heartbeat_interval_seconds),
         max_silence=timedelta(seconds=settings.playtime_session_timeout_seconds),
     )
-    sessions, pulses = PostgresPlaytimeReader(database), LivePulses(live, max_silence=pace.max_silence)
+    sessions, heartbeat_store = PostgresPlaytimeReader(database), RedisHeartbeats(live, max_silence=pace.max_silence)
     achieved = PostgresAchievementReader(database)
     definitions = DefinitionFiller(catalog, PostgresDefinitions(database), now=now)
-    heartbeats = Heartbeats(begin, sessions, pulses, max_silence=pace.max_silence, now=now)
+    heartbeats = HeartbeatRecorder(begin, sessions, heartbeat_store, max_silence=pace.max_silence, now=now)
 
     save_reader = PostgresSaveReader(database)
     policy = SavePolicy(
@@ -247,20 +247,20 @@ def _wire(
         wishlist_reader = PostgresWishlistReader(database)
         add_WishlistServiceServicer_to_server(WishlistServicer(begin, wishlist_reader, filler, now=now), server)
         add_PlaytimeTrackerServiceServicer_to_server(
-            PlaytimeServicer(begin, sessions, pulses, heartbeats, pace=pace, now=now), server
+            PlaytimeServicer(begin, sessions, heartbeat_store, heartbeats, pace=pace, now=now), server
         )
         add_AchievementServiceServicer_to_server(AchievementServicer(begin, achieved, definitions, now=now), server)
         query = LibraryQueryServicer(reader, access, sessions, achieved, definitions, now=now)
         add_LibraryQueryServiceServicer_to_server(query, server)
         add_LibraryInternalServiceServicer_to_server(
-            LibraryInternalServicer(begin, known_access, pulses, now=now), server
+            LibraryInternalServicer(begin, access_cache, heartbeat_store, now=now), server
         )
         update_servicer = LibraryUpdateServicer(feed, UpdateView(reader, achieved), now=now)
         add_LibraryUpdateServiceServicer_to_server(update_servicer, server)
 
     return Parts(
         register=register,
-        consumers=Consumers(begin, known_access, pulses, now=now),
+        consumers=Consumers(begin, access_cache, heartbeat_store, now=now),
         heartbeats=heartbeats,
         tallies=PostgresAchievementTallies(database),
         cloud_saves=cloud_saves,

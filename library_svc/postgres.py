@@ -64,7 +64,7 @@ class PostgresTransaction:
         self.playtime = PostgresPlaytime(tx)
         self.achievements = PostgresAchievements(tx)
 
-    async def is_first(self, event_id: EventId) -> bool:
+    async def first_time(self, event_id: EventId) -> bool:
         return await inbox.first_time(self._tx, self._consumer, *event_id)
 
     async def lock_user(self, user_id: UserId) -> None:

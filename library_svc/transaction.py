@@ -66,7 +66,7 @@ class Transaction(Protocol):
     @property
     def achievements(self) -> Achievements: ...
 
-    async def is_first(self, event_id: EventId) -> bool:
+    async def first_time(self, event_id: EventId) -> bool:
         """Whether the incoming event is seen for the first time; remembers it with the transaction.
 
         Waits for another transaction that handles the same event.

@@ -60,7 +60,7 @@ COMPRESSION_ERROR: Final = 9
 ENHANCE_YOUR_CALM: Final = 11
 INADEQUATE_SECURITY: Final = 12
 
-Fields = tuple[tuple[bytes, bytes], ...]
+Headers = tuple[tuple[bytes, bytes], ...]
 """Of one header block, in their order."""
 
 _HEAD = Struct("!HBBBI")
@@ -211,9 +211,9 @@ class FieldReader:
     def __init__(self) -> None:
         self._decoder = Decoder(max_header_list_size=FIELDS_LIMIT_BYTES)
         self._decoder.max_allowed_table_size = 0
-        self._known: dict[bytes, Fields] = {}
+        self._known: dict[bytes, Headers] = {}
 
-    def read(self, block: bytes) -> Fields:
+    def read(self, block: bytes) -> Headers:
         """Raises: ProtocolViolation."""
         known = self._known.get(block)
         if known is not None:

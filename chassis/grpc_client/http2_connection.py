@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from chassis.grpc_client import http2
 from chassis.grpc_client.http2 import ProtocolViolation
-from chassis.grpc_client.http2_exchange import Exchange, Failed, Failure
+from chassis.grpc_client.http2_exchange import Failed, Failure, Stream
 
 MESSAGE_LIMIT_BYTES: Final = 8 * 1024 * 1024
 BODY_LIMIT_BYTES: Final = MESSAGE_LIMIT_BYTES + 5
@@ -56,9 +56,9 @@ class Connection(asyncio.Protocol):
         """Done when nothing is left of it."""
         self._transport: asyncio.Transport | None = None
         self._reader = http2.FieldReader()
-        self._exchanges: dict[int, Exchange] = {}
-        self._queued: OrderedDict[Exchange, tuple[bytes, bytes]] = OrderedDict()
-        self._blocked: dict[int, Exchange] = {}
+        self._exchanges: dict[int, Stream] = {}
+        self._queued: OrderedDict[Stream, tuple[bytes, bytes]] = OrderedDict()
+        self._blocked: dict[int, Stream] = {}
         self._next_id = 1
         self._unsent: list[bytes] = []
         self._is_paused = False
@@ -84,18 +84,18 @@ class Connection(asyncio.Protocol):
 
     # What callers do.
 
-    def exchange(self, head: bytes, body: bytes, on_data: Callable[[bytes], None] | None = None) -> Exchange:
+    def exchange(self, head: bytes, body: bytes, on_data: Callable[[bytes], None] | None = None) -> Stream:
         """Sends a request of a header block and a body; waits in line while the peer has as many as it wants, or does not read."""
-        exchange = Exchange(self._loop.create_future(), on_data)
+        exchange = Stream(self._loop.create_future(), on_data)
         if not self.is_ready:
-            exchange.ended.set_result(Failure(Failed.GOING, self.why_closed))
+            exchange.ended.set_result(Failure(Failed.GOAWAY, self.why_closed))
         elif self._is_paused or len(self._exchanges) >= self._peer_streams:
             self._queued[exchange] = (head, body)
         else:
             self._begin(exchange, head, body)
         return exchange
 
-    def cancel(self, exchange: Exchange, why: Failed = Failed.CANCELLED) -> None:
+    def cancel(self, exchange: Stream, why: Failed = Failed.CANCELLED) -> None:
         """Ends an exchange here and tells the peer so; does nothing to one that has ended."""
         if exchange.stream_id in self._exchanges:
             self._send(http2.reset(exchange.stream_id, http2.CANCEL))
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """Takes no more exchanges; is closed as soon as those that run have ended."""
-        self._go(Failed.GOING.value)
+        self._go(Failed.GOAWAY.value)
 
     # What asyncio calls.
 
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
 
     # Sending.
 
-    def _begin(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+    def _begin(self, exchange: Stream, head: bytes, body: bytes) -> None:
         stream_id = exchange.stream_id = self._next_id
         self._next_id += 2
         if stream_id == 1:
@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
                     return
                 self._send_rest(exchange)
 
-    def _send_rest(self, exchange: Exchange) -> None:
+    def _send_rest(self, exchange: Stream) -> None:
         rest = exchange.unsent
         if self._is_paused or rest is None:
             return
@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
         if flags & http2.END_STREAM:
             self._end(exchange, None)
 
-    def _give_room(self, exchange: Exchange, count: int, step: int) -> None:
+    def _give_room(self, exchange: Stream, count: int, step: int) -> None:
         exchange.taken += count
         if exchange.taken >= step:
             self._send(http2.window_update(exchange.stream_id, exchange.taken))
@@ -316,7 +316,7 @@ class Connection(asyncio.Protocol):
         code = int.from_bytes(payload[4:8], "big")
         self.pinged_too_often = code == http2.ENHANCE_YOUR_CALM and payload[8:] == TOO_MANY_PINGS
         text = f"the peer ends the connection with code {code} {payload[8:].decode(errors='replace')}".rstrip()
-        failure = Failure(Failed.GOING, text)
+        failure = Failure(Failed.GOAWAY, text)
         for stream_id, exchange in list(self._exchanges.items()):
             if stream_id > last:
                 self._end(exchange, failure)
@@ -338,14 +338,14 @@ class Connection(asyncio.Protocol):
 
     # Ending.
 
-    def _find(self, stream_id: int) -> Exchange | None:
+    def _find(self, stream_id: int) -> Stream | None:
         """The exchange; None for one that has ended here, of which more may still be on its way."""
         exchange = self._exchanges.get(stream_id)
         if exchange is None and (stream_id >= self._next_id or not stream_id & 1):
             raise ProtocolViolation(http2.PROTOCOL_ERROR, f"stream {stream_id} was never opened")
         return exchange
 
-    def _end(self, exchange: Exchange, failure: Failure | None) -> None:
+    def _end(self, exchange: Stream, failure: Failure | None) -> None:
         is_blocked = self._blocked.pop(exchange.stream_id, None) is not None
         if self._exchanges.pop(exchange.stream_id, None) is not None and is_blocked and failure is None:
             # The peer has answered without the whole request, and need not read the rest of it.
@@ -357,7 +357,7 @@ class Connection(asyncio.Protocol):
         if self.is_over and not self._exchanges:
             self._say_goodbye(http2.NO_ERROR)
 
-    def _break(self, exchange: Exchange, text: str) -> None:
+    def _break(self, exchange: Stream, text: str) -> None:
         self._send(http2.reset(exchange.stream_id, http2.PROTOCOL_ERROR))
         self._end(exchange, Failure(Failed.BROKEN, text))
 
@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
         self.is_over = True
         was_ready, self.is_ready = self.is_ready, False
         self.why_closed = self.why_closed or text
-        self._fail_queued(Failure(Failed.GOING, text))
+        self._fail_queued(Failure(Failed.GOAWAY, text))
         if not self._exchanges:
             self._say_goodbye(http2.NO_ERROR)
         if was_ready:

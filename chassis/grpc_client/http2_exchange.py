@@ -8,14 +8,14 @@ from enum import Enum
 from typing import NamedTuple
 
 from chassis.errors.wire import ANSWER_TOO_LARGE
-from chassis.grpc_client.http2 import NO_ERROR, REFUSED_STREAM, Fields
+from chassis.grpc_client.http2 import NO_ERROR, REFUSED_STREAM, Headers
 
 
 class Failed(Enum):
     """Why an exchange did not come to its end."""
 
     LOST = "the connection was lost"
-    GOING = "the connection ended before the request was taken"
+    GOAWAY = "the connection ended before the request was taken"
     RESET = "the peer reset the stream"
     TOO_LARGE = ANSWER_TOO_LARGE
     BROKEN = "the answer is no valid HTTP/2"
@@ -34,10 +34,10 @@ class Failure(NamedTuple):
     @property
     def is_untouched(self) -> bool:
         """The peer says that it did nothing with the request, so that anybody may repeat it."""
-        return self.why is Failed.GOING or (self.why is Failed.RESET and self.code == REFUSED_STREAM)
+        return self.why is Failed.GOAWAY or (self.why is Failed.RESET and self.code == REFUSED_STREAM)
 
 
-class Exchange:
+class Stream:
     """A request and what has come back. `ended` tells None when the peer ended it properly: then `trailers` are there, and
     `headers` too unless the peer had nothing else to say.
     """
@@ -60,8 +60,8 @@ class Exchange:
         self.on_data = on_data
         """Takes the body as it comes; without it the pieces collect in `body`."""
         self.stream_id = 0
-        self.headers: Fields | None = None
-        self.trailers: Fields | None = None
+        self.headers: Headers | None = None
+        self.trailers: Headers | None = None
         self.body: list[bytes] = []
         self.body_bytes = 0
         self.taken = 0

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import grpc
 
-from chassis.grpc_client.http2_exchange import Exchange
+from chassis.grpc_client.http2_exchange import Stream
 from chassis.grpc_client.rpc_wire import initial_metadata_of, outcome_of_exchange
 
 _CANCELLED = "cancelled here"
@@ -31,7 +31,7 @@ class UnaryCall:
         self._callbacks: list[Callable[[Any], None]] | None = None
         self._response: Any = None
         self._error: BaseException | None = None
-        self.exchange: Exchange | None = None
+        self.exchange: Stream | None = None
 
     def __await__(self) -> Generator[Any, None, Any]:
         """The response. Raises: grpc.aio.AioRpcError, and asyncio.CancelledError for one that was cancelled."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import grpc
 
 from chassis.grpc_client.http2_connection import MESSAGE_LIMIT_BYTES, Connection
-from chassis.grpc_client.http2_exchange import Exchange, Failed, Failure
+from chassis.grpc_client.http2_exchange import Failed, Failure, Stream
 from chassis.grpc_client.rpc_call import UnaryCall
 from chassis.grpc_client.rpc_connections import Connections, Unreachable
 from chassis.grpc_client.rpc_wire import (
@@ -126,7 +126,7 @@ class UnaryMethod:
 
     async def _attempt(
         self, loop: asyncio.AbstractEventLoop, deadline: float, head: bytes, body: bytes, *, wait_for_ready: bool
-    ) -> tuple[Outcome, Exchange | None, bool]:
+    ) -> tuple[Outcome, Stream | None, bool]:
         """The outcome, what came back, and whether the server says that it has not touched the request."""
         connection = self._connections.pick()
         if connection is None:
@@ -154,7 +154,7 @@ class UnaryMethod:
         loop: asyncio.AbstractEventLoop,
         deadline: float,
         outcome: Outcome,
-        exchange: Exchange | None,
+        exchange: Stream | None,
         attempt: int,
     ) -> bool:
         """Waits until a failed call is to be made the `attempt`th time; False where it is not."""
@@ -172,7 +172,7 @@ class UnaryMethod:
         await asyncio.sleep(seconds)
         return True
 
-    def _read(self, exchange: Exchange) -> Any:
+    def _read(self, exchange: Stream) -> Any:
         try:
             return self._parse(read_message(exchange))
         except Exception as error:
@@ -180,7 +180,7 @@ class UnaryMethod:
 
 
 async def _ended(
-    loop: asyncio.AbstractEventLoop, connection: Connection, exchange: Exchange, deadline: float
+    loop: asyncio.AbstractEventLoop, connection: Connection, exchange: Stream, deadline: float
 ) -> Failure | None:
     alarm = loop.call_at(deadline, connection.cancel, exchange, Failed.TOO_LATE)
     try:
@@ -192,7 +192,7 @@ async def _ended(
         alarm.cancel()
 
 
-def _error(outcome: Outcome, exchange: Exchange | None = None) -> grpc.aio.AioRpcError:
+def _error(outcome: Outcome, exchange: Stream | None = None) -> grpc.aio.AioRpcError:
     initial = () if exchange is None else initial_metadata_of(exchange)
     return grpc.aio.AioRpcError(
         outcome.code,

@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 import grpc
 
 from chassis.grpc_client import http2
-from chassis.grpc_client.http2 import Fields, field
-from chassis.grpc_client.http2_exchange import Exchange, Failed, Failure
+from chassis.grpc_client.http2 import Headers, field
+from chassis.grpc_client.http2_exchange import Failed, Failure, Stream
 
 MESSAGE_HEAD_BYTES: Final = 5
 """Before a message: whether it is compressed, and its length in four bytes."""
@@ -43,7 +43,7 @@ _CODE_OF_RESET = {
 }
 _CODE_OF_FAILURE = {
     Failed.LOST: _Code.UNAVAILABLE,
-    Failed.GOING: _Code.UNAVAILABLE,
+    Failed.GOAWAY: _Code.UNAVAILABLE,
     Failed.TOO_LARGE: _Code.RESOURCE_EXHAUSTED,
     Failed.BROKEN: _Code.INTERNAL,
     Failed.TOO_LATE: _Code.DEADLINE_EXCEEDED,
@@ -119,7 +119,7 @@ def request_body(message: bytes) -> bytes:
 
 
 @lru_cache(maxsize=128)
-def outcome_of(trailers: Fields) -> Outcome:
+def outcome_of(trailers: Headers) -> Outcome:
     """From trailers, or from the only header block of an answer that has nothing else. Most are all alike."""
     status = http_status = None
     details = ""
@@ -153,7 +153,7 @@ def _read_metadata(name: bytes, value: bytes) -> Iterator[tuple[str, str | bytes
             yield key, b""
 
 
-def outcome_of_exchange(exchange: Exchange, failure: Failure | None) -> Outcome:
+def outcome_of_exchange(exchange: Stream, failure: Failure | None) -> Outcome:
     """Of one that has ended. OK says nothing of the message yet: `read_message` does."""
     if failure is not None:
         code = _CODE_OF_RESET.get(failure.code, _Code.INTERNAL) if failure.why is Failed.RESET else None
@@ -165,7 +165,7 @@ def outcome_of_exchange(exchange: Exchange, failure: Failure | None) -> Outcome:
     return outcome_of(exchange.trailers)
 
 
-def initial_metadata_of(exchange: Exchange) -> tuple[tuple[str, str | bytes], ...]:
+def initial_metadata_of(exchange: Stream) -> tuple[tuple[str, str | bytes], ...]:
     """What the server sent before its message, without the protocol's own fields."""
     if exchange.headers is None:
         return ()
@@ -174,7 +174,7 @@ def initial_metadata_of(exchange: Exchange) -> tuple[tuple[str, str | bytes], ..
     )
 
 
-def read_message(exchange: Exchange) -> bytes:
+def read_message(exchange: Stream) -> bytes:
     """The one message of an answer. Raises: ValueError for anything else."""
     body = exchange.body[0] if len(exchange.body) == 1 else b"".join(exchange.body)
     if len(body) < MESSAGE_HEAD_BYTES:

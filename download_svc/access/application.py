@@ -98,17 +98,17 @@ async def end_access(
     `event` is the consumer and the event's source and id when an event caused it: a second delivery then does nothing.
     """
     access.forget(user_id, product_id)
-    async with begin(user_id) as work:
-        if event is not None and not await work.first_time(*event):
+    async with begin(user_id) as tx:
+        if event is not None and not await tx.first_time(*event):
             return
-        await work.sessions.lock(user_id)
-        live = await work.sessions.live(user_id)
+        await tx.sessions.lock(user_id)
+        live = await tx.sessions.live(user_id)
         ended = [session for session in live if session.product_id == product_id]
         for session in ended:
             session.cancel(now)
         promoted = Queue(live, slots=slots).promote(now)
         for session in [*ended, *promoted]:
-            await work.sessions.save(session)
+            await tx.sessions.save(session)
         for session in ended:
-            await follow(work, session, now)
-        await work.commit()
+            await follow(tx, session, now)
+        await tx.commit()

@@ -25,7 +25,7 @@ class FeedRecord:
     payload: bytes
 
 
-class LiveBoard(Protocol):
+class ProgressFeed(Protocol):
     """Live progress and the users' live streams. Hot state: reading what is lost answers nothing."""
 
     async def progress(self, session: Session, items: Sequence[Item], now: datetime) -> None:

@@ -40,8 +40,8 @@ async def nobody_is(_: UUID) -> bool:
     return False
 
 
-class HotLiveBoard:
-    """The port LiveBoard over the chassis' hot state."""
+class RedisProgressFeed:
+    """The port ProgressFeed over the chassis' hot state."""
 
     def __init__(
         self, values: LiveValues, streams: LiveStreams, is_erased: Callable[[UUID], Awaitable[bool]] = nobody_is

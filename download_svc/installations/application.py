@@ -36,26 +36,26 @@ async def change_installation(
     begin: Begin, *, user_id: UUID, installation_id: UUID, changes: InstallationChanges, now: datetime
 ) -> KeptInstallation:
     """Sets what the user decided. Idempotent. Raises: INSTALLATION_NOT_FOUND."""
-    async with begin(user_id) as work:
-        await work.sessions.lock(user_id)
-        kept = await work.installations.get(user_id, installation_id)
+    async with begin(user_id) as tx:
+        await tx.sessions.lock(user_id)
+        kept = await tx.installations.get(user_id, installation_id)
         if kept is None:
             raise installation_not_found(installation_id)
         changed = kept.changed(changes, now)
-        await work.installations.save(changed)
-        await work.commit()
+        await tx.installations.save(changed)
+        await tx.commit()
     return changed
 
 
 async def report_uninstalled(begin: Begin, *, user_id: UUID, installation_id: UUID, now: datetime) -> None:
     """The product is gone from the device; the platform is told in the same transaction. Raises: INSTALLATION_NOT_FOUND."""
-    async with begin(user_id) as work:
-        await work.sessions.lock(user_id)
-        kept = await work.installations.get(user_id, installation_id)
+    async with begin(user_id) as tx:
+        await tx.sessions.lock(user_id)
+        kept = await tx.installations.get(user_id, installation_id)
         if kept is None:
             raise installation_not_found(installation_id)
-        remaining = await work.installations.remove(kept)
+        remaining = await tx.installations.remove(kept)
         if not remaining:
-            await work.updates.remove_available(user_id, kept.installation.product_id)
-        work.record(kept.uninstalled(remaining, now))
-        await work.commit()
+            await tx.updates.remove_available(user_id, kept.installation.product_id)
+        tx.record(kept.uninstalled(remaining, now))
+        await tx.commit()

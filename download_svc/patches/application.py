@@ -128,8 +128,8 @@ async def _build_some(
     new = next((version for version in known if version.version_id == build.version_id), None)
     if new is None or new.state is not VersionState.KEPT:
         return True
-    work = await _untried(manifests, patches, builder, bases_of(known, new), new, limit=PAIRS_PER_TURN + 1)
-    waiting = iter(work[:PAIRS_PER_TURN])
+    tx = await _untried(manifests, patches, builder, bases_of(known, new), new, limit=PAIRS_PER_TURN + 1)
+    waiting = iter(tx[:PAIRS_PER_TURN])
     done = 0
 
     async def go_on() -> None:
@@ -157,7 +157,7 @@ async def _build_some(
     async with asyncio.TaskGroup() as group:
         for _ in range(workers):
             group.create_task(go_on())
-    return done == len(work)
+    return done == len(tx)
 
 
 async def _untried(

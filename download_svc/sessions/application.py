@@ -21,7 +21,7 @@ from download_svc.sessions.domain import (
     UpdateFrom,
     download_not_found,
 )
-from download_svc.transaction import Begin, UnitOfWork
+from download_svc.transaction import Begin, Transaction
 from download_svc.updates.outcomes import follow, note_update
 from download_svc.versions.application import VersionReader
 from download_svc.versions.domain import channels_of, choose, require_disk_space, require_kept
@@ -85,7 +85,7 @@ class Policy:
     default_priority: int
 
 
-Attach = Callable[[UnitOfWork, Session], Awaitable[None]]
+Attach = Callable[[Transaction, Session], Awaitable[None]]
 """What belongs to a new session, written in its transaction."""
 
 
@@ -133,21 +133,21 @@ async def start_download(
         scope=request.scope,
     )
     accepted = session.copy()
-    async with begin(user_id) as work:
-        await work.sessions.lock(user_id)
-        queue = Queue(await work.sessions.live(user_id), slots=policy.slots_per_user)
+    async with begin(user_id) as tx:
+        await tx.sessions.lock(user_id)
+        queue = Queue(await tx.sessions.live(user_id), slots=policy.slots_per_user)
         queue.require_place(session)
         queue.join(session)
         promoted = queue.promote(now)
-        await work.sessions.add(session, files, item_ids)
+        await tx.sessions.add(session, files, item_ids)
         if request.update is not None and not session.is_repair:
-            await note_update(work, session, request.update, version, now)
+            await note_update(tx, session, request.update, version, now)
         if attach is not None:
-            await attach(work, session)
+            await attach(tx, session)
         for other in promoted:
             if other.id != session.id:
-                await work.sessions.save(other)
-        await work.commit()
+                await tx.sessions.save(other)
+        await tx.commit()
     return SessionView(accepted, queue.position(session))
 
 
@@ -177,16 +177,16 @@ async def retry_download(
 
     Raises: DOWNLOAD_NOT_FOUND, INVALID_STATE_TRANSITION, VERSION_NOT_AVAILABLE, DOWNLOAD_ALREADY_ACTIVE, DOWNLOAD_QUEUE_FULL.
     """
-    async with begin(user_id) as work:
-        session, queue = await _load(work, policy, user_id, session_id)
+    async with begin(user_id) as tx:
+        session, queue = await _load(tx, policy, user_id, session_id)
         session.retry(now)
-        require_kept(await work.versions.get(session.version_id))
+        require_kept(await tx.versions.get(session.version_id))
         queue.require_place(session)
         queue.join(session)
-        await work.sessions.reset_failed_items(user_id, session_id)
-        await _save(work, session, queue.promote(now))
-        await follow(work, session, now)
-        await work.commit()
+        await tx.sessions.reset_failed_items(user_id, session_id)
+        await _save(tx, session, queue.promote(now))
+        await follow(tx, session, now)
+        await tx.commit()
     return SessionView(session, queue.position(session))
 
 
@@ -200,34 +200,34 @@ async def _move(
     *,
     needs_version: bool = False,
 ) -> SessionView:
-    async with begin(user_id) as work:
-        session, queue = await _load(work, policy, user_id, session_id)
+    async with begin(user_id) as tx:
+        session, queue = await _load(tx, policy, user_id, session_id)
         move(session)
         if needs_version:
-            require_kept(await work.versions.get(session.version_id))
-        await _save(work, session, queue.promote(now))
-        await follow(work, session, now)
-        await work.commit()
+            require_kept(await tx.versions.get(session.version_id))
+        await _save(tx, session, queue.promote(now))
+        await follow(tx, session, now)
+        await tx.commit()
     return SessionView(session, queue.position(session))
 
 
-async def _load(work: UnitOfWork, policy: Policy, user_id: UUID, session_id: UUID) -> tuple[Session, Queue]:
+async def _load(tx: Transaction, policy: Policy, user_id: UUID, session_id: UUID) -> tuple[Session, Queue]:
     """The session, and the user's queue holding the same object if it is live."""
-    await work.sessions.lock(user_id)
-    live = await work.sessions.live(user_id)
+    await tx.sessions.lock(user_id)
+    live = await tx.sessions.live(user_id)
     session = next((one for one in live if one.id == session_id), None)
     if session is None:
-        session = await work.sessions.get(user_id, session_id)
+        session = await tx.sessions.get(user_id, session_id)
     if session is None:
         raise download_not_found(session_id)
     return session, Queue(live, slots=policy.slots_per_user)
 
 
-async def _save(work: UnitOfWork, session: Session, promoted: Sequence[Session]) -> None:
-    await work.sessions.save(session)
+async def _save(tx: Transaction, session: Session, promoted: Sequence[Session]) -> None:
+    await tx.sessions.save(session)
     for other in promoted:
         if other.id != session.id:
-            await work.sessions.save(other)
+            await tx.sessions.save(other)
 
 
 async def _item_ids(session_id: UUID, files: Sequence[FileReference]) -> Sequence[UUID]:

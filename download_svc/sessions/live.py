@@ -1,11 +1,11 @@
 """Session moves on their way to the users' live streams."""
 
-from download_svc.feed.application import LiveBoard
+from download_svc.feed.application import ProgressFeed
 from download_svc.sessions.application import SessionReader
 from download_svc.sessions.domain import IN_QUEUE, SessionMoved
 
 
-async def announce_move(sessions: SessionReader, board: LiveBoard, moved: SessionMoved, *, event_id: str) -> None:
+async def announce_move(sessions: SessionReader, board: ProgressFeed, moved: SessionMoved, *, event_id: str) -> None:
     """Tells the user's stream, and how the queue stands now if the move changed who is in it.
 
     An event that was announced before is not announced again. Raises: SERVICE_UNAVAILABLE.

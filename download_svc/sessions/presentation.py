@@ -13,7 +13,7 @@ from download.v1 import downloads_pb2_grpc
 from chassis.auth.access import current_caller
 from chassis.cloudevents.events import uuid7
 from download_svc.access.application import CachedAccess
-from download_svc.feed.application import LiveBoard
+from download_svc.feed.application import ProgressFeed
 from download_svc.links import application as links
 from download_svc.links.application import LinkSigner, ManifestLinks
 from download_svc.patches.application import PatchReader
@@ -40,7 +40,7 @@ class Ports:
     access: CachedAccess
     signer: LinkSigner
     manifests: ManifestLinks
-    board: LiveBoard
+    board: ProgressFeed
     policy: Policy
     now: Callable[[], datetime]
 

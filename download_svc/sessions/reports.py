@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from download_svc.feed.application import LiveBoard
+from download_svc.feed.application import ProgressFeed
 from download_svc.queue.domain import Queue
 from download_svc.sessions.application import Policy, SessionReader, SessionView
 from download_svc.sessions.domain import Item, ItemReport, Session, Status, download_not_found
-from download_svc.transaction import Begin, UnitOfWork
+from download_svc.transaction import Begin, Transaction
 from download_svc.updates.outcomes import follow
 
 
 async def report_download(
     begin: Begin,
     sessions: SessionReader,
-    board: LiveBoard,
+    board: ProgressFeed,
     policy: Policy,
     *,
     user_id: UUID,
@@ -30,18 +30,18 @@ async def report_download(
     Raises: DOWNLOAD_NOT_FOUND, FILE_NOT_FOUND, VALIDATION_ERROR.
     """
     touched: Sequence[Item] | None = None
-    async with begin(user_id) as work:
-        await work.sessions.lock(user_id)
-        session = await work.sessions.get(user_id, session_id)
+    async with begin(user_id) as tx:
+        await tx.sessions.lock(user_id)
+        session = await tx.sessions.get(user_id, session_id)
         if session is None:
             raise download_not_found(session_id)
         if session.is_woken_by(sequence):
-            session = await _wake(work, policy, session, now)
+            session = await _wake(tx, policy, session, now)
             if not session.takes(sequence):
-                await work.commit()
+                await tx.commit()
         if session.takes(sequence):
-            touched = await _apply(work, policy, session, sequence, reports, now)
-            await work.commit()
+            touched = await _apply(tx, policy, session, sequence, reports, now)
+            await tx.commit()
     if touched is not None:
         # After the commit and best effort: progress is hot state, a report stands without it.
         await board.progress(session, touched, now)
@@ -49,33 +49,33 @@ async def report_download(
     return SessionView(session, None) if view is None else view
 
 
-async def _wake(work: UnitOfWork, policy: Policy, session: Session, now: datetime) -> Session:
+async def _wake(tx: Transaction, policy: Policy, session: Session, now: datetime) -> Session:
     """Queues a session again whose client is back; it has its slot at once if one is free."""
-    live = await work.sessions.live(session.user_id)
+    live = await tx.sessions.live(session.user_id)
     session = next(one for one in live if one.id == session.id)
     session.resume(now)
     promoted = Queue(live, slots=policy.slots_per_user).promote(now)
     for one in {one.id: one for one in (session, *promoted)}.values():
-        await work.sessions.save(one)
-    await follow(work, session, now)
+        await tx.sessions.save(one)
+    await follow(tx, session, now)
     return session
 
 
 async def _apply(
-    work: UnitOfWork, policy: Policy, session: Session, sequence: int, reports: Sequence[ItemReport], now: datetime
+    tx: Transaction, policy: Policy, session: Session, sequence: int, reports: Sequence[ItemReport], now: datetime
 ) -> Sequence[Item]:
-    items = await work.sessions.items(session.user_id, session.id, [report.item_id for report in reports])
+    items = await tx.sessions.items(session.user_id, session.id, [report.item_id for report in reports])
     touched = session.report(sequence, reports, items, now)
-    await work.sessions.save_items(session.user_id, touched)
+    await tx.sessions.save_items(session.user_id, touched)
     replaced = None
     if session.status is Status.COMPLETED:
-        before = await work.installations.on_device(session.user_id, session.device_id, session.product_id)
+        before = await tx.installations.on_device(session.user_id, session.device_id, session.product_id)
         replaced = before.installation.version_id if before else None
-        session.installed(await work.installations.put(session.installation(), now), now)
-    await work.sessions.save(session)
+        session.installed(await tx.installations.put(session.installation(), now), now)
+    await tx.sessions.save(session)
     if not session.holds_slot:
-        await follow(work, session, now, replaced=replaced)
-        queue = Queue(await work.sessions.live(session.user_id), slots=policy.slots_per_user)
+        await follow(tx, session, now, replaced=replaced)
+        queue = Queue(await tx.sessions.live(session.user_id), slots=policy.slots_per_user)
         for promoted in queue.promote(now):
-            await work.sessions.save(promoted)
+            await tx.sessions.save(promoted)
     return touched

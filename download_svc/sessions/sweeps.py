@@ -14,7 +14,7 @@ from download_svc.ids import OwnedId
 from download_svc.queue.domain import Queue
 from download_svc.sessions.application import Policy, SessionReader
 from download_svc.sessions.domain import Session
-from download_svc.transaction import Begin, UnitOfWork
+from download_svc.transaction import Begin, Transaction
 from download_svc.updates.application import UpdateReader
 from download_svc.updates.domain import Update, UpdateStatus
 from download_svc.updates.outcomes import follow
@@ -107,34 +107,34 @@ async def _change(
 ) -> bool:
     """Moves the session if it is still meant, and gives its slot on."""
     user_id, session_id = owned
-    async with begin() as work:
-        await work.sessions.lock(user_id)
-        live = await work.sessions.live(user_id)
+    async with begin() as tx:
+        await tx.sessions.lock(user_id)
+        live = await tx.sessions.live(user_id)
         session = next((one for one in live if one.id == session_id), None)
         if session is None or not is_meant(session):
             return False
         move(session, now)
-        await work.sessions.save(session)
-        await follow(work, session, now)
-        await _give_on(work, live, policy, now)
-        await work.commit()
+        await tx.sessions.save(session)
+        await follow(tx, session, now)
+        await _give_on(tx, live, policy, now)
+        await tx.commit()
     return True
 
 
-async def _give_on(work: UnitOfWork, live: Sequence[Session], policy: Policy, now: datetime) -> None:
+async def _give_on(tx: Transaction, live: Sequence[Session], policy: Policy, now: datetime) -> None:
     for promoted in Queue(live, slots=policy.slots_per_user).promote(now):
-        await work.sessions.save(promoted)
+        await tx.sessions.save(promoted)
 
 
 async def _take_back(begin: Begin, offer: Update) -> bool:
-    async with begin() as work:
-        await work.sessions.lock(offer.user_id)
-        there = await work.updates.get(offer.user_id, offer.product_id, offer.to_version_id)
-        version = await work.versions.get(offer.to_version_id)
+    async with begin() as tx:
+        await tx.sessions.lock(offer.user_id)
+        there = await tx.updates.get(offer.user_id, offer.product_id, offer.to_version_id)
+        version = await tx.versions.get(offer.to_version_id)
         if there is None or there.status is not UpdateStatus.AVAILABLE:
             return False
         if version is None or version.state is not VersionState.RETIRED:
             return False
-        await work.updates.remove(there)
-        await work.commit()
+        await tx.updates.remove(there)
+        await tx.commit()
     return True

@@ -66,9 +66,9 @@ async def announce_pending(
             error.add_note(f"version {one.version_id}")
             failures.append(error)
             pause = PAUSE_WHEN_UNAVAILABLE if is_unavailable(error) else SET_ASIDE_FOR
-            async with begin() as work:
-                await work.announcements.set_aside(one.version_id, until=now + pause, reason=repr(error))
-                await work.commit()
+            async with begin() as tx:
+                await tx.announcements.set_aside(one.version_id, until=now + pause, reason=repr(error))
+                await tx.commit()
     if failures:
         raise ExceptionGroup("not everything was announced", failures)
 
@@ -102,9 +102,9 @@ async def announce_version(
         while batch := await installations.behind(new, after=after, limit=BATCH_INSTALLATIONS):
             after = _place_of(batch[-1])
             failures += await _offer_each(begin, plans, by_id, new, batch, now)
-    async with begin() as work:
-        await work.announcements.finish(pending.version_id)
-        await work.commit()
+    async with begin() as tx:
+        await tx.announcements.finish(pending.version_id)
+        await tx.commit()
     return failures
 
 
@@ -131,14 +131,14 @@ async def offer_newer(
     if new is None or not is_step_forward(current, new):
         return
     update = _update(kept, new, await plans.cost(current, new), now)
-    async with begin(user_id) as work:
-        await work.sessions.lock(user_id)
-        there = await work.updates.get(user_id, product_id, new.version_id)
+    async with begin(user_id) as tx:
+        await tx.sessions.lock(user_id)
+        there = await tx.updates.get(user_id, product_id, new.version_id)
         if there is None or there.status is UpdateStatus.APPLIED:
-            await work.updates.put(update)
-            if there is None and not kept.is_pinned and await work.announcements.is_pending(new.version_id):
-                work.record(_offered(update, now))
-            await work.commit()
+            await tx.updates.put(update)
+            if there is None and not kept.is_pinned and await tx.announcements.is_pending(new.version_id):
+                tx.record(_offered(update, now))
+            await tx.commit()
 
 
 async def _offer_each(
@@ -158,9 +158,9 @@ async def _offer_each(
         if len(batch) > 1:
             return [each for kept in batch for each in await _offer_each(begin, plans, versions, new, [kept], now)]
         error.add_note(f"version {new.version_id}, installation {batch[0].id} of user {batch[0].installation.user_id}")
-        async with begin() as work:
-            await work.announcements.advance(new.version_id, _place_of(batch[0]))
-            await work.commit()
+        async with begin() as tx:
+            await tx.announcements.advance(new.version_id, _place_of(batch[0]))
+            await tx.commit()
         return [error]
     return []
 
@@ -190,20 +190,20 @@ async def _offer(
     # What it costs is worked out before the transaction: manifests come from the object store.
     places = {kept.installation.version_id for kept in batch}
     costs = {version_id: await _cost(plans, versions.get(version_id), new) for version_id in places}
-    async with begin() as work:
-        await work.sessions.lock_all({kept.installation.user_id for kept in batch})
+    async with begin() as tx:
+        await tx.sessions.lock_all({kept.installation.user_id for kept in batch})
         for kept in batch:
             user_id = kept.installation.user_id
-            there = await work.updates.get(user_id, new.product_id, new.version_id)
+            there = await tx.updates.get(user_id, new.product_id, new.version_id)
             if there is not None and there.status is not UpdateStatus.APPLIED:
                 continue
             update = _update(kept, new, costs[kept.installation.version_id], now)
-            await work.updates.remove_available(user_id, new.product_id, released_until=new.released_at)
-            await work.updates.put(update)
+            await tx.updates.remove_available(user_id, new.product_id, released_until=new.released_at)
+            await tx.updates.put(update)
             if not kept.is_pinned:
-                work.record(_offered(update, now))
-        await work.announcements.advance(new.version_id, _place_of(batch[-1]))
-        await work.commit()
+                tx.record(_offered(update, now))
+        await tx.announcements.advance(new.version_id, _place_of(batch[-1]))
+        await tx.commit()
 
 
 def _update(kept: KeptInstallation, new: Version, cost: PlanSummary, now: datetime) -> Update:

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from download_svc.sessions.domain import Session, Status, UpdateFrom
-from download_svc.transaction import UnitOfWork
+from download_svc.transaction import Transaction
 from download_svc.updates.domain import HistoryEntry, Update, UpdateOutcome, UpdateStatus
 from download_svc.verifications.domain import MAX_REDOWNLOAD_PATHS
 from download_svc.versions.domain import Version, is_step_forward
@@ -17,9 +17,9 @@ def update_id(user_id: UUID, product_id: UUID, to_version_id: UUID) -> UUID:
     return uuid5(to_version_id, f"{user_id}/{product_id}")
 
 
-async def note_update(work: UnitOfWork, session: Session, update: UpdateFrom, version: Version, now: datetime) -> None:
+async def note_update(tx: Transaction, session: Session, update: UpdateFrom, version: Version, now: datetime) -> None:
     """A session over another version has begun."""
-    await work.updates.put(
+    await tx.updates.put(
         Update(
             id=update_id(session.user_id, session.product_id, session.version_id),
             user_id=session.user_id,
@@ -36,64 +36,64 @@ async def note_update(work: UnitOfWork, session: Session, update: UpdateFrom, ve
     )
 
 
-async def follow(work: UnitOfWork, session: Session, now: datetime, *, replaced: UUID | None = None) -> None:
+async def follow(tx: Transaction, session: Session, now: datetime, *, replaced: UUID | None = None) -> None:
     """The session has moved. `replaced` is the version that was on the device before one that is completed, if that is known."""
     if session.is_repair:
-        await _follow_repair(work, session, now)
+        await _follow_repair(tx, session, now)
     else:
-        await _follow_update(work, session, now, session.from_version_id or replaced)
+        await _follow_update(tx, session, now, session.from_version_id or replaced)
 
 
-async def _follow_repair(work: UnitOfWork, session: Session, now: datetime) -> None:
+async def _follow_repair(tx: Transaction, session: Session, now: datetime) -> None:
     if session.status not in (Status.COMPLETED, Status.ERROR):
         return
-    verification = await work.verifications.of_session(session.user_id, session.id)
+    verification = await tx.verifications.of_session(session.user_id, session.id)
     if verification is None:
         return
     if session.status is Status.COMPLETED:
         verification = verification.repaired(now)
     else:
-        paths = await work.verifications.damaged_paths(verification, limit=MAX_REDOWNLOAD_PATHS)
+        paths = await tx.verifications.damaged_paths(verification, limit=MAX_REDOWNLOAD_PATHS)
         verification = verification.repair_failed(paths, now)
-    await work.verifications.save(verification)
-    work.record(verification.completion(now))
+    await tx.verifications.save(verification)
+    tx.record(verification.completion(now))
 
 
-async def _follow_update(work: UnitOfWork, session: Session, now: datetime, previous: UUID | None) -> None:
-    update = await work.updates.get(session.user_id, session.product_id, session.version_id)
+async def _follow_update(tx: Transaction, session: Session, now: datetime, previous: UUID | None) -> None:
+    update = await tx.updates.get(session.user_id, session.product_id, session.version_id)
     if session.status is Status.COMPLETED:
         if update is not None:
-            await work.updates.put(update.moved(UpdateStatus.APPLIED, now))
-        version = await work.versions.get(session.version_id)
+            await tx.updates.put(update.moved(UpdateStatus.APPLIED, now))
+        version = await tx.versions.get(session.version_id)
         if version is not None:
-            await work.updates.remove_available(session.user_id, session.product_id, released_until=version.released_at)
+            await tx.updates.remove_available(session.user_id, session.product_id, released_until=version.released_at)
         if previous is not None and previous != session.version_id:
-            await _remember(work, session, previous, UpdateOutcome.SUCCESS, now)
+            await _remember(tx, session, previous, UpdateOutcome.SUCCESS, now)
     elif session.from_version_id is None or update is None:
         return
     elif session.status is Status.ERROR:
-        await work.updates.put(update.moved(UpdateStatus.FAILED, now))
-        await _remember(work, session, previous, UpdateOutcome.FAILED, now)
+        await tx.updates.put(update.moved(UpdateStatus.FAILED, now))
+        await _remember(tx, session, previous, UpdateOutcome.FAILED, now)
     elif session.status is Status.CANCELLED:
-        await _take_back(work, session, update, now)
+        await _take_back(tx, session, update, now)
     elif update.status is UpdateStatus.FAILED:
-        await work.updates.put(update.moved(UpdateStatus.DOWNLOADING, now))
+        await tx.updates.put(update.moved(UpdateStatus.DOWNLOADING, now))
 
 
-async def _take_back(work: UnitOfWork, session: Session, update: Update, now: datetime) -> None:
+async def _take_back(tx: Transaction, session: Session, update: Update, now: datetime) -> None:
     """A cancelled update can still be had; a cancelled way back was never an offer, unless from a version that was withdrawn."""
-    old = await work.versions.get(update.from_version_id)
-    new = await work.versions.get(session.version_id)
+    old = await tx.versions.get(update.from_version_id)
+    new = await tx.versions.get(session.version_id)
     if old is not None and new is not None and is_step_forward(old, new):
-        await work.updates.put(update.moved(UpdateStatus.AVAILABLE, now))
+        await tx.updates.put(update.moved(UpdateStatus.AVAILABLE, now))
     else:
-        await work.updates.remove(update)
+        await tx.updates.remove(update)
 
 
 async def _remember(
-    work: UnitOfWork, session: Session, previous: UUID | None, outcome: UpdateOutcome, now: datetime
+    tx: Transaction, session: Session, previous: UUID | None, outcome: UpdateOutcome, now: datetime
 ) -> None:
-    await work.updates.add_history(
+    await tx.updates.add_history(
         HistoryEntry(
             id=uuid5(session.id, now.isoformat()),
             user_id=session.user_id,

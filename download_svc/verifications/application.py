@@ -8,7 +8,7 @@ from uuid import UUID
 from download_svc.access.application import CachedAccess
 from download_svc.sessions.application import Policy, SessionView, StartRequest, start_download
 from download_svc.sessions.domain import Scope, Session, Target, UpdateFrom, UpdateType
-from download_svc.transaction import Begin, UnitOfWork
+from download_svc.transaction import Begin, Transaction
 from download_svc.updates.planning import require_space
 from download_svc.updates.plans import VersionPlan, plan_repair
 from download_svc.verifications.domain import (
@@ -58,10 +58,10 @@ async def create_verification(
         raise version_not_found(product_id)
     await access.require_now(user_id, product_id, now)
     verification = Verification(verification_id, user_id, product_id, version_id, device_id, is_whole_tree, now)
-    async with begin(user_id) as work:
-        await work.sessions.lock(user_id)
-        await work.verifications.add(verification, keep=MAX_KEPT_PER_INSTALLATION, keep_of_user=MAX_KEPT_PER_USER)
-        await work.commit()
+    async with begin(user_id) as tx:
+        await tx.sessions.lock(user_id)
+        await tx.verifications.add(verification, keep=MAX_KEPT_PER_INSTALLATION, keep_of_user=MAX_KEPT_PER_USER)
+        await tx.commit()
     return verification
 
 
@@ -86,21 +86,21 @@ async def submit_hashes(
         raise verification_not_found(verification_id)
     seen.require_open()
     judgement = await _judge(versions, seen.version_id, local)
-    async with begin(user_id) as work:
-        await work.sessions.lock(user_id)
-        verification = await _get(work, user_id, verification_id)
+    async with begin(user_id) as tx:
+        await tx.sessions.lock(user_id)
+        verification = await _get(tx, user_id, verification_id)
         verification.require_open()
         verification = verification.listed(judgement.ordinals)
-        issues = await _with_bounded_extras(work, verification, judgement)
-        await work.verifications.replace_issues(verification, judgement.paths, issues)
+        issues = await _with_bounded_extras(tx, verification, judgement)
+        await tx.verifications.replace_issues(verification, judgement.paths, issues)
         if is_last:
-            await work.verifications.add_missing(verification)
-            counts = await work.verifications.count_issues(verification)
+            await tx.verifications.add_missing(verification)
+            counts = await tx.verifications.count_issues(verification)
             damaged = sum(count for kind, count in counts.items() if kind is not IssueKind.EXTRA)
             verification = verification.completed(damaged, now)
-            work.record(verification.completion(now))
-        await work.verifications.save(verification)
-        await work.commit()
+            tx.record(verification.completion(now))
+        await tx.verifications.save(verification)
+        await tx.commit()
     return verification
 
 
@@ -138,10 +138,10 @@ async def repair_verification(
     plan = await asyncio.to_thread(plan_repair, entries, issues)
     require_space(plan, free_space_bytes)
 
-    async def attach(work: UnitOfWork, session: Session) -> None:
-        current = await _get(work, user_id, verification_id)
+    async def attach(tx: Transaction, session: Session) -> None:
+        current = await _get(tx, user_id, verification_id)
         current.require_repairable()
-        await work.verifications.save(current.being_repaired(session.id))
+        await tx.verifications.save(current.being_repaired(session.id))
 
     view = await start_download(
         begin,
@@ -185,11 +185,11 @@ async def _judge(versions: VersionReader, version_id: UUID, local: Sequence[Loca
     return judge(local, published, chunks)
 
 
-async def _with_bounded_extras(work: UnitOfWork, verification: Verification, judgement: Judgement) -> Sequence[Issue]:
+async def _with_bounded_extras(tx: Transaction, verification: Verification, judgement: Judgement) -> Sequence[Issue]:
     extras = [issue for issue in judgement.issues if issue.kind is IssueKind.EXTRA]
     if not extras:
         return judgement.issues
-    known = (await work.verifications.count_issues(verification)).get(IssueKind.EXTRA, 0)
+    known = (await tx.verifications.count_issues(verification)).get(IssueKind.EXTRA, 0)
     kept = extras[: max(0, MAX_EXTRA_ISSUES - known)]
     return [*(issue for issue in judgement.issues if issue.is_damage), *kept]
 
@@ -201,8 +201,8 @@ async def _version(versions: VersionReader, verification: Verification) -> Versi
     return version
 
 
-async def _get(work: UnitOfWork, user_id: UUID, verification_id: UUID) -> Verification:
-    verification = await work.verifications.get(user_id, verification_id)
+async def _get(tx: Transaction, user_id: UUID, verification_id: UUID) -> Verification:
+    verification = await tx.verifications.get(user_id, verification_id)
     if verification is None:
         raise verification_not_found(verification_id)
     return verification

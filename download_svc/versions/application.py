@@ -64,34 +64,34 @@ async def publish_version(
         release_notes_url=announcement.release_notes_url,
         manifest=manifest.stored,
     )
-    async with begin() as work:
-        if not await work.first_time(*event):
+    async with begin() as tx:
+        if not await tx.first_time(*event):
             return
-        known = await work.versions.get(version.version_id)
+        known = await tx.versions.get(version.version_id)
         if known is None:
-            await work.versions.add(version, manifest)
-            await work.announcements.add(version)
-            await work.patches.request(version)
+            await tx.versions.add(version, manifest)
+            await tx.announcements.add(version)
+            await tx.patches.request(version)
         elif known.product_id != version.product_id or known.manifest.sha256 != version.manifest.sha256:
             raise DomainError(
                 Kind.FAILED_PRECONDITION,
                 "MANIFEST_INVALID",
                 details={"description": "the version is already published with another manifest"},
             )
-        await work.commit()
+        await tx.commit()
 
 
 async def withdraw_version(begin: Begin, *, product_id: UUID, version_id: UUID, event: tuple[str, str, str]) -> None:
     """Nobody can download the version from now on. Who has it installed, or was offered it, is offered the newest that is left;
     what else follows is swept (sessions.sweeps). Idempotent; a version that never came to be stays unknown.
     """
-    async with begin() as work:
-        if not await work.first_time(*event):
+    async with begin() as tx:
+        if not await tx.first_time(*event):
             return
-        version = await work.versions.get(version_id)
+        version = await tx.versions.get(version_id)
         if version is not None and version.product_id == product_id and version.state is VersionState.KEPT:
-            await work.versions.retire(version_id)
-            left = newest_stable(await work.versions.of_product(product_id), version.platform)
+            await tx.versions.retire(version_id)
+            left = newest_stable(await tx.versions.of_product(product_id), version.platform)
             if left is not None:
-                await work.announcements.add(left)
-        await work.commit()
+                await tx.announcements.add(left)
+        await tx.commit()

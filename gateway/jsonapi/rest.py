@@ -31,7 +31,7 @@ from gateway.jsonapi.documents import (
 )
 from gateway.jsonapi.pages import ascii_url, parse_query
 from gateway.jsonapi.preconditions import AddressLocks, Conditions, StateReader, conditions_of, if_match_tags
-from gateway.problems.errors import Refused, ServiceRefused
+from gateway.problems.errors import Refused, UpstreamError
 from gateway.problems.violations import with_broken_rules
 from gateway.quota.idempotency import KEY_HEADER, Idempotency, make_claim, read_key
 from gateway.quota.rate_limits import RateLimiter
@@ -101,7 +101,7 @@ class RestEndpoint:
         """Answers the request.
 
         Raises:
-            Refused, ServiceRefused, DomainError: turned into JSON:API errors by the middleware.
+            Refused, UpstreamError, DomainError: turned into JSON:API errors by the middleware.
         """
         context = request[CONTEXT]
         if not context.acceptable:
@@ -154,7 +154,7 @@ class RestEndpoint:
                 response = await self._call_if(asked.conditions, request, call, asked.message)
         except DomainError as error:
             document = asked.document
-            raise ServiceRefused(error, places(route, asked.query, document), document) from error
+            raise UpstreamError(error, places(route, asked.query, document), document) from error
         if route.no_content:
             return web.Response(status=route.success_status, headers=self._headers(request, context))
         encoded = route.encode(response)

@@ -34,7 +34,7 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
-class ServiceRefused(Exception):
+class UpstreamError(Exception):
     """A service refuses a request: its error, and what is needed to say which part of the request it means."""
 
     def __init__(self, error: DomainError, pointers: Mapping[str, str], document: JsonValue) -> None:
@@ -184,13 +184,13 @@ def let_go_of_frames(raised: BaseException) -> None:
         passed = passed.__cause__
 
 
-def refusal_response(raised: Refused | ServiceRefused | DomainError, context: RequestContext) -> web.Response:
+def refusal_response(raised: Refused | UpstreamError | DomainError, context: RequestContext) -> web.Response:
     """The answer to a request that is refused, whoever refuses it."""
     language = context.language
     if isinstance(raised, Refused):
         problems = [of_problem(problem, language) for problem in raised.problems]
         return error_response(problems, context, headers=raised.headers)
-    if isinstance(raised, ServiceRefused):
+    if isinstance(raised, UpstreamError):
         errors = of_error(raised.error, language, pointers=raised.pointers, document=raised.document)
         return error_response(errors, context, retry_after_seconds=raised.error.retry_after_seconds)
     return error_response(of_error(raised, language), context, retry_after_seconds=raised.retry_after_seconds)

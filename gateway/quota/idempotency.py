@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from chassis.errors import DomainError
 from chassis.quota.redis_store import StoreAway
 from gateway.contract import Problem
-from gateway.problems.errors import Refused, ServiceRefused, refusal_response
+from gateway.problems.errors import Refused, UpstreamError, refusal_response
 from gateway.request.context import RequestContext
 
 KEY_HEADER = istr("Idempotency-Key")
@@ -124,7 +124,7 @@ class Idempotency:
 
         Raises:
             Refused: IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_USE.
-            Refused, ServiceRefused, DomainError: what `perform` raises, when the store is away.
+            Refused, UpstreamError, DomainError: what `perform` raises, when the store is away.
         """
         try:
             earlier = await self._answers.claim(claim, running_seconds=running_seconds)
@@ -135,7 +135,7 @@ class Idempotency:
             return _again(earlier, claim)
         try:
             response = await perform()
-        except (Refused, ServiceRefused, DomainError) as refused:
+        except (Refused, UpstreamError, DomainError) as refused:
             response = refusal_response(refused, context)
         await self._remember(claim, response)
         return response

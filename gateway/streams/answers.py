@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from gateway.contract import StreamedEvent, StreamRoute
 from gateway.request.negotiation import EVENT_STREAM
-from gateway.streams.endings import Ending
+from gateway.streams.endings import StreamClose
 from gateway.streams.handshakes import Handshake
 from gateway.streams.sessions import FAREWELL_SECONDS, MakeRequest, StreamServices, StreamSession
 
@@ -58,7 +58,7 @@ class AnswerSession(StreamSession):
 
     async def _listen(self) -> None:
         await self._is_left.wait()
-        raise Ending(None)
+        raise StreamClose(None)
 
     async def _play(self) -> None:
         await self._follow()
@@ -84,10 +84,10 @@ class AnswerSession(StreamSession):
         except TimeoutError:
             self._cut()
         except ConnectionError:
-            raise Ending(None) from None
+            raise StreamClose(None) from None
         await self._write()
 
-    async def _close(self, ending: Ending) -> None:
+    async def _close(self, ending: StreamClose) -> None:
         if ending.code is None:
             return
         frame = self._frame(ending.event_type, self._last_sent_id, self._farewell(ending))

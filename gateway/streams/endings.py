@@ -28,7 +28,7 @@ CLOSE_CODES = {
 }
 
 
-class Ending(Exception):
+class StreamClose(Exception):
     """The session ends: with a close code and a last event in words, or, `code` None, because the client is gone."""
 
     def __init__(self, code: int | None, event_type: str = END_EVENT, payload: JsonValue = None) -> None:
@@ -38,7 +38,7 @@ class Ending(Exception):
         self.payload = payload
 
 
-def ending_of(error: DomainError, context: RequestContext) -> Ending:
+def ending_of(error: DomainError, context: RequestContext) -> StreamClose:
     """How an error ends a stream: the same code and texts as over REST."""
     first = of_error(error, context.language)[0]
     payload: dict[str, JsonValue] = {
@@ -50,15 +50,15 @@ def ending_of(error: DomainError, context: RequestContext) -> Ending:
     }
     if error.retry_after_seconds is not None:
         payload["retry_after_seconds"] = error.retry_after_seconds
-    return Ending(CLOSE_CODES.get(error.kind, CLOSE_INTERNAL), ERROR_EVENT, payload)
+    return StreamClose(CLOSE_CODES.get(error.kind, CLOSE_INTERNAL), ERROR_EVENT, payload)
 
 
-def slow_reader(context: RequestContext) -> Ending:
+def slow_reader(context: RequestContext) -> StreamClose:
     """The client did not read what it may not miss."""
     ending = ending_of(DomainError(Kind.RESOURCE_EXHAUSTED, "SLOW_READER"), context)
-    return Ending(CLOSE_SLOW_READER, ending.event_type, ending.payload)
+    return StreamClose(CLOSE_SLOW_READER, ending.event_type, ending.payload)
 
 
-def goodbye(code: int, reason: str) -> Ending:
+def normal_close(code: int, reason: str) -> StreamClose:
     """An end that is nobody's error."""
-    return Ending(code, END_EVENT, {"reason": reason})
+    return StreamClose(code, END_EVENT, {"reason": reason})

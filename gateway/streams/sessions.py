@@ -26,7 +26,7 @@ from gateway.quota.rate_limits import RateLimiter
 from gateway.request.context import CONTEXT
 from gateway.request.limits import Limits
 from gateway.streams.buffer import BufferFull, StreamBuffer
-from gateway.streams.endings import CLOSE_GOING_AWAY, CLOSE_NORMAL, Ending, ending_of, goodbye, slow_reader
+from gateway.streams.endings import CLOSE_GOING_AWAY, CLOSE_NORMAL, StreamClose, ending_of, normal_close, slow_reader
 from gateway.streams.sockets import Sockets
 from gateway.transcoding import UNKNOWN_EVENT
 from gateway.upstream.backends import Backends, ServerStream, call_metadata
@@ -73,7 +73,7 @@ class StreamSession(ABC):
         self._buffer = StreamBuffer(services.limits.socket_buffer_events)
         self._writing: asyncio.Task[None] | None = None
         self._events: ServerStream | None = None
-        self._end_of_stream: Ending | None = None
+        self._end_of_stream: StreamClose | None = None
         self._last_sent_id = ""
 
     async def begin(self) -> None:
@@ -123,13 +123,13 @@ class StreamSession(ABC):
         """Called now and then: shows the client that the connection lives, and sees to it that the client does."""
 
     @abstractmethod
-    async def _close(self, ending: Ending) -> None:
+    async def _close(self, ending: StreamClose) -> None:
         """Says why, closes, and cuts the connection when the client does not take that in time."""
 
     # --- the session -------------------------------------------------------------------------------------------------------------
 
-    async def _serve(self) -> Ending:
-        endings: list[Ending] = []
+    async def _serve(self) -> StreamClose:
+        endings: list[StreamClose] = []
         with self._stack:
             self._stack.enter_context(self._services.sockets.on_stop(self._stop))
             self._stack.callback(self._cancel_tick)
@@ -139,13 +139,13 @@ class StreamSession(ABC):
                     group.create_task(self._play())
                     group.create_task(self._listen())
                     await self._ended
-            except* Ending as raised:
+            except* StreamClose as raised:
                 endings.extend(_leaves(raised))
             self._forget_end()
         # The client's own leaving says more than what its leaving made fail.
         return next((ending for ending in endings if ending.code is None), endings[0])
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: StreamClose) -> None:
         """Ends the session from outside of its tasks."""
         if not self._ended.done():
             self._ended.set_exception(ending)
@@ -157,7 +157,7 @@ class StreamSession(ABC):
             self._ended.exception()
 
     def _stop(self) -> None:
-        self._end(goodbye(CLOSE_GOING_AWAY, "shutdown"))
+        self._end(normal_close(CLOSE_GOING_AWAY, "shutdown"))
 
     def _refuse(self, error: DomainError) -> None:
         """The user's token is good no longer: it expired, or its key left the key set."""
@@ -167,7 +167,7 @@ class StreamSession(ABC):
         """Ends the session of a client that is not there any more."""
         if self._transport is not None:
             self._transport.abort()
-        self._end(Ending(None))
+        self._end(StreamClose(None))
 
     def _schedule_tick(self) -> None:
         self._ticking = self._loop.call_later(self._limits.ping_seconds, self._on_tick)
@@ -241,7 +241,7 @@ class StreamSession(ABC):
         except DomainError as error:
             self._end_of_stream = ending_of(error, self._context)
         else:
-            self._end_of_stream = goodbye(CLOSE_NORMAL, "completed")
+            self._end_of_stream = normal_close(CLOSE_NORMAL, "completed")
 
     def _start_writing(self) -> None:
         if self._writing is None:
@@ -256,7 +256,7 @@ class StreamSession(ABC):
             try:
                 await self._send(event)
             except ConnectionError:
-                raise Ending(None) from None
+                raise StreamClose(None) from None
         self._writing = None
         if self._end_of_stream is not None:
             raise self._end_of_stream
@@ -264,7 +264,7 @@ class StreamSession(ABC):
     def _envelope_of(self, event: StreamedEvent) -> bytes:
         return _envelope(event.event_type, event.id, event.timestamp or self._now(), event.payload)
 
-    def _farewell(self, ending: Ending) -> bytes:
+    def _farewell(self, ending: StreamClose) -> bytes:
         """The last envelope. Its id is that of the last event, so that a client which just keeps the last id it saw can resume."""
         return _envelope(ending.event_type, self._last_sent_id, self._now(), ending.payload)
 
@@ -272,7 +272,7 @@ class StreamSession(ABC):
         return _rfc3339(self._services.now())
 
 
-def _leaves(group: BaseExceptionGroup[Ending]) -> Iterable[Ending]:
+def _leaves(group: BaseExceptionGroup[StreamClose]) -> Iterable[StreamClose]:
     for raised in group.exceptions:
         if isinstance(raised, BaseExceptionGroup):
             yield from _leaves(raised)

@@ -9,7 +9,14 @@ from aiohttp import WSMsgType, web
 
 from chassis.errors import DomainError, Kind
 from gateway.contract import JsonValue, StreamedEvent, StreamRoute
-from gateway.streams.endings import CLOSE_INVALID_DATA, CLOSE_NORMAL, CLOSE_UNSUPPORTED_DATA, Ending, ending_of, goodbye
+from gateway.streams.endings import (
+    CLOSE_INVALID_DATA,
+    CLOSE_NORMAL,
+    CLOSE_UNSUPPORTED_DATA,
+    StreamClose,
+    ending_of,
+    normal_close,
+)
 from gateway.streams.handshakes import Handshake, Upgrade
 from gateway.streams.sessions import FAREWELL_SECONDS, MakeRequest, StreamServices, StreamSession
 
@@ -61,9 +68,9 @@ class SocketSession(StreamSession):
             elif frame.type is WSMsgType.PING:
                 await self._socket.pong(frame.data)
             elif frame.type is WSMsgType.BINARY:
-                raise goodbye(CLOSE_UNSUPPORTED_DATA, "text messages only")
+                raise normal_close(CLOSE_UNSUPPORTED_DATA, "text messages only")
             elif frame.type is not WSMsgType.PONG:
-                raise Ending(None)
+                raise StreamClose(None)
 
     def _hear(self, text: str) -> None:
         if self._first_message.done():
@@ -74,7 +81,11 @@ class SocketSession(StreamSession):
             message = None
         if not isinstance(message, dict) or not isinstance(message.get("event_type"), str):
             # Whoever is still to say who they are has failed to; of the others we only ask for messages in the envelope.
-            raise self._unauthenticated() if self._waits_for_token else goodbye(CLOSE_INVALID_DATA, "not an envelope")
+            raise (
+                self._unauthenticated()
+                if self._waits_for_token
+                else normal_close(CLOSE_INVALID_DATA, "not an envelope")
+            )
         self._first_message.set_result(message)
         last_event_id = _last_event_in(message)
         if last_event_id is not None and self._following is not None and self._stream.resumable:
@@ -84,7 +95,7 @@ class SocketSession(StreamSession):
     def _waits_for_token(self) -> bool:
         return self._handshake.token is None and not self._stream.access.public
 
-    def _unauthenticated(self) -> Ending:
+    def _unauthenticated(self) -> StreamClose:
         return ending_of(DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED"), self._context)
 
     def _tick(self) -> None:
@@ -98,7 +109,7 @@ class SocketSession(StreamSession):
         try:
             await self._socket.ping()
         except ConnectionError:
-            raise Ending(None) from None
+            raise StreamClose(None) from None
 
     # --- the service's side ------------------------------------------------------------------------------------------------------
 
@@ -141,7 +152,7 @@ class SocketSession(StreamSession):
 
     # --- the end -----------------------------------------------------------------------------------------------------------------
 
-    async def _close(self, ending: Ending) -> None:
+    async def _close(self, ending: StreamClose) -> None:
         if ending.code is None:
             await self._close_in_time(CLOSE_NORMAL)
             return

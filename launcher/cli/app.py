@@ -177,7 +177,7 @@ def update(
     """
     with ending(as_json=as_json):
         version_id = _uuid_of(version, "version") if version else None
-        pace = _commands().Pace(limit, parallel, priority)
+        pace = _commands().TransferOptions(limit, parallel, priority)
         owner = account(Environment.read())
         updating = _commands().update_game(
             owner,
@@ -220,7 +220,7 @@ def repair(
 ) -> None:
     """Verify an installed game and fetch what is damaged or missing; what you added stays."""
     with ending(as_json=as_json):
-        pace = _commands().Pace(limit, parallel, priority)
+        pace = _commands().TransferOptions(limit, parallel, priority)
         owner = account(Environment.read())
         found, result = run(_commands().repair_game(owner, folder.absolute(), pace, as_json=as_json))
     _commands().show_repair(found, result, as_json=as_json)

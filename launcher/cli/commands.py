@@ -17,7 +17,7 @@ from launcher.disk.commit import Removed
 from launcher.disk.workspace import Installed
 from launcher.failures import ExitCode, LauncherError
 from launcher.install.installation import InstallResult, install
-from launcher.install.maintenance import Pace, Verification, repair, uninstall, update, verify
+from launcher.install.maintenance import TransferOptions, Verification, repair, uninstall, update, verify
 from launcher.install.progress import Progress
 from launcher.install.sessions import InstallRequest
 from launcher.settings import Account
@@ -77,7 +77,7 @@ async def update_game(
     owner: Account,
     directory: Path,
     version_id: UUID | None,
-    pace: Pace,
+    pace: TransferOptions,
     *,
     is_rollback: bool,
     may_overwrite: bool,
@@ -102,7 +102,7 @@ async def verify_game(owner: Account | None, directory: Path) -> Verification:
 
 
 async def repair_game(
-    owner: Account, directory: Path, pace: Pace, *, as_json: bool
+    owner: Account, directory: Path, pace: TransferOptions, *, as_json: bool
 ) -> tuple[Verification, InstallResult | None]:
     """Verifies, then repairs what is damaged and shows how it gets on."""
     verification = await verify(directory, owner)

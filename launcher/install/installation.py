@@ -27,7 +27,7 @@ from launcher.disk.workspace import Kept, State, Workspace
 from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError, first_failure
 from launcher.install.agreement import REFUSED_PLANS, Agreement
-from launcher.install.links import LinkBook
+from launcher.install.links import LinkCache
 from launcher.install.patching import Patcher, choose, offers_of
 from launcher.install.pipeline import Patience, Pipeline, Threads, missing_chunks, open_threads
 from launcher.install.progress import Ledger, Phase, Progress
@@ -344,7 +344,9 @@ async def _bring(
                 missing=missing,
                 paths={index: file.path for index, file in plan.files.items()},
                 ledger=ledger,
-                links=LinkBook(work.api, reporter.session.id, missing, batch_links=_batch_links(missing, work.limiter)),
+                links=LinkCache(
+                    work.api, reporter.session.id, missing, batch_links=_batch_links(missing, work.limiter)
+                ),
                 cdn=work.cdn,
                 writer=writer,
                 threads=work.threads,

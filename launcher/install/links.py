@@ -32,7 +32,7 @@ class _Kept:
     batch: int
 
 
-class LinkBook:
+class LinkCache:
     """Links to the chunks of one session. `chunks` is the order in which they will be asked for, roughly."""
 
     def __init__(

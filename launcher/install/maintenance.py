@@ -48,7 +48,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TransferOptions:
     """How a transfer may use the line: see InstallRequest."""
 
     limit_kbps: int = 0
@@ -63,7 +63,7 @@ async def update(
     version_id: UUID | None = None,
     is_rollback: bool = False,
     may_overwrite: bool = False,
-    pace: Pace | None = None,
+    pace: TransferOptions | None = None,
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> InstallResult:
@@ -139,7 +139,7 @@ async def repair(
     directory: Path,
     verification: Verification,
     *,
-    pace: Pace | None = None,
+    pace: TransferOptions | None = None,
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> InstallResult | None:
@@ -251,9 +251,9 @@ def _request(
     *,
     version_id: UUID | None,
     is_rollback: bool = False,
-    pace: Pace | None = None,
+    pace: TransferOptions | None = None,
 ) -> InstallRequest:
-    pace = pace or Pace()
+    pace = pace or TransferOptions()
     return InstallRequest(
         product_id=installed.product_id,
         directory=directory,

@@ -28,7 +28,7 @@ from launcher.disk.scan import Found
 from launcher.disk.workspace import Workspace
 from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError
-from launcher.install.links import LinkBook
+from launcher.install.links import LinkCache
 from launcher.install.pipeline import MAX_LOOKS, QUICK_STALL_SECONDS, Threads, missing_chunks
 from launcher.install.progress import Ledger
 
@@ -111,7 +111,7 @@ class Patcher:
         self._found = found
         self._missing = {chunk.sha256: chunk for chunk in missing_chunks(plan, found)}
         self._jobs = deque(jobs)
-        self._links = LinkBook(api, session_id, [job.object for job in jobs])
+        self._links = LinkCache(api, session_id, [job.object for job in jobs])
         self._workspace = workspace
         self._writer = writer
         self._ledger = ledger

@@ -31,7 +31,7 @@ from launcher.disk.plan import Plan, PlannedChunk, PlannedFile
 from launcher.disk.scan import Found
 from launcher.disk.writer import Writer
 from launcher.failures import ExitCode, LauncherError
-from launcher.install.links import LinkBook
+from launcher.install.links import LinkCache
 from launcher.install.progress import Ledger
 
 MAX_TRIES = 8
@@ -106,7 +106,7 @@ class Pipeline:
         missing: Sequence[PlannedChunk],
         paths: Mapping[int, str],
         ledger: Ledger,
-        links: LinkBook,
+        links: LinkCache,
         cdn: Cdn,
         writer: Writer,
         threads: Threads,

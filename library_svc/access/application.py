@@ -1,5 +1,5 @@
 """Whether a user may use a product: out of what all instances remember, or out of the database. Called by LibraryQueryService, and
-by the use cases that change entitlements. KnownAccess is the port of what is remembered.
+by the use cases that change entitlements. AccessCache is the port of what is remembered.
 
 An answer that is remembered never outlives a change: who changes a right says so before the transaction begins, and from then on
 nothing is remembered of it until the transaction is over. What is remembered can be lost, and be away; the database decides then.
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class CacheLookup:
     """What is remembered of a user's right to a product.
 
     Attributes:
@@ -48,10 +48,10 @@ class Recalled:
     ticket: str | None = None
 
 
-class KnownAccess(Protocol):
+class AccessCache(Protocol):
     """What the instances remember together of users' rights. It can be lost, and be away: then it is empty, and nothing fails."""
 
-    async def find(self, user_id: UserId, product_id: ProductId) -> Recalled: ...
+    async def find(self, user_id: UserId, product_id: ProductId) -> CacheLookup: ...
 
     async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
         """For ACCESS_KEPT_SECONDS; nothing happens when the right was changed, or the ticket lost, since the ticket was given."""
@@ -70,7 +70,7 @@ class KnownAccess(Protocol):
 class GameAccess:
     """Answers, and remembers what it answered; who asks does not wait for that. Made by `open_game_access`."""
 
-    def __init__(self, reader: LibraryReader, known: KnownAccess, beside: asyncio.TaskGroup) -> None:
+    def __init__(self, reader: LibraryReader, known: AccessCache, beside: asyncio.TaskGroup) -> None:
         self._reader = reader
         self._known = known
         self._beside = beside
@@ -97,14 +97,14 @@ class GameAccess:
 
 
 @asynccontextmanager
-async def open_game_access(reader: LibraryReader, known: KnownAccess) -> AsyncIterator[GameAccess]:
+async def open_game_access(reader: LibraryReader, known: AccessCache) -> AsyncIterator[GameAccess]:
     """Answers while the block runs; leaving it waits until the last answers are remembered."""
     async with asyncio.TaskGroup() as beside:
         yield GameAccess(reader, known, beside)
 
 
 @asynccontextmanager
-async def changing(known: KnownAccess, user_id: UserId, product_ids: Collection[ProductId]) -> AsyncIterator[None]:
+async def changing(known: AccessCache, user_id: UserId, product_ids: Collection[ProductId]) -> AsyncIterator[None]:
     """Around a transaction that changes what the user may use of these products.
 
     When the block fails it may not be known whether the transaction was committed: then nothing is remembered for a while

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from chassis.cloudevents.moments import parse_moment
 from chassis.live.redis_link import RedisLink, Script
 from chassis.live.redis_state import open_link, open_redis
-from library_svc.access.application import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, Recalled
+from library_svc.access.application import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, CacheLookup
 from library_svc.ids import ProductId, UserId
 
 ANSWER_SECONDS: Final = 0.25
@@ -82,8 +82,8 @@ return redis.status_reply('OK')
 _log = getLogger(__name__)
 
 
-class RedisKnownAccess:
-    """The KnownAccess over a client of its own, which does not wait for long."""
+class RedisAccessCache:
+    """The AccessCache over a client of its own, which does not wait for long."""
 
     def __init__(self, link: RedisLink, prefix: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
         self._prefix = prefix
@@ -91,9 +91,9 @@ class RedisKnownAccess:
         self._away_until = -math.inf
         self._link = link
 
-    async def find(self, user_id: UserId, product_id: ProductId) -> Recalled:
+    async def find(self, user_id: UserId, product_id: ProductId) -> CacheLookup:
         if self._clock() < self._away_until:
-            return Recalled()
+            return CacheLookup()
         keys, ticket = self._keys(user_id, [product_id]), f"{getrandbits(128):032x}"
         found: Sequence[bytes] = ()
         try:
@@ -103,10 +103,10 @@ class RedisKnownAccess:
         match found:
             case [b"answer", since]:
                 with suppress(ValueError):  # another hand's, or another release's
-                    return Recalled(is_answer=True, since=_time(since))
+                    return CacheLookup(is_answer=True, since=_time(since))
             case [b"ticket"]:
-                return Recalled(ticket=ticket)
-        return Recalled()
+                return CacheLookup(ticket=ticket)
+        return CacheLookup()
 
     async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
         answer = since.isoformat() if since else ""
@@ -156,12 +156,12 @@ def _time(text: bytes) -> datetime | None:
 
 
 @asynccontextmanager
-async def open_known_access(
+async def open_access_cache(
     address: str, *, password: str = "", database: int = 0, prefix: str = ""
-) -> AsyncIterator[RedisKnownAccess]:
+) -> AsyncIterator[RedisAccessCache]:
     """What is remembered in the Redis at `host:port` or `redis://…`. Connects when first used. Keys begin with `prefix`."""
     async with (
         open_redis(address, password=password, database=database, answer_seconds=ANSWER_SECONDS) as client,
         open_link(client, answer_seconds=ANSWER_SECONDS) as link,
     ):
-        yield RedisKnownAccess(link, prefix)
+        yield RedisAccessCache(link, prefix)

@@ -16,6 +16,7 @@ from typing import Protocol
 from chassis.errors import DomainError, Kind
 from library_svc.achievements.domain import (
     Achievement,
+    AchievementEligibility,
     AchievementNotFound,
     AchievementUnlocked,
     Cause,
@@ -23,7 +24,6 @@ from library_svc.achievements.domain import (
     Increment,
     ProgressRejected,
     SetTo,
-    Standing,
 )
 from library_svc.catalog.application import Catalog
 from library_svc.catalog.domain import ProductNotFound
@@ -59,7 +59,7 @@ class AchievementSort(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ShownAchievement:
+class AchievementView:
     """An achievement, how far a user is, and how many have it."""
 
     definition: Definition
@@ -73,7 +73,7 @@ class ShownAchievement:
         """Whether the user must not learn what it is."""
         return self.definition.is_hidden and not self.is_unlocked
 
-    def at(self, achievement: Achievement) -> "ShownAchievement":
+    def at(self, achievement: Achievement) -> "AchievementView":
         """The same, with the user where they are now."""
         return replace(
             self,
@@ -87,10 +87,10 @@ class ShownAchievement:
 class AchievementList:
     """A product's achievements; `as_of` is when Catalog told of them, None: it never did."""
 
-    achievements: Sequence[ShownAchievement]
+    achievements: Sequence[AchievementView]
     as_of: datetime | None
 
-    def of(self, achievement_id: AchievementId) -> ShownAchievement | None:
+    def of(self, achievement_id: AchievementId) -> AchievementView | None:
         return next((one for one in self.achievements if one.definition.id == achievement_id), None)
 
 
@@ -165,7 +165,7 @@ async def list_achievements(
     user_id: UserId,
     product_id: ProductId,
     sort: AchievementSort = AchievementSort.DEFAULT,
-) -> Sequence[ShownAchievement]:
+) -> Sequence[AchievementView]:
     """All achievements of a product, with how far the user is.
 
     Raises:
@@ -184,7 +184,7 @@ async def get_achievement(
     user_id: UserId,
     product_id: ProductId,
     achievement_id: AchievementId,
-) -> ShownAchievement:
+) -> AchievementView:
     """One of a product's achievements, with how far the user is.
 
     Raises:
@@ -214,7 +214,7 @@ async def update_progress(
     step: SetTo | Increment,
     origin: Origin,
     now: datetime,
-) -> ShownAchievement:
+) -> AchievementView:
     """Gets a user further with an achievement, in one transaction.
 
     Raises:
@@ -239,7 +239,7 @@ async def update_progress(
     return shown.at(after)
 
 
-def _impossible(standing: Standing) -> Cause | None:
+def _impossible(standing: AchievementEligibility) -> Cause | None:
     """Why the user cannot have got anywhere; None: they can."""
     if foundation(standing.grants) is None:
         return Cause.NOT_OWNED

@@ -142,7 +142,7 @@ def _first(language: Language, ru: str | None, en: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AchievementEligibility:
     """All that says whether a user can get further with an achievement, and from where.
 
     Attributes:
@@ -159,7 +159,9 @@ class Standing:
 class Achievements(Protocol):
     """How far users are, in a transaction, each user's changes after another (`lock_user`). Each call is one statement."""
 
-    async def standing(self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId) -> Standing: ...
+    async def standing(
+        self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId
+    ) -> AchievementEligibility: ...
 
     async def save(self, achievement: Achievement) -> None:
         """Adds it, or replaces what was known of the same user and achievement. One that is unlocked is noted: one more user has

@@ -30,8 +30,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.postgres.database import Database, Transaction
 from chassis.postgres.statements import Row, Statement
-from library_svc.achievements.application import AchievementList, AchievementSort, ShownAchievement
-from library_svc.achievements.domain import Achievement, Definition, Standing, rarity_percentage
+from library_svc.achievements.application import AchievementList, AchievementSort, AchievementView
+from library_svc.achievements.domain import Achievement, AchievementEligibility, Definition, rarity_percentage
 from library_svc.entitlements.postgres import entitlements, grant_of
 from library_svc.ids import AchievementId, ProductId, UserId
 from library_svc.playtime.postgres import playtime_sessions, product_players
@@ -154,14 +154,18 @@ class PostgresAchievements:
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
 
-    async def standing(self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId) -> Standing:
+    async def standing(
+        self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId
+    ) -> AchievementEligibility:
         values = {"user_id": user_id, "product_id": product_id, "achievement_id": achievement_id}
         rows = await self._tx.fetch(_STANDING, values)
         known = rows[0]
         achievement = None
         if known["own_user_id"] is not None:
             achievement = Achievement(**{column.name: known[f"own_{column.name}"] for column in COLUMNS})
-        return Standing([grant_of(row) for row in rows if row["id"] is not None], known["has_begun"], achievement)
+        return AchievementEligibility(
+            [grant_of(row) for row in rows if row["id"] is not None], known["has_begun"], achievement
+        )
 
     async def save(self, achievement: Achievement) -> None:
         statement = _SAVE_AND_NOTE if achievement.is_unlocked else _SAVE
@@ -275,9 +279,9 @@ def _read(rows: Sequence[Row]) -> AchievementList:
     return AchievementList(shown, rows[0]["as_of"] if rows else None)
 
 
-def _shown(row: Row) -> ShownAchievement:
+def _shown(row: Row) -> AchievementView:
     values = {name: row[name] for name in _DEFINED}
-    return ShownAchievement(
+    return AchievementView(
         definition=Definition(id=row["achievement_meta_id"], **values),
         is_unlocked=row["is_unlocked"],
         unlocked_at=row["unlocked_at"],

@@ -12,7 +12,7 @@ from library.v1.achievements_pb2_grpc import AchievementServiceServicer
 from chassis.auth.access import current_caller
 from chassis.cloudevents.moments import to_timestamp
 from library_svc.achievements import application as achievements
-from library_svc.achievements.application import AchievementReader, AchievementSort, DefinitionFiller, ShownAchievement
+from library_svc.achievements.application import AchievementReader, AchievementSort, AchievementView, DefinitionFiller
 from library_svc.achievements.domain import Increment, SetTo
 from library_svc.callers import current_language, current_user
 from library_svc.catalog.domain import Language
@@ -65,7 +65,7 @@ class AchievementServicer(AchievementServiceServicer):
         return pb.UpdateAchievementProgressResponse(achievement=achievement_message(shown, current_language()))
 
 
-def achievement_message(shown: ShownAchievement, language: Language) -> pb.UserAchievementStatus:
+def achievement_message(shown: AchievementView, language: Language) -> pb.UserAchievementStatus:
     """The achievement as its user sees it; a secret shows only that it is one."""
     definition = shown.definition
     message = pb.UserAchievementStatus(

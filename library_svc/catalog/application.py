@@ -55,7 +55,7 @@ async def record_change(begin: Begin, *, event_id: EventId, product: Product) ->
     Merging is idempotent, but the time of an event from the future is when it was received: it must not be received again later.
     """
     async with begin() as tx:
-        if await tx.is_first(event_id):
+        if await tx.first_time(event_id):
             await tx.products.save([product])
             await tx.commit()
 

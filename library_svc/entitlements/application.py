@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
-from library_svc.access.application import KnownAccess, changing
+from library_svc.access.application import AccessCache, changing
 from library_svc.changes import differing
 from library_svc.entitlements.domain import (
     WHOLE_SOURCE,
@@ -24,9 +24,9 @@ from library_svc.entitlements.domain import (
 )
 from library_svc.ids import EventId, ItemId, PlaytimeSessionId, ProductId, UserId
 from library_svc.installations.domain import shown
-from library_svc.items.application import tell_changed
+from library_svc.items.application import record_changed
 from library_svc.items.domain import GameAdded, GameRemoved, Item, RemovalReason
-from library_svc.playtime.application import Pulses, cut_off_sessions
+from library_svc.playtime.application import HeartbeatStore, cut_off_sessions
 from library_svc.transaction import Begin, Transaction
 from library_svc.wishlist.domain import WishlistItemRemoved
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class GrantResult:
     """A grant after a use case, and whether it stood before."""
 
     grant: Grant
@@ -44,14 +44,14 @@ class Settled:
 
 async def grant(
     begin: Begin,
-    known_access: KnownAccess,
+    access_cache: AccessCache,
     *,
     event_id: EventId | None,
     user_id: UserId,
     product_ids: Sequence[ProductId],
     source: Source,
     at: datetime,
-) -> Sequence[Settled]:
+) -> Sequence[GrantResult]:
     """Gives the user the products, in one transaction. A grant of this source that is known stays; it may have begun earlier. A
     grant of a source that ended as a whole is recorded as ended.
 
@@ -62,8 +62,8 @@ async def grant(
         KeyAlreadyActivated: the source is a key that is another user's.
     """
     settled = []
-    async with changing(known_access, user_id, product_ids), begin(user_id) as tx:
-        if event_id is not None and not await tx.is_first(event_id):
+    async with changing(access_cache, user_id, product_ids), begin(user_id) as tx:
+        if event_id is not None and not await tx.first_time(event_id):
             return ()
         await tx.lock_user(user_id)
         of_source = {known.product_id: known for known in await tx.entitlements.of_source(user_id, source)}
@@ -75,7 +75,7 @@ async def grant(
             new = known.granted(at) if known else Grant(user_id, product_id, source, granted_at=at)
             if whole is not None and whole.revoked_at is not None:
                 new = new.revoked(whole.revoked_at)
-            settled.append(Settled(new, was_known=known is not None, stood=known is not None and known.stands))
+            settled.append(GrantResult(new, was_known=known is not None, stood=known is not None and known.stands))
             if new == known:
                 continue
             await tx.entitlements.save(new)
@@ -90,8 +90,8 @@ async def grant(
 
 async def revoke(
     begin: Begin,
-    known_access: KnownAccess,
-    pulses: Pulses,
+    access_cache: AccessCache,
+    heartbeat_store: HeartbeatStore,
     *,
     event_id: EventId | None,
     user_id: UserId,
@@ -99,7 +99,7 @@ async def revoke(
     source: Source,
     reason: RemovalReason,
     at: datetime,
-) -> Sequence[Settled]:
+) -> Sequence[GrantResult]:
     """Ends the source's grants of the products, in one transaction; items that rest on nothing else go, and whoever plays them is
     cut off.
 
@@ -109,21 +109,21 @@ async def revoke(
         The source's grant of each product; nothing for an event that was handled before.
     """
     settled, cut_off = [], list[tuple[UserId, PlaytimeSessionId]]()
-    async with changing(known_access, user_id, product_ids), begin(user_id) as tx:
-        if event_id is not None and not await tx.is_first(event_id):
+    async with changing(access_cache, user_id, product_ids), begin(user_id) as tx:
+        if event_id is not None and not await tx.first_time(event_id):
             return ()
         await tx.lock_user(user_id)
         for product_id in dict.fromkeys(product_ids):
             grants = {known.source: known for known in await tx.entitlements.of_product(user_id, product_id)}
             known = grants.get(source)
             ended = (known or Grant(user_id, product_id, source, granted_at=at)).revoked(at)
-            settled.append(Settled(ended, was_known=known is not None, stood=known is not None and known.stands))
+            settled.append(GrantResult(ended, was_known=known is not None, stood=known is not None and known.stands))
             await tx.entitlements.save(ended)
             if not await _keep_item(tx, {**grants, source: ended}.values()):
-                cut_off += await _remove_item(tx, pulses, user_id, product_id, reason, at)
+                cut_off += await _remove_item(tx, heartbeat_store, user_id, product_id, reason, at)
         await tx.commit()
     if cut_off:
-        await pulses.forget(cut_off)
+        await heartbeat_store.forget(cut_off)
     logger.info(
         "revoked", extra={"event_id": event_id and event_id.id, "source": source.kind, "products": len(product_ids)}
     )
@@ -132,15 +132,15 @@ async def revoke(
 
 async def revoke_whole(
     begin: Begin,
-    known_access: KnownAccess,
-    pulses: Pulses,
+    access_cache: AccessCache,
+    heartbeat_store: HeartbeatStore,
     *,
     event_id: EventId | None,
     user_id: UserId,
     source: Source,
     reason: RemovalReason,
     at: datetime,
-) -> Sequence[Settled]:
+) -> Sequence[GrantResult]:
     """Ends all that the source granted, and will be said to have granted.
 
     The end of the source is recorded first: from then on no grant of it can begin to stand, so those that are read with it are all.
@@ -154,8 +154,8 @@ async def revoke_whole(
         await tx.commit()
     return await revoke(
         begin,
-        known_access,
-        pulses,
+        access_cache,
+        heartbeat_store,
         event_id=event_id,
         user_id=user_id,
         product_ids=sorted(of_source),
@@ -192,7 +192,7 @@ async def _keep_item(tx: Transaction, grants: Collection[Grant]) -> bool:
     after = replace(item, added_at=since, acquisition_type=base.source.acquisition_type)
     if after != item:
         await tx.items.save(after)
-        tell_changed(tx, after, differing(item, after))
+        record_changed(tx, after, differing(item, after))
     return True
 
 
@@ -209,9 +209,14 @@ async def _fulfil_wish(tx: Transaction, new: Grant) -> None:
 
 
 async def _remove_item(
-    tx: Transaction, pulses: Pulses, user_id: UserId, product_id: ProductId, reason: RemovalReason, at: datetime
+    tx: Transaction,
+    heartbeat_store: HeartbeatStore,
+    user_id: UserId,
+    product_id: ProductId,
+    reason: RemovalReason,
+    at: datetime,
 ) -> Sequence[tuple[UserId, PlaytimeSessionId]]:
-    cut_off = await cut_off_sessions(tx, pulses, await tx.playtime.live(user_id, product_id))
+    cut_off = await cut_off_sessions(tx, heartbeat_store, await tx.playtime.live(user_id, product_id))
     if item := await tx.items.of_product(user_id, product_id):
         await tx.items.remove(item)
         tx.record(GameRemoved(user_id, product_id, reason, removed_at=at))

@@ -10,12 +10,12 @@ from library.v1 import internal_pb2 as pb
 from library.v1.events_pb2 import RemovalReason as RemovalReasonMessage
 from library.v1.internal_pb2_grpc import LibraryInternalServiceServicer
 
-from library_svc.access.application import KnownAccess
+from library_svc.access.application import AccessCache
 from library_svc.entitlements import application as entitlements
 from library_svc.entitlements.domain import Source, SourceKind
 from library_svc.ids import ProductId, UserId
 from library_svc.items.domain import RemovalReason
-from library_svc.playtime.application import Pulses
+from library_svc.playtime.application import HeartbeatStore
 from library_svc.transaction import Begin
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["LibraryInternalService"].full_name
@@ -27,10 +27,12 @@ _REASON_OF: Final = {RemovalReasonMessage.Value(f"REMOVAL_REASON_{reason.name}")
 
 
 class LibraryInternalServicer(LibraryInternalServiceServicer):
-    def __init__(self, begin: Begin, known_access: KnownAccess, pulses: Pulses, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, begin: Begin, access_cache: AccessCache, heartbeat_store: HeartbeatStore, *, now: Callable[[], datetime]
+    ) -> None:
         self._begin = begin
-        self._known_access = known_access
-        self._pulses = pulses
+        self._known_access = access_cache
+        self._pulses = heartbeat_store
         self._now = now
 
     async def GrantEntitlement(

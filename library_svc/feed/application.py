@@ -29,7 +29,7 @@ class FeedBreak:
     reason: str
 
 
-class UpdateFeed(Protocol):
+class LibraryFeed(Protocol):
     """A feed for each user, kept for ten minutes. Hot state: it can be lost, and then its readers are told so.
 
     Raises:

@@ -25,9 +25,9 @@ from chassis.cloudevents.events import CloudEvent
 from library_svc.achievements.application import AchievementReader, AchievementSort
 from library_svc.callers import current_language, current_user
 from library_svc.catalog.domain import Language
-from library_svc.feed.application import FeedBreak, FeedRecord, UpdateFeed
+from library_svc.feed.application import FeedBreak, FeedRecord, LibraryFeed
 from library_svc.ids import AchievementId, ItemId, ProductId, UserId
-from library_svc.items.application import LibraryReader, ShownItem
+from library_svc.items.application import ItemView, LibraryReader
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["LibraryUpdateService"].full_name
 
@@ -91,7 +91,7 @@ _TOLD_AS: Final[Mapping[type[Message], Callable[[Any], Message]]] = {
 """Events that users are told otherwise than the platform."""
 
 
-def live_subscriptions(feed: UpdateFeed) -> Sequence[Subscription]:
+def live_subscriptions(feed: LibraryFeed) -> Sequence[Subscription]:
     """Our own events, on their way to the users' feeds."""
 
     async def tell(message: Any, event: CloudEvent) -> None:
@@ -139,7 +139,7 @@ class UpdateView:
             unlocked.achievement_name = name
 
 
-def _value(shown: ShownItem, name: str) -> Any:
+def _value(shown: ItemView, name: str) -> Any:
     """An attribute of the item as JSON; one that another release knows of is null."""
     value = shown.category_ids if name == "category_ids" else getattr(shown.item, name, None)
     match value:
@@ -154,7 +154,7 @@ def _value(shown: ShownItem, name: str) -> Any:
 
 
 class LibraryUpdateServicer(LibraryUpdateServiceServicer):
-    def __init__(self, feed: UpdateFeed, view: UpdateView, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, feed: LibraryFeed, view: UpdateView, *, now: Callable[[], datetime]) -> None:
         self._feed = feed
         self._view = view
         self._now = now

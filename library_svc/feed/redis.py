@@ -20,8 +20,8 @@ async def nobody_is(_: UserId) -> bool:
     return False
 
 
-class LiveUpdateFeed:
-    """The port UpdateFeed over the chassis' hot state."""
+class RedisLibraryFeed:
+    """The port LibraryFeed over the chassis' hot state."""
 
     def __init__(self, streams: LiveStreams, is_erased: Callable[[UserId], Awaitable[bool]] = nobody_is) -> None:
         self._streams = streams

@@ -3,7 +3,7 @@
 from library_svc.changes import differing
 from library_svc.ids import EventId, ProductId, UserId
 from library_svc.installations.domain import News, shown
-from library_svc.items.application import tell_changed
+from library_svc.items.application import record_changed
 from library_svc.transaction import Begin
 
 
@@ -13,7 +13,7 @@ async def follow(begin: Begin, *, event_id: EventId, user_id: UserId, product_id
     It is remembered without an item too: the item may be on its way, or come back.
     """
     async with begin(user_id) as tx:
-        if not await tx.is_first(event_id):
+        if not await tx.first_time(event_id):
             return
         await tx.lock_user(user_id)
         known = await tx.installations.of_product(user_id, product_id)
@@ -23,5 +23,5 @@ async def follow(begin: Begin, *, event_id: EventId, user_id: UserId, product_id
             if item := await tx.items.of_product(user_id, product_id):
                 after = shown(item, state)
                 await tx.items.save(after)
-                tell_changed(tx, after, differing(item, after))
+                record_changed(tx, after, differing(item, after))
         await tx.commit()

@@ -55,7 +55,7 @@ class ItemQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownItem:
+class ItemView:
     """An item with what is known of its product, and the ids of its categories in their order; the categories too, if they were
     asked for.
     """
@@ -75,7 +75,7 @@ class ItemPage:
         unknown_products: products that are not completely known and bear on this page, at most CATALOG_BATCH_LIMIT.
     """
 
-    items: Sequence[ShownItem]
+    items: Sequence[ItemView]
     total_items: int
     unknown_products: Sequence[ProductId]
 
@@ -87,7 +87,7 @@ class LibraryReader(Protocol):
 
     async def get_item(
         self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False
-    ) -> ShownItem | None: ...
+    ) -> ItemView | None: ...
 
     async def owned_items(self, user_id: UserId, product_ids: Sequence[ProductId]) -> Sequence[Item]:
         """The user's items of these products, or all when none is named; newest first."""
@@ -111,7 +111,7 @@ async def get_item(
     user_id: UserId,
     item_id: ItemId,
     include_categories: bool = False,
-) -> ShownItem:
+) -> ItemView:
     """One item of the user's.
 
     Raises:
@@ -124,7 +124,7 @@ async def get_item(
     return shown
 
 
-async def show_categories(reader: LibraryReader, *, user_id: UserId, item_id: ItemId) -> ShownItem:
+async def show_categories(reader: LibraryReader, *, user_id: UserId, item_id: ItemId) -> ItemView:
     """One item with its categories; its product is whatever is known.
 
     Raises:
@@ -147,7 +147,7 @@ async def update_item(begin: Begin, *, user_id: UserId, item_id: ItemId, changes
         await tx.items.save(item)
         if changes.category_ids is not UNCHANGED:
             attributes |= await _put(tx, item, changes.category_ids, await tx.categories.of_item(item))
-        tell_changed(tx, item, attributes)
+        record_changed(tx, item, attributes)
         await tx.commit()
     return item
 
@@ -167,7 +167,7 @@ async def add_to_categories(
         wanted = category_ids | before
         if len(wanted) > ITEM_CATEGORIES_LIMIT:
             raise TooManyCategories
-        tell_changed(tx, item, await _put(tx, item, wanted, before))
+        record_changed(tx, item, await _put(tx, item, wanted, before))
         await tx.commit()
 
 
@@ -184,11 +184,11 @@ async def take_from_categories(
         before = await tx.categories.of_item(item)
         if before & category_ids:
             await tx.categories.put(item, before - category_ids)
-            tell_changed(tx, item, {"category_ids"})
+            record_changed(tx, item, {"category_ids"})
         await tx.commit()
 
 
-def tell_changed(tx: Transaction, item: Item, attributes: AbstractSet[str]) -> None:
+def record_changed(tx: Transaction, item: Item, attributes: AbstractSet[str]) -> None:
     """Has it told which of an item's attributes changed, if any did. Part of every use case that changes an item."""
     if attributes:
         tx.record(ItemUpdated(item.user_id, item.product_id, item.id, tuple(sorted(attributes))))
@@ -214,7 +214,7 @@ async def _put(
     return frozenset({"category_ids"})
 
 
-async def _find(reader: LibraryReader, user_id: UserId, item_id: ItemId, *, include_categories: bool) -> ShownItem:
+async def _find(reader: LibraryReader, user_id: UserId, item_id: ItemId, *, include_categories: bool) -> ItemView:
     shown = await reader.get_item(user_id, item_id, include_categories=include_categories)
     if shown is None:
         raise ItemNotFound(item_id)

@@ -13,7 +13,7 @@ from chassis.cloudevents.moments import to_timestamp
 from library_svc.catalog.domain import Language, Product
 from library_svc.categories.domain import Category
 from library_svc.ids import CategoryId, UserId
-from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ItemView
 from library_svc.items.domain import AcquisitionType, InstallationStatus, Item, ItemChanges
 from library_svc.masks import masked
 
@@ -66,7 +66,7 @@ def category_ids(texts: Iterable[str]) -> frozenset[CategoryId]:
     return frozenset(CategoryId(UUID(text)) for text in texts)
 
 
-def item_message(shown: ShownItem, language: Language) -> pb.LibraryItem:
+def item_message(shown: ItemView, language: Language) -> pb.LibraryItem:
     """The item as its user sees it."""
     item, product = shown.item, shown.product
     return pb.LibraryItem(
@@ -103,7 +103,7 @@ def category_message(category: Category) -> CategoryMessage:
     return CategoryMessage(id=str(category.id), name=category.name, display_order=category.display_order)
 
 
-def category_messages(items: Iterable[ShownItem]) -> list[CategoryMessage]:
+def category_messages(items: Iterable[ItemView]) -> list[CategoryMessage]:
     """The categories told with the items, each once."""
     found = {category.id: category for shown in items for category in shown.categories}
     return [category_message(category) for category in found.values()]

@@ -37,7 +37,7 @@ from library_svc.categories.domain import Category
 from library_svc.categories.postgres import user_game_categories, user_library_item_to_categories
 from library_svc.entitlements.postgres import entitlements
 from library_svc.ids import CategoryId, ItemId, ProductId, UserId
-from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ItemView
 from library_svc.items.domain import InstallationStatus, Item
 from library_svc.items.postgres import ITEM_COLUMNS, item_of, user_library_items
 from library_svc.items.search import title_search
@@ -77,7 +77,7 @@ class PostgresReader:
         items = [_shown(row) for row in rows if row["id"] is not None]
         return ItemPage(items, total_items=rows[0]["total_items"], unknown_products=rows[0]["unknown_products"] or ())
 
-    async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ShownItem | None:
+    async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ItemView | None:
         statement = _ITEM_WITH_CATEGORIES if include_categories else _ITEM
         rows = await self._database.fetch(statement, {"user_id": user_id, "item_id": item_id})
         return _shown(rows[0]) if rows else None
@@ -285,12 +285,12 @@ _ACCESS_SINCE: Final = Statement.of(
 )
 
 
-def _shown(row: Row) -> ShownItem:
+def _shown(row: Row) -> ItemView:
     item, product = item_of(row), product_of(row)
     if "categories" not in row:
-        return ShownItem(item, product, row["category_ids"] or ())
+        return ItemView(item, product, row["category_ids"] or ())
     categories = [
         Category(CategoryId(UUID(category_id)), item.user_id, name, display_order)
         for category_id, name, display_order in row["categories"] or ()
     ]
-    return ShownItem(item, product, [category.id for category in categories], categories)
+    return ItemView(item, product, [category.id for category in categories], categories)

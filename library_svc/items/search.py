@@ -205,17 +205,17 @@ def _words(plain: str) -> tuple[tuple[Word, ...], tuple[str, ...]]:
     unjoined = _JOINS.sub(" ", text)
     text = unjoined if _TOKEN.search(unjoined) else text
     runs = [run for token in _TOKEN.findall(text) for run in _OURS_OR_NOT.findall(token)]
-    words = [word for place, run in enumerate(runs) if (word := _word(run, is_first=place == 0)) is not None]
+    words = [word for place, run in enumerate(runs) if (word := _word(run, first_time=place == 0)) is not None]
     others = [run for run in runs if not _OF_A_KEY.match(run.translate(_KEY_LETTERS)) and run.strip(LEFT_OUT)]
     return tuple(dict.fromkeys(words)), tuple(dict.fromkeys(others))
 
 
-def _word(run: str, *, is_first: bool) -> Word | None:
+def _word(run: str, *, first_time: bool) -> Word | None:
     """The word of letters of ours; None: there are none."""
     key = run.translate(_KEY_LETTERS)
     if not _OF_A_KEY.fullmatch(key):
         return None
-    if run in _NUMBER_OF and not (is_first and len(run) == 1):
+    if run in _NUMBER_OF and not (first_time and len(run) == 1):
         return Word(key, number=_NUMBER_OF[run])
     if _is_number(key) or len(key) < LETTERS_IN_THE_OTHER_ALPHABET:
         return Word(key)

@@ -16,25 +16,25 @@ from chassis.errors import is_unavailable
 from library_svc.entitlements.domain import ProductAccessDenied, foundation
 from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.playtime.domain import (
+    Heartbeat,
     PlaytimeSession,
     PlaytimeSessionEnded,
     PlaytimeSessionNotFound,
-    Pulse,
     SessionStatus,
 )
 from library_svc.transaction import Begin, Transaction
 
 
-class Pulses(Protocol):
+class HeartbeatStore(Protocol):
     """The pulses of live sessions, shared by all instances. They can be lost, and be away: then there are none."""
 
-    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse | None: ...
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Heartbeat | None: ...
 
     async def find_many(
         self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]
-    ) -> Mapping[PlaytimeSessionId, Pulse]: ...
+    ) -> Mapping[PlaytimeSessionId, Heartbeat]: ...
 
-    async def save(self, pulse: Pulse) -> None: ...
+    async def save(self, live_heartbeat: Heartbeat) -> None: ...
 
     async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None: ...
 
@@ -104,7 +104,7 @@ SILENT_BATCH = 500
 
 async def start_session(
     begin: Begin,
-    pulses: Pulses,
+    heartbeat_store: HeartbeatStore,
     *,
     user_id: UserId,
     product_id: ProductId,
@@ -125,20 +125,20 @@ async def start_session(
         if foundation(await tx.entitlements.of_product(user_id, product_id)) is None:
             raise ProductAccessDenied(product_id)
         live = await tx.playtime.live(user_id, product_id) if device_id is not None else ()
-        replaced = await cut_off_sessions(tx, pulses, [each for each in live if each.device_id == device_id])
+        replaced = await cut_off_sessions(tx, heartbeat_store, [each for each in live if each.device_id == device_id])
         if not await tx.playtime.has_begun(user_id, product_id):
             await tx.playtime.count_player(product_id)
         await tx.playtime.add(session)
         await tx.commit()
     if replaced:
-        await pulses.forget(replaced)
-    await pulses.save(session.pulse)
+        await heartbeat_store.forget(replaced)
+    await heartbeat_store.save(session.live_heartbeat)
     return session
 
 
 async def end_session(
     begin: Begin,
-    pulses: Pulses,
+    heartbeat_store: HeartbeatStore,
     *,
     user_id: UserId,
     session_id: PlaytimeSessionId,
@@ -156,15 +156,15 @@ async def end_session(
         if session is None:
             raise PlaytimeSessionNotFound(session_id)
         if session.is_live:
-            session = session.with_pulse(await pulses.find(user_id, session_id)).completed(now, max_silence)
+            session = session.with_pulse(await heartbeat_store.find(user_id, session_id)).completed(now, max_silence)
             await _save_ended(tx, session)
         await tx.commit()
-    await pulses.forget([(user_id, session_id)])
+    await heartbeat_store.forget([(user_id, session_id)])
     return session
 
 
 async def end_silent_sessions(
-    begin: Begin, reader: PlaytimeReader, pulses: Pulses, *, now: datetime, max_silence: timedelta
+    begin: Begin, reader: PlaytimeReader, heartbeat_store: HeartbeatStore, *, now: datetime, max_silence: timedelta
 ) -> int:
     """Ends the sessions whose clients fell silent, each with its last heartbeat and in a transaction of its own.
 
@@ -181,13 +181,13 @@ async def end_silent_sessions(
     failures: list[Exception] = []
     while candidates := await reader.silent_since(now - max_silence, after=after, limit=SILENT_BATCH):
         after = candidates[-1]
-        heard = await pulses.find_many([(session.user_id, session.id) for session in candidates])
+        heard = await heartbeat_store.find_many([(session.user_id, session.id) for session in candidates])
         for candidate in candidates:
-            pulse = heard.get(candidate.id)
-            if not candidate.with_pulse(pulse).pulse.is_silent(now, max_silence):
+            live_heartbeat = heard.get(candidate.id)
+            if not candidate.with_pulse(live_heartbeat).live_heartbeat.is_silent(now, max_silence):
                 continue
             try:
-                ended += await _end_silent(begin, candidate, pulse, now=now, max_silence=max_silence)
+                ended += await _end_silent(begin, candidate, live_heartbeat, now=now, max_silence=max_silence)
             except Exception as error:
                 if is_unavailable(error):
                     raise
@@ -199,20 +199,20 @@ async def end_silent_sessions(
 
 
 async def _end_silent(
-    begin: Begin, candidate: PlaytimeSession, pulse: Pulse | None, *, now: datetime, max_silence: timedelta
+    begin: Begin, candidate: PlaytimeSession, live_heartbeat: Heartbeat | None, *, now: datetime, max_silence: timedelta
 ) -> bool:
     async with begin(candidate.user_id) as tx:
         await tx.lock_user(candidate.user_id)
         session = await tx.playtime.find(candidate.user_id, candidate.id)
-        is_silent = session is not None and session.is_live and session.pulse.is_silent(now, max_silence)
+        is_silent = session is not None and session.is_live and session.live_heartbeat.is_silent(now, max_silence)
         if session is not None and is_silent:
-            await _save_ended(tx, session.with_pulse(pulse).cut_off(SessionStatus.TIMED_OUT))
+            await _save_ended(tx, session.with_pulse(live_heartbeat).cut_off(SessionStatus.TIMED_OUT))
         await tx.commit()
     return is_silent
 
 
 async def cut_off_sessions(
-    tx: Transaction, pulses: Pulses, sessions: Sequence[PlaytimeSession]
+    tx: Transaction, heartbeat_store: HeartbeatStore, sessions: Sequence[PlaytimeSession]
 ) -> Sequence[tuple[UserId, PlaytimeSessionId]]:
     """Ends live sessions behind their clients' backs, each with its last heartbeat. Part of another use case.
 
@@ -220,7 +220,7 @@ async def cut_off_sessions(
         Those of which the pulses must be forgotten once it is committed, so that their next heartbeat is refused.
     """
     ended = [(session.user_id, session.id) for session in sessions]
-    heard = await pulses.find_many(ended) if ended else {}
+    heard = await heartbeat_store.find_many(ended) if ended else {}
     for session in sessions:
         await _save_ended(tx, session.with_pulse(heard.get(session.id)).cut_off(SessionStatus.TERMINATED))
     return ended
@@ -246,24 +246,24 @@ async def _save_ended(tx: Transaction, session: PlaytimeSession) -> None:
     )
 
 
-class Heartbeats:
+class HeartbeatRecorder:
     """Hears heartbeats, and writes them down behind."""
 
     def __init__(
         self,
         begin: Begin,
         reader: PlaytimeReader,
-        pulses: Pulses,
+        heartbeat_store: HeartbeatStore,
         *,
         max_silence: timedelta,
         now: Callable[[], datetime],
     ) -> None:
         self._begin = begin
         self._reader = reader
-        self._pulses = pulses
+        self._pulses = heartbeat_store
         self._max_silence = max_silence
         self._now = now
-        self._unwritten: dict[PlaytimeSessionId, Pulse] = {}
+        self._unwritten: dict[PlaytimeSessionId, Heartbeat] = {}
 
     async def record(self, user_id: UserId, session_id: PlaytimeSessionId, sequence: int | None) -> None:
         """Hears one heartbeat: one read and one write of the live state.
@@ -273,10 +273,10 @@ class Heartbeats:
             SessionOver: it is not live any more.
         """
         known = await self._pulses.find(user_id, session_id) or await self._from_database(user_id, session_id)
-        pulse = known.heard(sequence, self._now(), self._max_silence)
-        if pulse is not known:
-            self._note({session_id: pulse})
-            await self._pulses.save(pulse)
+        live_heartbeat = known.heard(sequence, self._now(), self._max_silence)
+        if live_heartbeat is not known:
+            self._note({session_id: live_heartbeat})
+            await self._pulses.save(live_heartbeat)
 
     async def flush(self) -> int:
         """Writes down what was heard since the last time; what is not live any more, or cannot be written, is forgotten.
@@ -289,20 +289,20 @@ class Heartbeats:
             ExceptionGroup: what failed; all others are written down.
         """
         unwritten, self._unwritten = self._unwritten, {}
-        pulses, total = iter(list(unwritten.values())), len(unwritten)
+        heartbeat_store, total = iter(list(unwritten.values())), len(unwritten)
         failures: list[Exception] = []
         try:
-            while batch := list(islice(pulses, FLUSH_BATCH)):
+            while batch := list(islice(heartbeat_store, FLUSH_BATCH)):
                 failures += await self._write(batch)
-                for pulse in batch:
-                    del unwritten[pulse.session_id]
+                for live_heartbeat in batch:
+                    del unwritten[live_heartbeat.session_id]
         finally:
             self._note(unwritten)
         if failures:
             raise ExceptionGroup("heartbeats cannot be written down", failures)
         return total
 
-    async def _write(self, batch: Sequence[Pulse]) -> list[Exception]:
+    async def _write(self, batch: Sequence[Heartbeat]) -> list[Exception]:
         """Writes heartbeats down, all at once, or each by itself when that fails. Returns what failed."""
         try:
             async with self._begin() as tx:
@@ -312,25 +312,29 @@ class Heartbeats:
             if is_unavailable(error):
                 raise
             if len(batch) > 1:
-                return [each for pulse in batch for each in await self._write([pulse])]
+                return [each for live_heartbeat in batch for each in await self._write([live_heartbeat])]
             error.add_note(f"session {batch[0].session_id} of user {batch[0].user_id}")
             return [error]
-        gone = [(pulse.user_id, pulse.session_id) for pulse in batch if pulse.session_id not in live]
+        gone = [
+            (live_heartbeat.user_id, live_heartbeat.session_id)
+            for live_heartbeat in batch
+            if live_heartbeat.session_id not in live
+        ]
         if gone:
             await self._pulses.forget(gone)
         return []
 
-    def _note(self, heard: Mapping[PlaytimeSessionId, Pulse]) -> None:
-        for session_id, pulse in heard.items():
+    def _note(self, heard: Mapping[PlaytimeSessionId, Heartbeat]) -> None:
+        for session_id, live_heartbeat in heard.items():
             noted = self._unwritten.get(session_id)
-            if noted is None or noted.last_heartbeat_at <= pulse.last_heartbeat_at:
-                self._unwritten[session_id] = pulse
+            if noted is None or noted.last_heartbeat_at <= live_heartbeat.last_heartbeat_at:
+                self._unwritten[session_id] = live_heartbeat
 
-    async def _from_database(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse:
+    async def _from_database(self, user_id: UserId, session_id: PlaytimeSessionId) -> Heartbeat:
         session = await self._reader.get_session(user_id, session_id)
         if session is None:
             raise PlaytimeSessionNotFound(session_id)
-        return session.with_pulse(self._unwritten.get(session_id)).pulse
+        return session.with_pulse(self._unwritten.get(session_id)).live_heartbeat
 
     async def end_silent(self) -> None:
         """Ends the sessions whose clients fell silent. Raises: as end_silent_sessions."""

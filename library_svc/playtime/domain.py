@@ -29,7 +29,7 @@ class SessionStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class Heartbeat:
     """The part of a live session that changes with every heartbeat; kept beside the session, so that none is a database write.
 
     Attributes:
@@ -45,7 +45,7 @@ class Pulse:
         """Whether the client has not been heard for so long that it plays no more."""
         return at - self.last_heartbeat_at > max_silence
 
-    def heard(self, sequence: int | None, at: datetime, max_silence: timedelta) -> "Pulse":
+    def heard(self, sequence: int | None, at: datetime, max_silence: timedelta) -> "Heartbeat":
         """The pulse after a heartbeat; one that was heard before, or was overtaken, changes nothing.
 
         Raises:
@@ -85,7 +85,7 @@ class PlaytimeSession:
         return self.status is SessionStatus.ACTIVE
 
     @property
-    def pulse(self) -> Pulse:
+    def live_heartbeat(self) -> Heartbeat:
         """What is known of its pulse from the session alone.
 
         Raises:
@@ -93,17 +93,17 @@ class PlaytimeSession:
         """
         if not self.is_live:
             raise SessionOver(self.status)
-        return Pulse(self.user_id, self.id, self.last_heartbeat_at)
+        return Heartbeat(self.user_id, self.id, self.last_heartbeat_at)
 
-    def with_pulse(self, pulse: Pulse | None) -> "PlaytimeSession":
+    def with_pulse(self, live_heartbeat: Heartbeat | None) -> "PlaytimeSession":
         """The session, heard as late as either of the two says."""
-        if pulse is None or not self.is_live:
+        if live_heartbeat is None or not self.is_live:
             return self
-        return replace(self, last_heartbeat_at=max(self.last_heartbeat_at, pulse.last_heartbeat_at))
+        return replace(self, last_heartbeat_at=max(self.last_heartbeat_at, live_heartbeat.last_heartbeat_at))
 
     def completed(self, at: datetime, max_silence: timedelta) -> "PlaytimeSession":
         """The session, ended by its client; one that was silent for too long had ended with its last heartbeat."""
-        if self.pulse.is_silent(at, max_silence):
+        if self.live_heartbeat.is_silent(at, max_silence):
             return self.cut_off(SessionStatus.TIMED_OUT)
         return self._ended(SessionStatus.COMPLETED, max(at, self.last_heartbeat_at))
 
@@ -180,7 +180,7 @@ def whole_seconds(duration: timedelta) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class PlaytimeTotals:
     """How long a user has played a product, out of the sessions that ended; those that overlap count once."""
 
     total_seconds: int = 0
@@ -204,9 +204,9 @@ class Playtime(Protocol):
     async def count_player(self, product_id: ProductId) -> None:
         """Notes that one more user plays the product; added up later (AchievementTallies)."""
 
-    async def played(self, user_id: UserId, product_id: ProductId) -> Played: ...
+    async def played(self, user_id: UserId, product_id: ProductId) -> PlaytimeTotals: ...
 
-    async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
+    async def record_heartbeats(self, heartbeat_store: Sequence[Heartbeat]) -> AbstractSet[PlaytimeSessionId]:
         """Notes when each live session was last heard, in one statement; an older time than is known changes nothing.
 
         Returns:

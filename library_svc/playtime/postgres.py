@@ -28,7 +28,7 @@ from chassis.postgres.database import Database, Transaction
 from chassis.postgres.statements import Row, Statement
 from library_svc.ids import PlaytimeSessionId, ProductId, UserId
 from library_svc.playtime.application import DailyPlaytime, PlaytimeStatistics, ProductPlaytime
-from library_svc.playtime.domain import RECENT, Played, PlaytimeSession, Pulse, SessionStatus, recent_days
+from library_svc.playtime.domain import RECENT, Heartbeat, PlaytimeSession, PlaytimeTotals, SessionStatus, recent_days
 from library_svc.schema import achievement_notes, metadata
 
 playtime_sessions: Final = Table(
@@ -198,15 +198,15 @@ class PostgresPlaytime:
     async def count_player(self, product_id: ProductId) -> None:
         await self._tx.connection.execute(insert(achievement_notes).values(product_id=product_id))
 
-    async def played(self, user_id: UserId, product_id: ProductId) -> Played:
+    async def played(self, user_id: UserId, product_id: ProductId) -> PlaytimeTotals:
         row = (await self._tx.connection.execute(PLAYED, {"user_id": user_id, "product_id": product_id})).one()
-        return Played(row.seconds, row.last)
+        return PlaytimeTotals(row.seconds, row.last)
 
-    async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
+    async def record_heartbeats(self, heartbeat_store: Sequence[Heartbeat]) -> AbstractSet[PlaytimeSessionId]:
         values = {
-            "user_ids": [pulse.user_id for pulse in pulses],
-            "ids": [pulse.session_id for pulse in pulses],
-            "times": [pulse.last_heartbeat_at for pulse in pulses],
+            "user_ids": [live_heartbeat.user_id for live_heartbeat in heartbeat_store],
+            "ids": [live_heartbeat.session_id for live_heartbeat in heartbeat_store],
+            "times": [live_heartbeat.last_heartbeat_at for live_heartbeat in heartbeat_store],
         }
         return {row["id"] for row in await self._tx.fetch(RECORD_HEARTBEATS, values)}
 

@@ -13,7 +13,7 @@ from library.v1.playtime_pb2_grpc import PlaytimeTrackerServiceServicer
 from library_svc.callers import current_user
 from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.playtime import application as playtime
-from library_svc.playtime.application import Heartbeats, PlaytimeReader, PlaytimeStatistics, Pulses
+from library_svc.playtime.application import HeartbeatRecorder, HeartbeatStore, PlaytimeReader, PlaytimeStatistics
 from library_svc.playtime.domain import PlaytimeSession, PlaytimeSessionNotFound
 from library_svc.transaction import Begin
 
@@ -23,7 +23,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class HeartbeatPolicy:
     """How often a client should be heard, and how long it may be silent."""
 
     interval: timedelta
@@ -35,15 +35,15 @@ class PlaytimeServicer(PlaytimeTrackerServiceServicer):
         self,
         begin: Begin,
         reader: PlaytimeReader,
-        pulses: Pulses,
-        heartbeats: Heartbeats,
+        heartbeat_store: HeartbeatStore,
+        heartbeats: HeartbeatRecorder,
         *,
-        pace: Pace,
+        pace: HeartbeatPolicy,
         now: Callable[[], datetime],
     ) -> None:
         self._begin = begin
         self._reader = reader
-        self._pulses = pulses
+        self._pulses = heartbeat_store
         self._heartbeats = heartbeats
         self._pace = pace
         self._now = now
@@ -99,7 +99,7 @@ class PlaytimeServicer(PlaytimeTrackerServiceServicer):
         return pb.GetPlaytimeResponse(statistics=statistics_message(user_id, found))
 
 
-def session_message(session: PlaytimeSession, pace: Pace) -> pb.PlaytimeSession:
+def session_message(session: PlaytimeSession, pace: HeartbeatPolicy) -> pb.PlaytimeSession:
     """The session as its user sees it."""
     return pb.PlaytimeSession(
         id=str(session.id),

@@ -15,7 +15,7 @@ from chassis.cloudevents.moments import parse_moment
 from chassis.errors import RETRYABLE_KINDS, DomainError
 from chassis.live.live_state import LiveValues
 from library_svc.ids import PlaytimeSessionId, UserId
-from library_svc.playtime.domain import Pulse
+from library_svc.playtime.domain import Heartbeat
 
 KEPT_AFTER: Final = timedelta(seconds=60)
 """How much longer than a silent session a pulse is kept: the one who ends it still finds when it was heard last."""
@@ -25,14 +25,14 @@ AWAY: Final = Counter("library_pulses_away", "Looks at the live state of playtim
 logger = logging.getLogger(__name__)
 
 
-class LivePulses:
+class RedisHeartbeats:
     """The Pulses over the live values, kept as long as a session may be silent and a little longer."""
 
     def __init__(self, values: LiveValues, *, max_silence: timedelta) -> None:
         self._values = values
         self._ttl_seconds = (max_silence + KEPT_AFTER).total_seconds()
 
-    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Pulse | None:
+    async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Heartbeat | None:
         found: Mapping[str, str] | None = None
         with _away_is_empty():
             found = await self._values.get(pulse_key(user_id, session_id))
@@ -40,20 +40,26 @@ class LivePulses:
 
     async def find_many(
         self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]
-    ) -> Mapping[PlaytimeSessionId, Pulse]:
+    ) -> Mapping[PlaytimeSessionId, Heartbeat]:
         keys = {pulse_key(user_id, session_id): (user_id, session_id) for user_id, session_id in sessions}
         found: Mapping[str, Mapping[str, str]] = {}
         with _away_is_empty():
             found = await self._values.get_many(list(keys))
-        pulses = (_pulse(*keys[key], values) for key, values in found.items())
-        return {pulse.session_id: pulse for pulse in pulses if pulse is not None}
+        heartbeat_store = (_pulse(*keys[key], values) for key, values in found.items())
+        return {
+            live_heartbeat.session_id: live_heartbeat
+            for live_heartbeat in heartbeat_store
+            if live_heartbeat is not None
+        }
 
-    async def save(self, pulse: Pulse) -> None:
-        values = {"last_heartbeat_at": pulse.last_heartbeat_at.isoformat()}
-        if pulse.sequence is not None:
-            values["sequence"] = str(pulse.sequence)
+    async def save(self, live_heartbeat: Heartbeat) -> None:
+        values = {"last_heartbeat_at": live_heartbeat.last_heartbeat_at.isoformat()}
+        if live_heartbeat.sequence is not None:
+            values["sequence"] = str(live_heartbeat.sequence)
         with _away_is_empty():
-            await self._values.put(pulse_key(pulse.user_id, pulse.session_id), values, ttl_seconds=self._ttl_seconds)
+            await self._values.put(
+                pulse_key(live_heartbeat.user_id, live_heartbeat.session_id), values, ttl_seconds=self._ttl_seconds
+            )
 
     async def forget(self, sessions: Sequence[tuple[UserId, PlaytimeSessionId]]) -> None:
         with _away_is_empty():
@@ -65,12 +71,12 @@ def pulse_key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
     return f"playtime_session:{{{user_id}}}:{session_id}"
 
 
-def _pulse(user_id: UserId, session_id: PlaytimeSessionId, values: Mapping[str, str]) -> Pulse | None:
+def _pulse(user_id: UserId, session_id: PlaytimeSessionId, values: Mapping[str, str]) -> Heartbeat | None:
     """What is there; None for what another release, or another hand, left there."""
     sequence = values.get("sequence")
     with suppress(KeyError, ValueError):
         heard_at = parse_moment(values["last_heartbeat_at"])
-        return Pulse(user_id, session_id, heard_at, None if sequence is None else int(sequence))
+        return Heartbeat(user_id, session_id, heard_at, None if sequence is None else int(sequence))
     return None
 
 

@@ -43,7 +43,7 @@ async def hear(begin: Begin, *, event_id: EventId, news: Sale, price: Stamp, now
     There is one sale of a product at a time: another one, or none, ends the one before, told or not.
     """
     async with begin() as tx:
-        if not await tx.is_first(event_id):
+        if not await tx.first_time(event_id):
             return
         if not await tx.sales.is_newest(news.product_id, price):
             await tx.commit()
@@ -61,14 +61,14 @@ async def hear(begin: Begin, *, event_id: EventId, news: Sale, price: Stamp, now
     logger.info("sale heard", extra={"product_id": str(news.product_id), "discount_percent": news.discount_percent})
 
 
-async def tell_batch(begin: Begin, *, now: datetime, limit: int = BATCH_USERS) -> bool:
+async def notify_batch(begin: Begin, *, now: datetime, limit: int = BATCH_USERS) -> bool:
     """Tells the next users of the sale that waits longest, in one transaction.
 
     Returns:
         Whether there was anything to do.
     """
     async with begin() as tx:
-        sale = await tx.sales.next_to_tell(now)
+        sale = await tx.sales.next_to_notify(now)
         if sale is None:
             return False
         if not sale.is_on(now):
@@ -77,7 +77,7 @@ async def tell_batch(begin: Begin, *, now: datetime, limit: int = BATCH_USERS) -
             return True
         wishes = await tx.wishlist.wishing(sale, limit=limit)
         if wishes:
-            await tx.wishlist.note_told(wishes, sale.sale_id)
+            await tx.wishlist.mark_notified(wishes, sale.sale_id)
         for wish in wishes:
             if wish.notified_on_sale_id != sale.sale_id:
                 tx.record(_notice(sale, wish.user_id))
@@ -102,7 +102,7 @@ async def notify_all(begin: Begin, outgoing: Outgoing, *, now: Callable[[], date
             await asyncio.sleep(ROOM_SECONDS)
             continue
         try:
-            if not await tell_batch(begin, now=now()):
+            if not await notify_batch(begin, now=now()):
                 break
         except Exception as error:
             if is_unavailable(error):
@@ -117,7 +117,7 @@ async def _find_failure(begin: Begin, now: datetime) -> Exception | None:
     """Tells one user after the other, up to the one at whom it fails, and gets past them. None: it did not fail again."""
     for _ in range(BATCH_USERS):
         try:
-            if not await tell_batch(begin, now=now, limit=1):
+            if not await notify_batch(begin, now=now, limit=1):
                 break
         except Exception as error:
             if is_unavailable(error):
@@ -131,7 +131,7 @@ async def _pass_over(begin: Begin, now: datetime, failure: Exception) -> None:
     """Leaves out the user who is next, for whom it failed."""
     try:
         async with begin() as tx:
-            if (sale := await tx.sales.next_to_tell(now)) is None:
+            if (sale := await tx.sales.next_to_notify(now)) is None:
                 return
             failure.add_note(f"product {sale.product_id}, sale {sale.sale_id}")
             (wish,) = await tx.wishlist.wishing(sale, limit=1)
@@ -142,7 +142,7 @@ async def _pass_over(begin: Begin, now: datetime, failure: Exception) -> None:
         if is_unavailable(error):
             raise
         async with begin() as tx:
-            if (sale := await tx.sales.next_to_tell(now)) is not None:
+            if (sale := await tx.sales.next_to_notify(now)) is not None:
                 failure.add_note("the sale is set aside")
                 await tx.sales.set_aside(sale, until=now + SET_ASIDE_FOR, reason=repr(error))
                 await tx.commit()

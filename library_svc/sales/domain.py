@@ -79,7 +79,7 @@ class Sales(Protocol):
 
     async def of_product(self, product_id: ProductId) -> Sequence[Sale]: ...
 
-    async def next_to_tell(self, now: datetime) -> Sale | None:
+    async def next_to_notify(self, now: datetime) -> Sale | None:
         """Of those that are being told, that are not set aside, and that no other transaction holds, the one that was saved the
         longest ago.
         """

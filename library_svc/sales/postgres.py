@@ -71,7 +71,7 @@ class PostgresSales:
         statement = select(*SALE_COLUMNS).where(wishlist_sales.c.product_id == product_id).with_for_update()
         return [sale_of(row) for row in (await self._connection.execute(statement)).mappings()]
 
-    async def next_to_tell(self, now: datetime) -> Sale | None:
+    async def next_to_notify(self, now: datetime) -> Sale | None:
         table = wishlist_sales
         statement = (
             select(*SALE_COLUMNS)

@@ -9,27 +9,27 @@ from uuid import uuid4
 from library_svc.catalog.application import ProductFiller
 from library_svc.catalog.domain import Product, ProductNotFound
 from library_svc.entitlements.domain import foundation
-from library_svc.ids import ProductId, UserId, WishId
+from library_svc.ids import ProductId, UserId, WishlistItemId
 from library_svc.transaction import Begin
 from library_svc.wishlist.domain import (
-    WISHES_LIMIT,
+    WISHLIST_LIMIT,
     ProductAlreadyOwned,
-    Wish,
-    WishAlreadyExists,
-    WishChanges,
     WishlistFull,
+    WishlistItem,
     WishlistItemAdded,
+    WishlistItemAlreadyExists,
+    WishlistItemChanges,
+    WishlistItemNotFound,
     WishlistItemRemoved,
     WishlistItemUpdated,
-    WishNotFound,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class ShownWish:
+class WishlistItemView:
     """A wish with what is known of its product."""
 
-    wish: Wish
+    wish: WishlistItem
     product: Product | None
 
     @property
@@ -39,24 +39,24 @@ class ShownWish:
 
 
 @dataclass(frozen=True, slots=True)
-class WishPage:
+class WishlistPage:
     """One page of a user's wishlist, the highest priority first, then the newest; `total_items` on all pages."""
 
-    wishes: Sequence[ShownWish]
+    wishes: Sequence[WishlistItemView]
     total_items: int
 
 
 class WishlistReader(Protocol):
     """Reads outside of any transaction; each is one statement."""
 
-    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage: ...
+    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishlistPage: ...
 
-    async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None: ...
+    async def get_wish(self, user_id: UserId, wish_id: WishlistItemId) -> WishlistItemView | None: ...
 
 
 async def list_wishes(
     reader: WishlistReader, filler: ProductFiller, *, user_id: UserId, page: int, limit: int
-) -> WishPage:
+) -> WishlistPage:
     """One page. When products were missed and could be had, it is read again."""
     found = await reader.list_wishes(user_id, page=page, limit=limit)
     unknown = [shown.wish.product_id for shown in found.wishes if not shown.is_known]
@@ -65,17 +65,19 @@ async def list_wishes(
     return found
 
 
-async def get_wish(reader: WishlistReader, filler: ProductFiller, *, user_id: UserId, wish_id: WishId) -> ShownWish:
+async def get_wish(
+    reader: WishlistReader, filler: ProductFiller, *, user_id: UserId, wish_id: WishlistItemId
+) -> WishlistItemView:
     """One wish of the user's.
 
     Raises:
-        WishNotFound: the user has no such wish.
+        WishlistItemNotFound: the user has no such wish.
     """
     shown = await reader.get_wish(user_id, wish_id)
     if shown is not None and not shown.is_known and await filler.fill([shown.wish.product_id]):
         shown = await reader.get_wish(user_id, wish_id)
     if shown is None:
-        raise WishNotFound(wish_id)
+        raise WishlistItemNotFound(wish_id)
     return shown
 
 
@@ -88,26 +90,26 @@ async def add_wish(
     priority: int,
     notes: str | None,
     now: datetime,
-) -> Wish:
+) -> WishlistItem:
     """Adds a product in one transaction. With Catalog away any product is believed to exist.
 
     Raises:
         ProductNotFound: Catalog does not know the product.
         ProductAlreadyOwned: the user has it.
-        WishAlreadyExists: it is on the wishlist.
+        WishlistItemAlreadyExists: it is on the wishlist.
         WishlistFull: there is no room for it.
     """
     if await filler.exists(product_id) is False:
         raise ProductNotFound(product_id)
-    wish = Wish(WishId(uuid4()), user_id, product_id, now, priority, notes)
+    wish = WishlistItem(WishlistItemId(uuid4()), user_id, product_id, now, priority, notes)
     async with begin(user_id) as tx:
         # Wishes that may be on their way count too.
         await tx.lock_user(user_id)
         if foundation(await tx.entitlements.of_product(user_id, product_id)) is not None:
             raise ProductAlreadyOwned(product_id)
         if known := await tx.wishlist.of_product(user_id, product_id):
-            raise WishAlreadyExists(known)
-        if await tx.wishlist.count(user_id) >= WISHES_LIMIT:
+            raise WishlistItemAlreadyExists(known)
+        if await tx.wishlist.count(user_id) >= WISHLIST_LIMIT:
             raise WishlistFull
         await tx.wishlist.add(wish)
         tx.record(WishlistItemAdded(user_id, product_id, wish.id, added_at=now))
@@ -115,16 +117,18 @@ async def add_wish(
     return wish
 
 
-async def update_wish(begin: Begin, *, user_id: UserId, wish_id: WishId, changes: WishChanges) -> Wish:
+async def update_wish(
+    begin: Begin, *, user_id: UserId, wish_id: WishlistItemId, changes: WishlistItemChanges
+) -> WishlistItem:
     """Changes a wish in one transaction; doing it again changes nothing more.
 
     Raises:
-        WishNotFound: the user has no such wish.
+        WishlistItemNotFound: the user has no such wish.
     """
     async with begin(user_id) as tx:
         wish = await tx.wishlist.find(user_id, wish_id)
         if wish is None:
-            raise WishNotFound(wish_id)
+            raise WishlistItemNotFound(wish_id)
         before, wish = wish, wish.changed(changes)
         await tx.wishlist.save(wish)
         if wish != before:
@@ -133,16 +137,16 @@ async def update_wish(begin: Begin, *, user_id: UserId, wish_id: WishId, changes
     return wish
 
 
-async def remove_wish(begin: Begin, *, user_id: UserId, wish_id: WishId, now: datetime) -> None:
+async def remove_wish(begin: Begin, *, user_id: UserId, wish_id: WishlistItemId, now: datetime) -> None:
     """Takes a wish off the wishlist in one transaction.
 
     Raises:
-        WishNotFound: the user has no such wish.
+        WishlistItemNotFound: the user has no such wish.
     """
     async with begin(user_id) as tx:
         wish = await tx.wishlist.find(user_id, wish_id)
         if wish is None:
-            raise WishNotFound(wish_id)
+            raise WishlistItemNotFound(wish_id)
         await tx.wishlist.remove(wish)
         tx.record(WishlistItemRemoved(user_id, wish.product_id, wish.id, removed_at=now))
         await tx.commit()

@@ -7,15 +7,15 @@ from typing import Final, Protocol
 
 from chassis.errors import DomainError, Kind
 from library_svc.changes import UNCHANGED, Unchanged, changed
-from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.ids import ProductId, SaleId, UserId, WishlistItemId
 from library_svc.sales.domain import Sale
 
-WISHES_LIMIT: Final = 100
+WISHLIST_LIMIT: Final = 100
 """Products on one user's wishlist."""
 
 
 @dataclass(frozen=True, slots=True)
-class WishChanges:
+class WishlistItemChanges:
     """What a user may change of a wish. None clears; what is UNCHANGED stays."""
 
     priority: int | Unchanged = UNCHANGED
@@ -23,7 +23,7 @@ class WishChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class WishlistItem:
     """A product on a user's wishlist; each is there once.
 
     Attributes:
@@ -31,7 +31,7 @@ class Wish:
         notified_on_sale_id: the last sale that the user was told of.
     """
 
-    id: WishId
+    id: WishlistItemId
     user_id: UserId
     product_id: ProductId
     added_at: datetime
@@ -39,7 +39,7 @@ class Wish:
     notes: str | None = None
     notified_on_sale_id: SaleId | None = None
 
-    def changed(self, changes: WishChanges) -> "Wish":
+    def changed(self, changes: WishlistItemChanges) -> "WishlistItem":
         """The wish with the user's changes."""
         return changed(self, changes)
 
@@ -50,7 +50,7 @@ class WishlistItemAdded:
 
     user_id: UserId
     product_id: ProductId
-    wishlist_item_id: WishId
+    wishlist_item_id: WishlistItemId
     added_at: datetime
 
 
@@ -60,7 +60,7 @@ class WishlistItemUpdated:
 
     user_id: UserId
     product_id: ProductId
-    wishlist_item_id: WishId
+    wishlist_item_id: WishlistItemId
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,14 @@ class WishlistItemRemoved:
 
     user_id: UserId
     product_id: ProductId
-    wishlist_item_id: WishId
+    wishlist_item_id: WishlistItemId
     removed_at: datetime
 
 
-class WishNotFound(DomainError):
+class WishlistItemNotFound(DomainError):
     """There is no such item on the caller's wishlist. Another user's answers the same."""
 
-    def __init__(self, wish_id: WishId) -> None:
+    def __init__(self, wish_id: WishlistItemId) -> None:
         super().__init__(Kind.NOT_FOUND, "GAME_NOT_FOUND_IN_WISHLIST", details={"wishlist_item_id": str(wish_id)})
 
 
@@ -87,10 +87,10 @@ class ProductAlreadyOwned(DomainError):
         super().__init__(Kind.ALREADY_EXISTS, "PRODUCT_ALREADY_OWNED", details={"product_id": str(product_id)})
 
 
-class WishAlreadyExists(DomainError):
+class WishlistItemAlreadyExists(DomainError):
     """The product is on the user's wishlist."""
 
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: WishlistItem) -> None:
         details = {"product_id": str(wish.product_id), "wishlist_item_id": str(wish.id)}
         super().__init__(Kind.ALREADY_EXISTS, "WISHLIST_ITEM_ALREADY_EXISTS", details=details)
 
@@ -99,28 +99,28 @@ class WishlistFull(DomainError):
     """The user's wishlist has no room for another product."""
 
     def __init__(self) -> None:
-        super().__init__(Kind.RESOURCE_EXHAUSTED, "WISHLIST_LIMIT_EXCEEDED", details={"limit": str(WISHES_LIMIT)})
+        super().__init__(Kind.RESOURCE_EXHAUSTED, "WISHLIST_LIMIT_EXCEEDED", details={"limit": str(WISHLIST_LIMIT)})
 
 
 class Wishlist(Protocol):
     """The wishes of a transaction. What is found is locked until the transaction ends."""
 
-    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None: ...
+    async def find(self, user_id: UserId, wish_id: WishlistItemId) -> WishlistItem | None: ...
 
-    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None: ...
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> WishlistItem | None: ...
 
     async def count(self, user_id: UserId) -> int: ...
 
-    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
+    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[WishlistItem]:
         """The next wishes to tell of the sale, in the order of users: after those who are told, from before it was heard of, and of
         users who do not have the product.
         """
 
-    async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
+    async def mark_notified(self, wishes: Sequence[WishlistItem], sale_id: SaleId) -> None:
         """Notes in each that its user was told of the sale, in one statement."""
 
-    async def add(self, wish: Wish) -> None: ...
+    async def add(self, wish: WishlistItem) -> None: ...
 
-    async def save(self, wish: Wish) -> None: ...
+    async def save(self, wish: WishlistItem) -> None: ...
 
-    async def remove(self, wish: Wish) -> None: ...
+    async def remove(self, wish: WishlistItem) -> None: ...

@@ -29,13 +29,13 @@ from chassis.postgres.database import Database
 from chassis.postgres.statements import Row
 from library_svc.catalog.postgres import catalog_products, product_of
 from library_svc.entitlements.postgres import entitlements
-from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.ids import ProductId, SaleId, UserId, WishlistItemId
 from library_svc.items.postgres_reader import PRODUCT_COLUMNS
 from library_svc.postgres_paging import Columns, read_page
 from library_svc.sales.domain import Sale
 from library_svc.schema import metadata
-from library_svc.wishlist.application import ShownWish, WishPage
-from library_svc.wishlist.domain import Wish
+from library_svc.wishlist.application import WishlistItemView, WishlistPage
+from library_svc.wishlist.domain import WishlistItem
 
 wishlist_items: Final = Table(
     "wishlist_items",
@@ -52,16 +52,16 @@ wishlist_items: Final = Table(
 )
 
 
-WISH_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(wishlist_items.c[field.name] for field in fields(Wish))
+WISH_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(wishlist_items.c[field.name] for field in fields(WishlistItem))
 """The columns of a wish are the attributes of the entity."""
 
 
-def wish_row(wish: Wish) -> dict[str, Any]:
+def wish_row(wish: WishlistItem) -> dict[str, Any]:
     return {column.name: getattr(wish, column.name) for column in WISH_COLUMNS}
 
 
-def wish_of(row: Row) -> Wish:
-    return Wish(**{column.name: row[column.name] for column in WISH_COLUMNS})
+def wish_of(row: Row) -> WishlistItem:
+    return WishlistItem(**{column.name: row[column.name] for column in WISH_COLUMNS})
 
 
 class PostgresWishlist:
@@ -70,17 +70,17 @@ class PostgresWishlist:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None:
+    async def find(self, user_id: UserId, wish_id: WishlistItemId) -> WishlistItem | None:
         return await self._one(wishlist_items.c.user_id == user_id, wishlist_items.c.id == wish_id)
 
-    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None:
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> WishlistItem | None:
         return await self._one(wishlist_items.c.user_id == user_id, wishlist_items.c.product_id == product_id)
 
     async def count(self, user_id: UserId) -> int:
         statement = select(func.count()).select_from(wishlist_items).where(wishlist_items.c.user_id == user_id)
         return (await self._connection.execute(statement)).scalar_one()
 
-    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
+    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[WishlistItem]:
         table, grants = wishlist_items, entitlements.c
         is_owned = (
             select(grants.id)
@@ -102,7 +102,7 @@ class PostgresWishlist:
             statement = statement.where(table.c.user_id > sale.told_until)
         return [wish_of(row) for row in (await self._connection.execute(statement)).mappings()]
 
-    async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
+    async def mark_notified(self, wishes: Sequence[WishlistItem], sale_id: SaleId) -> None:
         table = wishlist_items
         keys = select(
             func.unnest(literal([wish.user_id for wish in wishes], ARRAY(Uuid()))).label("user_id"),
@@ -114,10 +114,10 @@ class PostgresWishlist:
             .values(notified_on_sale_id=sale_id, updated_at=func.now())
         )
 
-    async def add(self, wish: Wish) -> None:
+    async def add(self, wish: WishlistItem) -> None:
         await self._connection.execute(insert(wishlist_items).values(wish_row(wish)))
 
-    async def save(self, wish: Wish) -> None:
+    async def save(self, wish: WishlistItem) -> None:
         table = wishlist_items
         await self._connection.execute(
             update(table)
@@ -125,11 +125,11 @@ class PostgresWishlist:
             .values({**wish_row(wish), "updated_at": func.now()})
         )
 
-    async def remove(self, wish: Wish) -> None:
+    async def remove(self, wish: WishlistItem) -> None:
         table = wishlist_items
         await self._connection.execute(delete(table).where(table.c.user_id == wish.user_id, table.c.id == wish.id))
 
-    async def _one(self, *conditions: ColumnElement[bool]) -> Wish | None:
+    async def _one(self, *conditions: ColumnElement[bool]) -> WishlistItem | None:
         statement = select(*WISH_COLUMNS).where(*conditions).with_for_update()
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         return wish_of(row) if row else None
@@ -141,11 +141,11 @@ class PostgresWishlistReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage:
+    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishlistPage:
         rows, total = await read_page(self._database, _shown_wishes(user_id), _order, page=page, limit=limit)
-        return WishPage([_shown(row) for row in rows], total)
+        return WishlistPage([_shown(row) for row in rows], total)
 
-    async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None:
+    async def get_wish(self, user_id: UserId, wish_id: WishlistItemId) -> WishlistItemView | None:
         statement = _shown_wishes(user_id).where(wishlist_items.c.id == wish_id)
         async with self._database.connect() as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
@@ -165,5 +165,5 @@ def _order(columns: Columns) -> Sequence[ColumnElement[Any]]:
     return columns.priority.desc(), columns.added_at.desc(), columns.id.asc()
 
 
-def _shown(row: RowMapping) -> ShownWish:
-    return ShownWish(wish_of(row), product_of(row))
+def _shown(row: RowMapping) -> WishlistItemView:
+    return WishlistItemView(wish_of(row), product_of(row))

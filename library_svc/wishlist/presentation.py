@@ -14,13 +14,13 @@ from chassis.cloudevents.moments import to_timestamp
 from library_svc.callers import current_language, current_user
 from library_svc.catalog.application import ProductFiller
 from library_svc.catalog.domain import Language
-from library_svc.ids import ProductId, UserId, WishId
+from library_svc.ids import ProductId, UserId, WishlistItemId
 from library_svc.items.messages import DEFAULT_LIMIT, DEFAULT_PAGE, product_messages
 from library_svc.masks import masked
 from library_svc.transaction import Begin
 from library_svc.wishlist import application as wishlist
-from library_svc.wishlist.application import ShownWish, WishlistReader
-from library_svc.wishlist.domain import WishChanges
+from library_svc.wishlist.application import WishlistItemView, WishlistReader
+from library_svc.wishlist.domain import WishlistItemChanges
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["WishlistService"].full_name
 
@@ -53,7 +53,7 @@ class WishlistServicer(WishlistServiceServicer):
     async def GetWishlistItem(
         self, request: pb.GetWishlistItemRequest, _context: Context
     ) -> pb.GetWishlistItemResponse:
-        wish_id = WishId(UUID(request.wishlist_item_id))
+        wish_id = WishlistItemId(UUID(request.wishlist_item_id))
         language = current_language()
         shown = await wishlist.get_wish(self._reader, self._filler, user_id=current_user(), wish_id=wish_id)
         return pb.GetWishlistItemResponse(
@@ -79,24 +79,24 @@ class WishlistServicer(WishlistServiceServicer):
     async def UpdateWishlistItem(
         self, request: pb.UpdateWishlistItemRequest, _context: Context
     ) -> pb.UpdateWishlistItemResponse:
-        user_id, wish_id = current_user(), WishId(UUID(request.wishlist_item_id))
-        changes = WishChanges(**masked(request.item, request.update_mask, at="item", clearable=CLEARABLE))
+        user_id, wish_id = current_user(), WishlistItemId(UUID(request.wishlist_item_id))
+        changes = WishlistItemChanges(**masked(request.item, request.update_mask, at="item", clearable=CLEARABLE))
         await wishlist.update_wish(self._begin, user_id=user_id, wish_id=wish_id, changes=changes)
         return pb.UpdateWishlistItemResponse(item=await self._shown(user_id, wish_id))
 
     async def RemoveWishlistItem(
         self, request: pb.RemoveWishlistItemRequest, _context: Context
     ) -> pb.RemoveWishlistItemResponse:
-        wish_id = WishId(UUID(request.wishlist_item_id))
+        wish_id = WishlistItemId(UUID(request.wishlist_item_id))
         await wishlist.remove_wish(self._begin, user_id=current_user(), wish_id=wish_id, now=self._now())
         return pb.RemoveWishlistItemResponse()
 
-    async def _shown(self, user_id: UserId, wish_id: WishId) -> pb.WishlistItem:
+    async def _shown(self, user_id: UserId, wish_id: WishlistItemId) -> pb.WishlistItem:
         shown = await wishlist.get_wish(self._reader, self._filler, user_id=user_id, wish_id=wish_id)
         return wish_message(shown, current_language())
 
 
-def wish_message(shown: ShownWish, language: Language) -> pb.WishlistItem:
+def wish_message(shown: WishlistItemView, language: Language) -> pb.WishlistItem:
     """The wish as its user sees it."""
     wish, product = shown.wish, shown.product
     return pb.WishlistItem(

@@ -29,7 +29,7 @@ from hyperframe.frame import (
 
 from chassis.auth.tls import Tls
 from chassis.grpc_client.http2_connection import Connection
-from chassis.grpc_client.http2_exchange import Exchange, Failure
+from chassis.grpc_client.http2_exchange import Failure, Stream
 from chassis.grpc_client.rpc_connections import Connections
 from chassis.grpc_client.rpc_unary import RetryThrottle, UnaryMethod
 from chassis.grpc_client.rpc_wire import read_message, request_body, request_head
@@ -252,11 +252,11 @@ def assert_clean(connection: Connection) -> None:
     assert not connection._unsent
 
 
-def request(connection: Connection, message: bytes = b"hello") -> Exchange:
+def request(connection: Connection, message: bytes = b"hello") -> Stream:
     return connection.exchange(HEAD, request_body(message))
 
 
-async def outcome(exchange: Exchange) -> Failure | None:
+async def outcome(exchange: Stream) -> Failure | None:
     return await soon(exchange.ended)
 
 

@@ -32,10 +32,10 @@ from depot import manifest as manifests
 from depot import signing
 from download_svc.access.application import CachedAccess
 from download_svc.consumers import live_subscriptions, state_subscriptions
-from download_svc.feed.redis import HotLiveBoard
+from download_svc.feed.redis import RedisProgressFeed
 from download_svc.installations import application as installations
 from download_svc.installations.domain import InstallationChanges
-from download_svc.postgres import units_of_work
+from download_svc.postgres import transactions
 from download_svc.sessions import application as sessions
 from download_svc.sessions import reports
 from download_svc.sessions.application import Policy, SessionReader, StartRequest
@@ -99,7 +99,7 @@ class Objects(DirectoryStore):
         self.death.at("manifest kept")
 
 
-class Board(HotLiveBoard):
+class Board(RedisProgressFeed):
     """A board that dies when it has announced."""
 
     death: Death
@@ -135,9 +135,9 @@ class Service:
     async def know(self, product: str, version: str) -> None:
         """Has a version known, in another way than its use case."""
         manifest = make_manifest(self.names[product], self.names[version])
-        async with self.begin() as work:
-            await work.versions.add(make_version(manifest), manifest)
-            await work.commit()
+        async with self.begin() as tx:
+            await tx.versions.add(make_version(manifest), manifest)
+            await tx.commit()
 
     async def start(self, session: str, product: str) -> None:
         is_again = await self.sessions.get(self.names["user"], self.names[session]) is not None
@@ -180,9 +180,9 @@ class Service:
         await fetch(self.dsn, statement, self.names["first"])
 
     async def retire(self) -> None:
-        async with self.begin() as work:
-            await work.versions.retire(self.names["version"])
-            await work.commit()
+        async with self.begin() as tx:
+            await tx.versions.retire(self.names["version"])
+            await tx.commit()
 
     async def sweep(self) -> None:
         await sweep(
@@ -265,11 +265,11 @@ async def service(order: Mapping[str, Any], death: Death) -> AsyncIterator[Servi
             policy=Policy(slots_per_user=1, default_priority=5),
             death=death,
             names={name: UUID(value) for name, value in order["names"].items()},
-            begin=units_of_work(database),
+            begin=transactions(database),
             sessions=PostgresSessionReader(database),
             versions=PostgresVersionReader(database),
             updates=PostgresUpdateReader(database),
-            access=CachedAccess(Library(is_gone=order["work"][-1] == "hear")),
+            access=CachedAccess(Library(is_gone=order["tx"][-1] == "hear")),
             board=board,
             manifests=published,
             log=log,
@@ -282,7 +282,7 @@ async def service(order: Mapping[str, Any], death: Death) -> AsyncIterator[Servi
 async def obey(order: Mapping[str, Any]) -> Mapping[str, Any]:
     """Does the order's work; only the last part of it dies."""
     quiet, death = Death("never"), Death(order["step"])
-    *before, last = order["work"]
+    *before, last = order["tx"]
     async with service(order, quiet) as it:
         for name in before:
             await WORK[name](it)

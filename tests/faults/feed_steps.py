@@ -11,14 +11,14 @@ from chassis.bus.outbox import OutboxRelay
 from chassis.live.redis_state import open_redis_state
 from chassis.postgres.database import open_database
 from library_svc.feed.presentation import live_subscriptions
-from library_svc.feed.redis import LiveUpdateFeed
+from library_svc.feed.redis import RedisLibraryFeed
 from library_svc.ids import UserId
 from tests.faults.death import Bus, Death
 
 GROUP = "library-service-live"
 
 
-class Feed(LiveUpdateFeed):
+class Feed(RedisLibraryFeed):
     """A feed that dies when it has heard of the second event: the first of the batch is in it by then, the last is not."""
 
     death: Death

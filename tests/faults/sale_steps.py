@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from chassis.postgres.database import open_database
 from library_svc.postgres import PostgresLibrary
-from library_svc.sales.application import tell_batch
+from library_svc.sales.application import notify_batch
 from tests.faults.death import Death
 
 USERS_AT_ONCE = 10
@@ -20,7 +20,7 @@ async def main(library_dsn: str, step: str) -> None:
     death.watch_transactions()
     async with open_database(library_dsn) as database:
         begin = PostgresLibrary(database, consumer="library-service").begin
-        while await tell_batch(begin, now=datetime.now(UTC), limit=USERS_AT_ONCE):
+        while await notify_batch(begin, now=datetime.now(UTC), limit=USERS_AT_ONCE):
             pass
 
 

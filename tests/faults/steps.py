@@ -11,9 +11,9 @@ from chassis.bus.outbox import OutboxRelay
 from chassis.postgres.database import open_database
 from chassis.runtime.backends import EventSettings
 from library_svc.consumers import Consumers
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.postgres import PostgresLibrary
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.live_state import MemoryLiveValues
 from tests.faults.death import Bus, Death
 
@@ -37,8 +37,8 @@ async def main(library_dsn: str, step: str) -> None:
         library = PostgresLibrary(database, consumer=NAME)
         consumers = Consumers(
             library.begin,
-            MemoryKnownAccess(),
-            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            MemoryAccessCache(),
+            RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             now=lambda: datetime.now(UTC),
         )
         async with asyncio.TaskGroup() as group:

@@ -29,7 +29,7 @@ from tests.conftest import postgres_answers, served
 from tests.e2e.clients import ITEMS, CommandLine, Shop, until
 from tests.e2e.running import Platform, start_platform, stop_platform
 from tests.e2e.trees import digests, make_tree
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.faults.conftest import Game, Town, User
 from tests.faults.installs import answered, installing, session_of
 from tests.faults.origin import Origins
@@ -128,7 +128,7 @@ async def test_a_database_without_room_is_unavailable_and_keeps_what_it_acknowle
                 now = datetime.now(UTC)
                 await entitlements.grant(
                     begin,
-                    MemoryKnownAccess(),
+                    MemoryAccessCache(),
                     event_id=None,
                     user_id=user_id,
                     product_ids=[product_id],

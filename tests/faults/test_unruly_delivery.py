@@ -25,12 +25,12 @@ from chassis.concurrency.background import background
 from chassis.postgres.database import Database, open_database
 from chassis.postgres.migrations import upgrade
 from library_svc.consumers import Consumers
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.postgres import PostgresLibrary
 from tests.e2e.clients import LIBRARY_UPDATES, Shop, until
 from tests.e2e.running import Platform
 from tests.e2e.trees import digests
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.live_state import MemoryLiveValues
 from tests.faults.conftest import Game, User
 from tests.faults.download_steps import fetch
@@ -146,8 +146,8 @@ async def hear(library: Database, log: PostgresEventLog) -> None:
     begin = PostgresLibrary(library, consumer=GROUP).begin
     consumers = Consumers(
         begin,
-        MemoryKnownAccess(),
-        LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+        MemoryAccessCache(),
+        RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
         now=lambda: datetime.now(UTC),
     )
     bus: EventBus = log

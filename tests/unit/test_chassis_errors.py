@@ -90,7 +90,7 @@ def test_every_reason_says_all_it_must_in_both_languages():
         assert members[0] == members[1], reason
 
 
-NUMBERS = {"limit", "current_version", "required_bytes", "available_bytes"}
+NUMBERS = {"limit", "limit_bytes", "used_bytes", "current_version", "required_bytes", "available_bytes"}
 
 
 def test_a_detail_is_in_one_language():

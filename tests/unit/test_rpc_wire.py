@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.grpc_client import http2
-from chassis.grpc_client.http2_exchange import Exchange, Failed, Failure
+from chassis.grpc_client.http2_exchange import Failed, Failure, Stream
 from chassis.grpc_client.rpc_wire import (
     metadata_fields,
     outcome_of,
@@ -34,7 +34,7 @@ def decoded(block: bytes) -> list[tuple[str, str]]:
     return [(name, value) for name, value in hpack.Decoder().decode(block)]
 
 
-def raw(block: bytes) -> http2.Fields:
+def raw(block: bytes) -> http2.Headers:
     return tuple((bytes(name), bytes(value)) for name, value in hpack.Decoder().decode(block, raw=True))
 
 
@@ -166,10 +166,10 @@ def test_an_answer_that_is_not_grpc_is_judged_by_its_http_status(status, code):
 
 
 def _exchange(
-    *, body: bytes = b"", headers: http2.Fields | None = None, trailers: http2.Fields | None = None
-) -> Exchange:
+    *, body: bytes = b"", headers: http2.Headers | None = None, trailers: http2.Headers | None = None
+) -> Stream:
     loop = asyncio.new_event_loop()
-    exchange = Exchange(loop.create_future(), None)
+    exchange = Stream(loop.create_future(), None)
     loop.close()
     exchange.headers, exchange.trailers = headers, trailers
     exchange.body = [body[at : at + 3] for at in range(0, len(body), 3)]

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from chassis.errors import DomainError
 from chassis.postgres.database import CONNECTIONS_PER_KEY, open_database
 from download_svc.installations.application import report_uninstalled
-from download_svc.postgres import units_of_work
+from download_svc.postgres import transactions
 from download_svc.sessions.application import Policy, pause_download
 from download_svc.transaction import Begin
 
@@ -37,9 +37,9 @@ async def uninstall(begin: Begin, user_id: UUID) -> str:
 async def test_a_user_who_pauses_400_downloads_at_once_leaves_the_pool_to_others(download_dsns: tuple[str, str]):
     busy, other = uuid4(), uuid4()
     async with open_database(download_dsns[0], pool_size=CONNECTIONS_PER_KEY + 2) as database:
-        begin = units_of_work(database)
-        async with asyncio.TaskGroup() as group, begin() as work:
-            await work.sessions.lock(busy)
+        begin = transactions(database)
+        async with asyncio.TaskGroup() as group, begin() as tx:
+            await tx.sessions.lock(busy)
             pauses = [group.create_task(pause(begin, busy)) for _ in range(CHANGES)]
             async with asyncio.timeout(30), database.connect() as connection:
                 while (await connection.exec_driver_sql(WAITING)).scalar_one() < CONNECTIONS_PER_KEY:

@@ -12,7 +12,7 @@ from download_svc.installations.application import InstallationReader
 from download_svc.installations.postgres import PostgresInstallationReader
 from download_svc.patches.application import PatchReader
 from download_svc.patches.postgres import PostgresPatchReader
-from download_svc.postgres import units_of_work
+from download_svc.postgres import transactions
 from download_svc.sessions.application import SessionReader
 from download_svc.sessions.domain import Session
 from download_svc.sessions.postgres import PostgresSessionReader
@@ -53,15 +53,15 @@ class Ports:
 
     async def publish(self, manifest: Manifest, **version: object) -> Version:
         made = make_version(manifest, **version)  # type: ignore[arg-type]
-        async with self.begin() as work:
-            await work.versions.add(made, manifest)
-            await work.commit()
+        async with self.begin() as tx:
+            await tx.versions.add(made, manifest)
+            await tx.commit()
         return made
 
     async def add(self, session: Session, manifest: Manifest) -> None:
-        async with self.begin() as work:
-            await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
-            await work.commit()
+        async with self.begin() as tx:
+            await tx.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+            await tx.commit()
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +101,7 @@ async def ports(adapter_dsn: str | None) -> AsyncIterator[Ports]:
         return
     async with open_database(adapter_dsn) as database:
         yield Ports(
-            units_of_work(database),
+            transactions(database),
             PostgresSessionReader(database),
             PostgresVersionReader(database),
             PostgresInstallationReader(database),

@@ -24,9 +24,9 @@ def installation(user_id: UUID, **changes: UUID | str | None) -> Installation:
 
 
 async def put(ports: Ports, one: Installation, now: datetime = NOW) -> int:
-    async with ports.begin() as work:
-        remaining = await work.installations.put(one, now)
-        await work.commit()
+    async with ports.begin() as tx:
+        remaining = await tx.installations.put(one, now)
+        await tx.commit()
     return remaining
 
 
@@ -38,9 +38,9 @@ async def test_a_new_version_keeps_what_the_user_decided_and_where_it_lies(ports
     one = installation(uuid4())
     assert await put(ports, one) == 1
     (kept,) = await shown(ports, one.user_id)
-    async with ports.begin() as work:
-        await work.installations.save(kept.changed(InstallationChanges(is_pinned=True), NOW))
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.installations.save(kept.changed(InstallationChanges(is_pinned=True), NOW))
+        await tx.commit()
     later = NOW + timedelta(hours=1)
     newer = installation(one.user_id, device_id=one.device_id, product_id=one.product_id, installation_path=None)
     assert await put(ports, newer, later) == 1
@@ -75,11 +75,11 @@ async def test_removing_counts_the_devices_that_are_left_and_a_rollback_removes_
     for _ in range(2):
         await put(ports, installation(user_id, product_id=product_id))
     first, second = await shown(ports, user_id)
-    async with ports.begin() as work:
-        assert await work.installations.remove(first) == 1
+    async with ports.begin() as tx:
+        assert await tx.installations.remove(first) == 1
     assert len(await shown(ports, user_id)) == 2
-    async with ports.begin() as work:
-        assert await work.installations.get(uuid4(), first.id) is None, "another user's"
-        assert await work.installations.remove(first) == 1
-        await work.commit()
+    async with ports.begin() as tx:
+        assert await tx.installations.get(uuid4(), first.id) is None, "another user's"
+        assert await tx.installations.remove(first) == 1
+        await tx.commit()
     assert await shown(ports, user_id) == [second]

@@ -71,9 +71,9 @@ async def keep(request: pytest.FixtureRequest, tmp_path: Path) -> Keep:
 
         async def in_memory(manifest: Manifest) -> tuple[ManifestReader, Version]:
             version = make_version(manifest)
-            async with store.begin() as work:
-                await work.versions.add(version, manifest)
-                await work.commit()
+            async with store.begin() as tx:
+                await tx.versions.add(version, manifest)
+                await tx.commit()
             return MemoryManifestReader(store), version
 
         return in_memory

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event, text
 from chassis.postgres.database import open_database
 from chassis.postgres.migrations import downgrade, upgrade
 from download_svc.paging import PageRequest
-from download_svc.postgres import units_of_work
+from download_svc.postgres import transactions
 from download_svc.schema import metadata
 from download_svc.sessions.domain import ItemStatus
 from download_svc.sessions.postgres import PostgresSessionReader
@@ -78,11 +78,11 @@ async def test_items_go_with_their_sessions_and_no_others(migrated: str):
     manifest = make_manifest(uuid4(), uuid4())
     version, user_id = make_version(manifest), uuid4()
     gone, kept = (make_session(version, user_id=user_id, device_id=uuid4()) for _ in range(2))
-    async with open_database(migrated) as database, units_of_work(database)() as work:
-        await work.versions.add(version, manifest)
+    async with open_database(migrated) as database, transactions(database)() as tx:
+        await tx.versions.add(version, manifest)
         for session in (gone, kept):
-            await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
-        await work.commit()
+            await tx.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+        await tx.commit()
     connection = await asyncpg.connect(migrated)
     try:
         await connection.execute("DELETE FROM download_sessions WHERE user_id = $1 AND id = $2", user_id, gone.id)
@@ -98,10 +98,10 @@ async def test_a_file_is_in_a_session_only_once(migrated: str):
     manifest = make_manifest(uuid4(), uuid4())
     version = make_version(manifest)
     session = make_session(version, user_id=uuid4())
-    async with open_database(migrated) as database, units_of_work(database)() as work:
-        await work.versions.add(version, manifest)
-        await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
-        await work.commit()
+    async with open_database(migrated) as database, transactions(database)() as tx:
+        await tx.versions.add(version, manifest)
+        await tx.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+        await tx.commit()
     connection = await asyncpg.connect(migrated)
     try:
         with pytest.raises(asyncpg.UniqueViolationError):
@@ -139,11 +139,11 @@ async def test_lists_take_a_fixed_number_of_statements(migrated: str, sessions: 
     manifest = make_manifest(uuid4(), uuid4())
     version, user_id = make_version(manifest), uuid4()
     made = [make_session(version, user_id=user_id, device_id=uuid4()) for _ in range(sessions)]
-    async with open_database(migrated) as database, units_of_work(database)() as work:
-        await work.versions.add(version, manifest)
+    async with open_database(migrated) as database, transactions(database)() as tx:
+        await tx.versions.add(version, manifest)
         for session in made:
-            await work.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
-        await work.commit()
+            await tx.sessions.add(session, file_references(manifest), list(make_items(session, manifest)))
+        await tx.commit()
     page = PageRequest(1, 100)
     assert await _statements(migrated, lambda reader: reader.page(user_id, page)) == 2
     assert await _statements(migrated, lambda reader: reader.get(user_id, made[0].id)) == 1

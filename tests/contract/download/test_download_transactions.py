@@ -26,17 +26,17 @@ async def _stored(ports: Ports):
 
 async def test_what_is_committed_is_there_and_what_is_not_is_gone(ports: Ports):
     session, _ = await _stored(ports)
-    async with ports.begin() as work:
-        found = await work.sessions.get(session.user_id, session.id)
+    async with ports.begin() as tx:
+        found = await tx.sessions.get(session.user_id, session.id)
         assert found == session
         found.pause(NOW)
-        await work.sessions.save(found)
+        await tx.sessions.save(found)
     view = await ports.sessions.get(session.user_id, session.id)
     assert view is not None
     assert view.session.status is Status.QUEUED
-    async with ports.begin() as work:
-        await work.sessions.save(found)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.sessions.save(found)
+        await tx.commit()
     view = await ports.sessions.get(session.user_id, session.id)
     assert view is not None
     assert view.session.status is Status.PAUSED
@@ -46,9 +46,9 @@ async def test_an_error_inside_rolls_back(ports: Ports):
     session, _ = await _stored(ports)
 
     async def fail() -> None:
-        async with ports.begin() as work:
+        async with ports.begin() as tx:
             session.pause(NOW)
-            await work.sessions.save(session)
+            await tx.sessions.save(session)
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -66,9 +66,9 @@ async def test_every_member_of_a_session_is_kept(ports: Ports):
     session.status, session.failure = Status.ERROR, Failure("CDN_ERROR", "text")
     session.queue_rank, session.downloaded_bytes = 4, 650
     session.take_events()
-    async with ports.begin() as work:
-        await work.sessions.save(session)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.sessions.save(session)
+        await tx.commit()
     view = await ports.sessions.get(session.user_id, session.id)
     assert view is not None
     assert view.session == session
@@ -79,9 +79,9 @@ async def test_why_a_session_is_paused_is_kept_while_it_is(ports: Ports):
     session.begin(NOW)
     session.lapse(NOW)
     for expected in (PauseReason.CLIENT_SILENT, None):
-        async with ports.begin() as work:
-            await work.sessions.save(session)
-            await work.commit()
+        async with ports.begin() as tx:
+            await tx.sessions.save(session)
+            await tx.commit()
         view = await ports.sessions.get(session.user_id, session.id)
         assert view is not None
         assert view.session == session
@@ -125,10 +125,10 @@ async def test_live_sessions_of_retired_versions_are_found_batch_by_batch(ports:
             await ports.add(session, tree)
             if one is version and session.is_live:
                 expected.append((session.user_id, session.id))
-    async with ports.begin() as work:
-        await work.versions.retire(version.version_id)
-        assert [one.state for one in await work.versions.of_product(version.product_id)] == [VersionState.RETIRED]
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.versions.retire(version.version_id)
+        assert [one.state for one in await tx.versions.of_product(version.product_id)] == [VersionState.RETIRED]
+        await tx.commit()
     assert [one.state for one in await ports.versions.of_product(version.product_id)] == [VersionState.RETIRED]
     assert [one.state for one in await ports.versions.of_product(other.product_id)] == [VersionState.KEPT]
     found, after = [], None
@@ -142,10 +142,10 @@ async def test_live_sessions_of_retired_versions_are_found_batch_by_batch(ports:
 async def test_a_users_session_is_nobody_elses(ports: Ports):
     session, _ = await _stored(ports)
     assert await ports.sessions.get(uuid4(), session.id) is None
-    async with ports.begin() as work:
-        assert await work.sessions.get(uuid4(), session.id) is None
-        assert await work.sessions.live(uuid4()) == []
-        assert await work.sessions.items(uuid4(), session.id, [uuid4()]) == {}
+    async with ports.begin() as tx:
+        assert await tx.sessions.get(uuid4(), session.id) is None
+        assert await tx.sessions.live(uuid4()) == []
+        assert await tx.sessions.items(uuid4(), session.id, [uuid4()]) == {}
 
 
 async def test_a_second_live_session_of_product_and_device_is_refused_also_without_a_device(ports: Ports):
@@ -159,15 +159,15 @@ async def test_a_second_live_session_of_product_and_device_is_refused_also_witho
             await ports.add(make_session(version, user_id=user_id, device_id=device), manifest)
         assert caught.value.reason == "DOWNLOAD_ALREADY_ACTIVE"
         first.cancel(NOW)
-        async with ports.begin() as work:
-            await work.sessions.save(first)
-            await work.commit()
+        async with ports.begin() as tx:
+            await tx.sessions.save(first)
+            await tx.commit()
         again = make_session(version, user_id=user_id, device_id=device)
         await ports.add(again, manifest)
         first.status = Status.QUEUED
-        async with ports.begin() as work:
+        async with ports.begin() as tx:
             with pytest.raises(DomainError) as caught:
-                await work.sessions.save(first)
+                await tx.sessions.save(first)
         assert caught.value.reason == "DOWNLOAD_ALREADY_ACTIVE"
 
 
@@ -180,8 +180,8 @@ async def test_live_sessions_are_those_that_have_not_ended(ports: Ports):
         session.status = status
         session.failure = Failure("CDN_ERROR", "") if status is Status.ERROR else None
         await ports.add(session, manifest)
-    async with ports.begin() as work:
-        live = await work.sessions.live(user_id)
+    async with ports.begin() as tx:
+        live = await tx.sessions.live(user_id)
     assert {session.status.value for session in live} == {
         "queued",
         "initializing",
@@ -205,21 +205,21 @@ async def test_items_are_changed_together_and_only_those_named(ports: Ports):
     session, manifest = await _stored(ports)
     items = make_items(session, manifest)
     first, second, third = items.values()
-    async with ports.begin() as work:
-        found = await work.sessions.items(session.user_id, session.id, [first.id, second.id, uuid4()])
+    async with ports.begin() as tx:
+        found = await tx.sessions.items(session.user_id, session.id, [first.id, second.id, uuid4()])
         assert dict(found) == {first.id: first, second.id: second}
         first = replace(first, status=ItemStatus.COMPLETED, downloaded_bytes=300, cdn_provider="origin")
         second = replace(second, status=ItemStatus.ERROR, retry_count=1, failure=Failure("CDN_ERROR", "text"))
-        await work.sessions.save_items(session.user_id, [first, second])
-        await work.sessions.save_items(session.user_id, [])
-        await work.commit()
+        await tx.sessions.save_items(session.user_id, [first, second])
+        await tx.sessions.save_items(session.user_id, [])
+        await tx.commit()
     page = await ports.sessions.items(session, PageRequest())
     assert list(page.items) == [first, second, third]
     failed = await ports.sessions.items(session, PageRequest(), status=ItemStatus.ERROR)
     assert (list(failed.items), failed.total) == ([second], 1)
-    async with ports.begin() as work:
-        await work.sessions.reset_failed_items(session.user_id, session.id)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.sessions.reset_failed_items(session.user_id, session.id)
+        await tx.commit()
     page = await ports.sessions.items(session, PageRequest())
     assert list(page.items) == [first, replace(second, status=ItemStatus.PENDING, failure=None), third]
 
@@ -230,20 +230,20 @@ async def test_writers_of_one_user_take_turns(ports: Ports):
     locked, second_waits = asyncio.Event(), asyncio.Event()
 
     async def first() -> None:
-        async with ports.begin() as work:
-            await work.sessions.lock(session.user_id)
+        async with ports.begin() as tx:
+            await tx.sessions.lock(session.user_id)
             locked.set()
             await second_waits.wait()
             order.append("first")
-            await work.commit()
+            await tx.commit()
 
     async def second() -> None:
         await locked.wait()
         second_waits.set()
-        async with ports.begin() as work:
-            await work.sessions.lock(session.user_id)
+        async with ports.begin() as tx:
+            await tx.sessions.lock(session.user_id)
             order.append("second")
-            await work.commit()
+            await tx.commit()
 
     await asyncio.gather(first(), second())
     assert order == ["first", "second"]
@@ -256,9 +256,9 @@ async def test_an_installation_is_counted_once_per_device(ports: Ports):
     counts = []
     for device in (None, None, device_id, device_id):
         installation = make_session(version, user_id=user_id, device_id=device).installation()
-        async with ports.begin() as work:
-            counts.append(await work.installations.put(installation, NOW))
-            await work.commit()
+        async with ports.begin() as tx:
+            counts.append(await tx.installations.put(installation, NOW))
+            await tx.commit()
     assert counts == [1, 1, 2, 2]
 
 
@@ -266,9 +266,9 @@ async def test_an_event_is_handled_once_by_each_consumer(ports: Ports):
     event_id = str(uuid4())
 
     async def handle(consumer: str, source: str = "payment") -> bool:
-        async with ports.begin() as work:
-            first = await work.first_time(consumer, source, event_id)
-            await work.commit()
+        async with ports.begin() as tx:
+            first = await tx.first_time(consumer, source, event_id)
+            await tx.commit()
             return first
 
     assert [await handle("a"), await handle("a"), await handle("b")] == [True, False, True]
@@ -278,9 +278,9 @@ async def test_an_event_is_handled_once_by_each_consumer(ports: Ports):
 async def test_a_version_is_known_by_its_id_alone(ports: Ports):
     manifest = make_manifest(uuid4(), uuid4(), platform=Platform.WINDOWS)
     version = await ports.publish(manifest, channel="beta")
-    async with ports.begin() as work:
-        assert await work.versions.get(version.version_id) == version
-        assert await work.versions.get(uuid4()) is None
+    async with ports.begin() as tx:
+        assert await tx.versions.get(version.version_id) == version
+        assert await tx.versions.get(uuid4()) is None
 
 
 async def test_versions_are_read_by_product(ports: Ports):

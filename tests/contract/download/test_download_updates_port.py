@@ -33,10 +33,10 @@ def update(user_id: UUID, version: Version, *, at: datetime = NOW, status: str =
 
 
 async def put(ports: Ports, *updates: Update) -> None:
-    async with ports.begin() as work:
+    async with ports.begin() as tx:
         for one in updates:
-            await work.updates.put(one)
-        await work.commit()
+            await tx.updates.put(one)
+        await tx.commit()
 
 
 async def versions(ports: Ports, count: int, **changes: object) -> list[Version]:
@@ -58,14 +58,14 @@ async def test_an_update_is_one_per_user_and_version_and_keeps_its_id(ports: Por
     assert (found.id, found.created_at) == (first.id, first.created_at)
     assert (found.status, found.updated_at) == (UpdateStatus.DOWNLOADING, later.updated_at)
     assert found.from_version_id == later.from_version_id
-    async with ports.begin() as work:
-        assert await work.updates.get(user_id, version.product_id, version.version_id) == found
-        assert await work.updates.get(uuid4(), version.product_id, version.version_id) is None
-        await work.updates.remove(found)
+    async with ports.begin() as tx:
+        assert await tx.updates.get(user_id, version.product_id, version.version_id) == found
+        assert await tx.updates.get(uuid4(), version.product_id, version.version_id) is None
+        await tx.updates.remove(found)
     assert (await ports.updates.page(user_id, PAGE)).total == 1, "a rollback removes nothing"
-    async with ports.begin() as work:
-        await work.updates.remove(found)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.updates.remove(found)
+        await tx.commit()
     assert (await ports.updates.page(user_id, PAGE)).total == 0
 
 
@@ -89,14 +89,14 @@ async def test_offers_up_to_a_release_are_removed_and_nothing_else(ports: Ports)
     (foreign,) = await versions(ports, 1)
     kept = [update(user_id, first, status="applied"), update(user_id, foreign), update(uuid4(), second)]
     await put(ports, *kept, update(user_id, second), update(user_id, third))
-    async with ports.begin() as work:
-        await work.updates.remove_available(user_id, first.product_id, released_until=second.released_at)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.updates.remove_available(user_id, first.product_id, released_until=second.released_at)
+        await tx.commit()
     left = {one.to_version_id for one in (await ports.updates.page(user_id, PAGE)).items}
     assert left == {first.version_id, third.version_id, foreign.version_id}
-    async with ports.begin() as work:
-        await work.updates.remove_available(user_id, first.product_id)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.updates.remove_available(user_id, first.product_id)
+        await tx.commit()
     left = {one.to_version_id for one in (await ports.updates.page(user_id, PAGE)).items}
     assert left == {first.version_id, foreign.version_id}
     assert (await ports.updates.page(kept[2].user_id, PAGE)).total == 1
@@ -113,10 +113,10 @@ async def test_history_is_the_users_newest_first_and_knows_what_a_version_replac
         HistoryEntry(uuid4(), user_id, product_id, before[0], None, UpdateOutcome.SUCCESS, NOW - timedelta(hours=1))
     )
     other = HistoryEntry(uuid4(), user_id, uuid4(), applied, before[0], UpdateOutcome.FAILED, NOW, "it failed")
-    async with ports.begin() as work:
+    async with ports.begin() as tx:
         for entry in (*entries, other):
-            await work.updates.add_history(entry)
-        await work.commit()
+            await tx.updates.add_history(entry)
+        await tx.commit()
     shown = await ports.updates.history(user_id, PAGE, product_id=product_id)
     assert list(shown.items) == sorted(entries, key=lambda entry: entry.applied_at, reverse=True)
     assert list((await ports.updates.history(user_id, PAGE, product_id=other.product_id)).items) == [other]
@@ -145,24 +145,24 @@ async def test_an_announcement_is_pending_until_it_is_finished_and_only_goes_on(
         return [one for one in await ports.announcements.pending(NOW) if one.version_id == version.version_id]
 
     assert await pending() == []
-    async with ports.begin() as work:
-        await work.announcements.add(version)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.announcements.add(version)
+        await tx.commit()
     assert await pending() == [PendingAnnouncement(version.version_id, version.product_id, None)]
     low, high = (UUID(int=1), UUID(int=9)), (UUID(int=2), UUID(int=3))
     for after in (high, low):  # another worker is slower
-        async with ports.begin() as work:
-            await work.announcements.advance(version.version_id, after)
-            await work.commit()
+        async with ports.begin() as tx:
+            await tx.announcements.advance(version.version_id, after)
+            await tx.commit()
     assert [one.after for one in await pending()] == [high]
     for until, left in ((NOW + timedelta(seconds=1), []), (NOW, [high])):
-        async with ports.begin() as work:
-            await work.announcements.set_aside(version.version_id, until=until, reason="\0 broken " * 500)
-            await work.commit()
+        async with ports.begin() as tx:
+            await tx.announcements.set_aside(version.version_id, until=until, reason="\0 broken " * 500)
+            await tx.commit()
         assert [one.after for one in await pending()] == left
-    async with ports.begin() as work:
-        await work.announcements.finish(version.version_id)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.announcements.finish(version.version_id)
+        await tx.commit()
     assert await pending() == []
 
 
@@ -176,11 +176,11 @@ async def test_what_is_behind_a_version_is_found_batch_by_batch(ports: Ports) ->
 
     behind = [installed(one) for one in (old, old, newer, old)]
     (stranger,) = await versions(ports, 1)
-    async with ports.begin() as work:
-        await work.sessions.lock_all({one.user_id for one in behind})
+    async with ports.begin() as tx:
+        await tx.sessions.lock_all({one.user_id for one in behind})
         for one in (*behind, installed(newest), installed(windows), installed(stranger)):
-            await work.installations.put(one, NOW)
-        await work.commit()
+            await tx.installations.put(one, NOW)
+        await tx.commit()
     found, after = [], None
     while batch := await ports.installations.behind(newest, after=after, limit=3):
         assert len(batch) <= 3
@@ -192,9 +192,9 @@ async def test_what_is_behind_a_version_is_found_batch_by_batch(ports: Ports) ->
     kept = await ports.installations.on_device(one.user_id, device_id, one.product_id)
     assert kept is not None
     assert kept.installation == one
-    async with ports.begin() as work:
-        assert await work.installations.on_device(one.user_id, device_id, one.product_id) == kept
-        assert await work.installations.on_device(one.user_id, None, one.product_id) is None
+    async with ports.begin() as tx:
+        assert await tx.installations.on_device(one.user_id, device_id, one.product_id) == kept
+        assert await tx.installations.on_device(one.user_id, None, one.product_id) is None
     assert await ports.installations.on_device(uuid4(), device_id, one.product_id) is None
 
 
@@ -223,18 +223,18 @@ async def test_an_announcement_that_was_done_is_pending_again_from_the_first(por
         return [one.after for one in await ports.announcements.pending(NOW) if one.version_id == version.version_id]
 
     for done in (False, True, True):
-        async with ports.begin() as work:
-            await work.announcements.add(version)
-            await work.announcements.advance(version.version_id, (uuid4(), uuid4()))
+        async with ports.begin() as tx:
+            await tx.announcements.add(version)
+            await tx.announcements.advance(version.version_id, (uuid4(), uuid4()))
             if done:
-                await work.announcements.finish(version.version_id)
-            await work.commit()
+                await tx.announcements.finish(version.version_id)
+            await tx.commit()
         assert len(await pending()) == (0 if done else 1)
-        async with ports.begin() as work:
-            assert await work.announcements.is_pending(version.version_id) is not done
-    async with ports.begin() as work:
-        await work.announcements.add(version)
-        await work.commit()
+        async with ports.begin() as tx:
+            assert await tx.announcements.is_pending(version.version_id) is not done
+    async with ports.begin() as tx:
+        await tx.announcements.add(version)
+        await tx.commit()
     assert await pending() == [None]
 
 
@@ -247,9 +247,9 @@ async def test_a_retired_version_is_behind_the_one_that_is_left(ports: Ports) ->
     owners = {}
     for version in (left, retired, newer):
         owners[version.version_id] = uuid4()
-        async with ports.begin() as work:
+        async with ports.begin() as tx:
             one = Installation(owners[version.version_id], None, product_id, version.version_id, version.platform, None)
-            await work.installations.put(one, NOW)
-            await work.commit()
+            await tx.installations.put(one, NOW)
+            await tx.commit()
     behind = await ports.installations.behind(left, after=None, limit=10)
     assert [one.installation.user_id for one in behind] == [owners[retired.version_id]]

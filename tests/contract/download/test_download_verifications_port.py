@@ -30,9 +30,9 @@ def verification(version: Version, user_id: UUID | None = None, **changes: objec
 
 async def add(ports: Ports, *verifications: Verification, keep: int = 10, keep_of_user: int = 100) -> None:
     for one in verifications:
-        async with ports.begin() as work:
-            await work.verifications.add(one, keep=keep, keep_of_user=keep_of_user)
-            await work.commit()
+        async with ports.begin() as tx:
+            await tx.verifications.add(one, keep=keep, keep_of_user=keep_of_user)
+            await tx.commit()
 
 
 async def test_a_verification_comes_back_as_it_was_saved_and_only_to_its_user(ports: Ports) -> None:
@@ -42,19 +42,19 @@ async def test_a_verification_comes_back_as_it_was_saved_and_only_to_its_user(po
     assert await ports.verifications.get(uuid4(), one.id) is None
     session_id = uuid4()
     changed = one.listed([0, 17]).completed(3, NOW).being_repaired(session_id).repair_failed(["b", "a"], NOW)
-    async with ports.begin() as work:
-        assert await work.verifications.get(one.user_id, one.id) == one
-        await work.verifications.save(changed)
+    async with ports.begin() as tx:
+        assert await tx.verifications.get(one.user_id, one.id) == one
+        await tx.verifications.save(changed)
     assert await ports.verifications.get(one.user_id, one.id) == one, "not committed"
-    async with ports.begin() as work:
-        await work.verifications.save(changed)
-        await work.commit()
+    async with ports.begin() as tx:
+        await tx.verifications.save(changed)
+        await tx.commit()
     assert await ports.verifications.get(one.user_id, one.id) == changed
     assert changed.checked_files == 2
     assert await ports.verifications.of_session(one.user_id, session_id) == changed
-    async with ports.begin() as work:
-        assert await work.verifications.of_session(one.user_id, session_id) == changed
-        assert await work.verifications.of_session(uuid4(), session_id) is None
+    async with ports.begin() as tx:
+        assert await tx.verifications.of_session(one.user_id, session_id) == changed
+        assert await tx.verifications.of_session(uuid4(), session_id) is None
 
 
 async def test_only_the_newest_of_a_place_are_kept(ports: Ports) -> None:
@@ -74,21 +74,21 @@ async def test_only_the_newest_of_a_place_are_kept(ports: Ports) -> None:
 async def test_issues_are_the_last_word_about_each_path(ports: Ports) -> None:
     one = verification(await published(ports))
     await add(ports, one)
-    async with ports.begin() as work:
+    async with ports.begin() as tx:
         issues = [
             Issue("é", IssueKind.CORRUPTED, frozenset({0, 2})),
             Issue("b", IssueKind.EXTRA),
             Issue("Z", IssueKind.WRONG_MODE),
         ]
-        await work.verifications.replace_issues(one, ["é", "b", "Z", "right"], issues)
-        await work.verifications.replace_issues(one, ["b", "c"], [Issue("c", IssueKind.MISSING)])
-        assert await work.verifications.count_issues(one) == {
+        await tx.verifications.replace_issues(one, ["é", "b", "Z", "right"], issues)
+        await tx.verifications.replace_issues(one, ["b", "c"], [Issue("c", IssueKind.MISSING)])
+        assert await tx.verifications.count_issues(one) == {
             IssueKind.CORRUPTED: 1,
             IssueKind.WRONG_MODE: 1,
             IssueKind.MISSING: 1,
         }
-        assert list(await work.verifications.damaged_paths(one, limit=2)) == ["Z", "c"]
-        await work.commit()
+        assert list(await tx.verifications.damaged_paths(one, limit=2)) == ["Z", "c"]
+        await tx.commit()
     page = await ports.verifications.issues(one, PAGE)
     assert [issue.path for issue in page.items] == ["Z", "c", "é"], "by the bytes of their UTF-8 form"
     assert page.items[2].right_chunks == {0, 2}
@@ -118,10 +118,10 @@ async def test_what_was_not_listed_is_missing_links_and_folders_only_of_a_whole_
         one = verification(version, is_whole_tree=is_whole_tree)
         one = one.listed([placed["bin/game"].ordinal, placed["bin/tool"].ordinal])
         await add(ports, one)
-        async with ports.begin() as work:
-            await work.verifications.replace_issues(one, ["bin/game"], [Issue("bin/game", IssueKind.CORRUPTED)])
-            await work.verifications.add_missing(one)
-            await work.commit()
+        async with ports.begin() as tx:
+            await tx.verifications.replace_issues(one, ["bin/game"], [Issue("bin/game", IssueKind.CORRUPTED)])
+            await tx.verifications.add_missing(one)
+            await tx.commit()
         found = (await ports.verifications.issues(one, PAGE)).items
         missing = sorted(["data/a.pak", "data/empty", *links])
         assert [issue.path for issue in found if issue.kind is IssueKind.MISSING] == missing
@@ -131,7 +131,7 @@ async def test_what_was_not_listed_is_missing_links_and_folders_only_of_a_whole_
 async def test_a_verification_of_nothing_listed_misses_everything(ports: Ports) -> None:
     one = verification(await published(ports))
     await add(ports, one)
-    async with ports.begin() as work:
-        await work.verifications.add_missing(one)
-        assert await work.verifications.count_issues(one) == {IssueKind.MISSING: 6}
+    async with ports.begin() as tx:
+        await tx.verifications.add_missing(one)
+        assert await tx.verifications.count_issues(one) == {IssueKind.MISSING: 6}
     assert one.status is VerificationStatus.PENDING

@@ -1,4 +1,4 @@
-"""What every adapter of the KnownAccess port promises, and GameAccess over it: what is remembered never outlives a change."""
+"""What every adapter of the AccessCache port promises, and GameAccess over it: what is remembered never outlives a change."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,18 +16,18 @@ from library_svc.access.application import (
     ACCESS_CHANGE_SECONDS,
     ACCESS_KEPT_SECONDS,
     REMEMBERING_LIMIT,
-    KnownAccess,
-    Recalled,
+    AccessCache,
+    CacheLookup,
     changing,
     open_game_access,
 )
-from library_svc.access.redis import AWAY_SECONDS, RedisKnownAccess, open_known_access
+from library_svc.access.redis import AWAY_SECONDS, RedisAccessCache, open_access_cache
 from library_svc.entitlements import application as entitlements
 from library_svc.entitlements.domain import Source, SourceKind
 from library_svc.ids import ProductId, UserId
 from library_svc.items.domain import RemovalReason
-from library_svc.playtime.redis import LivePulses
-from tests.fakes.library.access import MemoryKnownAccess
+from library_svc.playtime.redis import RedisHeartbeats
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -39,15 +39,15 @@ USER, GAME = UserId(uuid4()), ProductId(uuid4())
 class Memory:
     """What is remembered, as two instances see it; and how it loses everything."""
 
-    one: KnownAccess
-    other: KnownAccess
+    one: AccessCache
+    other: AccessCache
     lose: Callable[[], Awaitable[None]]
 
 
 @pytest.fixture(params=adapters_of(__file__))
 async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
     if request.param == "memory":
-        known = MemoryKnownAccess()
+        known = MemoryAccessCache()
 
         async def forget() -> None:
             known.forget()
@@ -57,8 +57,8 @@ async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
     address = redis_url() if request.param == "redis" else request.getfixturevalue("valkey_url")
     prefix = f"test-{uuid4()}:"
     async with (
-        open_known_access(address, prefix=prefix) as one,
-        open_known_access(address, prefix=prefix) as other,
+        open_access_cache(address, prefix=prefix) as one,
+        open_access_cache(address, prefix=prefix) as other,
         open_redis(address) as client,
     ):
 
@@ -73,7 +73,7 @@ async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
 class Shop:
     """Grants and takes back as the service does, in a library that counts how often it is asked."""
 
-    def __init__(self, *instances: KnownAccess) -> None:
+    def __init__(self, *instances: AccessCache) -> None:
         self.library = MemoryLibrary(MemoryProducts())
         self.instances = instances
         self.reads = 0
@@ -99,7 +99,7 @@ class Shop:
         await entitlements.revoke(
             self.library.begin,
             self.instances[by],
-            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],
@@ -122,21 +122,21 @@ async def test_an_answer_is_remembered_with_its_ticket_only(memory: Memory):
 
     ticket = (await memory.other.find(USER, GAME)).ticket
     await memory.other.remember(USER, GAME, ticket, NOON)
-    assert await memory.one.find(USER, GAME) == Recalled(is_answer=True, since=NOON)
+    assert await memory.one.find(USER, GAME) == CacheLookup(is_answer=True, since=NOON)
     assert not (await memory.one.find(UserId(uuid4()), GAME)).is_answer
     assert not (await memory.one.find(USER, ProductId(uuid4()))).is_answer
 
 
 async def test_that_there_is_no_right_is_an_answer_too(memory: Memory):
     await memory.one.remember(USER, GAME, (await memory.one.find(USER, GAME)).ticket, None)
-    assert await memory.other.find(USER, GAME) == Recalled(is_answer=True, since=None)
+    assert await memory.other.find(USER, GAME) == CacheLookup(is_answer=True, since=None)
 
 
 async def test_what_was_read_before_a_change_is_not_remembered_after_it(memory: Memory):
     before = (await memory.one.find(USER, GAME)).ticket
     change = await memory.other.suspend(USER, [GAME])
     await memory.one.remember(USER, GAME, before, NOON)
-    assert await memory.one.find(USER, GAME) == Recalled()
+    assert await memory.one.find(USER, GAME) == CacheLookup()
     await memory.other.resume(USER, [GAME], change)
     await memory.one.remember(USER, GAME, before, NOON)
     after = await memory.one.find(USER, GAME)
@@ -148,7 +148,7 @@ async def test_what_was_read_before_a_change_is_not_remembered_after_it(memory: 
 async def test_nothing_is_remembered_until_the_last_of_several_changes_is_over(memory: Memory):
     first, second = await memory.one.suspend(USER, [GAME]), await memory.other.suspend(USER, [GAME])
     await memory.other.resume(USER, [GAME], second)
-    assert await memory.one.find(USER, GAME) == Recalled()
+    assert await memory.one.find(USER, GAME) == CacheLookup()
     await memory.one.resume(USER, [GAME], first)
     assert (await memory.one.find(USER, GAME)).ticket is not None
 
@@ -171,7 +171,7 @@ async def test_an_answer_vanishes_within_the_bound_and_so_does_a_change_that_nev
 ):
     """Told by the server's own clock, and for the memory by a clock that is turned."""
     now = 0.0
-    known = MemoryKnownAccess(lambda: now)
+    known = MemoryAccessCache(lambda: now)
     await known.remember(USER, GAME, (await known.find(USER, GAME)).ticket, NOON)
     now = ACCESS_KEPT_SECONDS - 1
     assert (await known.find(USER, GAME)).is_answer
@@ -183,7 +183,7 @@ async def test_an_answer_vanishes_within_the_bound_and_so_does_a_change_that_nev
 
     prefix, key = f"test-{uuid4()}:", f"game_access:{{{USER}}}:{GAME}"
     async with open_redis(valkey_url) as client, open_link(client) as link:
-        shared = RedisKnownAccess(link, prefix)
+        shared = RedisAccessCache(link, prefix)
         await shared.remember(USER, GAME, (await shared.find(USER, GAME)).ticket, NOON)
         assert 0 < await client.pttl(prefix + key) <= ACCESS_KEPT_SECONDS * 1000
         assert (await shared.find(USER, GAME)).is_answer
@@ -287,7 +287,7 @@ async def test_away_the_database_answers_and_is_not_waited_for_each_time():
         looks += 1
         raise ConnectionRefusedError
 
-    known = RedisKnownAccess(RedisLink(nobody, answer_seconds=0.25), clock=lambda: now)
+    known = RedisAccessCache(RedisLink(nobody, answer_seconds=0.25), clock=lambda: now)
     shop = Shop(known)
     await shop.grant()
     by_change = looks
@@ -302,7 +302,7 @@ async def test_away_the_database_answers_and_is_not_waited_for_each_time():
     assert looks == by_change + 1
 
 
-class Slow(MemoryKnownAccess):
+class Slow(MemoryAccessCache):
     """Remembers nothing before it is let, and fails when it is told to."""
 
     def __init__(self) -> None:

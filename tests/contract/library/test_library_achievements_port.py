@@ -12,8 +12,8 @@ from library_svc.achievements.application import (
     DEFINITIONS_KEPT,
     DEFINITIONS_KEPT_FOR_UNKNOWN,
     AchievementSort,
+    AchievementView,
     DefinitionFiller,
-    ShownAchievement,
     list_achievements,
     update_progress,
 )
@@ -32,9 +32,9 @@ from library_svc.entitlements.domain import Source, SourceKind
 from library_svc.ids import AchievementId, PlaytimeSessionId, ProductId, UserId
 from library_svc.items.domain import RemovalReason
 from library_svc.playtime.domain import PlaytimeSession
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.transaction import Origin
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryCatalog
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -63,7 +63,7 @@ class Game:
         user_id = UserId(uuid4())
         await grant(
             self.adapters.begin,
-            MemoryKnownAccess(),
+            MemoryAccessCache(),
             event_id=None,
             user_id=user_id,
             product_ids=[self.product_id],
@@ -81,19 +81,17 @@ class Game:
             await tx.commit()
         return user_id
 
-    async def list(
-        self, user_id: UserId, sort: AchievementSort = AchievementSort.DEFAULT
-    ) -> Sequence[ShownAchievement]:
+    async def list(self, user_id: UserId, sort: AchievementSort = AchievementSort.DEFAULT) -> Sequence[AchievementView]:
         return await list_achievements(
             self.adapters.achievements, self.filler, user_id=user_id, product_id=self.product_id, sort=sort
         )
 
-    async def shown(self, user_id: UserId, achievement_id: AchievementId) -> ShownAchievement:
+    async def shown(self, user_id: UserId, achievement_id: AchievementId) -> AchievementView:
         return next(one for one in await self.list(user_id) if one.definition.id == achievement_id)
 
     async def advance(
         self, user_id: UserId, achievement_id: AchievementId, step: SetTo | Increment = ONE_STEP
-    ) -> ShownAchievement:
+    ) -> AchievementView:
         return await update_progress(
             self.adapters.begin,
             self.adapters.achievements,
@@ -147,7 +145,7 @@ async def test_progress_adds_up_to_an_unlock_that_is_told_once(game: Game):
 async def test_of_twenty_who_unlock_at_once_one_does(game: Game):
     player = await game.new_player()
     answers = await asyncio.gather(*(game.advance(player, game.first) for _ in range(20)), return_exceptions=True)
-    assert sorted(type(answer).__name__ for answer in answers) == ["AlreadyUnlocked"] * 19 + ["ShownAchievement"]
+    assert sorted(type(answer).__name__ for answer in answers) == ["AchievementView"] + ["AlreadyUnlocked"] * 19
     await game.counted()
     assert (await game.told(player), (await game.shown(player, game.first)).rarity_percentage) == (1, 100.0)
 
@@ -187,8 +185,8 @@ async def test_achievements_stay_for_a_return(game: Game):
     await game.advance(player, game.first)
     await revoke(
         game.adapters.begin,
-        MemoryKnownAccess(),
-        LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+        MemoryAccessCache(),
+        RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
         event_id=None,
         user_id=player,
         product_ids=[game.product_id],

@@ -22,11 +22,11 @@ from library_svc.consumers import Consumers
 from library_svc.ids import ProductId, UserId
 from library_svc.items.application import ItemQuery, LibraryReader
 from library_svc.items.postgres_reader import PostgresReader
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.postgres import PostgresLibrary
 from library_svc.sales.domain import SaleStatus
 from library_svc.transaction import Begin
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -120,8 +120,8 @@ class Telling:
         self.rig = rig
         self.name = str(uuid4())
         self.ids = dict(zip(NAMES, sorted(uuid4() for _ in NAMES), strict=True))
-        pulses = LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5))
-        consumers = Consumers(rig.begin, MemoryKnownAccess(), pulses, now=lambda: NOW)
+        heartbeat_store = RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5))
+        consumers = Consumers(rig.begin, MemoryAccessCache(), heartbeat_store, now=lambda: NOW)
         self.handlers = {each.message_type.__name__: each for each in consumers.subscriptions()}
 
     async def tell(self, number: int, event: Told) -> None:

@@ -45,16 +45,16 @@ from library_svc.achievements.application import (
 from library_svc.achievements.domain import AlreadyUnlocked, Definition, Increment, ProgressRejected, SetTo
 from library_svc.achievements.postgres import PostgresAchievementReader, PostgresAchievementTallies, PostgresDefinitions
 from library_svc.catalog.domain import Product
-from library_svc.entitlements.application import Settled, grant, revoke
+from library_svc.entitlements.application import GrantResult, grant, revoke
 from library_svc.entitlements.domain import ProductAccessDenied, Source, SourceKind
-from library_svc.ids import AchievementId, DeviceId, EventId, PlaytimeSessionId, ProductId, UserId, WishId
+from library_svc.ids import AchievementId, DeviceId, EventId, PlaytimeSessionId, ProductId, UserId, WishlistItemId
 from library_svc.items.application import LibraryReader
 from library_svc.items.domain import RemovalReason
 from library_svc.items.postgres_reader import PostgresReader
 from library_svc.outgoing import outgoing
 from library_svc.playtime.application import (
     FLUSH_SECONDS,
-    Heartbeats,
+    HeartbeatRecorder,
     PlaytimeReader,
     end_session,
     end_silent_sessions,
@@ -62,12 +62,12 @@ from library_svc.playtime.application import (
 )
 from library_svc.playtime.domain import PlaytimeSession, PlaytimeSessionNotFound, SessionOver
 from library_svc.playtime.postgres import PostgresPlaytimeReader
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.postgres import PostgresLibrary
 from library_svc.schema import shared
 from library_svc.transaction import Begin, Origin
-from library_svc.wishlist.domain import Wish
-from tests.fakes.library.access import MemoryKnownAccess
+from library_svc.wishlist.domain import WishlistItem
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryCatalog, MemoryLibrary, MemoryProducts
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -180,14 +180,16 @@ class LibraryMachine(RuleBasedStateMachine):
         ]
         known = [Product(product_id, START, is_complete=True) for product_id in self.products]
         self.filler = DefinitionFiller(MemoryCatalog(known, definitions), rig.definitions, now=self.clock)
-        self.pulses = LivePulses(rig.values, max_silence=MAX_SILENCE)
+        self.heartbeat_store = RedisHeartbeats(rig.values, max_silence=MAX_SILENCE)
         self.heartbeats = [self.new_instance() for _ in INSTANCES]
 
     def clock(self) -> datetime:
         return moment(self.model.now)
 
-    def new_instance(self) -> Heartbeats:
-        return Heartbeats(self.rig.begin, self.rig.playtime, self.pulses, max_silence=MAX_SILENCE, now=self.clock)
+    def new_instance(self) -> HeartbeatRecorder:
+        return HeartbeatRecorder(
+            self.rig.begin, self.rig.playtime, self.heartbeat_store, max_silence=MAX_SILENCE, now=self.clock
+        )
 
     # Entitlements
 
@@ -246,16 +248,18 @@ class LibraryMachine(RuleBasedStateMachine):
         if shelf.is_wished:
             return
         shelf.is_wished = True
-        self.run(self.add_wish(Wish(WishId(uuid4()), self.users[user], self.products[product], self.clock())))
+        self.run(
+            self.add_wish(WishlistItem(WishlistItemId(uuid4()), self.users[user], self.products[product], self.clock()))
+        )
 
-    async def add_wish(self, wish: Wish) -> None:
+    async def add_wish(self, wish: WishlistItem) -> None:
         async with self.rig.begin() as tx:
             await tx.wishlist.add(wish)
             await tx.commit()
 
     async def deliver(
         self, what: str, user: int, product: int, source: tuple[str, str], event_id: EventId
-    ) -> tuple[Settled, ...]:
+    ) -> tuple[GrantResult, ...]:
         about: dict[str, Any] = {
             "event_id": event_id,
             "user_id": self.users[user],
@@ -264,9 +268,9 @@ class LibraryMachine(RuleBasedStateMachine):
             "at": self.clock(),
         }
         if what == "grant":
-            return tuple(await grant(self.rig.begin, MemoryKnownAccess(), **about))
+            return tuple(await grant(self.rig.begin, MemoryAccessCache(), **about))
         reason = RemovalReason.REFUND
-        return tuple(await revoke(self.rig.begin, MemoryKnownAccess(), self.pulses, reason=reason, **about))
+        return tuple(await revoke(self.rig.begin, MemoryAccessCache(), self.heartbeat_store, reason=reason, **about))
 
     # Playtime
 
@@ -280,7 +284,7 @@ class LibraryMachine(RuleBasedStateMachine):
     def starts_to_play(self, user: int, product: int, device: int | None) -> None:
         starting = start_session(
             self.rig.begin,
-            self.pulses,
+            self.heartbeat_store,
             user_id=self.users[user],
             product_id=self.products[product],
             platform=None,
@@ -348,7 +352,7 @@ class LibraryMachine(RuleBasedStateMachine):
         self.time_passes(pause)
         self.run(
             end_silent_sessions(
-                self.rig.begin, self.rig.playtime, self.pulses, now=self.clock(), max_silence=MAX_SILENCE
+                self.rig.begin, self.rig.playtime, self.heartbeat_store, now=self.clock(), max_silence=MAX_SILENCE
             )
         )
         for number, play in enumerate(self.model.plays):
@@ -382,7 +386,7 @@ class LibraryMachine(RuleBasedStateMachine):
                     play.notes.pop(instance, None)
             case "loss":
                 owners = [self.users[play.user] for play in self.model.plays]
-                self.run(self.pulses.forget(list(zip(owners, self.session_ids, strict=True))))
+                self.run(self.heartbeat_store.forget(list(zip(owners, self.session_ids, strict=True))))
                 for play in self.model.plays:
                     play.lose()
             case "stranger":
@@ -398,7 +402,7 @@ class LibraryMachine(RuleBasedStateMachine):
     async def end(self, number: int) -> PlaytimeSession:
         return await end_session(
             self.rig.begin,
-            self.pulses,
+            self.heartbeat_store,
             user_id=self.users[self.model.plays[number].user],
             session_id=self.session_ids[number],
             now=self.clock(),

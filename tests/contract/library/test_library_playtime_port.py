@@ -14,18 +14,24 @@ from library_svc.entitlements.application import grant, revoke
 from library_svc.entitlements.domain import ProductAccessDenied, Source, SourceKind
 from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 from library_svc.items.domain import RemovalReason
-from library_svc.playtime.application import DailyPlaytime, Heartbeats, end_session, end_silent_sessions, start_session
+from library_svc.playtime.application import (
+    DailyPlaytime,
+    HeartbeatRecorder,
+    end_session,
+    end_silent_sessions,
+    start_session,
+)
 from library_svc.playtime.domain import (
-    Played,
+    Heartbeat,
     PlaytimeSession,
     PlaytimeSessionNotFound,
-    Pulse,
+    PlaytimeTotals,
     SessionOver,
     SessionStatus,
 )
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.transaction import Begin, Transaction
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -70,21 +76,25 @@ class Player:
         self.adapters = adapters
         self.now = NOON
         self.values = AwayValues()
-        self.pulses = LivePulses(self.values, max_silence=MAX_SILENCE)
+        self.heartbeat_store = RedisHeartbeats(self.values, max_silence=MAX_SILENCE)
         self.heartbeats = self.new_heartbeats()
         self.user_id, self.product_id = UserId(uuid4()), ProductId(uuid4())
         self.source = Source(SourceKind.ORDER, str(uuid4()))
 
-    def new_heartbeats(self) -> Heartbeats:
+    def new_heartbeats(self) -> HeartbeatRecorder:
         """Those of an instance of the service."""
-        return Heartbeats(
-            self.adapters.begin, self.adapters.playtime, self.pulses, max_silence=MAX_SILENCE, now=lambda: self.now
+        return HeartbeatRecorder(
+            self.adapters.begin,
+            self.adapters.playtime,
+            self.heartbeat_store,
+            max_silence=MAX_SILENCE,
+            now=lambda: self.now,
         )
 
     async def buy(self, product_id: ProductId | None = None, source: Source | None = None) -> None:
         await grant(
             self.adapters.begin,
-            MemoryKnownAccess(),
+            MemoryAccessCache(),
             event_id=None,
             user_id=self.user_id,
             product_ids=[product_id or self.product_id],
@@ -98,7 +108,7 @@ class Player:
         self.now = after(at)
         return await start_session(
             self.adapters.begin,
-            self.pulses,
+            self.heartbeat_store,
             user_id=self.user_id,
             product_id=product_id or self.product_id,
             platform="linux",
@@ -114,7 +124,7 @@ class Player:
         self.now = after(at)
         return await end_session(
             self.adapters.begin,
-            self.pulses,
+            self.heartbeat_store,
             user_id=self.user_id,
             session_id=session.id,
             now=self.now,
@@ -124,7 +134,7 @@ class Player:
     async def end_silent(self, at: float) -> None:
         self.now = after(at)
         await end_silent_sessions(
-            self.adapters.begin, self.adapters.playtime, self.pulses, now=self.now, max_silence=MAX_SILENCE
+            self.adapters.begin, self.adapters.playtime, self.heartbeat_store, now=self.now, max_silence=MAX_SILENCE
         )
 
     async def kept(self, session: PlaytimeSession) -> PlaytimeSession:
@@ -187,7 +197,7 @@ async def test_sessions_are_their_users(player: Player):
     with pytest.raises(PlaytimeSessionNotFound):
         await end_session(
             player.adapters.begin,
-            player.pulses,
+            player.heartbeat_store,
             user_id=stranger,
             session_id=session.id,
             now=after(1),
@@ -276,7 +286,7 @@ async def test_with_the_live_state_lost_a_session_goes_on_from_what_is_written_d
     await player.beat(session, 60)
     await player.heartbeats.flush()
     player.values = AwayValues()
-    player.pulses = LivePulses(player.values, max_silence=MAX_SILENCE)
+    player.heartbeat_store = RedisHeartbeats(player.values, max_silence=MAX_SILENCE)
     player.heartbeats = player.new_heartbeats()
     await player.beat(session, 120)
     assert (await player.end(session, 150)).duration_seconds == 150
@@ -337,9 +347,9 @@ class BadSession:
                 self._check(session.id)
                 await save(session)
 
-            async def recording(pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
-                self._check(*(pulse.session_id for pulse in pulses))
-                return await record(pulses)
+            async def recording(heartbeat_store: Sequence[Heartbeat]) -> AbstractSet[PlaytimeSessionId]:
+                self._check(*(live_heartbeat.session_id for live_heartbeat in heartbeat_store))
+                return await record(heartbeat_store)
 
             tx.playtime.save, tx.playtime.record_heartbeats = saving, recording  # type: ignore[method-assign]
             yield tx
@@ -376,7 +386,7 @@ async def test_a_silent_session_that_cannot_be_ended_stands_in_no_others_way(
         await end_silent_sessions(
             BadSession(player.adapters.begin, bad).begin,
             player.adapters.playtime,
-            player.pulses,
+            player.heartbeat_store,
             now=after(400),
             max_silence=MAX_SILENCE,
         )
@@ -388,10 +398,10 @@ async def test_a_silent_session_that_cannot_be_ended_stands_in_no_others_way(
 
 async def test_a_heartbeat_that_came_too_late_brings_no_session_back(player: Player):
     session = await player.start()
-    pulse = session.pulse
+    live_heartbeat = session.live_heartbeat
     await player.beat(session, 60)
     ended = await player.end(session, 70)
-    await player.pulses.save(pulse)
+    await player.heartbeat_store.save(live_heartbeat)
     await player.beat(session, 80)
     await player.heartbeats.flush()
     assert await player.kept(session) == ended
@@ -405,8 +415,8 @@ async def test_playing_ends_with_the_right_to_the_product_and_its_time_is_there_
     await player.beat(live, 120)
     await revoke(
         player.adapters.begin,
-        MemoryKnownAccess(),
-        player.pulses,
+        MemoryAccessCache(),
+        player.heartbeat_store,
         event_id=None,
         user_id=player.user_id,
         product_ids=[player.product_id],
@@ -428,7 +438,7 @@ async def test_what_is_not_committed_leaves_no_session(player: Player):
         await tx.playtime.add(session)
     assert await player.adapters.playtime.get_session(player.user_id, session.id) is None
     async with player.adapters.begin() as tx:
-        assert await tx.playtime.played(player.user_id, player.product_id) == Played()
+        assert await tx.playtime.played(player.user_id, player.product_id) == PlaytimeTotals()
 
 
 async def statistics(player: Player, *product_ids: ProductId, only_recent: bool = False, now: datetime = NOON):

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
-from library_svc.sales.application import hear, tell_batch
+from library_svc.ids import EventId, ProductId, SaleId, UserId, WishlistItemId
+from library_svc.sales.application import hear, notify_batch
 from library_svc.sales.domain import Sale, SaleStatus
 from library_svc.stamps import stamp
 from library_svc.wishlist.application import remove_wish
-from library_svc.wishlist.domain import Wish
+from library_svc.wishlist.domain import WishlistItem
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -25,7 +25,7 @@ NOTICE = "wishlist.item.on_sale.v1"
 async def product_id(adapters) -> ProductId:
     """A product of a test's own. Sales that other tests left are ended: all tests share what is told next."""
     async with adapters.begin() as tx:
-        while left := await tx.sales.next_to_tell(NOON):
+        while left := await tx.sales.next_to_notify(NOON):
             await tx.sales.save(left.ended())
         await tx.commit()
     return ProductId(uuid4())
@@ -42,9 +42,9 @@ async def keep(adapters, *sales: Sale) -> None:
             await tx.commit()
 
 
-async def wish(adapters, product_id: ProductId, count: int, at: datetime = NOON) -> Sequence[Wish]:
+async def wish(adapters, product_id: ProductId, count: int, at: datetime = NOON) -> Sequence[WishlistItem]:
     """Wishes of new users, in the order of their ids."""
-    wishes = [Wish(WishId(uuid4()), UserId(uuid4()), product_id, at) for _ in range(count)]
+    wishes = [WishlistItem(WishlistItemId(uuid4()), UserId(uuid4()), product_id, at) for _ in range(count)]
     async with adapters.begin() as tx:
         for one in wishes:
             await tx.wishlist.add(one)
@@ -52,7 +52,7 @@ async def wish(adapters, product_id: ProductId, count: int, at: datetime = NOON)
     return sorted(wishes, key=lambda one: one.user_id)
 
 
-async def notices(adapters, wishes: Sequence[Wish]) -> Counter[UserId]:
+async def notices(adapters, wishes: Sequence[WishlistItem]) -> Counter[UserId]:
     told = [(one.user_id, await adapters.told(one.user_id)) for one in wishes]
     return Counter(user_id for user_id, events in told for kind, _ in events if kind == NOTICE)
 
@@ -72,13 +72,13 @@ async def test_a_sale_is_saved_found_and_replaced(adapters, product_id: ProductI
 async def test_the_sale_that_waits_longest_is_next(adapters, product_id: ProductId):
     first, second = a_sale(product_id), a_sale(product_id, "summer")
     await keep(adapters, first, second)
-    assert await next_to_tell(adapters) == first
+    assert await next_to_notify(adapters) == first
     await keep(adapters, first)
-    assert await next_to_tell(adapters) == second
+    assert await next_to_notify(adapters) == second
     await keep(adapters, second.ended())
-    assert await next_to_tell(adapters) == first
+    assert await next_to_notify(adapters) == first
     await keep(adapters, first.told_to(None))
-    assert await next_to_tell(adapters) is None
+    assert await next_to_notify(adapters) is None
 
 
 async def test_a_sale_that_is_set_aside_comes_again_when_its_time_is_over_or_it_is_saved(
@@ -90,18 +90,18 @@ async def test_a_sale_that_is_set_aside_comes_again_when_its_time_is_over_or_it_
     async with adapters.begin() as tx:
         await tx.sales.set_aside(first, until=until, reason="\0 broken " * 500)
         await tx.commit()
-    assert await next_to_tell(adapters) == second
+    assert await next_to_notify(adapters) == second
     await keep(adapters, second.ended())
-    assert await next_to_tell(adapters) is None
-    assert await next_to_tell(adapters, until) == first
+    assert await next_to_notify(adapters) is None
+    assert await next_to_notify(adapters, until) == first
     await keep(adapters, first)
-    assert await next_to_tell(adapters) == first
+    assert await next_to_notify(adapters) == first
     await keep(adapters, first.ended())
 
 
-async def next_to_tell(adapters, now: datetime = NOON) -> Sale | None:
+async def next_to_notify(adapters, now: datetime = NOON) -> Sale | None:
     async with adapters.begin() as tx:
-        found: Sale | None = await tx.sales.next_to_tell(now)
+        found: Sale | None = await tx.sales.next_to_notify(now)
         return found
 
 
@@ -116,8 +116,8 @@ async def test_those_who_wish_for_it_come_in_batches_in_the_order_of_users(adapt
         second = await tx.wishlist.wishing(sale.told_to(first[-1].user_id), limit=10)
         assert [*first, *second] == wishes
         assert list(await tx.wishlist.wishing(sale.told_to(second[-1].user_id), limit=10)) == []
-        await tx.wishlist.note_told(first, sale.sale_id)
-        await tx.wishlist.note_told([], sale.sale_id)
+        await tx.wishlist.mark_notified(first, sale.sale_id)
+        await tx.wishlist.mark_notified([], sale.sale_id)
         await tx.commit()
 
     async with adapters.begin() as tx:
@@ -133,15 +133,15 @@ async def test_what_is_not_committed_is_neither_told_nor_passed_over(adapters, p
         pass
 
     async def dies(tx) -> None:
-        sale = await tx.sales.next_to_tell(NOON)
-        await tx.wishlist.note_told(await tx.wishlist.wishing(sale, limit=2), sale.sale_id)
+        sale = await tx.sales.next_to_notify(NOON)
+        await tx.wishlist.mark_notified(await tx.wishlist.wishing(sale, limit=2), sale.sale_id)
         await tx.sales.save(sale.told_to(wishes[1].user_id))
         raise Gone
 
     with pytest.raises(Gone):
         async with adapters.begin() as tx:
             await dies(tx)
-    while await tell_batch(adapters.begin, now=NOON, limit=2):
+    while await notify_batch(adapters.begin, now=NOON, limit=2):
         pass
 
     assert await notices(adapters, wishes) == Counter(one.user_id for one in wishes)
@@ -157,7 +157,7 @@ async def test_those_who_tell_at_once_share_the_sales_and_tell_each_user_once(ad
 
     async def instance() -> None:
         while await next_is_left():
-            await tell_batch(adapters.begin, now=NOON, limit=3)
+            await notify_batch(adapters.begin, now=NOON, limit=3)
 
     async def next_is_left() -> bool:
         async with adapters.begin() as tx:
@@ -176,7 +176,7 @@ async def test_wishes_that_leave_meanwhile_are_told_at_most_once_and_hold_nothin
     )
 
     async def tell() -> None:
-        while await tell_batch(adapters.begin, now=NOON, limit=3):
+        while await notify_batch(adapters.begin, now=NOON, limit=3):
             pass
 
     async def leave() -> None:
@@ -202,7 +202,7 @@ async def test_of_twenty_deliveries_of_one_event_one_counts(adapters, product_id
             for _ in range(20)
         )
     )
-    while await tell_batch(adapters.begin, now=NOON):
+    while await notify_batch(adapters.begin, now=NOON):
         pass
 
     assert await notices(adapters, wishes) == Counter(one.user_id for one in wishes)

@@ -18,7 +18,7 @@ from library_svc.game_settings.domain import (
     encoded,
 )
 from library_svc.ids import ProductId, UserId
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 PAYLOAD = {
@@ -108,7 +108,7 @@ async def owned(adapters, user_id: UserId) -> ProductId:
     source = Source(SourceKind.ORDER, "1")
     await grant(
         adapters.begin,
-        MemoryKnownAccess(),
+        MemoryAccessCache(),
         event_id=None,
         user_id=user_id,
         product_ids=[product_id],

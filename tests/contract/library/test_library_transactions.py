@@ -22,8 +22,8 @@ from library_svc.items.domain import (
     ItemChanges,
     RemovalReason,
 )
-from library_svc.playtime.redis import LivePulses
-from tests.fakes.library.access import MemoryKnownAccess
+from library_svc.playtime.redis import RedisHeartbeats
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.live_state import MemoryLiveValues
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -69,14 +69,14 @@ async def test_what_is_not_committed_leaves_no_trace(adapters, user_id):
     async with adapters.begin() as tx:
         await tx.items.add(item)
         await tx.entitlements.save(Grant(user_id, item.product_id, Source(SourceKind.ORDER, "1"), NOON))
-        assert await tx.is_first(EventId("test", f"event of {user_id}"))
+        assert await tx.first_time(EventId("test", f"event of {user_id}"))
         tx.record(GameAdded(user_id, item.product_id, item.acquisition_type, NOON))
 
     assert await adapters.reader.owned_items(user_id, []) == []
     assert await adapters.reader.access_since(user_id, item.product_id) is None
     assert await adapters.told(user_id) == []
     async with adapters.begin() as tx:
-        assert await tx.is_first(EventId("test", f"event of {user_id}"))
+        assert await tx.first_time(EventId("test", f"event of {user_id}"))
 
 
 async def test_an_error_inside_rolls_back(adapters, user_id):
@@ -159,11 +159,11 @@ async def test_the_last_word_about_each_session_device_and_its_files_is_kept(ada
 async def test_an_event_is_first_once(adapters):
     event_id = EventId("test", str(uuid4()))
     async with adapters.begin() as tx:
-        assert await tx.is_first(event_id)
+        assert await tx.first_time(event_id)
         await tx.commit()
 
     async with adapters.begin() as tx:
-        assert not await tx.is_first(event_id)
+        assert not await tx.first_time(event_id)
 
 
 async def test_a_user_is_held_by_one_transaction_at_a_time(adapters, user_id):
@@ -196,7 +196,7 @@ class TestConcurrency:
             source = Source(SourceKind.ORDER, "1")
             await grant(
                 adapters.begin,
-                MemoryKnownAccess(),
+                MemoryAccessCache(),
                 event_id=event_id,
                 user_id=user_id,
                 product_ids=[product_id],
@@ -215,7 +215,7 @@ class TestConcurrency:
         async def order(number: int) -> None:
             await grant(
                 adapters.begin,
-                MemoryKnownAccess(),
+                MemoryAccessCache(),
                 event_id=EventId("test", str(uuid4())),
                 user_id=user_id,
                 product_ids=[product_id],
@@ -236,7 +236,7 @@ class TestConcurrency:
             source = Source(SourceKind.ORDER, str(number))
             await grant(
                 adapters.begin,
-                MemoryKnownAccess(),
+                MemoryAccessCache(),
                 event_id=EventId("test", str(uuid4())),
                 user_id=user_id,
                 product_ids=[product_id],
@@ -245,8 +245,8 @@ class TestConcurrency:
             )
             await revoke(
                 adapters.begin,
-                MemoryKnownAccess(),
-                LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+                MemoryAccessCache(),
+                RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
                 event_id=EventId("test", str(uuid4())),
                 user_id=user_id,
                 product_ids=[product_id],

@@ -11,18 +11,18 @@ from library_svc.catalog.application import ProductFiller
 from library_svc.catalog.domain import Language, Product
 from library_svc.entitlements.application import grant
 from library_svc.entitlements.domain import Grant, Source, SourceKind
-from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
+from library_svc.ids import EventId, ProductId, SaleId, UserId, WishlistItemId
 from library_svc.sales.domain import Sale
 from library_svc.wishlist.application import add_wish
 from library_svc.wishlist.domain import (
-    WISHES_LIMIT,
+    WISHLIST_LIMIT,
     ProductAlreadyOwned,
-    Wish,
-    WishAlreadyExists,
     WishlistFull,
+    WishlistItem,
     WishlistItemAdded,
+    WishlistItemAlreadyExists,
 )
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryCatalog
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -34,18 +34,18 @@ def user_id() -> UserId:
     return UserId(uuid4())
 
 
-def a_wish(user_id: UserId, **attributes: object) -> Wish:
-    return replace(Wish(WishId(uuid4()), user_id, ProductId(uuid4()), NOON), **attributes)
+def a_wish(user_id: UserId, **attributes: object) -> WishlistItem:
+    return replace(WishlistItem(WishlistItemId(uuid4()), user_id, ProductId(uuid4()), NOON), **attributes)
 
 
-async def keep(adapters, *wishes: Wish) -> None:
+async def keep(adapters, *wishes: WishlistItem) -> None:
     async with adapters.begin() as tx:
         for wish in wishes:
             await tx.wishlist.add(wish)
         await tx.commit()
 
 
-async def wish_for(adapters, user_id: UserId, product_id: ProductId) -> Wish:
+async def wish_for(adapters, user_id: UserId, product_id: ProductId) -> WishlistItem:
     """Adds a wish while Catalog is away."""
     catalog = MemoryCatalog()
     catalog.is_away = True
@@ -93,7 +93,7 @@ async def test_a_list_is_by_priority_then_the_newest_first_and_paged(adapters, u
     new, high = a_wish(user_id, added_at=LATER), a_wish(user_id, priority=5)
     await keep(adapters, *reversed(twins), high, new, a_wish(UserId(uuid4())))
 
-    async def listed(page: int, limit: int) -> list[Wish]:
+    async def listed(page: int, limit: int) -> list[WishlistItem]:
         found = await adapters.wishes.list_wishes(user_id, page=page, limit=limit)
         assert found.total_items == 4
         return [shown.wish for shown in found.wishes]
@@ -166,18 +166,18 @@ class TestConcurrency:
             *(wish_for(adapters, user_id, product_id) for _ in range(20)), return_exceptions=True
         )
 
-        assert sum(isinstance(outcome, Wish) for outcome in outcomes) == 1
-        assert sum(isinstance(outcome, WishAlreadyExists) for outcome in outcomes) == 19
+        assert sum(isinstance(outcome, WishlistItem) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, WishlistItemAlreadyExists) for outcome in outcomes) == 19
         assert await adapters.told(user_id) == [("wishlist.item.added.v1", str(product_id))]
 
     async def test_the_limit_holds_when_wishes_race(self, adapters, user_id):
-        await keep(adapters, *(a_wish(user_id) for _ in range(WISHES_LIMIT - 3)))
+        await keep(adapters, *(a_wish(user_id) for _ in range(WISHLIST_LIMIT - 3)))
 
         outcomes = await asyncio.gather(
             *(wish_for(adapters, user_id, ProductId(uuid4())) for _ in range(20)), return_exceptions=True
         )
 
-        assert sum(isinstance(outcome, Wish) for outcome in outcomes) == 3
+        assert sum(isinstance(outcome, WishlistItem) for outcome in outcomes) == 3
         assert sum(isinstance(outcome, WishlistFull) for outcome in outcomes) == 17
 
     async def test_a_purchase_takes_the_wish_away_once(self, adapters, user_id):
@@ -187,7 +187,7 @@ class TestConcurrency:
             *(
                 grant(
                     adapters.begin,
-                    MemoryKnownAccess(),
+                    MemoryAccessCache(),
                     event_id=EventId("test", str(uuid4())),
                     user_id=user_id,
                     product_ids=[wish.product_id],

@@ -18,7 +18,7 @@ from download_svc.paging import Page, PageRequest
 from download_svc.queue.domain import Queue, already_active
 from download_svc.sessions.application import SessionView
 from download_svc.sessions.domain import IN_QUEUE, Item, ItemStatus, Session, Status
-from download_svc.transaction import UnitOfWork
+from download_svc.transaction import Transaction
 from download_svc.verifications.domain import PlacedEntry
 from download_svc.versions.domain import Version, VersionState
 from download_svc.versions.manifests import Chunk, Entry, EntryType, FileReference, Manifest, derived_ids
@@ -88,12 +88,12 @@ class MemoryStore:
         return self.state.entries
 
     @asynccontextmanager
-    async def begin(self, _user_id: UUID | None = None, /) -> AsyncIterator[UnitOfWork]:
+    async def begin(self, _user_id: UUID | None = None, /) -> AsyncIterator[Transaction]:
         async with self._lock:
-            yield MemoryUnitOfWork(self)
+            yield MemoryTransaction(self)
 
 
-class MemoryUnitOfWork:
+class MemoryTransaction:
     """One transaction of a MemoryStore."""
 
     def __init__(self, store: MemoryStore) -> None:

@@ -6,36 +6,36 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from library_svc.access.application import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, Recalled
+from library_svc.access.application import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SECONDS, ACCESS_READ_SECONDS, CacheLookup
 from library_svc.ids import ProductId, UserId
 
 
 @dataclass(slots=True)
 class _Right:
     until: float
-    answer: Recalled | None = None
+    answer: CacheLookup | None = None
     ticket: str | None = None
     changes: set[str] = field(default_factory=set)
 
 
-class MemoryKnownAccess:
-    """The KnownAccess in a dict. `clock` counts seconds."""
+class MemoryAccessCache:
+    """The AccessCache in a dict. `clock` counts seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._rights: dict[tuple[UserId, ProductId], _Right] = {}
 
-    async def find(self, user_id: UserId, product_id: ProductId) -> Recalled:
+    async def find(self, user_id: UserId, product_id: ProductId) -> CacheLookup:
         right = self._right(user_id, product_id)
         if right.changes or right.answer:
-            return right.answer or Recalled()
+            return right.answer or CacheLookup()
         right.ticket, right.until = uuid4().hex, self._clock() + ACCESS_READ_SECONDS
-        return Recalled(ticket=right.ticket)
+        return CacheLookup(ticket=right.ticket)
 
     async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
         right = self._right(user_id, product_id)
         if right.ticket == ticket:
-            right.answer, right.ticket = Recalled(is_answer=True, since=since), None
+            right.answer, right.ticket = CacheLookup(is_answer=True, since=since), None
             right.until = self._clock() + ACCESS_KEPT_SECONDS
 
     async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:

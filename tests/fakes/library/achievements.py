@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from library_svc.achievements.application import AchievementList, AchievementSort, ShownAchievement
-from library_svc.achievements.domain import Achievement, Definition, Standing, rarity_percentage
+from library_svc.achievements.application import AchievementList, AchievementSort, AchievementView
+from library_svc.achievements.domain import Achievement, AchievementEligibility, Definition, rarity_percentage
 from library_svc.entitlements.domain import Entitlements
 from library_svc.ids import AchievementId, ProductId, UserId
 from library_svc.playtime.domain import Playtime
@@ -28,8 +28,10 @@ class MemoryAchievements:
         self._entitlements = entitlements
         self._playtime = playtime
 
-    async def standing(self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId) -> Standing:
-        return Standing(
+    async def standing(
+        self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId
+    ) -> AchievementEligibility:
+        return AchievementEligibility(
             await self._entitlements.of_product(user_id, product_id),
             await self._playtime.has_begun(user_id, product_id),
             self._rows.own.get((user_id, achievement_id)),
@@ -64,7 +66,7 @@ def listed(
     for definition in sorted(defined, key=lambda each: (each.ordinal, each.id)):
         own = rows.own.get((user_id, definition.id)) or Achievement(user_id, definition.id, product_id)
         rarity = rarity_percentage(rows.tallies.get((product_id, definition.id), 0), players)
-        shown.append(ShownAchievement(definition, own.is_unlocked, own.unlocked_at, own.current_progress, rarity))
+        shown.append(AchievementView(definition, own.is_unlocked, own.unlocked_at, own.current_progress, rarity))
     match sort:
         case AchievementSort.RARITY_ASC:
             shown.sort(key=lambda each: rows.tallies.get((product_id, each.definition.id), 0))

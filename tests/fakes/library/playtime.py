@@ -9,10 +9,10 @@ from library_svc.ids import PlaytimeSessionId, ProductId, UserId
 from library_svc.playtime.application import DailyPlaytime, PlaytimeStatistics, ProductPlaytime
 from library_svc.playtime.domain import (
     RECENT,
+    Heartbeat,
     Interval,
-    Played,
     PlaytimeSession,
-    Pulse,
+    PlaytimeTotals,
     covered,
     recent_days,
     whole_seconds,
@@ -50,17 +50,19 @@ class MemoryPlaytime:
     async def count_player(self, product_id: ProductId) -> None:
         self._achievements.notes.append((product_id, None))
 
-    async def played(self, user_id: UserId, product_id: ProductId) -> Played:
+    async def played(self, user_id: UserId, product_id: ProductId) -> PlaytimeTotals:
         times = _times(self._of_product(user_id, product_id))
-        return Played(whole_seconds(covered(times)), max((each.end for each in times), default=None))
+        return PlaytimeTotals(whole_seconds(covered(times)), max((each.end for each in times), default=None))
 
-    async def record_heartbeats(self, pulses: Sequence[Pulse]) -> AbstractSet[PlaytimeSessionId]:
+    async def record_heartbeats(self, heartbeat_store: Sequence[Heartbeat]) -> AbstractSet[PlaytimeSessionId]:
         live = set()
-        for pulse in pulses:
-            session = self._rows.sessions.get((pulse.user_id, pulse.session_id))
+        for live_heartbeat in heartbeat_store:
+            session = self._rows.sessions.get((live_heartbeat.user_id, live_heartbeat.session_id))
             if session is not None and session.is_live:
-                self._rows.sessions[pulse.user_id, pulse.session_id] = session.with_pulse(pulse)
-                live.add(pulse.session_id)
+                self._rows.sessions[live_heartbeat.user_id, live_heartbeat.session_id] = session.with_pulse(
+                    live_heartbeat
+                )
+                live.add(live_heartbeat.session_id)
         return live
 
     def _of_product(self, user_id: UserId, product_id: ProductId) -> Sequence[PlaytimeSession]:

@@ -27,10 +27,10 @@ from library_svc.ids import (
     ProductId,
     SavegameId,
     UserId,
-    WishId,
+    WishlistItemId,
 )
 from library_svc.installations.domain import InstallationState, News
-from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ItemView
 from library_svc.items.domain import Item
 from library_svc.items.search import has_part, title_key, title_search
 from library_svc.playtime.application import PlaytimeStatistics
@@ -39,8 +39,8 @@ from library_svc.saves.application import SlotPage
 from library_svc.saves.domain import SaveSlot, SaveUsage
 from library_svc.text import folded, natural
 from library_svc.transaction import Origin
-from library_svc.wishlist.application import ShownWish, WishPage
-from library_svc.wishlist.domain import Wish
+from library_svc.wishlist.application import WishlistItemView, WishlistPage
+from library_svc.wishlist.domain import WishlistItem
 from tests.fakes.library.achievements import AchievementRows, MemoryAchievements, MemoryDefinitions, listed
 from tests.fakes.library.playtime import MemoryPlaytime, PlaytimeRows, statistics
 from tests.fakes.library.saves import MemorySaves, SaveRows, listed_slots, usage_of
@@ -119,7 +119,7 @@ class MemoryLibrary:
         unknown = [shown.item.product_id for shown in bearing if not (shown.product and shown.product.is_complete)]
         return ItemPage(items, len(found), unknown[:CATALOG_BATCH_LIMIT])
 
-    async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ShownItem | None:
+    async def get_item(self, user_id: UserId, item_id: ItemId, *, include_categories: bool = False) -> ItemView | None:
         item = self._rows.items.get((user_id, item_id))
         return self._shown(item, include_categories=include_categories) if item else None
 
@@ -144,13 +144,13 @@ class MemoryLibrary:
     async def get_settings(self, user_id: UserId, product_id: ProductId) -> GameSettings | None:
         return self._rows.settings.get((user_id, product_id))
 
-    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishPage:
+    async def list_wishes(self, user_id: UserId, *, page: int, limit: int) -> WishlistPage:
         own = [wish for wish in self._rows.wishlist.wishes.values() if wish.user_id == user_id]
         own.sort(key=lambda wish: wish.id)
         own.sort(key=lambda wish: (wish.priority, wish.added_at), reverse=True)
-        return WishPage([self._shown_wish(wish) for wish in own[(page - 1) * limit : page * limit]], len(own))
+        return WishlistPage([self._shown_wish(wish) for wish in own[(page - 1) * limit : page * limit]], len(own))
 
-    async def get_wish(self, user_id: UserId, wish_id: WishId) -> ShownWish | None:
+    async def get_wish(self, user_id: UserId, wish_id: WishlistItemId) -> WishlistItemView | None:
         wish = self._rows.wishlist.wishes.get((user_id, wish_id))
         return self._shown_wish(wish) if wish else None
 
@@ -202,17 +202,17 @@ class MemoryLibrary:
         silent = [each for each in sessions if each.is_live and each.last_heartbeat_at < moment]
         return sorted((each for each in silent if after is None or place(each) > place(after)), key=place)[:limit]
 
-    def _shown_wish(self, wish: Wish) -> ShownWish:
-        return ShownWish(wish, self._products.known.get(wish.product_id))
+    def _shown_wish(self, wish: WishlistItem) -> WishlistItemView:
+        return WishlistItemView(wish, self._products.known.get(wish.product_id))
 
     def _items(self, user_id: UserId) -> Sequence[Item]:
         return [item for item in self._rows.items.values() if item.user_id == user_id]
 
-    def _shown(self, item: Item, *, include_categories: bool) -> ShownItem:
+    def _shown(self, item: Item, *, include_categories: bool) -> ItemView:
         category_ids = sorted(self._rows.category_ids.get((item.user_id, item.id), ()))
         told = category_ids if include_categories else ()
         categories = [self._rows.categories[item.user_id, category_id] for category_id in told]
-        return ShownItem(item, self._products.known.get(item.product_id), category_ids, categories)
+        return ItemView(item, self._products.known.get(item.product_id), category_ids, categories)
 
 
 class MemoryTransaction:
@@ -233,10 +233,10 @@ class MemoryTransaction:
         self.playtime = MemoryPlaytime(rows.playtime, rows.achievements)
         self.achievements = MemoryAchievements(rows.achievements, self.entitlements, self.playtime)
 
-    async def is_first(self, event_id: EventId) -> bool:
-        is_first = event_id not in self.rows.handled
+    async def first_time(self, event_id: EventId) -> bool:
+        first_time = event_id not in self.rows.handled
         self.rows.handled.add(event_id)
-        return is_first
+        return first_time
 
     async def lock_user(self, user_id: UserId) -> None:
         """Nothing to wait for: transactions run one after another."""
@@ -381,7 +381,7 @@ class MemoryCatalog:
         return [definition for definition in self.definitions if definition.product_id == product_id]
 
 
-def _passes_filters(shown: ShownItem, query: ItemQuery) -> bool:
+def _passes_filters(shown: ItemView, query: ItemQuery) -> bool:
     item = shown.item
     return (
         (query.include_hidden or not item.is_hidden)
@@ -391,7 +391,7 @@ def _passes_filters(shown: ShownItem, query: ItemQuery) -> bool:
     )
 
 
-def _found(candidates: Sequence[ShownItem], text: str) -> list[ShownItem]:
+def _found(candidates: Sequence[ItemView], text: str) -> list[ItemView]:
     """Those that the user means: with all words as they are typed, or if there is none, with errors or on the other keyboard."""
     search = title_search(text)
     known = [(shown, _folded_titles(shown.product)) for shown in candidates]
@@ -414,10 +414,10 @@ def _folded_titles(product: Product | None) -> tuple[str | None, str | None]:
     return folded(titles[0]) if titles[0] else None, folded(titles[1]) if titles[1] else None
 
 
-def _sort(found: list[ShownItem], query: ItemQuery) -> None:
+def _sort(found: list[ItemView], query: ItemQuery) -> None:
     """Sorts in place; what compares equal keeps its order, what has no value comes last."""
 
-    def title(shown: ShownItem) -> str | None:
+    def title(shown: ItemView) -> str | None:
         known = shown.product.title(query.language) if shown.product else None
         return natural(folded(known)) if known else None
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from library_svc.entitlements.domain import Entitlements, foundation
-from library_svc.ids import ProductId, SaleId, UserId, WishId
+from library_svc.ids import ProductId, SaleId, UserId, WishlistItemId
 from library_svc.sales.domain import Sale, SaleStatus
 from library_svc.stamps import NO_STAMP, Stamp
-from library_svc.wishlist.domain import Wish
+from library_svc.wishlist.domain import WishlistItem
 
 
 @dataclass(slots=True)
 class WishRows:
     """Wishes, and sales in the order in which they were saved last."""
 
-    wishes: dict[tuple[UserId, WishId], Wish] = field(default_factory=dict)
+    wishes: dict[tuple[UserId, WishlistItemId], WishlistItem] = field(default_factory=dict)
     sales: dict[tuple[ProductId, SaleId], Sale] = field(default_factory=dict)
     prices: dict[ProductId, Stamp] = field(default_factory=dict)
     sales_aside: dict[tuple[ProductId, SaleId], datetime] = field(default_factory=dict)
@@ -26,17 +26,17 @@ class MemoryWishlist:
         self._rows = rows
         self._entitlements = entitlements
 
-    async def find(self, user_id: UserId, wish_id: WishId) -> Wish | None:
+    async def find(self, user_id: UserId, wish_id: WishlistItemId) -> WishlistItem | None:
         return self._rows.wishes.get((user_id, wish_id))
 
-    async def of_product(self, user_id: UserId, product_id: ProductId) -> Wish | None:
+    async def of_product(self, user_id: UserId, product_id: ProductId) -> WishlistItem | None:
         own = (wish for wish in self._rows.wishes.values() if wish.user_id == user_id)
         return next((wish for wish in own if wish.product_id == product_id), None)
 
     async def count(self, user_id: UserId) -> int:
         return sum(wish.user_id == user_id for wish in self._rows.wishes.values())
 
-    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[Wish]:
+    async def wishing(self, sale: Sale, *, limit: int) -> Sequence[WishlistItem]:
         wishes = [
             wish
             for wish in self._rows.wishes.values()
@@ -48,17 +48,17 @@ class MemoryWishlist:
         grants = [await self._entitlements.of_product(wish.user_id, wish.product_id) for wish in wishes]
         return [wish for wish, own in zip(wishes, grants, strict=True) if foundation(own) is None][:limit]
 
-    async def note_told(self, wishes: Sequence[Wish], sale_id: SaleId) -> None:
+    async def mark_notified(self, wishes: Sequence[WishlistItem], sale_id: SaleId) -> None:
         for wish in wishes:
             await self.save(replace(wish, notified_on_sale_id=sale_id))
 
-    async def add(self, wish: Wish) -> None:
+    async def add(self, wish: WishlistItem) -> None:
         await self.save(wish)
 
-    async def save(self, wish: Wish) -> None:
+    async def save(self, wish: WishlistItem) -> None:
         self._rows.wishes[wish.user_id, wish.id] = wish
 
-    async def remove(self, wish: Wish) -> None:
+    async def remove(self, wish: WishlistItem) -> None:
         del self._rows.wishes[wish.user_id, wish.id]
 
 
@@ -69,7 +69,7 @@ class MemorySales:
     async def of_product(self, product_id: ProductId) -> Sequence[Sale]:
         return [sale for sale in self._rows.sales.values() if sale.product_id == product_id]
 
-    async def next_to_tell(self, now: datetime) -> Sale | None:
+    async def next_to_notify(self, now: datetime) -> Sale | None:
         telling = (sale for sale in self._rows.sales.values() if sale.status is SaleStatus.TELLING)
         aside = self._rows.sales_aside
         return next((sale for sale in telling if aside.get((sale.product_id, sale.sale_id), now) <= now), None)

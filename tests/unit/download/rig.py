@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from download_svc.access import application as access
 from download_svc.events import Event
-from download_svc.feed.redis import HotLiveBoard
+from download_svc.feed.redis import RedisProgressFeed
 from download_svc.links import application as links
 from download_svc.links.signing import CdnLinkSigner, CdnProvider
 from download_svc.sessions import application as sessions
@@ -162,7 +162,7 @@ class World:
         self.library = Library()
         self.access = access.CachedAccess(self.library)
         self.streams = MemoryLiveStreams(lambda: self.now)
-        self.board = HotLiveBoard(MemoryLiveValues(lambda: self.now), self.streams)
+        self.board = RedisProgressFeed(MemoryLiveValues(lambda: self.now), self.streams)
         self.policy = sessions.Policy(slots, 5)
         self.installations = MemoryInstallationReader(self.store)
         self.updates = MemoryUpdateReader(self.store)
@@ -177,9 +177,9 @@ class World:
     async def publish(self, manifest: Manifest | None = None, **version: object) -> Version:
         manifest = manifest or make_manifest(uuid4(), uuid4())
         made = make_version(manifest, **version)  # type: ignore[arg-type]
-        async with self.store.begin() as work:
-            await work.versions.add(made, manifest)
-            await work.commit()
+        async with self.store.begin() as tx:
+            await tx.versions.add(made, manifest)
+            await tx.commit()
         return made
 
     async def start(

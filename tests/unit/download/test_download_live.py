@@ -8,7 +8,7 @@ from download.v1 import downloads_pb2 as downloads
 
 from chassis.errors import DomainError, Kind
 from download_svc.feed.application import FeedRecord
-from download_svc.feed.redis import MAX_ITEM_EVENTS_PER_REPORT, HotLiveBoard
+from download_svc.feed.redis import MAX_ITEM_EVENTS_PER_REPORT, RedisProgressFeed
 from download_svc.sessions.domain import Failure, ItemReport, ItemStatus, SessionMoved, Status
 from download_svc.sessions.live import announce_move
 from tests.unit.download.rig import NOW, World, make_manifest
@@ -154,7 +154,7 @@ class Away:
 async def test_a_report_stands_without_the_hot_state():
     world = World()
     session_id = (await world.start()).session.id
-    world.board = HotLiveBoard(Away(), Away())
+    world.board = RedisProgressFeed(Away(), Away())
     view = await world.report(session_id, 1, world.items_of(session_id, ItemStatus.COMPLETED))
     assert view.session.status is Status.COMPLETED
     assert await world.board.read([session_id]) == {}

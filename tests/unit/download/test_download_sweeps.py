@@ -13,7 +13,7 @@ from download_svc.paging import PageRequest
 from download_svc.sessions import application as sessions
 from download_svc.sessions import sweeps
 from download_svc.sessions.domain import ItemStatus, PauseReason, Session, SessionMoved, Status, Target
-from download_svc.transaction import Begin, UnitOfWork
+from download_svc.transaction import Begin, Transaction
 from download_svc.updates.announcements import announce_pending, offer_newer
 from download_svc.updates.application import InstalledProduct, check_updates
 from download_svc.updates.domain import UpdateOffered
@@ -123,11 +123,11 @@ async def test_one_rows_error_stops_no_other_and_a_batch_is_not_the_end(monkeypa
     failing = iter([True])
 
     @asynccontextmanager
-    async def begin() -> AsyncIterator[UnitOfWork]:
-        async with world.store.begin() as work:
+    async def begin() -> AsyncIterator[Transaction]:
+        async with world.store.begin() as tx:
             if next(failing, False):
                 raise RuntimeError("nobody thought of this")
-            yield work
+            yield tx
 
     with pytest.raises(ExceptionGroup) as failed:
         await sweep(world, begin)
@@ -258,9 +258,9 @@ async def test_who_was_offered_a_withdrawn_version_is_offered_it_no_more():
         make_manifest(older.product_id, uuid4(), {"a": 1}), released_at=older.released_at - timedelta(hours=1)
     )
     await install(world, oldest)
-    async with world.store.begin() as work:
-        await work.announcements.add(newer)
-        await work.commit()
+    async with world.store.begin() as tx:
+        await tx.announcements.add(newer)
+        await tx.commit()
     await announce(world)
     assert await offers(world) == [(oldest.version_id, newer.version_id, "available")]
     await withdraw(world, newer)

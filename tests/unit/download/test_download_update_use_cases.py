@@ -16,7 +16,7 @@ from download_svc.paging import PageRequest
 from download_svc.sessions import application as sessions
 from download_svc.sessions.application import SessionView, StartRequest
 from download_svc.sessions.domain import ItemReport, ItemStatus, Status, Target, UpdateType
-from download_svc.transaction import UnitOfWork
+from download_svc.transaction import Transaction
 from download_svc.updates.announcements import (
     MAX_PENDING_ANNOUNCEMENTS,
     PAUSE_WHEN_UNAVAILABLE,
@@ -141,10 +141,10 @@ class Shelf:
         )
 
     async def pending(self, *versions: Version) -> None:
-        async with self.world.store.begin() as work:
+        async with self.world.store.begin() as tx:
             for version in versions:
-                await work.announcements.add(version)
-            await work.commit()
+                await tx.announcements.add(version)
+            await tx.commit()
 
 
 # --- what is newer -------------------------------------------------------------------------------------------------------------
@@ -436,9 +436,9 @@ async def put(shelf: Shelf, version: Version, user_id: UUID, device_id: UUID | N
     installation = Installation(
         user_id, device_id or uuid4(), shelf.product_id, version.version_id, version.platform, None
     )
-    async with shelf.world.store.begin() as work:
-        await work.installations.put(installation, shelf.world.now)
-        await work.commit()
+    async with shelf.world.store.begin() as tx:
+        await tx.installations.put(installation, shelf.world.now)
+        await tx.commit()
 
 
 async def offers_of(shelf: Shelf, user_id: UUID) -> list[Update]:
@@ -545,17 +545,17 @@ async def test_an_installation_that_cannot_be_offered_an_update_is_passed_over()
     begin = shelf.world.store.begin
 
     @asynccontextmanager
-    async def breaking() -> AsyncIterator[UnitOfWork]:
-        async with begin() as work:
-            put_update = work.updates.put
+    async def breaking() -> AsyncIterator[Transaction]:
+        async with begin() as tx:
+            put_update = tx.updates.put
 
             async def put(update: Update) -> None:
                 if update.user_id == users[2]:
                     raise ValueError("no such update")
                 await put_update(update)
 
-            work.updates.put = put  # type: ignore[method-assign]
-            yield work
+            tx.updates.put = put  # type: ignore[method-assign]
+            yield tx
 
     shelf.world.store.begin = breaking  # type: ignore[method-assign]
     (failure,) = await failures(shelf.announce())
@@ -593,9 +593,9 @@ async def test_only_the_newest_stable_version_is_offered_and_takes_the_place_of_
     await shelf.pending(second, beta)
     await shelf.announce()
     assert await offers_of(shelf, user_id) == []
-    async with shelf.world.store.begin() as work:  # as it was before the third came
-        await work.updates.put(_offer(user_id, old, second))
-        await work.commit()
+    async with shelf.world.store.begin() as tx:  # as it was before the third came
+        await tx.updates.put(_offer(user_id, old, second))
+        await tx.commit()
     await shelf.pending(third)
     await shelf.announce()
     assert [one.to_version_id for one in await offers_of(shelf, user_id)] == [third.version_id]
@@ -644,9 +644,9 @@ async def test_an_installation_that_is_heard_of_while_a_version_is_announced_is_
     old, new = await shelf.publish(OLD, NEW)
     await shelf.install(old)
     world = shelf.world
-    async with world.store.begin() as work:
-        await work.announcements.add(new)
-        await work.commit()
+    async with world.store.begin() as tx:
+        await tx.announcements.add(new)
+        await tx.commit()
     for _ in range(2):
         await offer_newer(
             world.store.begin,

@@ -12,7 +12,7 @@ from launcher.api.download_client import MAX_LINK_IDS
 from launcher.api.resources import Candidate, Link
 from launcher.disk.plan import PlannedChunk
 from launcher.failures import ExitCode, LauncherError
-from launcher.install.links import FIRST_BATCH_LINKS, LinkBook
+from launcher.install.links import FIRST_BATCH_LINKS, LinkCache
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -37,8 +37,8 @@ class Server:
         ends_at = self.now() + self.ahead + timedelta(seconds=self.life_seconds)
         return [Link(chunk, (Candidate(f"{len(self.batches)}/{chunk}", "north", ends_at),)) for chunk in ids]
 
-    def book(self, chunks: Sequence[PlannedChunk], batch_links: int = MAX_LINK_IDS) -> LinkBook:
-        return LinkBook(
+    def book(self, chunks: Sequence[PlannedChunk], batch_links: int = MAX_LINK_IDS) -> LinkCache:
+        return LinkCache(
             self,  # type: ignore[arg-type]  # the one call of Api that links need
             uuid4(),
             chunks,

@@ -18,10 +18,10 @@ from library_svc.consumers import Consumers
 from library_svc.ids import ProductId, SaleId, UserId
 from library_svc.items.domain import AcquisitionType, GameAdded, GameRemoved, InstallationStatus, RemovalReason
 from library_svc.outgoing import outgoing
-from library_svc.playtime.redis import LivePulses
+from library_svc.playtime.redis import RedisHeartbeats
 from library_svc.sales.domain import Sale
 from tests.fakes.event_bus import MemoryEventBus
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -72,11 +72,11 @@ class Bench:
         self.now = NOON + timedelta(days=10)
         self.products = MemoryProducts()
         self.library = MemoryLibrary(self.products)
-        self.known_access = MemoryKnownAccess()
+        self.access_cache = MemoryAccessCache()
         self.subscriptions = Consumers(
             self.library.begin,
-            self.known_access,
-            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            self.access_cache,
+            RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             now=lambda: self.now,
         ).subscriptions()
 
@@ -88,7 +88,7 @@ class Bench:
 
     async def access_since(self) -> datetime | None:
         """What others are answered, and go on to be answered until it changes."""
-        async with open_game_access(self.library, self.known_access) as access:
+        async with open_game_access(self.library, self.access_cache) as access:
             return await access.since(USER, GAME)
 
     async def statuses(self) -> Sequence[InstallationStatus]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from library_svc.entitlements.application import Settled, grant, revoke, revoke_whole
+from library_svc.entitlements.application import GrantResult, grant, revoke, revoke_whole
 from library_svc.entitlements.domain import Grant, KeyAlreadyActivated, Source, SourceKind, foundation, held_since
 from library_svc.ids import DeviceId, EventId, ProductId, UserId, VersionId
 from library_svc.installations.application import follow
@@ -21,8 +21,8 @@ from library_svc.items.domain import (
     ItemUpdated,
     RemovalReason,
 )
-from library_svc.playtime.redis import LivePulses
-from tests.fakes.library.access import MemoryKnownAccess
+from library_svc.playtime.redis import RedisHeartbeats
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -49,7 +49,7 @@ class Shop:
     ) -> None:
         await grant(
             self.library.begin,
-            MemoryKnownAccess(),
+            MemoryAccessCache(),
             event_id=EventId("test", event_id or str(uuid4())),
             user_id=to,
             product_ids=products,
@@ -60,8 +60,8 @@ class Shop:
     async def refunds(self, *products: ProductId, source: Source = ORDER, at: datetime = NOON) -> None:
         await revoke(
             self.library.begin,
-            MemoryKnownAccess(),
-            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            MemoryAccessCache(),
+            RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=EventId("test", str(uuid4())),
             user_id=USER,
             product_ids=products,
@@ -73,8 +73,8 @@ class Shop:
     async def refunds_all(self, source: Source = ORDER, at: datetime = NOON) -> None:
         await revoke_whole(
             self.library.begin,
-            MemoryKnownAccess(),
-            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            MemoryAccessCache(),
+            RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=EventId("test", str(uuid4())),
             user_id=USER,
             source=source,
@@ -272,10 +272,10 @@ def test_how_a_product_was_acquired_follows_from_the_source(kind: SourceKind, ac
 
 
 class TestAskedForDirectly:
-    async def grants(self, shop: Shop, source: Source, at: datetime = NOON) -> Settled:
+    async def grants(self, shop: Shop, source: Source, at: datetime = NOON) -> GrantResult:
         (settled,) = await grant(
             shop.library.begin,
-            MemoryKnownAccess(),
+            MemoryAccessCache(),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],
@@ -284,11 +284,11 @@ class TestAskedForDirectly:
         )
         return settled
 
-    async def revokes(self, shop: Shop, source: Source, at: datetime = NOON) -> Settled:
+    async def revokes(self, shop: Shop, source: Source, at: datetime = NOON) -> GrantResult:
         (settled,) = await revoke(
             shop.library.begin,
-            MemoryKnownAccess(),
-            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            MemoryAccessCache(),
+            RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],
@@ -309,7 +309,7 @@ class TestAskedForDirectly:
     async def test_the_item_says_how_it_was_come_by(self, shop: Shop, kind: SourceKind, acquired: AcquisitionType):
         settled = await self.grants(shop, Source(kind, "1"))
 
-        assert settled == Settled(Grant(USER, GAME, Source(kind, "1"), NOON), was_known=False, stood=False)
+        assert settled == GrantResult(Grant(USER, GAME, Source(kind, "1"), NOON), was_known=False, stood=False)
         assert (await shop.items())[GAME].acquisition_type is acquired
         assert shop.library.events == (GameAdded(USER, GAME, acquired, NOON),)
 

@@ -22,7 +22,7 @@ from library_svc.installations.domain import (
     Verification,
 )
 from library_svc.items.domain import InstallationStatus
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -154,7 +154,7 @@ class TestFollowing:
         source = Source(SourceKind.ORDER, "1")
         await grant(
             library.begin,
-            MemoryKnownAccess(),
+            MemoryAccessCache(),
             event_id=EventId("test", "bought"),
             user_id=self.USER,
             product_ids=[self.GAME],

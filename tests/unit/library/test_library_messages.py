@@ -31,7 +31,7 @@ from library_svc.installations.postgres import (
     verification_row,
 )
 from library_svc.items import messages
-from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ShownItem
+from library_svc.items.application import ItemPage, ItemQuery, ItemSort, ItemView
 from library_svc.items.domain import AcquisitionType, InstallationStatus, Item, ItemChanges
 from library_svc.items.postgres import item_of, item_row
 
@@ -156,7 +156,7 @@ def item_of_message(message: pb.LibraryItem, user_id: UserId) -> Item:
 class TestItemMessages:
     @given(items, products, st.sampled_from(Language))
     def test_an_item_comes_back_from_its_message(self, item: Item, product: Product, language: Language):
-        sent = messages.item_message(ShownItem(item, product), language).SerializeToString()
+        sent = messages.item_message(ItemView(item, product), language).SerializeToString()
         message = pb.LibraryItem.FromString(sent)
 
         assert item_of_message(message, item.user_id) == item
@@ -165,18 +165,18 @@ class TestItemMessages:
 
     @given(items, st.lists(st.uuids(), max_size=3))
     def test_an_item_names_its_categories(self, item: Item, ids: list[UUID]):
-        assert list(messages.item_message(ShownItem(item, None, ids), Language.RU).category_ids) == list(map(str, ids))
+        assert list(messages.item_message(ItemView(item, None, ids), Language.RU).category_ids) == list(map(str, ids))
 
     @given(items)
     def test_without_a_product_there_is_no_title(self, item: Item):
-        message = messages.item_message(ShownItem(item, None), Language.RU)
+        message = messages.item_message(ItemView(item, None), Language.RU)
 
         assert not message.HasField("title")
         assert not message.HasField("cover_image_url")
 
     @given(st.lists(items, max_size=3), st.integers(0, 10), st.integers(1, 100))
     def test_a_page_says_where_it_lies(self, some: list[Item], total: int, limit: int):
-        shown = [ShownItem(item, None) for item in some]
+        shown = [ItemView(item, None) for item in some]
         query = ItemQuery(USER, Language.RU, page=7, limit=limit)
 
         message = messages.page_message(ItemPage(shown, total, ()), query)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from chassis.errors import Kind
 from library_svc.ids import PlaytimeSessionId, ProductId, UserId
 from library_svc.playtime.domain import (
+    Heartbeat,
     Interval,
     PlaytimeSession,
-    Pulse,
     SessionOver,
     SessionStatus,
     covered,
@@ -34,8 +34,8 @@ def session(heard: float = 0) -> PlaytimeSession:
     return PlaytimeSession(PlaytimeSessionId(uuid4()), UserId(uuid4()), ProductId(uuid4()), NOON, after(heard))
 
 
-def pulse(heard: float = 0, sequence: int | None = None) -> Pulse:
-    return Pulse(UserId(uuid4()), PlaytimeSessionId(uuid4()), after(heard), sequence)
+def live_heartbeat(heard: float = 0, sequence: int | None = None) -> Heartbeat:
+    return Heartbeat(UserId(uuid4()), PlaytimeSessionId(uuid4()), after(heard), sequence)
 
 
 def test_a_session_that_its_client_ends_lasts_until_then():
@@ -57,36 +57,36 @@ def test_a_clock_that_goes_back_makes_no_session_shorter_than_it_was_heard():
 
 
 def test_a_heartbeat_keeps_a_session_alive():
-    heard = pulse(0).heard(1, after(60), MAX_SILENCE)
+    heard = live_heartbeat(0).heard(1, after(60), MAX_SILENCE)
     assert (heard.last_heartbeat_at, heard.sequence) == (after(60), 1)
     assert heard.heard(None, after(120), MAX_SILENCE).sequence == 1
 
 
 @pytest.mark.parametrize("sequence", [0, 3, 4])
 def test_a_heartbeat_that_was_heard_or_overtaken_changes_nothing(sequence: int):
-    known = pulse(60, 4)
+    known = live_heartbeat(60, 4)
     assert known.heard(sequence, after(200), MAX_SILENCE) is known
 
 
 def test_a_heartbeat_on_a_clock_that_went_back_does_not_turn_time_back():
-    assert pulse(60).heard(None, after(0), MAX_SILENCE).last_heartbeat_at == after(60)
+    assert live_heartbeat(60).heard(None, after(0), MAX_SILENCE).last_heartbeat_at == after(60)
 
 
 def test_a_heartbeat_after_a_long_silence_is_refused():
     with pytest.raises(SessionOver) as refused:
-        pulse(0).heard(1, after(301), MAX_SILENCE)
+        live_heartbeat(0).heard(1, after(301), MAX_SILENCE)
     assert (refused.value.kind, refused.value.reason) == (Kind.FAILED_PRECONDITION, "INVALID_STATE_TRANSITION")
     assert refused.value.details == {"status": "timed_out"}
     with pytest.raises(SessionOver):
-        _ = session().cut_off(SessionStatus.TERMINATED).pulse
+        _ = session().cut_off(SessionStatus.TERMINATED).live_heartbeat
 
 
 def test_a_session_is_heard_as_late_as_it_or_its_pulse_says():
     known = session(60)
-    assert known.with_pulse(pulse(90)).last_heartbeat_at == after(90)
-    assert known.with_pulse(pulse(30)) == known.with_pulse(None) == known
+    assert known.with_pulse(live_heartbeat(90)).last_heartbeat_at == after(90)
+    assert known.with_pulse(live_heartbeat(30)) == known.with_pulse(None) == known
     ended = known.completed(after(61), MAX_SILENCE)
-    assert ended.with_pulse(pulse(90)) == ended
+    assert ended.with_pulse(live_heartbeat(90)) == ended
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=12), st.randoms(use_true_random=False))

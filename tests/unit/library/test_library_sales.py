@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from chassis.cloudevents.moments import EARLIEST, LATEST, moment_text
 from chassis.concurrency.background import background, repeat
 from chassis.errors import DomainError, Kind
-from library_svc.ids import EventId, ProductId, SaleId, UserId, WishId
+from library_svc.ids import EventId, ProductId, SaleId, UserId, WishlistItemId
 from library_svc.outgoing import outgoing
 from library_svc.sales import application as sales
-from library_svc.sales.application import hear, tell_batch
+from library_svc.sales.application import hear, notify_batch
 from library_svc.sales.domain import Sale, SaleStatus, WishlistItemOnSale
 from library_svc.sales.postgres import sale_of, sale_row
 from library_svc.stamps import stamp
 from library_svc.transaction import Transaction
-from library_svc.wishlist.domain import Wish
+from library_svc.wishlist.domain import WishlistItem
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Market:
     async def wish(self, *users: int, product_id: ProductId = GAME, at: datetime = NOON) -> None:
         async with self.library.begin() as tx:
             for number in users:
-                await tx.wishlist.add(Wish(WishId(uuid4()), UserId(UUID(int=number)), product_id, at))
+                await tx.wishlist.add(WishlistItem(WishlistItemId(uuid4()), UserId(UUID(int=number)), product_id, at))
             await tx.commit()
 
     async def forget(self, user: int) -> None:
@@ -63,7 +63,7 @@ class Market:
         )
 
     async def tell(self, *, limit: int = 2) -> bool:
-        return await tell_batch(self.library.begin, now=self.now, limit=limit)
+        return await notify_batch(self.library.begin, now=self.now, limit=limit)
 
     async def tell_all(self, *, limit: int = 2) -> None:
         while await self.tell(limit=limit):
@@ -231,19 +231,19 @@ class BadRows:
     @asynccontextmanager
     async def begin(self, user_id: UserId | None = None, /) -> AsyncIterator[Transaction]:
         async with self._market.library.begin(user_id) as tx:
-            note_told, wishing = tx.wishlist.note_told, tx.wishlist.wishing
+            mark_notified, wishing = tx.wishlist.mark_notified, tx.wishlist.wishing
 
-            async def noting(wishes: Sequence[Wish], sale_id: SaleId) -> None:
+            async def noting(wishes: Sequence[WishlistItem], sale_id: SaleId) -> None:
                 if any(wish.user_id.int in self.users for wish in wishes):
                     raise OverflowError("date value out of range")
-                await note_told(wishes, sale_id)
+                await mark_notified(wishes, sale_id)
 
-            async def reading(sale: Sale, *, limit: int) -> Sequence[Wish]:
+            async def reading(sale: Sale, *, limit: int) -> Sequence[WishlistItem]:
                 if sale.product_id in self.products:
                     raise ValueError("no such row")
                 return await wishing(sale, limit=limit)
 
-            tx.wishlist.note_told, tx.wishlist.wishing = noting, reading  # type: ignore[method-assign]
+            tx.wishlist.mark_notified, tx.wishlist.wishing = noting, reading  # type: ignore[method-assign]
             yield tx
 
 

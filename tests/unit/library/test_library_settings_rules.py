@@ -28,8 +28,8 @@ from library_svc.game_settings.postgres import settings_of, settings_row
 from library_svc.game_settings.presentation import payload_of, settings_message
 from library_svc.ids import ProductId, UserId
 from library_svc.items.domain import RemovalReason
-from library_svc.playtime.redis import LivePulses
-from tests.fakes.library.access import MemoryKnownAccess
+from library_svc.playtime.redis import RedisHeartbeats
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 from tests.fakes.live_state import MemoryLiveValues
 
@@ -57,7 +57,7 @@ class Console:
     async def buys(self) -> None:
         await grant(
             self.library.begin,
-            MemoryKnownAccess(),
+            MemoryAccessCache(),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],
@@ -68,8 +68,8 @@ class Console:
     async def refunds(self) -> None:
         await revoke(
             self.library.begin,
-            MemoryKnownAccess(),
-            LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
+            MemoryAccessCache(),
+            RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5)),
             event_id=None,
             user_id=USER,
             product_ids=[GAME],

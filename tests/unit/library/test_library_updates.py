@@ -18,15 +18,31 @@ from library_svc.categories import application as categories
 from library_svc.categories.domain import CategoryChange, CategoryChanged, CategoryChanges
 from library_svc.events import LibraryEvent
 from library_svc.feed.presentation import UpdateView, live_subscriptions
-from library_svc.feed.redis import LiveUpdateFeed
-from library_svc.ids import AchievementId, CategoryId, DeviceId, EventId, ItemId, ProductId, UserId, VersionId, WishId
+from library_svc.feed.redis import RedisLibraryFeed
+from library_svc.ids import (
+    AchievementId,
+    CategoryId,
+    DeviceId,
+    EventId,
+    ItemId,
+    ProductId,
+    UserId,
+    VersionId,
+    WishlistItemId,
+)
 from library_svc.installations import application as installations
 from library_svc.installations.domain import Installation
 from library_svc.items import application as items
 from library_svc.items.domain import AcquisitionType, GameAdded, Item, ItemChanges, ItemUpdated
 from library_svc.outgoing import outgoing
 from library_svc.wishlist import application as wishlist
-from library_svc.wishlist.domain import Wish, WishChanges, WishlistItemAdded, WishlistItemRemoved, WishlistItemUpdated
+from library_svc.wishlist.domain import (
+    WishlistItem,
+    WishlistItemAdded,
+    WishlistItemChanges,
+    WishlistItemRemoved,
+    WishlistItemUpdated,
+)
 from tests.fakes.library.store import MemoryLibrary, MemoryProducts
 from tests.fakes.live_state import MemoryLiveStreams
 
@@ -41,7 +57,7 @@ class Street:
         self.library = MemoryLibrary(MemoryProducts())
         self.begin = self.library.begin
         self.streams = MemoryLiveStreams()
-        self.feed = LiveUpdateFeed(self.streams)
+        self.feed = RedisLibraryFeed(self.streams)
         self.view = UpdateView(self.library, self.library)
         self.handlers = {each.message_type: each.handler for each in live_subscriptions(self.feed)}
 
@@ -85,7 +101,7 @@ def test_every_event_of_the_librarys_own_topic_is_told_to_its_user():
         for message in events_pb2.DESCRIPTOR.message_types_by_name.values()
         if message.GetOptions().HasExtension(event_option)
     }
-    told = [each.message_type for each in live_subscriptions(LiveUpdateFeed(MemoryLiveStreams()))]
+    told = [each.message_type for each in live_subscriptions(RedisLibraryFeed(MemoryLiveStreams()))]
     assert set(told) == own
     assert len(told) == len(own)
 
@@ -103,13 +119,13 @@ async def test_an_event_of_the_oneof_is_told_as_it_is(street: Street):
 async def test_an_event_that_comes_again_is_in_the_feed_once(street: Street):
     for event_id in ("one", "two", "one", "two"):
         await street.tell(CategoryChanged(USER, CategoryId(uuid4()), CategoryChange.CREATED), event_id)
-    await street.tell(WishlistItemAdded(USER, GAME, WishId(uuid4()), NOON))
+    await street.tell(WishlistItemAdded(USER, GAME, WishlistItemId(uuid4()), NOON))
     kinds = [update.WhichOneof("payload") for update in await street.told(3)]
     assert kinds == ["category_updated", "category_updated", "wishlist_updated"]
 
 
 async def test_wishes_are_told_as_one_kind_of_event(street: Street):
-    wish_id = WishId(uuid4())
+    wish_id = WishlistItemId(uuid4())
     await street.tell(WishlistItemAdded(USER, GAME, wish_id, NOON))
     await street.tell(WishlistItemUpdated(USER, GAME, wish_id))
     await street.tell(WishlistItemRemoved(USER, GAME, wish_id, NOON))
@@ -204,11 +220,11 @@ async def test_changes_of_categories_and_wishes_are_told_and_changes_of_nothing_
         await categories.update_category(street.begin, changes=CategoryChanges(name="B"), **whose)
     await categories.delete_category(street.begin, **whose)
     async with street.begin() as tx:
-        wish = Wish(WishId(uuid4()), USER, GAME, NOON)
+        wish = WishlistItem(WishlistItemId(uuid4()), USER, GAME, NOON)
         await tx.wishlist.add(wish)
         await tx.commit()
     for _ in range(2):
-        await wishlist.update_wish(street.begin, user_id=USER, wish_id=wish.id, changes=WishChanges(priority=5))
+        await wishlist.update_wish(street.begin, user_id=USER, wish_id=wish.id, changes=WishlistItemChanges(priority=5))
     assert street.library.events == (
         CategoryChanged(USER, category.id, CategoryChange.CREATED),
         CategoryChanged(USER, category.id, CategoryChange.UPDATED),

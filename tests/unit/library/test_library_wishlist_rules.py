@@ -11,22 +11,22 @@ from library_svc.catalog.application import ProductFiller
 from library_svc.catalog.domain import Language, Product, ProductNotFound
 from library_svc.entitlements.application import grant
 from library_svc.entitlements.domain import Source, SourceKind
-from library_svc.ids import ProductId, UserId, WishId
+from library_svc.ids import ProductId, UserId, WishlistItemId
 from library_svc.items.domain import GameAdded
-from library_svc.wishlist.application import ShownWish, add_wish, get_wish, list_wishes, remove_wish, update_wish
+from library_svc.wishlist.application import WishlistItemView, add_wish, get_wish, list_wishes, remove_wish, update_wish
 from library_svc.wishlist.domain import (
-    WISHES_LIMIT,
-    Wish,
-    WishAlreadyExists,
-    WishChanges,
+    WISHLIST_LIMIT,
     WishlistFull,
+    WishlistItem,
     WishlistItemAdded,
+    WishlistItemAlreadyExists,
+    WishlistItemChanges,
+    WishlistItemNotFound,
     WishlistItemRemoved,
-    WishNotFound,
 )
 from library_svc.wishlist.postgres import wish_of, wish_row
 from library_svc.wishlist.presentation import wish_message
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.library.store import MemoryCatalog, MemoryLibrary, MemoryProducts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,7 +51,7 @@ class Window:
             for product_id in product_ids
         }
 
-    async def add(self, product_id: UUID | None = None, *, priority: int = 0, at: datetime = NOON) -> Wish:
+    async def add(self, product_id: UUID | None = None, *, priority: int = 0, at: datetime = NOON) -> WishlistItem:
         return await add_wish(
             self.library.begin,
             self.filler,
@@ -62,7 +62,7 @@ class Window:
             now=at,
         )
 
-    async def wishes(self) -> list[Wish]:
+    async def wishes(self) -> list[WishlistItem]:
         page = await list_wishes(self.library, self.filler, user_id=USER, page=1, limit=200)
         assert page.total_items == len(page.wishes)
         return [shown.wish for shown in page.wishes]
@@ -76,7 +76,7 @@ def window() -> Window:
 async def test_a_wish_is_added_told_and_removed(window: Window):
     wish = await window.add(priority=3)
 
-    assert await window.wishes() == [wish] == [Wish(wish.id, USER, wish.product_id, NOON, 3)]
+    assert await window.wishes() == [wish] == [WishlistItem(wish.id, USER, wish.product_id, NOON, 3)]
     await remove_wish(window.library.begin, user_id=USER, wish_id=wish.id, now=LATER)
     assert await window.wishes() == []
     assert window.library.events == (
@@ -91,22 +91,22 @@ async def test_the_highest_priority_is_first_then_the_newest(window: Window):
 
     assert await window.wishes() == [high, low, new, old]
     raised = await update_wish(
-        window.library.begin, user_id=USER, wish_id=old.id, changes=WishChanges(priority=10, notes="!")
+        window.library.begin, user_id=USER, wish_id=old.id, changes=WishlistItemChanges(priority=10, notes="!")
     )
-    assert (await window.wishes())[0] == raised == Wish(old.id, USER, old.product_id, NOON, 10, "!")
+    assert (await window.wishes())[0] == raised == WishlistItem(old.id, USER, old.product_id, NOON, 10, "!")
 
 
 async def test_a_product_is_there_once(window: Window):
     wish = await window.add()
 
-    with pytest.raises(WishAlreadyExists) as refused:
+    with pytest.raises(WishlistItemAlreadyExists) as refused:
         await window.add(wish.product_id)
 
     assert refused.value.details["wishlist_item_id"] == str(wish.id)
 
 
 async def test_a_full_wishlist_takes_no_more_until_something_leaves_it(window: Window):
-    wishes = [await window.add() for _ in range(WISHES_LIMIT)]
+    wishes = [await window.add() for _ in range(WISHLIST_LIMIT)]
 
     with pytest.raises(WishlistFull):
         await window.add()
@@ -121,7 +121,7 @@ async def test_what_the_user_comes_by_leaves_the_wishlist(window: Window, kind: 
     for _ in range(2):
         await grant(
             window.library.begin,
-            MemoryKnownAccess(),
+            MemoryAccessCache(),
             event_id=None,
             user_id=USER,
             product_ids=[wish.product_id],
@@ -137,11 +137,13 @@ async def test_what_the_user_comes_by_leaves_the_wishlist(window: Window, kind: 
 async def test_another_users_wish_is_not_found(window: Window):
     wish = await window.add()
 
-    with pytest.raises(WishNotFound):
+    with pytest.raises(WishlistItemNotFound):
         await remove_wish(window.library.begin, user_id=STRANGER, wish_id=wish.id, now=NOON)
-    with pytest.raises(WishNotFound):
-        await update_wish(window.library.begin, user_id=STRANGER, wish_id=wish.id, changes=WishChanges(priority=1))
-    with pytest.raises(WishNotFound):
+    with pytest.raises(WishlistItemNotFound):
+        await update_wish(
+            window.library.begin, user_id=STRANGER, wish_id=wish.id, changes=WishlistItemChanges(priority=1)
+        )
+    with pytest.raises(WishlistItemNotFound):
         await get_wish(window.library, window.filler, user_id=STRANGER, wish_id=wish.id)
     assert await window.wishes() == [wish]
 
@@ -173,8 +175,8 @@ class TestCatalog:
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 wishes = st.builds(
-    Wish,
-    id=st.uuids().map(WishId),
+    WishlistItem,
+    id=st.uuids().map(WishlistItemId),
     user_id=st.uuids(),
     product_id=st.uuids(),
     added_at=st.just(NOON),
@@ -184,10 +186,10 @@ wishes = st.builds(
 
 
 @given(wishes)
-def test_a_wish_comes_back_from_its_row_and_is_shown_as_it_is(wish: Wish):
+def test_a_wish_comes_back_from_its_row_and_is_shown_as_it_is(wish: WishlistItem):
     assert wish_of(wish_row(wish)) == wish
 
-    message = wish_message(ShownWish(wish, None), Language.RU)
+    message = wish_message(WishlistItemView(wish, None), Language.RU)
     assert (message.id, message.product_id, message.priority) == (str(wish.id), str(wish.product_id), wish.priority)
     assert (message.notes if message.HasField("notes") else None) == wish.notes
     assert not message.HasField("title")
