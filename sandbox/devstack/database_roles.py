@@ -11,7 +11,8 @@ from chassis.postgres.migrations import ensure_database
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 
-# What an administrator made in the database before it had an owner. What belongs to something else follows it.
+# What an administrator made in the database before it had an owner. A sequence follows its column; a partition does not follow
+# its table.
 _ADOPT = """
 DO $$
 DECLARE
@@ -22,7 +23,8 @@ BEGIN
         FROM pg_class c
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S') AND relowner <> %(owner)s
           AND NOT EXISTS (
-            SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype IN ('a', 'e', 'i'))
+            SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
+              AND (deptype = 'e' OR relkind = 'S' AND deptype IN ('a', 'i')))
         UNION ALL
         SELECT format('ROUTINE %s', p.oid::regprocedure)
         FROM pg_proc p

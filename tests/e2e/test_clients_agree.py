@@ -37,6 +37,8 @@ GOOD: Mapping[str, Mapping[str, Any]] = {
     "LibraryService/ListItemCategories": {"library_item_id": "{item}"},
     "AchievementService/ListAchievementStatus": {"product_id": "{product}"},
     "PlaytimeTrackerService/GetPlaytime": {"period": "PLAYTIME_PERIOD_LAST_2_WEEKS"},
+    "CloudSaveService/ListSavegames": {},
+    "CloudSaveService/GetSavegameQuota": {},
     "UpdateService/ListUpdates": {},
     "UpdateService/ListUpdateHistory": {},
     "CategoryService/ListCategories": {},
@@ -103,12 +105,17 @@ ONCE = frozenset(
         *("VerificationService/ListVerificationIssues", "VerificationService/RepairVerification"),
         *("VerificationService/SubmitHashes", "UpdateService/RollbackUpdate"),
         *("WishlistService/AddWishlistItem", "WishlistService/RemoveWishlistItem"),
+        *("CloudSaveService/CreateUploadUrl", "CloudSaveService/ConfirmUpload", "CloudSaveService/CreateDownloadUrl"),
+        *("CloudSaveService/GetSavegame", "CloudSaveService/UpdateSavegame", "CloudSaveService/DeleteSavegame"),
+        *("CloudSaveService/ListSavegameVersions", "CloudSaveService/DeleteSavegameVersion"),
+        *("CloudSaveService/LockSavegameVersion", "CloudSaveService/UnlockSavegameVersion"),
+        *("CloudSaveService/RestoreSavegameVersion", "CloudSaveService/ResolveSavegameConflict"),
     }
 )
-"""Succeed once, or sign something new each time, need a download that has gone far, or show linkage: their refusals are
-compared."""
+"""Succeed once, or sign something new each time, need a download that has gone far or an uploaded save, or show linkage: their
+refusals are compared."""
 
-OWN = frozenset({"/api/v1/library/playtime"})
+OWN = frozenset({"/api/v1/library/playtime", "/api/v1/library/savegames/quota"})
 """Everybody has one, if only an empty one."""
 
 VOLATILE = frozenset({"last_synced_with_cloud_at", "last_updated_at", "version", "manifest_url", "expires_at"})
@@ -245,7 +252,11 @@ def _example(route: Route) -> Message:
     """The request of the OpenAPI document's example, with ids that nobody has."""
     document = read(OPENAPI.read_text())
     operation = document["paths"][route.path][route.method.lower()]
-    path = {name: str(uuid.uuid4()) for name in re.findall(r"\{(\w+)\}", route.path)}
+    path = {
+        one["name"]: "1" if one["schema"].get("type") == "integer" else str(uuid.uuid4())
+        for one in operation["parameters"]
+        if one.get("in") == "path"
+    }
     query = [
         (one["name"], _value(one["schema"], document))
         for one in operation["parameters"]

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import grpc
 from aiohttp import web
-from download.v1 import downloads_pb2, downloads_pb2_grpc
+from download.v1 import client_updates_pb2_grpc, downloads_pb2, downloads_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from library.v1 import items_pb2, items_pb2_grpc
 from rest.routes import ROUTES, STREAMS
@@ -294,6 +294,14 @@ def captured_logs() -> Any:
         root.setLevel(level)
 
 
+def _add_download(download: FakeDownload, server: grpc.aio.Server) -> None:
+    downloads_pb2_grpc.add_DownloadServiceServicer_to_server(download, server)
+    # Anybody may call it, so its requests come as far as the service's validation.
+    client_updates_pb2_grpc.add_ClientUpdateServiceServicer_to_server(
+        client_updates_pb2_grpc.ClientUpdateServiceServicer(), server
+    )
+
+
 async def _start_service(
     stack: AsyncExitStack, keys: KeySet, service: str, register: Callable[[grpc.aio.Server], None], port: int = 0
 ) -> tuple[int, AsyncExitStack]:
@@ -334,7 +342,7 @@ async def gateway_rig(
         http = await stack.enter_async_context(aiohttp.ClientSession())
         keys = await stack.enter_async_context(open_key_set(auth.jwks_url))
         add_library = partial(items_pb2_grpc.add_LibraryServiceServicer_to_server, library)
-        add_download = partial(downloads_pb2_grpc.add_DownloadServiceServicer_to_server, download)
+        add_download = partial(_add_download, download)
         start_library = partial(_start_service, stack, keys, "library.v1.LibraryService", add_library)
         # It may be started again on its port, which the system must not have given away meanwhile.
         library_port, library_stack = await start_library(free_port())

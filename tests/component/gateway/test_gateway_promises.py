@@ -38,6 +38,11 @@ def _address(route: Route) -> str:
     return re.sub(r"\{\w+\}", str(UUID(int=7)), route.path)
 
 
+def _allowed(route: Route) -> str:
+    """The token of somebody who may call it."""
+    return user_token(roles=[*route.access.roles])
+
+
 def _methods(path: str) -> set[str]:
     found = {route.method for route in ROUTES if route.path == path}
     return found | ({"HEAD"} if "GET" in found else set()) | {"OPTIONS"}
@@ -78,7 +83,7 @@ async def test_every_route_refuses_a_parameter_that_it_does_not_know(rig: Gatewa
         kind = route.request_types[0] if route.request_types else route.resource_type
         is_list = route.takes_list or route.linkage is not None
         body = {"data": [] if is_list else {"type": kind}} if route.has_body else None
-        answer = await rig.call(route.method, f"{_address(route)}?colour=red", body=body)
+        answer = await rig.call(route.method, f"{_address(route)}?colour=red", token=_allowed(route), body=body)
         assert answer.status == 400
         (unknown,) = [error for error in answer.errors if error["code"] == "INVALID_QUERY_PARAMETER"]
         assert unknown["source"] == {"parameter": "colour"}, route.path
@@ -89,7 +94,7 @@ async def test_every_route_refuses_an_attribute_that_it_does_not_know(rig: Gatew
         kind = route.request_types[0] if route.request_types else route.resource_type
         resource = {"type": kind, "attributes": {"colour": "red"}}
         data = [{**resource, "id": PRODUCT}] if route.takes_list else resource
-        answer = await rig.call(route.method, _address(route), body={"data": data})
+        answer = await rig.call(route.method, _address(route), token=_allowed(route), body={"data": data})
         assert answer.status == 400
         place = f"/data{'/0' if route.takes_list else ''}/attributes/colour"
         assert {"pointer": place} in answer.sources, route.path
