@@ -46,7 +46,7 @@ class _Environment(EnvSettingsSource):
 
 
 class ProgramSettings(BaseSettings):
-    """What every program can be told. An attribute's name in capitals is the setting's name."""
+    """The settings that every program has. An attribute's name in capitals is the setting's name."""
 
     open_suffix: ClassVar[str] = ""
     """Settings whose names in lower case end so are read beside the fields; the class finds them in a validator "before"."""
@@ -85,7 +85,7 @@ class ProgramSettings(BaseSettings):
         return self
 
     def problems(self) -> list[str]:
-        """What is wrong between settings, one line each that begins with a setting's name; a subclass adds to these."""
+        """Return the conflicts between settings, one line each that begins with a setting's name; a subclass adds to these."""
         problems = []
         if self.service_tokens_enabled and not self.auth_jwks_url:
             problems.append("AUTH_JWKS_URL: needed with SERVICE_TOKENS_ENABLED")
@@ -135,7 +135,7 @@ def _opener(settings_cls: type[BaseSettings]) -> Callable[[str], bool]:
 
 
 class Problems(ValueError):
-    """What a validator of one field has to say of other settings: one line each, which begins with the setting's name."""
+    """The problems with other settings that a validator of one field found: one line each, which begins with the setting's name."""
 
 
 def read_settings(cls: type[Settings]) -> Settings:

@@ -1,6 +1,6 @@
-"""What `buf breaking` does not see, because it is said by options: addresses, methods, statuses, names of parameters and members,
-rules that became tighter, streams, events, rights and codes of errors. Compares the contract with proto/contract.binpb and fails on
-what breaks a client: `./taskw breaking`.
+"""Breaking changes that `buf breaking` does not see because they are in options: addresses, methods, statuses, names of parameters
+and members, tighter rules, streams, events, permissions and error codes. Compares the contract with proto/contract.binpb and fails
+on anything that breaks a client: `./taskw breaking`.
 """
 
 import subprocess
@@ -189,7 +189,7 @@ def _by_name(was: Iterable[Field], now: Iterable[Field]) -> Iterator[tuple[Field
 
 
 def _narrowed(was: Field, now: Field, old: Contract, new: Contract) -> Iterator[str]:
-    """What was good for a field and is not any more. Kinds are buf's to compare, where the field is the same one."""
+    """Yield the values of a field that were valid and no longer are. Where the field is the same one, buf compares the kinds."""
     if (was.kind, was.repeated) != (now.kind, now.repeated):
         yield f"was {_shape(was)} and is {_shape(now)}"
         return
@@ -253,7 +253,7 @@ def _said(name: str, limit: Any) -> str:
 
 
 def _methods(old: Image, new: Image) -> Iterator[Breakage]:
-    """Who may call what. Methods that are gone are buf's to report."""
+    """Yield the breaking changes in access to methods. Removed methods are reported by buf."""
     now = {method.rpc: method for method in new.contract.methods}
     for was in old.contract.methods:
         if was.rpc in now:

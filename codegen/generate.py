@@ -51,7 +51,7 @@ DEFAULT_TITLE = "Samovar"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to generate: the protos below `proto` into `out`, pages for people into `docs` (None = no pages)."""
+    """One run of the generator: the protos below `proto` go into `out`, pages for people into `docs` (None = no pages)."""
 
     proto: Path = PROTO
     out: Path = GEN
@@ -120,7 +120,7 @@ def generate(job: Job, into: Path) -> None:
 
 
 def _vendored_files(vendored: Path, image: Path) -> list[str]:
-    """What the contract imports of its own folder `third_party`, as far as nothing here has it: its classes are needed too."""
+    """Return the files that the contract imports from its `third_party` and that we do not have: their classes are needed too."""
     known = INCLUDES
     files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes()).file
     return [
@@ -202,7 +202,7 @@ def _stale_pages(docs: Path | None, pages: Path) -> list[Path]:
 
 
 def _check_is_ours(out: Path) -> None:
-    """What is generated replaces what is there, so it must be something generated."""
+    """Check that `out` is empty or generated, because its content is replaced. Ends the program when it is neither."""
     if out.exists() and any(out.iterdir()) and not ((out / MARK).exists() and (out / MARK).read_text() == HEADER):
         sys.exit(f"{out} holds something that was not generated; name an empty folder")
 

@@ -20,7 +20,7 @@ class BadTemplate(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a template binds: a field of the request by its path, to segments of which some are parameters (`{shelf}`)."""
+    """The binding of a template: a field of the request by its path, to segments of which some are parameters (`{shelf}`)."""
 
     field_path: tuple[str, ...]
     segments: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is wrong with content: raised by every module of the depot, named outside by the reason."""
+"""Errors in content: raised by every module of the depot, identified outside by the reason."""
 
 from chassis.errors import DomainError, Kind
 

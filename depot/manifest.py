@@ -93,7 +93,7 @@ def check(manifest: content.Manifest, *, product_id: UUID | str, version_id: UUI
 
 
 def check_entries(entries: Iterable[content.Entry]) -> None:
-    """What an entry must say for its type, and that a chunk is described alike wherever it comes up.
+    """Check that each entry has the fields of its type, and that a chunk has the same description wherever it occurs.
 
     Raises:
         ManifestInvalid: names the entry.

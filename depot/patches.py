@@ -32,7 +32,7 @@ _MAX_NUMBER_BYTES = 10
 
 @dataclass(frozen=True, slots=True)
 class PatchBinding:
-    """What a patch belongs to: the exact file that it starts from, the exact file that it gives, and its own bytes."""
+    """The binding of a patch: the exact file that it starts from, the exact file that it produces, and its own bytes."""
 
     algorithm: str
     from_sha256: bytes
@@ -50,7 +50,7 @@ def patch_key(product_id: UUID | str, sha256: bytes) -> str:
 
 
 def may_be_patched(from_size_bytes: int, to_size_bytes: int) -> bool:
-    """Whether two files are small enough, and not empty."""
+    """Return True when two files are small enough for a patch, and not empty."""
     return 0 < from_size_bytes <= MAX_PATCHED_FILE_BYTES and 0 < to_size_bytes <= MAX_PATCHED_FILE_BYTES
 
 

@@ -24,7 +24,7 @@ LAUNCHER_PREFIX = ".samovar-"
 """Of names that the launcher gives to what it puts beside a game's files, in any folder."""
 
 _SHORT_LAUNCHER_FOLDER = re.compile(r"samova~[0-9]+")
-"""What FAT and NTFS may call LAUNCHER_FOLDER in their short form."""
+"""The short names that FAT and NTFS may give to LAUNCHER_FOLDER."""
 _WINDOWS_CHARACTERS = re.compile(r'[<>"|?*]')
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: also with an extension, and with superscript digits.

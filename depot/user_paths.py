@@ -47,7 +47,7 @@ class UserPaths:
         object.__setattr__(self, "_compiled", tuple(map(_compiled, self.patterns)))
 
     def covers(self, path: str) -> bool:
-        """Whether the path is the user's."""
+        """Return True when the path belongs to the user."""
         if not self._compiled:
             return False
         names = path.split("/")

@@ -7,7 +7,7 @@ from typing import Any, Self
 from google.protobuf.message import Message
 
 JsonValue = Any
-"""What orjson reads and writes: None, bool, int, float, str, list, dict."""
+"""A value that orjson reads and writes: None, bool, int, float, str, list, dict."""
 
 
 class Listed(str):
@@ -99,7 +99,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """What a path of `include` stands for: `read` makes resource objects of the route's response, or of the answer to `fetch`."""
+    """The meaning of a path of `include`: `read` makes resource objects of the route's response, or of the answer to `fetch`."""
 
     read: Callable[[Any], list[JsonValue]]
     fetch: Fetch | None = None
@@ -192,9 +192,9 @@ class Route:
     sort_field: str | None = None
     """The request field that `sort` sets."""
     fieldsets: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """What `fields[TYPE]` may name, by the types that an answer can hold."""
+    """The members that `fields[TYPE]` may name, by the types that an answer can hold."""
     includes: Mapping[str, Include] = field(default_factory=dict)
-    """What `include` may name; a path comes after what it begins with. Empty = the parameter is refused."""
+    """The paths that `include` may name; a path comes after its own beginning. Empty = the parameter is refused."""
     include_field: str | None = None
     """The request field (a repeated string) that receives the paths that the service itself answers."""
     linkage: Linkage | None = None

@@ -15,7 +15,7 @@ _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What `<package>.routes` holds."""
+    """The contents of `<package>.routes`."""
 
     package: str
     routes: Sequence[Route]

@@ -32,7 +32,7 @@ NAME = "gateway"
 
 NOTICE_SHARE = 0.1
 NOTICE_MAX_SECONDS = 1.0
-"""How long the ending gateway goes on serving after /readyz said no, so that balancers have moved off before it refuses."""
+"""The longest time a stopping gateway serves after /readyz reported it, so that balancers have moved off before it refuses."""
 
 _log = getLogger(__name__)
 

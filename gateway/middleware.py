@@ -1,5 +1,5 @@
-"""What every request passes through, whatever its address: trace, request id, log line and metrics outside; then how the answer is
-represented; then limits and the one place where errors become answers. No stack trace leaves the process here.
+"""The steps of every request, whatever its address: trace, request id, log line and metrics outside; then the representation of the
+answer; then limits and the one place where errors become answers. No stack trace leaves the process here.
 """
 
 import time
@@ -42,7 +42,7 @@ REQUESTS = CallMetrics(
 )
 
 STATUS_CLIENT_LEFT = 499
-"""What is logged and counted for a request whose client went before the answer."""
+"""The status that is logged and counted for a request whose client left before the answer."""
 
 SECRET_PARAMETERS = frozenset({TOKEN_PARAMETER, "access_token", "signature"})
 """Query parameters whose values no log line carries."""
@@ -156,7 +156,7 @@ def _excess_of(request: web.Request, limits: Limits) -> Problem | None:
 
 
 def _problem_of_http(raised: web.HTTPException) -> Problem:
-    """What aiohttp itself refuses; everything it could say beside the status is dropped."""
+    """Return the problem for a request that aiohttp itself refuses; only the status of its answer is kept."""
     code = _CODES_OF_STATUS.get(HTTPStatus(raised.status))
     if code is None:
         code = "INVALID_ARGUMENT" if raised.status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL_ERROR"
@@ -199,7 +199,7 @@ def _known_method(method: str) -> str:
 
 
 class _AccessLine(NamedTuple):
-    """What the log says of one request; put into words where the line is written."""
+    """The facts that the log has of one request; formatted only where the line is written."""
 
     method: str
     path: str

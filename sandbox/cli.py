@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
 
 
 class PlatformName(StrEnum):
-    """What a version runs on."""
+    """The platform that a version runs on."""
 
     WINDOWS = "windows"
     LINUX = "linux"
@@ -180,7 +180,7 @@ def _called(version: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What `samovar publish` was asked for."""
+    """The arguments of `samovar publish`."""
 
     folder: Path
     product: str

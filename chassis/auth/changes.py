@@ -18,7 +18,7 @@ RESOURCE_LIMIT: Final = 200
 
 @dataclass(slots=True)
 class Change:
-    """Who asks for what. `is_recorded`: the audit log has it, so that a call leaves one row, however many its transactions."""
+    """An action and its caller. `is_recorded`: the audit log has it, so a call leaves one row, however many its transactions."""
 
     action: str
     caller: Caller
@@ -46,7 +46,7 @@ _running: ContextVar[Change | None] = ContextVar("samovar_change", default=None)
 
 
 def running_change() -> Change | None:
-    """What the running call changes; None outside of calls, and in calls that only read."""
+    """Return the change that the running call makes; None outside of calls, and in calls that only read."""
     return _running.get()
 
 

@@ -31,7 +31,7 @@ KEYS_REFRESH_SECONDS = 30.0
 KEYS_MAX_AGE_SECONDS = 60.0
 """A key that left the set is refused within this time."""
 KEYS_STALE_LIMIT_SECONDS = 900.0
-"""How long the last known keys serve while the auth server cannot be asked at all: its short outage must not be ours."""
+"""The time for which the last known keys stay in use while the auth server is unreachable: its short outage must not be ours."""
 KEYS_RETRY_SECONDS = 2.0
 """The least time between two requests for the set, whatever tokens come in."""
 KEYS_TIMEOUT_SECONDS = 3.0
@@ -40,7 +40,7 @@ KEYS_LIMIT_BYTES = 256 * 1024
 TOKEN_LIMIT_BYTES = 8 * 1024
 SERVICE_TOKEN_MAX_LIFE_SECONDS = 300
 CLOCK_SKEW_SECONDS = 30
-"""How far in the future a token may have been issued; expiry is never stretched."""
+"""The furthest that a token's time of issue may lie in the future; expiry is never extended."""
 CACHE_LIMIT_TOKENS = 20_000
 RECHECK_SECONDS = 20.0
 """The longest time between two looks at the credential of a stream: together with the refresh of the keys and the time that it may
@@ -197,7 +197,7 @@ async def open_key_set(jwks_url: str) -> AsyncIterator[KeySet]:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a good token says. Exactly one of `user_id` and `service` is set."""
+    """The claims of a valid token. Exactly one of `user_id` and `service` is set."""
 
     user_id: UUID | None
     service: str | None
@@ -287,7 +287,7 @@ class TokenVerifier:
         self._accepted: OrderedDict[bytes, Credential] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
-        """What the token says, if all of it holds. Raises: as `accept`."""
+        """Return the claims of the token after all its checks. Raises: as `accept`."""
         return (await self.accept(token)).claims
 
     async def accept(self, token: str) -> Credential:

@@ -120,7 +120,7 @@ def partition_of(key: str) -> int:
 
 
 def dead_letter_headers(record: BusRecord, *, group: str, reason: str, description: str) -> dict[str, str]:
-    """What a dead letter says of itself, beside the headers that it came with."""
+    """Return the headers of a dead letter: those of the record, and those that describe why it was set aside."""
     return {
         **record.headers,
         "dlq-group": group,

@@ -382,13 +382,13 @@ class _LogReader:
 
 
 def _told(topics: Iterable[str]) -> str:
-    """What a notification says of an append; nothing, when that is more than one can say."""
+    """Return the payload of an append's notification: the topics; empty when they do not fit into one notification."""
     told = " ".join(sorted(set(topics)))
     return told if len(told) <= NOTIFICATION_LIMIT else ""
 
 
 async def _keep_as_it_is(_connection: object) -> None:
-    """What a publisher leaves on a connection ends with its transaction: there is nothing to reset."""
+    """Reset nothing: all that a publisher leaves on a connection ends with its transaction."""
 
 
 def _record(row: Any) -> BusRecord:

@@ -1,5 +1,5 @@
-"""What the Kafka driver (aiokafka) leaves to us: errors become ours, a refusal is heeded, a client ends without its brokers. Used
-by the other modules of Kafka.
+"""The parts that the Kafka driver (aiokafka) leaves to us: its errors become ours, a refusal by a broker is obeyed, and a client
+can close without its brokers. Used by the other Kafka modules.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from chassis.bus.event_bus import BusRecord, Partition
 from chassis.bus.kafka_driver import translated
 
 DRAIN_SECONDS = 3.0
-"""How long a partition that is taken away waits for the work on it to end, so that nothing is done twice without need."""
+"""The longest wait for the work on a revoked partition to end, so that nothing is done twice without need."""
 
 BEGIN_TIMEOUT_SECONDS = 5.0
 FETCH_RECORDS = 500

@@ -1,5 +1,5 @@
-"""What is done to a Kafka cluster beside reading and writing: topics are made (`samovar events topics`, never by accident), and a
-group's lag is measured (for chassis.bus.kafka_bus).
+"""Administration of a Kafka cluster: creates topics (`samovar events topics`, never by accident) and measures the lag of a group
+(for chassis.bus.kafka_bus).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class TopicsNotMade(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """How topics are laid out."""
+    """The layout of topics."""
 
     partitions: int = PARTITIONS
     replicas: int = 1

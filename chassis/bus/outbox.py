@@ -34,7 +34,7 @@ from chassis.postgres.database import (
 RELAY_LOCK = lock_key("outbox relay")
 BATCH_EVENTS = 500
 POLL_SECONDS = 1.0
-"""How late an event is whose notification was lost."""
+"""The longest delay of an event whose notification was lost."""
 
 STANDBY_SECONDS = 1.0
 FIRST_DELAY_SECONDS = 0.1
@@ -183,7 +183,7 @@ class OutboxRelay:
         )
 
     async def _keep_house(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """What must not hold up events: it comes again."""
+        """Do the housekeeping. A failure is only logged, because it must not hold up events; the next round tries again."""
         try:
             await connection.execute(_TRY_AGAIN, SET_ASIDE_FOR, TRY_AGAIN_ROWS)
             await _delete_old(connection)

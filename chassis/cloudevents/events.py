@@ -71,7 +71,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventOption:
-    """What the proto says of an event: its type, its topic, and the fields that are key and subject."""
+    """The options of an event in the proto: its type, its topic, and the fields that are its key and subject."""
 
     type: str
     topic: str

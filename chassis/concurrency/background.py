@@ -15,7 +15,7 @@ from prometheus_client import Counter
 from chassis.errors import DomainError, is_unavailable
 
 LAST_PAUSE_SECONDS = 10.0
-"""How long a step that failed waits at most, if it does not pause for longer anyway."""
+"""The longest pause after a step that failed, unless its normal pause is longer."""
 
 _log = getLogger(__name__)
 
@@ -96,6 +96,6 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 
 
 def _details_of(error: Exception) -> str:
-    """What was noted of the row at which it failed."""
+    """Return the notes of the error, such as the row at which it occurred; for a DomainError, its text first."""
     notes = list(getattr(error, "__notes__", ()))
     return "; ".join([str(error), *notes] if isinstance(error, DomainError) else notes)

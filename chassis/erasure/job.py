@@ -73,7 +73,7 @@ class Erasures:
             await tx.commit()
 
     async def is_erased(self, user_id: UUID) -> bool:
-        """Whether the user's erasure is recorded, done or not."""
+        """Return True when the user's erasure is recorded, done or not."""
         return bool(await self._database.fetch(_IS_ERASED, {"user_id": user_id}))
 
     async def run_pending(self) -> None:

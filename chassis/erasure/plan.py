@@ -1,4 +1,4 @@
-"""What an erasure removes, as each service says it: one line for a table or a store. Run by chassis.erasure.job.
+"""The plan of an erasure, as each service defines it: one line for each table or store. Run by chassis.erasure.job.
 
 Source: contract section 6 (`account.user.deleted.v1`), tables.md (`erasures`).
 """

@@ -28,16 +28,16 @@ OMITTED = "violations_omitted"
 """Member of ErrorInfo.metadata: how many violations did not fit."""
 
 MESSAGE_CHARACTERS = 1_000
-"""What is kept of a plain status's message."""
+"""The length to which the message of a plain status is cut."""
 
 REFUSED = "the service refuses it"
 """A description where the service's own words are not shown."""
 
 ANSWER_TOO_LARGE: Final = "the answer is too large"
-"""What our own client says of one; grpcio's has other words."""
+"""The words of our own client for an answer over the limit; grpcio uses others."""
 
 _ANSWER_TOO_LARGE = re.compile(f"{ANSWER_TOO_LARGE}|(CLIENT: )?Received message larger than max", re.IGNORECASE)
-"""What our own client and grpcio's say of an answer that they do not take."""
+"""The words of our own client and of grpcio for an answer over the limit."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _Code = grpc.StatusCode
 _PLAIN: Mapping[grpc.StatusCode, tuple[Kind, str]] = {
@@ -165,7 +165,7 @@ def _status_of(error: grpc.aio.AioRpcError) -> Status | None:
 
 @dataclass(frozen=True, slots=True)
 class _Details:
-    """What the standard messages among a status's details say (https://google.aip.dev/193)."""
+    """The standard messages among a status's details (https://google.aip.dev/193)."""
 
     reason: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)

@@ -66,5 +66,5 @@ class Stream:
         self.body_bytes = 0
         self.taken = 0
         self.unsent: memoryview | None = None
-        """What is left of the request; `room` is how much of it the peer takes now."""
+        """The rest of the request that is not yet sent; `room` is how much of it the peer accepts now."""
         self.room = 0

@@ -125,7 +125,7 @@ class UnaryCall:
             await ended
 
     async def _failure(self) -> grpc.aio.AioRpcError | None:
-        """How the call ended; None when it succeeded. Raises: what was no failure of the call."""
+        """Return the error that ended the call; None when it succeeded. Raises: any error that is not a failure of the call."""
         await self._wait()
         if self._error is None or isinstance(self._error, grpc.aio.AioRpcError):
             return self._error

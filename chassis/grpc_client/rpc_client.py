@@ -310,7 +310,7 @@ class ServiceChannel:
 
 
 def _deadline(seconds: float | None) -> float | None:
-    """What a call that begins now may take: never longer than the call it is made for."""
+    """Return the seconds that a call beginning now may take: never more than are left to the call for which it is made."""
     remaining = remaining_seconds()
     if remaining is None:
         return seconds

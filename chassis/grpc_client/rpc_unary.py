@@ -38,7 +38,7 @@ THROTTLE_TOKENS: Final = 100.0
 would only add to the load (https://github.com/grpc/proposal/blob/master/A6-client-retries.md)."""
 THROTTLE_SHARE: Final = 0.1
 UNTOUCHED_MAX: Final = 3
-"""How often a request that no server has touched is sent elsewhere before that counts as a failure."""
+"""The number of times that a request no server has processed is sent elsewhere before this counts as a failure."""
 
 _Code = grpc.StatusCode
 _OK, _UNAVAILABLE = _Code.OK, _Code.UNAVAILABLE

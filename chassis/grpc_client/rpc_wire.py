@@ -60,7 +60,7 @@ _TIMEOUT_MAX = 99_999_999
 
 
 class Outcome(NamedTuple):
-    """How a call ended, as the server or the way to it has it."""
+    """The outcome of a call, as reported by the server or by the connection to it."""
 
     code: grpc.StatusCode
     details: str
@@ -166,7 +166,7 @@ def outcome_of_exchange(exchange: Stream, failure: Failure | None) -> Outcome:
 
 
 def initial_metadata_of(exchange: Stream) -> tuple[tuple[str, str | bytes], ...]:
-    """What the server sent before its message, without the protocol's own fields."""
+    """Return the metadata that the server sent before its message, without the protocol's own fields."""
     if exchange.headers is None:
         return ()
     return tuple(

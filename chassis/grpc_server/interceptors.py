@@ -1,4 +1,4 @@
-"""What happens to every call before and after a servicer, in this order: telemetry, errors, access, validation.
+"""The steps around every call of a servicer, in this order: telemetry, errors, access, validation.
 
 One grpc.aio interceptor runs the four as steps around the handler, because four nested ones would cost more than the servicers.
 It also parses requests and renders responses itself, so that bytes are parsed only for callers who may call, and nothing
@@ -81,7 +81,7 @@ Handler = Any
 
 @dataclass(slots=True)
 class _Arrival:
-    """What is known of a call before its message is read. gRPC's task of a call runs interceptors and handler alike."""
+    """The facts known of a call before its message is read. gRPC runs interceptors and handler of a call in one task."""
 
     metadata: Mapping[str, str]
     service: Credential | None = None
@@ -355,7 +355,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         return self._service_name(AccessRule(), arrival, context)
 
     async def _admit_unread(self, method: _Method, arrival: _Arrival) -> None:
-        """What can be said of a call before its message is read: nobody makes us read one who may not call, or has enough calls.
+        """Check a call before its message is read: no message is read for a caller who may not call or has used up the rate limit.
 
         Raises:
             DomainError: as of check_access; RATE_LIMIT_EXCEEDED.

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 STREAM_KEPT_SECONDS = 600
-"""How long a record of a stream can be read again (contract section 4)."""
+"""The time for which a record of a stream can be read again (contract section 4)."""
 
 STREAM_MAX_RECORDS = 10_000
 """More records than this push the oldest ones out before their time."""
 
 STREAM_IDENTITY_KEPT_SECONDS = 86_400
-"""How long a silent stream still knows its last id, so that a reader who missed nothing is not told to start over."""
+"""The time for which a silent stream remembers its last id, so that a reader who missed nothing need not start over."""
 
 READER_MAX_RECORDS = 1_000
 """Records held for one slow reader; past them it is fed from the stream again instead of from memory."""

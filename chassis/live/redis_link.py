@@ -76,7 +76,7 @@ class RedisLink:
         return await asyncio.gather(*[wire.ask(words) for words in commands])
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        """What the script returns."""
+        """Run the script and return its result."""
         words = (len(keys), *keys, *arguments)
         try:
             return await self.call("EVALSHA", script.sha, *words)
@@ -177,7 +177,7 @@ class _Wire(asyncio.Protocol):
         self.end(RedisConnectionError(f"the connection was lost: {exc}"))
 
     def _look(self) -> None:
-        """Whether the oldest question is still within its time; without a timer for each of them."""
+        """End the connection when the oldest request has timed out, else check again at its time: one timer serves all requests."""
         self._watch = None
         if not self._waiting:
             return

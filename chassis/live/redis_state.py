@@ -133,7 +133,7 @@ return redis.status_reply('OK')
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """What a program gets from one Redis."""
+    """The parts of the live state that a program gets from one Redis."""
 
     values: "RedisLiveValues"
     streams: "RedisLiveStreams"

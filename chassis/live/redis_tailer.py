@@ -195,7 +195,7 @@ class StreamTailer:
 
 
 def _published(message: bytes) -> Published | None:
-    """What a stream's channel carries; None for what another hand put there."""
+    """Parse a message of a stream's channel; None for one that another program published there."""
     try:
         epoch, entry, payload = message.split(b" ", 2)
         milliseconds, _, number = entry.partition(b"-")

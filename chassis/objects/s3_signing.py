@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_EXPIRES_SECONDS = 7 * 24 * 3600
-"""What the protocol allows."""
+"""The limit set by the protocol."""
 
 
 @dataclass(frozen=True, slots=True)

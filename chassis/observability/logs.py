@@ -24,7 +24,7 @@ from chassis.auth.access import find_caller
 
 USER_HASH_DIGITS = 16
 NETWORK_BITS = {4: 24, 6: 48}
-"""What a log keeps of an address, by the version of IP: the network, which many share."""
+"""The bits of an address that a log keeps, by IP version: the network, which many clients share."""
 USERS_REMEMBERED = 10_000
 
 COLLECT_SECONDS = 0.05
@@ -61,12 +61,12 @@ def use_hash_key(key: str) -> None:
 
 @lru_cache(USERS_REMEMBERED)
 def hash_user(user_id: UUID) -> str:
-    """How a user appears in logs: enough to follow one, not enough to name one."""
+    """Return the form in which a user appears in logs: enough to follow one user, not enough to identify them."""
     return blake2b(user_id.bytes, key=_HashKey.value, digest_size=USER_HASH_DIGITS // 2).hexdigest()
 
 
 def cut_address(address: str | None) -> str:
-    """How a client's address appears in logs: its network. What is no address is not shown."""
+    """Return the form in which a client's address appears in logs: its network. An invalid address is not shown."""
     try:
         known = ip_address(address or "")
     except ValueError:

@@ -57,7 +57,7 @@ _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
 
 class _Recording:
-    """Whether anybody gets to see the process's spans. As long as nobody said that nobody does, somebody may."""
+    """The switch for recording spans: off only when it is certain that the process's spans are not exported."""
 
     is_off = False
 
@@ -117,7 +117,7 @@ def inject(context: Context | None = None) -> dict[str, str]:
 
 
 def carried(span: Span, *, new_id: bool = False) -> list[tuple[str, str]]:
-    """What `inject` puts into a carrier for the span, as metadata; with `new_id` for a span below it that is its id alone."""
+    """Return as metadata what `inject` writes for the span; with `new_id`, for a span below it that is only an id."""
     trace_id, span_id, _, flags, state, is_valid = span.get_span_context()
     if not is_valid:
         return []
@@ -142,7 +142,7 @@ def current_trace_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class RpcInstruments:
-    """What is measured of one method on one side. Made once per method, because looking its parts up costs more than using them."""
+    """The instruments of one method on one side. Created once per method, because looking them up costs more than using them."""
 
     kind: SpanKind
     span_name: str

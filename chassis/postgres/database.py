@@ -37,7 +37,7 @@ OUTBOX_CHANNEL = "outbox"
 """NOTIFY channel on which a committed event wakes the relay."""
 
 ANNOUNCE_AFTER_SECONDS = 0.01
-"""How long commits are collected for one notification: each wakes the relay, the bus and its readers."""
+"""The time for which commits are collected into one notification: each one wakes the relay, the bus and its readers."""
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 30.0
@@ -213,7 +213,7 @@ class Database:
 
 
 class Transaction:
-    """What one use case changes. `connection` executes; `record` keeps an event for the commit."""
+    """The transaction of one use case. `connection` executes; `record` keeps an event for the commit."""
 
     __slots__ = ("_committed", "_events", "_recorded", "connection")
 
@@ -321,7 +321,7 @@ def _translated() -> Iterator[None]:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same work may succeed later without anybody changing anything."""
+    """Return True when the same work may succeed later without anybody changing anything."""
     if isinstance(error, DomainError):
         return error.kind in RETRYABLE_KINDS
     if isinstance(error, BaseExceptionGroup):
@@ -335,7 +335,7 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def is_transient(error: DBAPIError) -> bool:
-    """Whether another try can succeed where this one failed."""
+    """Return True when another try can succeed where this one failed."""
     state = getattr(error.orig, "sqlstate", None)
     # Without a state it is the driver's own: it found the connection closed, or in the middle of being closed.
     return isinstance(error, (InterfaceError, InternalError)) if state is None else _is_transient_state(state)

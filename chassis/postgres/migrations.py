@@ -115,7 +115,7 @@ def _run_scripts(connection: Connection, scripts: Path, action: Action, revision
 
 
 class Executes(Protocol):
-    """What is asked of alembic's `op`, which is a module."""
+    """The part of alembic's `op` (a module) that is used here."""
 
     def execute(self, sqltext: str, /) -> None: ...
 

@@ -76,7 +76,7 @@ class Statement:
         return found
 
     def rows(self, records: Sequence[asyncpg.Record]) -> Sequence[Row]:
-        """What the driver returned, as SQLAlchemy would give it."""
+        """Convert records of the driver into the rows that SQLAlchemy would return."""
         readers = self._readers
         if not readers:
             return records

@@ -31,7 +31,7 @@ class EventSettings(ProgramSettings):
     kafka_brokers: str = Field("", pattern=r"^([^:/,\s]+:\d+(,[^:/,\s]+:\d+)*)?$")
     """host:port, with commas between."""
     kafka_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
-    """What the names of all topics and groups begin with: for environments that share a cluster."""
+    """The prefix of the names of all topics and groups, for environments that share a cluster."""
 
     def problems(self) -> list[str]:
         """As ProgramSettings says."""
@@ -60,7 +60,7 @@ class LiveStateSettings(ProgramSettings):
     redis_password: SecretStr = SecretStr("")
     redis_db: int = Field(0, ge=0)
     redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
-    """What all keys and channels begin with: for environments that share a server."""
+    """The prefix of all keys and channels, for environments that share a server."""
 
     rate_limit_reads: int = Field(600, ge=1, le=1_000_000)
     rate_limit_writes: int = Field(120, ge=1, le=1_000_000)
@@ -97,7 +97,7 @@ class ObjectSettings(ProgramSettings):
     s3_endpoint: str = Field("", pattern=r"^([^:/\s]+(:\d+)?)?$")
     """host, or host:port."""
     s3_public_endpoint: str = Field("", pattern=r"^([^:/\s]+(:\d+)?)?$")
-    """What clients call the endpoint, if that is something else: it stands in the signed URLs."""
+    """The endpoint's address as clients see it, if it is different: it is used in signed URLs."""
     s3_access_key_id: str = ""
     s3_secret_access_key: SecretStr = SecretStr("")
     s3_region: str = "us-east-1"

@@ -1,4 +1,4 @@
-"""How a program runs: uvloop, logs, traces, metrics, signals that drain, and several worker processes where asked for.
+"""Runs a program: uvloop, logs, traces, metrics, signals that drain, and several worker processes where the settings ask for them.
 
 Called by every program's `__main__`/`main`. One event loop per process, and workers start before any gRPC object exists.
 """
@@ -31,7 +31,7 @@ that refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms w
 COLLECT_MIDDLE_AFTER_LOOKS, COLLECT_ALL_AFTER_LOOKS = 10, 50
 """Looks at a younger generation between two at the next: all objects, caches too, are looked at once in a million new ones."""
 STOP_MARGIN_SECONDS = 10.0
-"""How much longer than its drain a worker may take to stop before it is killed."""
+"""The time that a worker may take to stop beyond its drain before it is killed."""
 
 Settings = TypeVar("Settings", bound=ProgramSettings)
 
@@ -39,7 +39,7 @@ _log = getLogger(__name__)
 
 
 class Running(Protocol):
-    """What a program's main yields."""
+    """The running program, which a program's main yields."""
 
     async def wait(self) -> None:
         """Returns (or raises) when the program cannot go on."""
@@ -101,7 +101,7 @@ async def _until_stopped(main: Main[Settings], settings: Settings) -> None:
 
 
 def _settle_collector() -> None:
-    """What a program has loaded stays to its end: the collector need not look at it again, nor after every few requests."""
+    """Exempt all that is loaded so far from garbage collection, as it stays to the end, and make collections rarer."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS, COLLECT_MIDDLE_AFTER_LOOKS, COLLECT_ALL_AFTER_LOOKS)

@@ -130,7 +130,7 @@ class Schemas:
         )
 
     def described(self, one: Field) -> str:
-        """What is said of a field, and what rules say that JSON Schema cannot."""
+        """Return the description of a field: its comment, and the rules that JSON Schema cannot express."""
         rules = one.rules.cel if one.rules is not None else ()
         return " ".join(text for text in (one.comment, *(rule.message for rule in rules)) if text)
 
@@ -224,7 +224,7 @@ def _relationship(one: Field) -> Json:
 
 
 def _exactly_one(fields: Sequence[Field]) -> Json:
-    """That of each oneof which must be set one member, and only one, is there; one that is null is not."""
+    """Return a schema that requires exactly one member of each required oneof; a member that is null counts as absent."""
     choices: dict[str, list[Json]] = {}
     for one in fields:
         if one.oneof_is_required:

@@ -1,4 +1,4 @@
-"""What every OpenAPI document of ours has in common: the parts that follow from the gateway and not from any one method."""
+"""The parts that all our OpenAPI documents share: they follow from the gateway and not from any one method."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus

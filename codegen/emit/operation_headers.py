@@ -56,7 +56,7 @@ def takes_key(endpoint: Endpoint) -> bool:
 
 
 def is_counted(endpoint: Endpoint) -> bool:
-    """Whether requests count against the user's rate limit."""
+    """Return True when requests count against the user's rate limit."""
     access = endpoint.method.access or options_pb2.Access()
     return not access.public and access.rate_class != options_pb2.RATE_CLASS_NONE
 

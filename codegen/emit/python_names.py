@@ -1,5 +1,5 @@
-"""What Python and this platform make impossible in the names of a contract: files that no import could name, folders that would
-hide other modules, fields that a message's own methods hide.
+"""Names in a contract that Python or this platform makes impossible: files that no import could name, folders that would hide other
+modules, fields that are hidden by a message's own methods.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""How generated Python is laid out: names, imports, lines that fit. Used by every emitter."""
+"""The layout of generated Python: names, imports, lines that fit. Used by every emitter."""
 
 import keyword
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def alias(proto_file: str, suffix: str = "") -> str:
 
 
 def module_path(proto_file: str) -> str:
-    """What stands in paths as protoc writes it: a dash is no part of a name."""
+    """Return the module path as protoc writes it: a dash cannot be part of a name."""
     return proto_file.removesuffix(".proto").replace("-", "_")
 
 

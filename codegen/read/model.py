@@ -28,7 +28,7 @@ _ENUM_VALUES = 2
 
 
 class Kind(StrEnum):
-    """What a field holds, as far as JSON tells it apart."""
+    """The kind of a field's value, as far as JSON distinguishes it."""
 
     STRING = "string"
     BOOL = "bool"
@@ -212,7 +212,7 @@ class Contract:
     enums: Mapping[str, EnumType]
     methods: tuple[Method, ...]
     services: Mapping[str, str]
-    """What is said of each service of the files to generate, by full name."""
+    """The comment on each service of the files to generate, by full name."""
     declared_reasons: tuple[Reason, ...]
     """Of all files, in their order."""
 

@@ -163,7 +163,7 @@ def _check_relationship_links(message: MessageType, endpoints: Iterable[Endpoint
 def _check_relationship_endpoints(
     resources: Iterable[MessageType], endpoints: Iterable[Endpoint], faults: Faults
 ) -> None:
-    """What is written at an address is what can be read there."""
+    """Check that an address that writes a relationship is also the one that reads it."""
     links = {
         path_shape(one.relationship.self): one.relationship
         for message in resources

@@ -1,5 +1,5 @@
-"""Who the user is: the Bearer token of a request, checked as the services check it again. A service's token is no user's,
-and nothing but the token says who calls (X-User-Id is not read). Contract: sections 1 and 5.
+"""Authentication of the user: the Bearer token of a request, which the services check again. A service's token is not a user's, and
+only the token identifies the caller (X-User-Id is not read). Contract: sections 1 and 5.
 """
 
 from typing import Protocol
@@ -16,7 +16,7 @@ SCHEME = "bearer"
 
 
 class Verifier(Protocol):
-    """What checks a token: chassis.auth.tokens.TokenVerifier, for our issuer and audience."""
+    """A check of tokens: chassis.auth.tokens.TokenVerifier, for our issuer and audience."""
 
     async def accept(self, token: str) -> Credential:
         """Raises: DomainError UNAUTHENTICATED, TOKEN_EXPIRED."""

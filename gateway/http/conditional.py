@@ -1,5 +1,5 @@
-"""How an answer's body is sent: with a strong entity tag, not at all when the client has it already, compressed where that is
-worth it and safe. Called by gateway.middleware for whatever is served. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
+"""Sends an answer's body: with a strong entity tag, not at all when the client already has it, compressed where that is safe and
+worth it. Called by gateway.middleware for every answer. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
 
 Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must tell nothing. They are
 bearer secrets beside members that the request chose, which is what guessing by compressed length (BREACH) needs. Nothing else
@@ -61,7 +61,7 @@ async def represent(request: web.Request, response: web.StreamResponse) -> web.S
 
 
 def _coding_of(request: web.Request, response: web.Response, body: bytes) -> str | None:
-    """What the body is to be compressed with. Small bodies say too that this depends on Accept-Encoding: the next may be large."""
+    """Return the coding for the body; None = send it as it is. Small bodies vary by Accept-Encoding too: the next may be large."""
     headers = response.headers
     if not _is_compressible(headers.get(hdrs.CONTENT_TYPE, "")) or hdrs.CONTENT_ENCODING in headers:
         return None

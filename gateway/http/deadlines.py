@@ -1,5 +1,5 @@
-"""How long a request may take: what the client says in X-Request-Timeout, capped by the gateway's own deadline. Called by
-gateway.jsonapi.rest, for every request anew.
+"""The deadline of a request: the time in the client's X-Request-Timeout, capped by the gateway's own deadline. Created anew for
+every request by gateway.jsonapi.rest.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Deadline:
     at: float
 
     def remaining_seconds(self) -> float:
-        """What is left, for a call to a service; 0 when it is over."""
+        """Return the time left for a call to a service; 0 when it is over."""
         return max(0.0, self.at - asyncio.get_running_loop().time())
 
     @asynccontextmanager

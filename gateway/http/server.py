@@ -24,7 +24,7 @@ from gateway.request.limits import PARSER_FIELD_BYTES, PARSER_LINE_BYTES, Limits
 from gateway.request.negotiation import DEFAULT_LANGUAGE, JSON_API
 
 TOO_MANY_HEADERS = "Too many headers received"
-"""What the parser says of too many; it has no exception of its own for it."""
+"""The parser's message for too many headers; it has no exception of its own for this."""
 
 _log = getLogger(__name__)
 

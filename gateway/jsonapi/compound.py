@@ -1,5 +1,5 @@
-"""What of an answer a client asks to see: related resources beside it (`include`) and less of each (`fields[TYPE]`). JSON:API 1.1,
-sections 7.1.1 (compound documents), 8.3 and 8.4. Called by gateway.jsonapi.rest, and only for requests that have one of the two.
+"""The parts of an answer that a client selects: related resources beside it (`include`), fewer members (`fields[TYPE]`). JSON:API
+1.1, sections 7.1.1 (compound documents), 8.3 and 8.4. Called by gateway.jsonapi.rest, and only for requests with one of the two.
 
 Related resources come with the service's own answer, or from a method that gives them by their ids: one call for a whole page.
 """
@@ -123,7 +123,7 @@ def _key(resource: JsonValue) -> _Key:
 
 
 def _linked(of_path: Mapping[str, list[JsonValue]], path: str) -> dict[_Key, None]:
-    """What the last relationship of a path links to, in order, from all resources that the path before it leads to."""
+    """Return the targets of a path's last relationship, in order, from all resources that the path before it leads to."""
     start, _, name = path.rpartition(".")
     keys: dict[_Key, None] = {}
     for resource in of_path[start]:

@@ -19,7 +19,7 @@ from gateway.problems.pointers import Source, existing, locate
 from gateway.request.context import RequestContext
 
 RETRY_AFTER_SECONDS = 1
-"""What Retry-After says with 429 and 503 when nobody knows better."""
+"""The value of Retry-After with 429 and 503 when no better one is known."""
 
 _RETRY_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _UNSHOWN_DETAILS = frozenset({"description", "trace_id"})

@@ -1,5 +1,5 @@
-"""What buf.validate says of a request that the transcoder could not read whole: told with the transcoder's own complaints, so that
-a client learns everything in one answer. A request that can be read is the service's to check. Called by gateway.jsonapi.rest.
+"""Violations of buf.validate in a request that the transcoder could not read completely: reported together with the transcoder's
+own problems, so that one answer shows all. The service checks any request that can be read. Called by gateway.jsonapi.rest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ def _place(problem: Problem) -> Source | None:
 
 
 def _overlap(source: Source, place: Source | None) -> bool:
-    """Whether one is the other, or stands in it."""
+    """Return True when both are the same, or one is inside the other."""
     if place is None or source.kind != place.kind:
         return False
     if source.kind != "pointer":

@@ -1,4 +1,4 @@
-"""What is known of one HTTP request while it is served: made by the outermost middleware, read by everything inside it."""
+"""The context of one HTTP request while it is served: created by the outermost middleware, read by everything inside it."""
 
 import re
 from collections.abc import Collection

@@ -32,13 +32,13 @@ class Limits:
     """Events that may wait for a slow reader, beside what the transport holds."""
     authentication_seconds: float = 5.0
     stream_begin_seconds: float = 1.0
-    """How long the answer to a stream's client waits for the service to say that it follows. One that sends no initial metadata
-    before its first event may follow a little later than the client believes.
+    """The longest time that the answer to a stream's client waits for the service to confirm that it follows. A service that sends
+    no initial metadata before its first event may follow a little later than the client believes.
     """
     ping_seconds: float = 30.0
     silence_seconds: float = 60.0
     close_seconds: float = 5.0
-    """How long a client has to take the farewell and the close frame before the connection is cut."""
+    """The time that a client has to read the last message and the close frame before the connection is cut."""
 
     kept_answer_bytes: int = 256 * 1024
     """The longest answer that is kept under an Idempotency-Key."""
@@ -50,6 +50,6 @@ class Limits:
 
 PARSER_LINE_BYTES = 64 * 1024
 PARSER_FIELD_BYTES = 32 * 1024
-"""What the HTTP parser itself takes of a request line or of one header: well above our own limits, which know more of the request
-when they refuse it. The two differ, because the parser's complaint tells them apart by nothing else.
+"""The limit of the HTTP parser itself for a request line or one header: well above our own limits, which know more of the request
+when they refuse it. The parser's limits for the two differ, because nothing else in its message distinguishes them.
 """

@@ -1,5 +1,5 @@
-"""What waits between a service's stream and a slow reader of its WebSocket: a bounded queue in which a newer event may replace
-an older one of the same key. Contract: section 4.
+"""The buffer between a service's stream and a slow reader of its WebSocket: a bounded queue in which a newer event may replace an
+older one of the same key. Contract: section 4.
 """
 
 import asyncio

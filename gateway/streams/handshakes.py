@@ -1,4 +1,4 @@
-"""How a stream is asked for: whose page may open it, which token it brings, where it wants to go on; and the step from HTTP to
+"""The handshake of a stream: which page may open it, its token, the event after which it continues; and the step from HTTP to
 WebSocket. Contract: section 4.
 """
 
@@ -18,17 +18,17 @@ TOKEN_PARAMETER = "token"  # noqa: S105  a name, no secret
 LAST_EVENT_PARAMETER = "last_event_id"
 LAST_EVENT_HEADER = "Last-Event-ID"
 HANDSHAKE_PARAMETERS = frozenset({TOKEN_PARAMETER, LAST_EVENT_PARAMETER})
-"""What of the query is the handshake's; the rest is the method's."""
+"""The query parameters of the handshake; all others belong to the method."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a client said with its handshake: the token unless it follows as a message, and the last event it saw."""
+    """The content of a client's handshake: the token unless it follows as a message, and the last event it saw."""
 
     token: str | None
     last_event_id: str | None
     subprotocols: tuple[str, ...]
-    """What we may choose from."""
+    """The subprotocols from which we may choose."""
 
 
 def is_upgrade(request: web.Request) -> bool:

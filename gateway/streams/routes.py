@@ -48,7 +48,7 @@ class StreamEndpoint:
             return await self._serve_answer(request, handshake, make_request, media_type)
 
     def _reader(self, request: web.Request) -> MakeRequest:
-        """What makes the method's request of this address.
+        """Return a function that makes the method's request from this address.
 
         Raises:
             Refused: the address does not say what it must, or more than it may.

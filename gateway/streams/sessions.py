@@ -42,7 +42,7 @@ _log = getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StreamServices:
-    """What all sessions share."""
+    """The services that all sessions share."""
 
     backends: Backends
     verifier: Verifier

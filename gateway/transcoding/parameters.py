@@ -198,7 +198,7 @@ def path_name(path: Mapping[str, str], template: str, problems: list[Problem]) -
 
 
 def agreeing(given: str, named: str, at: str, name: str, problems: list[Problem]) -> str:
-    """What the address names; the document may say nothing else of it."""
+    """Return the value in the address; a document that has a different value is reported."""
     if given not in {"", named}:
         report(problems, at, name, "path.agree", "must not contradict the address")
     return named
@@ -214,7 +214,7 @@ def path_integer(path: Mapping[str, str], name: str, lowest: int, highest: int, 
 
 
 def _is_unicode(value: str) -> bool:
-    """Whether protobuf can take it: half of a surrogate pair has no UTF-8 form."""
+    """Return True when protobuf can take the text: half of a surrogate pair has no UTF-8 form."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -37,7 +37,7 @@ def service_of(rpc: str) -> str:
 
 
 def call_metadata(context: RequestContext, token: str | None) -> Metadata:
-    """What a call says about the request it is made for. The channel adds who we are, the trace and the deadline."""
+    """Return metadata about the request for which a call is made. The channel adds our own identity, the trace and the deadline."""
     pairs = [
         ("x-request-id", context.request_id),
         ("x-client-ip", context.client_ip),
@@ -49,7 +49,7 @@ def call_metadata(context: RequestContext, token: str | None) -> Metadata:
 
 
 def error_of(rpc: str, failure: grpc.aio.AioRpcError) -> DomainError:
-    """What a failed call means for the gateway's client."""
+    """Return the error that a failed call means for the gateway's client."""
     return from_any_rpc_error(failure, defaults_for(rpc).status_messages)
 
 
@@ -168,7 +168,7 @@ class ServerStream:
             await self._call.initial_metadata()
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """What comes. Closing the iterator cancels the call. Raises: DomainError."""
+        """Yield the messages as they arrive. Closing the iterator cancels the call. Raises: DomainError."""
         try:
             async for message in self._call:
                 yield message

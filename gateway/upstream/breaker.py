@@ -15,9 +15,9 @@ FAILED_SHARE_TO_OPEN = 0.5
 """Opens when so many calls of a window failed and they are at least this share: one slow method or replica must not do it."""
 OPEN_MIN_SECONDS = 1.0
 OPEN_MAX_SECONDS = 10.0
-"""How long nobody calls; doubled each time the call that tries again fails."""
+"""The longest time without calls; the time doubles whenever the call that tries again fails."""
 PROBE_RETRY_SECONDS = 1.0
-"""What those are told who come while that call is under way."""
+"""The retry delay for requests that arrive while that call is running."""
 
 FAILURES = frozenset({"SERVICE_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 """Reasons that say something about the service and not about the request."""

@@ -24,14 +24,14 @@ PATCH_QUIET_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update brought and cost."""
+    """The results and costs of an update."""
 
     files: int
     bytes: int
     fetched_bytes: int
     full_bytes: int
     chunk_bytes: int
-    """What it would have fetched without patches."""
+    """The bytes that it would have fetched without patches."""
     patched_files: int
 
 
@@ -146,7 +146,7 @@ def damage_largest(folder: Path) -> str:
 
 
 def stored_size(folder: Path) -> int:
-    """What fetching the whole installed version would cost: each chunk of its manifest once, as stored."""
+    """Return the bytes to fetch for the whole installed version: each chunk of its manifest once, as stored."""
     own = folder / ".samovar"
     installed = json.loads((own / "installed.json").read_text())
     manifest = depot_manifest.parse((own / installed["manifest"]).read_bytes())

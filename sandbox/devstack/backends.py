@@ -78,7 +78,7 @@ class BackendsHome:
         return found
 
     def started(self) -> dict[str, Started]:
-        """What `up` has started and nobody has stopped."""
+        """Return the backends that `up` has started and that still run."""
         known = {name: Started(**facts) for name, facts in self.facts().get("started", {}).items()}  # type: ignore[arg-type]
         return {name: one for name, one in known.items() if one.process() is not None}
 
@@ -237,7 +237,7 @@ async def wait_until_it_answers(backend: Backend, site: Site, started: Started) 
 
 
 def log_file(site: Site) -> Path:
-    """What the server prints. Beside its folder, not in it: initdb wants an empty one."""
+    """Return the file for the server's output. It is beside the server's folder, not in it: initdb needs an empty one."""
     return site.folder.with_name(site.folder.name + ".log")
 
 

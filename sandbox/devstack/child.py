@@ -1,6 +1,6 @@
-"""What a child does before it becomes the program it was started for: dies with its parent, and where that program refuses root,
-is somebody else. Run as a script by the commands of sandbox.devstack.embedded, because code between fork and exec is not safe in a
-process with threads. Imports nothing but the standard library, so that it costs milliseconds.
+"""The steps of a child before it becomes the program it was started for: it arranges to die with its parent and, where that program
+refuses root, changes to another user. Run as a script by the commands of sandbox.devstack.embedded, because code between fork and
+exec is not safe in a process with threads. Imports nothing but the standard library, so that it costs milliseconds.
 """
 
 import argparse

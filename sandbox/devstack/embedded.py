@@ -220,7 +220,7 @@ def valkey_command(data: Path, port: int, *, password: str | None, persistent: b
 
 
 def password_words(data: Path, password: str | None) -> Sequence[str]:
-    """What has a Redis or Valkey of that folder ask for the password: a file's name, because everyone can read a command line."""
+    """Return arguments that make a Redis or Valkey require the password: a file's name, as everyone can read a command line."""
     if password is None:
         return ()
     config = data / "password.conf"

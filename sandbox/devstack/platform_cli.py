@@ -36,7 +36,7 @@ EXIT_CANNOT_START = 1
 
 
 class BackendsName(StrEnum):
-    """What the platform stands on."""
+    """The kind of backends that the platform uses."""
 
     EMBEDDED = "embedded"
     REAL = "real"

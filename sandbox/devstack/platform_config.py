@@ -127,7 +127,7 @@ class Home:
 
     @property
     def description(self) -> Path:
-        """What command-line tools read to find the platform; there while it runs."""
+        """The path of the file by which command-line tools find the platform; it exists while the platform runs."""
         return self.root / "platform.json"
 
     @property
@@ -211,7 +211,7 @@ LISTENING: Final = {
 
 
 def environments(home: Home, ports: Ports, backends: Backends, public_keys: str) -> Mapping[str, Mapping[str, str]]:
-    """What each program's environment says, by program."""
+    """Return the environment variables of each program, by program."""
     kept = home.secrets()
     auth = f"http://{HOST}:{ports.sandbox_http}"
     common = {
@@ -282,7 +282,7 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
 
 
 def _target(ports: Sequence[int]) -> str:
-    """What a gRPC channel is opened to: one address, or several to balance over."""
+    """Return the target of a gRPC channel: one address, or several to balance over."""
     addresses = ",".join(f"{HOST}:{port}" for port in ports)
     return addresses if len(ports) == 1 else f"ipv4:{addresses}"
 
@@ -304,7 +304,7 @@ def read_overrides(words: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
 
 
 def description(home: Home, ports: Ports, backends: Backends, public_keys: str) -> dict[str, Any]:
-    """What command-line tools need to find and use the platform (platform.json)."""
+    """Return the facts that command-line tools need to find and use the platform (platform.json)."""
     kept = home.secrets()
     http = f"http://{HOST}:{ports.sandbox_http}"
     return {

@@ -27,7 +27,7 @@ LogSink = Callable[[str, str], None]
 
 
 class Tier(IntEnum):
-    """Who calls whom: a program calls those of lower tiers, so higher ones stop first."""
+    """The order of calls between programs: a program calls those of lower tiers, so higher ones stop first."""
 
     SERVER = 0
     SERVICE = 1

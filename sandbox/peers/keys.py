@@ -41,7 +41,7 @@ def publisher_key(state_dir: Path) -> tuple[str, Ed25519PrivateKey]:
 
 
 def manifest_public_keys(state_dir: Path) -> str:
-    """What MANIFEST_PUBLIC_KEYS of Download and of launchers must be to trust this sandbox's publisher."""
+    """Return the value that MANIFEST_PUBLIC_KEYS of Download and of launchers needs to trust this sandbox's publisher."""
     key_id, key = publisher_key(state_dir)
     return format_public_keys({key_id: public_key(key)})
 

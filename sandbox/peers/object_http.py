@@ -35,7 +35,7 @@ from chassis.objects.signed_urls import verify
 
 MAX_UPLOAD_BYTES = 16 << 30
 READ_BYTES = 1 << 20
-"""How much is read at once where the event loop has no sendfile: one chunk of content."""
+"""The size of one read where the event loop has no sendfile: one chunk of content."""
 
 _RANGE = re.compile(r"bytes=\s*(?:(\d{1,19})-(\d{1,19})?|-(\d{1,19}))\s*", re.ASCII | re.IGNORECASE)
 
@@ -224,7 +224,7 @@ async def _send(request: web.Request, response: web.StreamResponse, file: Binary
 
 
 def _precondition(request: web.Request, etag: str, modified_at: datetime) -> HTTPStatus:
-    """What the conditional headers make of the request, in the order of RFC 9110 section 13.2.2."""
+    """Return the status that the conditional headers give the request, in the order of RFC 9110 section 13.2.2."""
     if (if_match := request.headers.get("If-Match")) is not None:
         if not _names(if_match, etag, weak=False):
             return HTTPStatus.PRECONDITION_FAILED
@@ -241,7 +241,7 @@ def _precondition(request: web.Request, etag: str, modified_at: datetime) -> HTT
 
 
 def _range_applies(request: web.Request, etag: str, modified_at: datetime) -> bool:
-    """Whether If-Range, if there is one, names the object as it is now: by its strong tag or by its exact date."""
+    """Return True when If-Range is absent, or names the object as it is now: by its strong tag or by its exact date."""
     if_range = request.headers.get("If-Range")
     if if_range is None:
         return True

@@ -41,7 +41,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is published: the version of a product on a platform."""
+    """The target of a publication: the version of a product on a platform."""
 
     product_id: UUID
     version_id: UUID
@@ -50,7 +50,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was done. Sizes are those of the tree; `new_bytes` is what the store grew by."""
+    """The result of a publication. Sizes are those of the tree; `new_bytes` is the growth of the store."""
 
     version: Version
     files: int
@@ -66,7 +66,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signs manifests."""
+    """The identity that signs manifests."""
 
     key_id: str
     key: Ed25519PrivateKey
