@@ -131,11 +131,11 @@ def _vendored_files(vendored: Path, image: Path) -> list[str]:
 
 
 def _check_loads(job: Job, own: Sequence[str], into: Path) -> None:
-    """Imports what was made, once: what is accepted must run. Ends the program when it does not."""
+    """Imports the generated modules once: an accepted contract must run. Ends the program when it does not."""
     stubs = [".".join(filter(None, (package, f"{module}_grpc"))) for package, module in map(pb2_module, own)]
     path = os.pathsep.join(map(str, (into, ROOT, *(() if job.is_ours else (GEN,)))))
     command = (sys.executable, "-c", _LOAD, f"{job.package}.routes", *stubs)
-    result = subprocess.run(  # noqa: S603  # our own command and the names of modules that were just made
+    result = subprocess.run(  # noqa: S603  # our own command and the names of modules that were just generated
         command, cwd=into, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
     )
     if result.returncode:
@@ -145,7 +145,7 @@ def _check_loads(job: Job, own: Sequence[str], into: Path) -> None:
 
 def _run_plugin(protoc: Sequence[str], own: Sequence[str], job: Job, into: Path) -> None:
     plugin = into / "protoc-gen-samovar"
-    # The plugin reads our options with the classes just made, not with those of the last run.
+    # The plugin reads our options with the classes just generated, not with those of the last run.
     classes = os.pathsep.join(map(str, (into, *(() if job.is_ours else (GEN,)))))
     plugin.write_text(
         f"#!/bin/sh\nPYTHONPATH={shlex.quote(classes)} exec {shlex.quote(sys.executable)} -m codegen.plugin\n"

@@ -1,4 +1,4 @@
-"""Binary patches: where they lie, what binds one to its two files, how one is made and applied (HDiffPatch's format HDIFF13,
+"""Binary patches: where they lie, what binds one to its two files, how one is created and applied (HDiffPatch's format HDIFF13,
 compressed by zstd). Built and tried by Download's worker processes, applied by the launcher, both by this module.
 
 Nothing of a patch is parsed before its own SHA-256 is the one that the service named; the base is hashed before and the result
@@ -84,7 +84,7 @@ def build(base: bytes, new: bytes) -> bytes:
     """The patch from a file to another. CPU-bound, takes about six times the base in memory: call it in a process of its own.
 
     Raises:
-        PatchInvalid: a file is outside the limits, or no patch can be made.
+        PatchInvalid: a file is outside the limits, or no patch can be created.
     """
     if not may_be_patched(len(base), len(new)):
         raise PatchInvalid("a file is of a size outside the limits")

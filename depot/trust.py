@@ -30,7 +30,7 @@ def config_home(environment: Mapping[str, str]) -> Path:
 
 
 def read_own(path: Path) -> bytes | None:
-    """The bytes of a file of this user in a folder of this user's; None when there is none.
+    """Return the bytes of a file of this user in a folder of this user's; None when the file is missing.
 
     Raises:
         NotOwn: another user owns it or its folder, or can write there.

@@ -68,7 +68,7 @@ class Cursors:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Where a page lies in a collection that is walked by page_token (AIP-158): the token of the next page, "" = there is none."""
+    """Where a page lies in a collection that is walked by page_token (AIP-158): the token of the next page, "" = no next page."""
 
     next: str
 

@@ -31,7 +31,7 @@ def read_platform(home: Path | None = None) -> Mapping[str, Any]:
     """Return the description of the running platform that the supervisor wrote.
 
     Raises:
-        PlatformAway: there is none.
+        PlatformAway: no platform is running.
     """
     path = (home or Path(os.environ.get("SAMOVAR_HOME", ".samovar"))) / "platform.json"
     try:

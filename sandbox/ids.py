@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 
 def product_id_of(product: str) -> UUID:
-    """The product's id: given as a UUID, or made of a slug (`panda3d`)."""
+    """Return the product's id: given as a UUID, or derived from a slug (`panda3d`)."""
     try:
         return UUID(product)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The change that the running call asks for, as the audit log tells of it. Set by the interceptor for methods that are counted as
+"""The change that the running call asks for, as the audit log records it. Set by the interceptor for methods that are counted as
 writes, written by the transaction that makes the change (chassis.postgres.database), or by the interceptor when it is refused.
 """
 

@@ -310,7 +310,7 @@ class TokenVerifier:
             return known
         # Whatever comes of it, what was known of the token counts no more.
         self._accepted.pop(digest, None)
-        # A lenient base64 reader would skip what is none of these characters; it must not reach a log or the metadata of a call.
+        # A lenient base64 reader would skip all other characters; they must not reach a log or the metadata of a call.
         if not _TOKEN.fullmatch(token):
             raise unauthenticated()
         accepted = await self._check(token)

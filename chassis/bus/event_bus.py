@@ -55,7 +55,7 @@ class EventReader(Protocol):
         (somebody is still at work on what they gave). Waits until there are some, until `wake()`, or for the time given.
 
         Raises:
-            OSError, DomainError: the bus went away; the reader is finished and everything uncommitted will be given again.
+            OSError, DomainError: the bus became unavailable; the reader is finished, everything uncommitted is delivered again.
         """
         ...
 

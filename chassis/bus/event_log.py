@@ -145,7 +145,7 @@ HAVING count(*) > 0
 
 @asynccontextmanager
 async def open_event_log(dsn: str, *, application_name: str = "") -> AsyncIterator["PostgresEventLog"]:
-    """The log in the database that the DSN names; the database and its tables are made when first needed."""
+    """The log in the database that the DSN names; the database and its tables are created when first needed."""
     log = PostgresEventLog(dsn, application_name=application_name)
     try:
         async with background(repeat("event log", log.delete_old, pause_seconds=HOUSEKEEPING_INTERVAL_SECONDS)):
@@ -155,7 +155,7 @@ async def open_event_log(dsn: str, *, application_name: str = "") -> AsyncIterat
 
 
 class PostgresEventLog:
-    """The EventBus adapter; made by `open_event_log`."""
+    """The EventBus adapter; created by `open_event_log`."""
 
     def __init__(self, dsn: str, *, application_name: str = "", retention: timedelta = RETENTION) -> None:
         self._dsn = dsn

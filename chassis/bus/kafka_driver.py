@@ -45,8 +45,8 @@ def translated() -> Iterator[None]:
 
 
 def heed_refusals(client: Any) -> None:
-    """Makes the driver's client heed the error of a whole answer to "where is this group". The driver looks only at those of each
-    partition, of which a coordinator that is still loading tells none: it would take the group for one that never committed, and
+    """Makes the driver's client raise the error of a whole answer to "where is this group". The driver looks only at those of each
+    partition, and a coordinator that is still loading reports none: it would take the group for one that never committed, and
     read everything from the beginning. When it is raised the driver asks again.
     """
     send = client.send
@@ -62,7 +62,7 @@ def heed_refusals(client: Any) -> None:
 
 
 async def end_quietly(goodbye: Coroutine[Any, Any, object]) -> None:
-    """Ends a client whose brokers may be away: its `stop()` or `close()`, in a task of its own, which is left behind if it does not
+    """Ends a client whose brokers may be unavailable: its `stop()` or `close()`, in a task of its own, left behind if it does not
     end in time. The driver swallows cancellations, and whoever waited for it could wait for ever.
     """
     ending = asyncio.create_task(goodbye)

@@ -56,7 +56,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return self._take(held, max_records)
 
     async def commit(self, record: BusRecord) -> None:
-        """As the port says. A partition that was taken away meanwhile is not ours to speak for: its records come again, here or
+        """As the port says. A partition that was revoked meanwhile is not ours to commit: its records are delivered again, here or
         at another member.
         """
         source = record.source
@@ -112,7 +112,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         if not hungry and not self._rebalancing:
             await self._wait(wait_seconds)
             return
-        # During a rebalance too: that is where the driver tells of errors.
+        # During a rebalance too: that is where the driver reports errors.
         fetching = asyncio.ensure_future(self._fetch_once(hungry, wait_seconds))
         waking = asyncio.ensure_future(self._woken.wait())
         both = {fetching, waking}
@@ -121,7 +121,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         finally:
             for task in both:
                 task.cancel()
-            # Awaiting them one by one could not tell their cancellation from one of ours, and would lose ours.
+            # Awaiting them one by one could not distinguish their cancellation from ours, and would lose ours.
             await asyncio.wait(both)
         if not fetching.cancelled():
             with translated():

@@ -61,10 +61,10 @@ async def open_admin(brokers: str) -> AsyncIterator[Any]:
 
 async def make_topics(brokers: str, topics: Sequence[str], plan: TopicPlan | None = None) -> Mapping[str, bool]:
     """Makes the topics that are missing, each with its dead letters' topic, and waits until every partition of them has a leader
-    that answers; tells of each whether it was made. Topics that exist stay as they are.
+    that answers; returns for each whether it was created. Topics that exist stay as they are.
 
     Raises:
-        TopicsNotMade: one cannot be made.
+        TopicsNotMade: one cannot be created.
     """
     plan = plan or TopicPlan()
     wanted = [name for topic in topics for name in (topic, topic + DEAD_LETTER_SUFFIX)]
@@ -142,7 +142,7 @@ class KafkaObserver:
         partitions = [
             TopicPartition(name, number) for name in names for number in cluster.partitions_for_topic(name) or ()
         ]
-        # The driver looks for leaders in its own metadata, which holds the topics that it was told of.
+        # The driver looks for leaders in its own metadata, which holds the topics that were added to it.
         for name in names:
             consumer._client.add_topic(name)  # noqa: SLF001
         first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
@@ -195,8 +195,8 @@ def _have_leaders(described: Sequence[Mapping[str, Any]], wanted: Sequence[str])
 
 
 async def _until_leaders_answer(brokers: str, topics: Sequence[str]) -> None:
-    """A broker is told of its new partitions a moment after the metadata say that it leads them; until then it refuses everything
-    about them, and who publishes or reads at once would take that for an outage.
+    """A broker learns its new partitions a moment after the metadata say that it leads them; until then it refuses everything
+    about them, and a program that publishes or reads at once would take that for an outage.
     """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=brokers, enable_auto_commit=False, request_timeout_ms=int(REQUEST_TIMEOUT_SECONDS * 1000)

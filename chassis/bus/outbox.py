@@ -110,7 +110,7 @@ class OutboxRelay:
             server_settings={
                 "application_name": f"{self._source} outbox"[:63],
                 "jit": "off",
-                # A mark that a crash of the server takes is one that was never made: the event is sent again under its id.
+                # A mark lost in a crash of the server has the effect of no mark: the event is sent again under its id.
                 "synchronous_commit": "off",
             },
         )

@@ -18,7 +18,7 @@ class ErasedTable:
 
     Attributes:
         is_kept_for_nobody: the row is needed without its user: NOBODY takes their place.
-        made_with: rows are made only in the transaction that makes their row of this table, whose guard is theirs.
+        made_with: rows are created only in the transaction that creates their row of this table, whose guard is theirs.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ErasurePlan:
     """All that an erasure does in one service, in order: the stores, then the tables, children before parents.
 
     Attributes:
-        last: what has to be told when the rows are gone, such as open streams.
+        last: whatever has to be notified when the rows are gone, such as open streams.
         kept: tables with a user that stay; for the record, and for the test that walks the schema.
     """
 

@@ -186,7 +186,7 @@ class _Details:
 
 
 def _details_of(error: grpc.aio.AioRpcError) -> _Details | None:
-    """None when there are none, or they cannot be read."""
+    """Return the status's details; None when it has none, or they cannot be read."""
     status = _status_of(error)
     if status is None:
         return None

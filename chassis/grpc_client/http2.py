@@ -20,8 +20,8 @@ HEAD_BYTES: Final = 9
 FRAME_LIMIT_BYTES: Final = 16_384
 """Of a frame's payload: what every peer accepts, and what we announce (RFC 9113, 4.2)."""
 NO_TABLE: Final = b"\x20"
-"""Says at the beginning of our first header block that we use no table: a peer that allows a smaller one than RFC 7541's
-4,096 bytes waits to be told (4.2)."""
+"""States at the beginning of our first header block that we use no table: a peer that allows a smaller one than RFC 7541's
+4,096 bytes waits for this (4.2)."""
 WINDOW_BYTES: Final = 65_535
 WINDOW_MAX_BYTES: Final = 2**31 - 1
 STREAM_ID_MAX: Final = 2**31 - 1

@@ -16,7 +16,7 @@ from chassis.grpc_client.http2_exchange import Failed, Failure, Stream
 
 MESSAGE_LIMIT_BYTES: Final = 8 * 1024 * 1024
 BODY_LIMIT_BYTES: Final = MESSAGE_LIMIT_BYTES + 5
-"""Of what one exchange brings that nobody takes away as it comes: a message and gRPC's head before it."""
+"""The limit of one exchange's unread bytes: a message and gRPC's head before it."""
 CONNECTION_WINDOW_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 60.0
 KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         return exchange
 
     def cancel(self, exchange: Stream, why: Failed = Failed.CANCELLED) -> None:
-        """Ends an exchange here and tells the peer so; does nothing to one that has ended."""
+        """Ends an exchange here and notifies the peer; does nothing to one that has ended."""
         if exchange.stream_id in self._exchanges:
             self._send(http2.reset(exchange.stream_id, http2.CANCEL))
         else:

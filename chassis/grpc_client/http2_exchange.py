@@ -38,8 +38,8 @@ class Failure(NamedTuple):
 
 
 class Stream:
-    """A request and what has come back. `ended` tells None when the peer ended it properly: then `trailers` are there, and
-    `headers` too unless the peer had nothing else to say.
+    """A request and its answer so far. `ended` returns None when the peer ended it properly: then `trailers` are set, and
+    `headers` too unless the peer sent nothing else.
     """
 
     __slots__ = (

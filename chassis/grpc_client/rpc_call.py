@@ -16,7 +16,7 @@ _CANCELLED = "cancelled here"
 
 
 class UnaryCall:
-    """Begins when it is awaited or first asked for anything (grpcio's begins when it is made). Awaited again, it answers the same.
+    """Begins when it is awaited or first used (grpcio's begins when it is created). Awaited again, it returns the same.
 
     `exchange` is what came back for a response; chassis.grpc_client.rpc_unary sets it.
     """

@@ -61,12 +61,12 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel to the service named `audience`; close it, or use it as an async context manager.
 
-    `services` are the full names that will be called: their idempotency levels make the retry policy. A unary call takes at
+    `services` are the full names that will be called: their idempotency levels set the retry policy. A unary call takes at
     most `timeout_seconds`, less if it says so, and never longer than the call it is made for; streams have no deadline of
     their own. A user's `authorization` goes along only where the caller passes it as metadata.
 
     Raises:
-        ValueError: the address is none.
+        ValueError: the address is invalid.
     """
 
     async def identity() -> Metadata:

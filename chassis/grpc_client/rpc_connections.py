@@ -1,5 +1,5 @@
-"""The connections of one channel: its target's addresses, a connection to each that is made again when it is lost, health by
-grpc.health.v1 as the server tells it, and turns among those that serve.
+"""The connections of one channel: its target's addresses, a connection to each that is opened again when it is lost, health by
+grpc.health.v1 as the server reports it, and turns among those that serve.
 
 chassis.grpc_client.rpc_client opens one per channel, chassis.grpc_client.rpc_unary takes connections from it. Targets are
 gRPC's own (https://github.com/grpc/grpc/blob/master/doc/naming.md): `host:port`, `dns:///host:port`, `ipv4:a:p,b:p`, `ipv6:[a]:p`,
@@ -49,11 +49,11 @@ RECONNECT_JITTER: Final = 0.2
 KEEPALIVE_MAX_SECONDS: Final = 7_200.0
 """However often a server complains of pings: TCP's own keepalive asks then."""
 STEADY_SECONDS: Final = 1.0
-"""A connection that lived this long is made again at once."""
+"""A connection that lived this long is opened again at once."""
 RESOLVE_SECONDS: Final = 2.0
 """Between two look-ups of a name, however often connections are lost."""
 WATCH_SECONDS: Final = 1.0
-"""Until a server is asked for its health again, when it stopped telling."""
+"""Until a server is asked for its health again, when it stopped reporting it."""
 CHECK_SECONDS: Final = 2.0
 HEALTH_LIMIT_BYTES: Final = 1024
 """Of one health status, which has four bytes."""
@@ -100,14 +100,14 @@ class Connections:
         self._resolver: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: dict[asyncio.Future[None], Connection] = {}
-        """Every connection that has a socket, by what tells that it has none any more."""
+        """Every connection that has a socket, by the future that ends when the socket is closed."""
 
     @property
     def is_tls(self) -> bool:
         return self._tls is not None
 
     def pick(self) -> Connection | None:
-        """The next one in turn that serves; None while there is none."""
+        """Return the next connection in turn that serves; None while none does."""
         ready = self._ready
         if not ready:
             return None
@@ -118,7 +118,7 @@ class Connections:
         """A connection that serves, as soon as there is one.
 
         Raises:
-            Unreachable: every replica is away, and the caller does not want to wait for one that is not.
+            Unreachable: every replica is unavailable, and the caller does not want to wait for one.
             grpc.aio.UsageError: the channel is closed.
         """
         while True:
@@ -305,7 +305,7 @@ class _Replica:
         """A connection can be used, or not any more. Calls must not come to the latter even once."""
         self._moved.set()
         if self.serving is not None and not self.serving.is_ready:
-            # Not away yet, as in gRPC: calls wait until it is known whether it can be reached again.
+            # Not unavailable yet, as in gRPC: calls wait until it is known whether it can be reached again.
             self._be(_CONNECTING, self.serving.why_closed)
 
     async def _use(self, connection: Connection) -> None:

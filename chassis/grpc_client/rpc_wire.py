@@ -91,7 +91,7 @@ def timeout_field(seconds: float) -> bytes:
 
 
 def metadata_fields(metadata: Metadata) -> bytes:
-    """Raises: ValueError for a name that is none, and for text that is not printable ASCII: it could not arrive as it is."""
+    """Raises: ValueError for an invalid name, and for text that is not printable ASCII: it could not arrive as it is."""
     return b"".join(
         [
             _recurring_field(name, value) if name in _RECURRING else _metadata_field(name, value)

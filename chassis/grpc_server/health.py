@@ -54,7 +54,7 @@ class RequestReader:
         Raises:
             DomainError: RATE_LIMIT_EXCEEDED before anything is read, when too much is being read.
             TimeoutError: it did not come.
-            StopAsyncIteration: there is none.
+            StopAsyncIteration: the client sent no message.
         """
         place: AbstractContextManager[None] = nullcontext() if is_known else self._places.taken(peer_address(context))
         with place:

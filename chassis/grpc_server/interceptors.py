@@ -2,7 +2,7 @@
 
 One grpc.aio interceptor runs the four as steps around the handler, because four nested ones would cost more than the servicers.
 It also parses requests and renders responses itself, so that bytes are parsed only for callers who may call, and nothing
-that fails on the way tells the caller how. Installed by chassis.grpc_server.server.
+that fails on the way reveals details to the caller. Installed by chassis.grpc_server.server.
 """
 
 import asyncio
@@ -65,12 +65,12 @@ _CODES: Mapping[Any, grpc.StatusCode] = {
     **{code: code for code in grpc.StatusCode},
     **{code.value[0]: code for code in grpc.StatusCode},
 }
-"""A servicer's context tells its code as a number or as a member, as it was set."""
+"""The codes by number and by member: a servicer's context returns its code in the form in which it was set."""
 
 _REFUSALS = frozenset(
     {Kind.PERMISSION_DENIED, Kind.NOT_FOUND, Kind.ALREADY_EXISTS, Kind.FAILED_PRECONDITION, Kind.ABORTED}
 )
-"""Kinds of failures of changes that the audit log tells of: what was asked for could be done, and was not to be."""
+"""Kinds of failed changes that the audit log records: the change was possible, and was refused."""
 
 RecordRefusal = Callable[[Change, str], Awaitable[None]]
 """Writes of a refused change into the audit log, with the reason."""
@@ -167,7 +167,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         try:
             await self._identify_tokens(method.rule, arrival)
             await self._admit_unread(method, arrival)
-        except Exception as error:  # noqa: BLE001  told, and logged, as what a servicer raises is
+        except Exception as error:  # noqa: BLE001  reported and logged like an error of a servicer
             arrival.refusal = error
             return method.refusing
         return method.serving
@@ -297,7 +297,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
                 if reason is None or context.cancelled():
                     call.code = grpc.StatusCode.CANCELLED
                     raise
-                # It was we who cancelled: the client is still there and is told why.
+                # We cancelled the call ourselves: the client is still connected and receives the reason.
                 task.uncancel()
                 await self._fail(call, context, reason)
                 raise
@@ -437,7 +437,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
 
     async def _fail(self, call: _Call, context: Any, error: BaseException) -> None:
-        """Errors: what the caller is told of a failure. Returns only for those that must go on as they are."""
+        """Errors: reports a failure to the caller. Returns only for those that must go on as they are."""
         if isinstance(error, grpc.aio.AbortError):
             call.code = _CODES.get(context.code(), grpc.StatusCode.UNKNOWN)
             return
@@ -462,7 +462,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         await self._abort(call, context, DomainError(Kind.INTERNAL, "INTERNAL_ERROR", details=details))
 
     async def _tell_of_refusal(self, error: DomainError) -> None:
-        """Has the audit log tell of a change that somebody may not make. If it cannot be told, the call is refused as well."""
+        """Records a refused change in the audit log. If that is impossible, the call is refused as well."""
         change = running_change()
         if change is None or change.is_recorded or error.kind not in _REFUSALS or self._record_refusal is None:
             return

@@ -2,8 +2,8 @@
 message); rules are compiled at boot, because the first use of a message type costs milliseconds. Called by the validation
 interceptor, by event consumers, and by the gateway where it checks early.
 
-The work is bounded whatever a message holds: one that keeps its rules is looked at once; of one that breaks them, counts are read
-before items are, and no more violations are made than can be read.
+The work is bounded whatever a message holds: one that keeps its rules is checked once; of one that breaks them, counts are read
+before items are, and no more violations are created than can be read.
 """
 
 from collections.abc import Iterable, Iterator

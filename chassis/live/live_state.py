@@ -23,7 +23,7 @@ READER_MAX_RECORDS = 1_000
 """Records held for one slow reader; past them it is fed from the stream again instead of from memory."""
 
 Position = tuple[int, int]
-"""Where a record stands in its stream: milliseconds and a number that tells records of one millisecond apart."""
+"""Where a record stands in its stream: milliseconds and a number that distinguishes records of one millisecond."""
 
 _RECORD_ID = re.compile(r"[0-9a-f]{1,16}-[0-9]{1,18}-[0-9]{1,18}")
 
@@ -70,7 +70,7 @@ class LiveValues(Protocol):
         ...
 
     async def get(self, key: str) -> Mapping[str, str] | None:
-        """The mapping, or None when there is none (any more)."""
+        """Return the mapping, or None when the key has none (any more)."""
         ...
 
     async def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
@@ -90,8 +90,8 @@ class LiveStreams(Protocol):
     """
 
     async def append(self, stream: str, payloads: Sequence[bytes], *, once: str | None = None) -> Sequence[str]:
-        """Adds the records in order and returns their ids; all of them or none. `once` names what is told: under a name that the
-        stream has heard in the time for which it keeps records, nothing is added and no id returned.
+        """Adds the records in order and returns their ids; all of them or none. `once` names the news: under a name that the
+        stream received in the time for which it keeps records, nothing is added and no id returned.
         """
         ...
 
@@ -112,13 +112,13 @@ class LiveStreams(Protocol):
         generator (`contextlib.aclosing`): until then the process listens for it.
 
         Raises:
-            StreamGap: at the first step, or later when the store has lost the stream while the reader was away from it.
+            StreamGap: at the first step, or later when the store has lost the stream while the reader was disconnected.
         """
         ...
 
 
 async def followed(streams: LiveStreams, stream: str, *, after: str) -> AsyncGenerator[StreamRecord | StreamBreak]:
-    """As `LiveStreams.read`, and on after a gap, in whose place stands a break. Its id is taken before the reader hears of it: what
+    """As `LiveStreams.read`, and on after a gap, which a break replaces. Its id is taken before the reader receives it: what
     happens while the reader fetches the whole state anew comes after it.
     """
     while True:

@@ -53,7 +53,7 @@ class Script:
 
 
 class RedisLink:
-    """The connection. It is made when something is asked, and made anew after it broke.
+    """The connection. It is opened by the first command, and opened again after it broke.
 
     Raises (from everything that asks):
         RedisConnectionError, RedisTimeoutError, OSError: no answer; whether the command was carried out is not known.
@@ -112,7 +112,7 @@ class RedisLink:
 
 
 class _Wire(asyncio.Protocol):
-    """A connection that was made."""
+    """An open connection."""
 
     transport: asyncio.Transport
 
@@ -127,7 +127,7 @@ class _Wire(asyncio.Protocol):
         )
 
     def ask(self, words: Sequence[Word]) -> "asyncio.Future[Any]":
-        """Sends a command. Who is cancelled meanwhile leaves its answer to be thrown away."""
+        """Sends a command. When the caller is cancelled meanwhile, the answer is discarded."""
         if len(self._waiting) >= MAX_WAITING:
             raise RedisConnectionError("too many commands wait for their answers")
         answer: asyncio.Future[Any] = self._loop.create_future()

@@ -92,7 +92,7 @@ def s3_client(location: S3Location) -> Iterator[Minio]:
 
 
 class S3Store:
-    """The ObjectStore adapter; made by `open_s3_store`."""
+    """The ObjectStore adapter; created by `open_s3_store`."""
 
     def __init__(
         self, client: Minio, location: S3Location, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)

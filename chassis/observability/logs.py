@@ -38,7 +38,7 @@ REPEAT_SECONDS = 10.0
 REPEATS_REMEMBERED = 1_000
 
 _REPETITIVE = ("aiokafka",)
-"""Libraries that say so with each of many attempts a second while their server is away."""
+"""Libraries that log each of many attempts a second while their server is unavailable."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "grpc": logging.WARNING}
@@ -87,7 +87,7 @@ def _time_text(created: float) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON. Runs where the record is made, so that the running call's context is at hand."""
+    """A record as one line of JSON. Runs where the record is created, so that the running call's context is available."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class _Line(NamedTuple):
 
 
 def _rendered(line: Callable[[], str]) -> str:
-    """The line; of one that cannot be made, that it could not: the others must be written all the same."""
+    """Return the line, or a replacement when it cannot be formatted: the others must be written all the same."""
     try:
         return line()
     except (TypeError, ValueError) as error:

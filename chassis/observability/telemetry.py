@@ -51,7 +51,7 @@ SERVER_FAULTS: Final = frozenset(
 """Codes that make a server's span an error; the others are the caller's business."""
 
 _propagator = TraceContextTextMapPropagator()
-# Asked for before `configure`, it stands for whatever tracer is configured later; asking anew for each span is dear.
+# Created before `configure`, it delegates to the tracer that is configured later; a new one for each span is expensive.
 _tracer = trace.get_tracer(TRACER_NAME)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
@@ -154,8 +154,8 @@ class RpcInstruments:
         return start_span(self.span_name, parent, self.kind, self.attributes)
 
     def start_outgoing(self) -> tuple[Span, list[tuple[str, str]]]:
-        """A call's span under the running one, and what tells it to the other side. Where nobody sees spans, the running one stands
-        for it, and only the other side is told of another.
+        """A call's span under the running one, and the metadata for the other side. Where nobody sees spans, the running one is
+        used instead, and only the other side receives another.
         """
         if _Recording.is_off:
             running = trace.get_current_span()

@@ -44,7 +44,7 @@ STATEMENT_TIMEOUT_SECONDS = 30.0
 IDLE_TRANSACTION_TIMEOUT_SECONDS = 60.0
 POOL_TIMEOUT_SECONDS = 5.0
 CONNECTIONS_PER_KEY = 2
-"""For the changes of one user: one that is made, and the next, which has only to wait for its lock."""
+"""For the changes of one user: one that is running, and the next, which has only to wait for its lock."""
 RETRY_AFTER_SECONDS = 1.0
 
 # Classes and codes that say "not now": connection lost, shutting down, starting, too many connections, out of resources, deadlock
@@ -63,7 +63,7 @@ _INSERT_OUTBOX = Statement(
     "SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::timestamptz[])",
     _OUTBOX_COLUMNS,
 )
-# Of an erased user no row may tell again, also not of a last call that was refused.
+# No row may mention an erased user again, not even for a last call that was refused.
 _INSERT_AUDIT = Statement(
     """
     INSERT INTO audit_log (actor, actor_kind, address, action, resource, outcome, request_id)
@@ -297,7 +297,7 @@ def _connecting() -> Iterator[None]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors that mean "try again later", or that a text is none to PostgreSQL, become DomainError; all others pass."""
+    """Driver errors that mean "try again later", or a text that PostgreSQL cannot store, become DomainError; all others pass."""
     try:
         yield
     except DBAPIError as error:

@@ -31,7 +31,7 @@ class Pool:
 
         Raises:
             TimeoutError: all were in use for too long.
-            OSError, DBAPIError, asyncpg.PostgresError: a new one cannot be made.
+            OSError, DBAPIError, asyncpg.PostgresError: a new one cannot be opened.
         """
         if self._free.locked():
             async with asyncio.timeout(self._timeout_seconds):

@@ -1,8 +1,8 @@
 """Statements that are run often: put into SQL once, and run by the driver itself. A statement of SQLAlchemy takes 0.3 ms of CPU to
 execute, of which the driver needs 0.05; most of the rest is the way through its greenlets and results.
 
-Made by infrastructure at import time; run by chassis.postgres.database (`Database.fetch`, `Transaction.fetch`), in
-SQLAlchemy's connections and transactions. What listens to SQLAlchemy's `before_cursor_execute` hears of them too.
+Created by infrastructure at import time; run by chassis.postgres.database (`Database.fetch`, `Transaction.fetch`), in
+SQLAlchemy's connections and transactions. Listeners to SQLAlchemy's `before_cursor_execute` receive them too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -114,7 +114,7 @@ async def run(connection: AsyncConnection, statement: Statement, values: Mapping
         records = await driver_of(connection).fetch(statement.sql, *arguments)
     except BaseException as error:
         # Cancelled, timed out or broken: nobody knows what comes next on it. An error of the server is no such end,
-        # unless it is its last word: the driver hears of the end only after it.
+        # unless it is its last message: the driver learns of the end only after it.
         if not isinstance(error, asyncpg.PostgresError) or getattr(error, "severity_en", None) in _LAST_WORDS:
             used.invalidate()
         if isinstance(error, TimeoutError):

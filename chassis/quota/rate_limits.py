@@ -74,7 +74,7 @@ class _Lease:
     ends_at: float = 0.0
 
     def knows(self, now: float) -> bool:
-        """True when a request can be answered from here: with a permit, or with the knowledge that there is none yet."""
+        """True when a request can be answered from here: with a permit, or with the knowledge that none is free yet."""
         return now < self.ends_at and (self.permits > 0 or now < self.next_at)
 
     def renew(self, grant: Grant, now: float) -> None:

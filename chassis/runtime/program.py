@@ -145,7 +145,7 @@ def _supervise(main: Main[Settings], settings: Settings, name: str) -> int:
         if worker.is_alive():
             worker.kill()
             worker.join()
-    # A worker that was told to stop before it could listen for that ended as it should, too.
+    # A worker that was stopped before it could handle the signal ended as it should, too.
     ended_well = {0, -signal.SIGTERM, -signal.SIGINT}
     return 0 if signalled and all(worker.exitcode in ended_well for worker in workers) else EXIT_CODE_FAILED
 

@@ -63,7 +63,7 @@ class Schemas:
         """A reference to a message's plain object."""
         name = message.full_name + form.value
         if name not in self.components:
-            # Kept before it is made: a message may stand in itself.
+            # Kept before it is built: a message may contain itself.
             self.keep(name, {})
             self.components[name] = self.members(message.fields, form, message.comment)
         return {"$ref": f"#/components/schemas/{name}"}
@@ -202,7 +202,7 @@ def _object(properties: Json) -> Json:
 
 
 def linkage(one: Field, ids: Json | None = None) -> Json:
-    """The resource linkage that a foreign key becomes, or is made of; `ids` is the schema of one id."""
+    """The resource linkage that a foreign key becomes, or is read from; `ids` is the schema of one id."""
     kind = one.relationship.type if one.relationship is not None else ""
     identifier = _object({"type": {"type": "string", "const": kind}, "id": ids or {"type": "string"}})
     if one.repeated:

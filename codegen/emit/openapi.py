@@ -198,7 +198,7 @@ class _Document:
         return data, [made]
 
     def _request_resource(self, endpoint: Endpoint) -> tuple[Json, Any]:
-        """One resource object, as gateway.jsonapi.documents.read_attributes takes it, and an example (None: there is none)."""
+        """One resource object, as gateway.jsonapi.documents.read_attributes takes it, and an example (None = no example)."""
         fields = endpoint.body_fields
         body = endpoint.body_field
         if body is not None:

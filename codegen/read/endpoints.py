@@ -248,7 +248,7 @@ def path_parameters(path: str) -> tuple[str, ...]:
 
 
 def path_shape(path: str) -> str:
-    """The path without its parameters' names: two routes of one shape cannot be told apart."""
+    """The path without its parameters' names: two routes of one shape cannot be distinguished."""
     return _PLACEHOLDER.sub(lambda found: (found[2] or "*").replace("*", "{}"), path)
 
 

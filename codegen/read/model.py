@@ -1,5 +1,5 @@
 """The contract as the emitters see it: files, messages, enums and methods of a CodeGeneratorRequest, with our options, comments
-and the lines they stand on. Nothing here knows what is made of it.
+and the lines they stand on. Nothing here depends on the use of it.
 """
 
 import re

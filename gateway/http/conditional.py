@@ -1,9 +1,9 @@
 """Sends an answer's body: with a strong entity tag, not at all when the client already has it, compressed where that is safe and
 worth it. Called by gateway.middleware for every answer. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
 
-Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must tell nothing. They are
+Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must reveal nothing. They are
 bearer secrets beside members that the request chose, which is what guessing by compressed length (BREACH) needs. Nothing else
-we send is secret to who asked for it; our own tokens travel in headers.
+we send is secret from the client that requested it; our own tokens travel in headers.
 """
 
 import asyncio

@@ -44,7 +44,7 @@ class GatewayProtocol(BoundedProtocol):
 
     @contextmanager
     def telling_of_loss(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Calls `tell` when the connection is lost while the block runs: an answer that waits would not see it otherwise."""
+        """Calls `tell` when the connection is lost while the block runs: a waiting answer would not notice it otherwise."""
         self._on_loss = tell
         try:
             yield
@@ -69,7 +69,7 @@ class GatewayProtocol(BoundedProtocol):
     ) -> web.StreamResponse:
         """Answers what never reached the application: no HTTP, or too long for the parser."""
         if isinstance(exc, ConnectionError):
-            # The client is gone: nothing was wrong with what it sent, and nobody is left to be told.
+            # The client is gone: nothing was wrong with what it sent, and nobody is left to be notified.
             raise exc
         # The exception's text quotes what was sent, tokens included.
         _log.warning(
@@ -99,7 +99,7 @@ def _refusal(request: web.BaseRequest, code: str) -> web.Response:
 
 def _code_of(status: int, exc: BaseException | None) -> str:
     if isinstance(exc, LineTooLong):
-        # Only by the limit does the parser tell a long request line from a long header.
+        # Only the limit in the parser's error distinguishes a long request line from a long header.
         return "URI_TOO_LONG" if exc.args[1] == PARSER_LINE_BYTES else "HEADERS_TOO_LARGE"
     if isinstance(exc, BadHttpMessage) and exc.message == TOO_MANY_HEADERS:
         return "HEADERS_TOO_LARGE"

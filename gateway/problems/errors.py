@@ -103,7 +103,7 @@ def of_error(
         one = _error_object(error.reason, language, _described(error.details, language), None)
         return [replace(one, detail=error.message) if error.message else one]
     found = (_of_violation(error, violation, language, pointers or {}, document) for violation in error.violations)
-    # A message and the mask made for it break the same rule at the same place; two members may be missing from one place.
+    # A message and the mask created for it break the same rule at the same place; two members may be missing from one place.
     return list(
         {(each.code, each.source, each.detail, (each.meta or {}).get("member")): each for each in found}.values()
     )

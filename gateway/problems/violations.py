@@ -28,7 +28,7 @@ def with_broken_rules(
         if source is not None and any(_overlap(source, place) for place in places):
             continue
         problem = _problem(violation, source, document)
-        # A message and the mask made for it break the same rule at the same place.
+        # A message and the mask created for it break the same rule at the same place.
         if problem not in found:
             found.append(problem)
         if is_full(found):

@@ -1,5 +1,5 @@
 """POST that may be repeated: the answer to the first request with an Idempotency-Key is given to the later ones too. Best effort:
-when the store is away, a request is simply served. Called by gateway.jsonapi.rest. Contract: section 1; the IETF's draft
+when the store is unavailable, a request is simply served. Called by gateway.jsonapi.rest. Contract: section 1; the IETF's draft
 idempotency-key-header.
 """
 
@@ -120,11 +120,11 @@ class Idempotency:
         """The first request's answer, or `perform`'s if this is the first. `running_seconds` is how long that may take. An error is
         not kept: nothing was done, so the request may be made again, and errors are what a user can have without end.
 
-        A request that is cancelled keeps its slot until then: nobody knows what became of it.
+        A request that is cancelled keeps its slot until then: its outcome is unknown.
 
         Raises:
             Refused: IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_USE.
-            Refused, UpstreamError, DomainError: what `perform` raises, when the store is away.
+            Refused, UpstreamError, DomainError: what `perform` raises, when the store is unavailable.
         """
         try:
             earlier = await self._answers.claim(claim, running_seconds=running_seconds)

@@ -50,7 +50,7 @@ class StreamBuffer:
         self._filled.set()
 
     def pop(self) -> StreamedEvent:
-        """The oldest event. Raises: KeyError when there is none."""
+        """Remove and return the oldest event. Raises: KeyError when the buffer is empty."""
         return self._events.popitem(last=False)[1]
 
     async def take(self) -> StreamedEvent | None:

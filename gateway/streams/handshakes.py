@@ -40,7 +40,7 @@ def read_handshake(request: web.Request, allowed_origins: Collection[str]) -> Ha
     """Reads the handshake.
 
     Raises:
-        Refused: it is none, or comes from a page that may not connect.
+        Refused: it is not a valid handshake, or comes from a page that may not connect.
         DomainError: UNAUTHENTICATED for an Authorization header that holds no bearer token.
     """
     _check_origin(request, allowed_origins)
@@ -60,7 +60,7 @@ def _last_event_of(request: web.Request) -> str:
 
 
 def _check_origin(request: web.Request, allowed_origins: Collection[str]) -> None:
-    """Browsers send cookies and whatever else to any WebSocket of any page; Origin is all that tells a foreign page (RFC 6455,
+    """Browsers send cookies and whatever else to any WebSocket of any page; only Origin identifies a foreign page (RFC 6455,
     section 10.2). Other clients send none.
     """
     for origin in request.headers.getall(hdrs.ORIGIN, ()):

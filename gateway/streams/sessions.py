@@ -54,7 +54,7 @@ class StreamServices:
 
 
 class StreamSession(ABC):
-    """One client of one stream. A carrier says how events and farewells are sent, and how the client is heard of."""
+    """One client of one stream. A carrier defines how events and farewells are sent, and how signs of the client are received."""
 
     def __init__(
         self, stream: StreamRoute, services: StreamServices, request: web.Request, make_request: MakeRequest
@@ -142,7 +142,7 @@ class StreamSession(ABC):
             except* StreamClose as raised:
                 endings.extend(_leaves(raised))
             self._forget_end()
-        # The client's own leaving says more than what its leaving made fail.
+        # The client's own leaving says more than the failures that it caused.
         return next((ending for ending in endings if ending.code is None), endings[0])
 
     def _end(self, ending: StreamClose) -> None:

@@ -15,7 +15,7 @@ LIVE = Gauge("gateway_websockets", "Live WebSockets")
 
 
 class Sockets:
-    """Counts sockets and tells them when to end."""
+    """Counts sockets and notifies them when to end."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

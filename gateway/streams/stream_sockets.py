@@ -99,7 +99,7 @@ class SocketSession(StreamSession):
         return ending_of(DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED"), self._context)
 
     def _tick(self) -> None:
-        """Pings, and gives up on a client that is not heard of: it is gone, or takes nothing any more."""
+        """Pings, and disconnects a client that is silent: it is gone, or reads nothing any more."""
         if self._loop.time() - self._heard_at >= self._limits.silence_seconds:
             self._cut()
         elif self._pinging is None or self._pinging.done():

@@ -25,7 +25,7 @@ _is_plain = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
 
 
 class EnumTexts(dict[int, str | None]):
-    """Enum values by number. A number that this build does not know stays a number, so that nothing is made up."""
+    """Enum values by number. A number that this build does not know stays a number, so that nothing is invented."""
 
     def __missing__(self, number: int) -> int:
         return number

@@ -62,7 +62,7 @@ def _is_no_timeout(error: DomainError) -> bool:
 
 
 class Backends:
-    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`, unless told otherwise."""
+    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`, by default."""
 
     def __init__(
         self, channels: Mapping[str, grpc.aio.Channel], deadline_seconds: float, start_deadline_seconds: float
@@ -163,7 +163,7 @@ class ServerStream:
         self._call = call
 
     async def begun(self) -> None:
-        """Waits until the service said with its initial metadata that it follows, or the call failed; of that `messages` tells."""
+        """Waits until the service's initial metadata show that it follows, or the call failed; `messages` raises that failure."""
         with suppress(DomainError):
             await self._call.initial_metadata()
 

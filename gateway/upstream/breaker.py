@@ -55,8 +55,8 @@ class Breaker:
             self._open_until = self._clock()
 
     def watch(self, *, is_telling: Callable[[DomainError], bool]) -> "_Watch":
-        """Around one call: lets it pass and learns from how it ends. Nothing is learnt from a failure that is not telling, nor from
-        a cancellation.
+        """Around one call: lets it pass and counts its outcome. Not counted are failures for which `is_telling` is false, nor
+        cancellations.
 
         Raises:
             DomainError: SERVICE_UNAVAILABLE, with the time to come back, while the breaker is open (when the block is entered).

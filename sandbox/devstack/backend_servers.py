@@ -1,5 +1,5 @@
-"""The real servers behind `./taskw backends:up`: where each one's program comes from, how it is laid out and started, how one knows
-that it answers, and what a service is told to use it. Called by sandbox.devstack.backends, which owns the processes.
+"""The real servers behind `./taskw backends:up`: the source of each one's program, how it is laid out and started, how to check
+that it answers, and the settings with which a service uses it. Called by sandbox.devstack.backends, which owns the processes.
 """
 
 import asyncio

@@ -46,7 +46,7 @@ Only = Annotated[str, typer.Option(help="Names with commas between: kafka, s3, p
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server's process, told from a later one with the same number by when it began."""
+    """A server's process, distinguished from a later one with the same number by its start time."""
 
     pid: int
     created_at: float

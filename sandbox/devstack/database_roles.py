@@ -11,7 +11,7 @@ from chassis.postgres.migrations import ensure_database
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 
-# What an administrator made in the database before it had an owner. What belongs to something else follows it.
+# Objects that an administrator created in the database before it had an owner. A part of another object follows it.
 _ADOPT = """
 DO $$
 DECLARE
@@ -37,8 +37,8 @@ $$
 
 
 async def give_databases(admin_dsn: str, owners: Mapping[str, str]) -> None:
-    """Makes each database (the keys) if it is missing, and its owner: a role of the database's name with the given password. What
-    an earlier version made there as superuser becomes the owner's; nobody else may connect.
+    """Creates each database (the keys) if it is missing, and its owner: a role of the database's name with the given password. What
+    an earlier version created there as superuser becomes the owner's; nobody else may connect.
 
     Raises:
         OSError, asyncpg.PostgresError: the server is unavailable, or the administrator may not.

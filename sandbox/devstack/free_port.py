@@ -1,5 +1,5 @@
-"""Ports for programs that are started a moment later: `--free-ports`, the benches, the tests. Nobody is given one that the system
-may give away meanwhile, nor one that another process asked for just now.
+"""Ports for programs that are started a moment later: `--free-ports`, the benches, the tests. They are never ports that the system
+may assign meanwhile, nor ones that another process has just received.
 """
 
 import fcntl

@@ -115,7 +115,7 @@ def reset(root: Path) -> None:
     """Removes all that the platform kept, on real backends too.
 
     Raises:
-        PlatformError: it is running, or a real backend with things of its own is away.
+        PlatformError: it is running, or a real backend with data of its own is unavailable.
     """
     if root.exists():
         home = Home(root)

@@ -43,7 +43,7 @@ class BackendsName(StrEnum):
 
 
 class Starting(Protocol):
-    """sandbox.devstack.platform.running, all but told where its log goes."""
+    """sandbox.devstack.platform.running with every argument but the destination of its log."""
 
     def __call__(self, *, log: LogSink) -> AbstractAsyncContextManager[platform.Running]: ...
 

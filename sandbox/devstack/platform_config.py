@@ -1,4 +1,4 @@
-"""Where the embedded platform keeps its things and how each of its programs is told about the others. Used by the supervisor
+"""The folders of the embedded platform, and the settings by which each of its programs finds the others. Used by the supervisor
 (sandbox.devstack.platform); nothing is started here.
 """
 
@@ -144,7 +144,7 @@ class Home:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def secrets(self) -> dict[str, str]:
-        """The platform's own secrets, made when they are first asked for and kept."""
+        """The platform's own secrets, created on first use and kept."""
         path = self.root / "secrets.json"
         kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         roles = (role_secret(name) for name in databases())
@@ -175,8 +175,8 @@ def write_private(path: Path, text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The servers under the platform as its programs are told of them: a DSN by database, and settings by what they are for.
-    Where they are not embedded, topics and bucket are made before the programs start.
+    """The servers under the platform as its programs receive them: a DSN by database, and settings by their purpose.
+    Where they are not embedded, topics and bucket are created before the programs start.
     """
 
     dsns: Mapping[str, str]

@@ -30,7 +30,7 @@ DELETE_KEYS = 500
 
 
 def backends_of(home: Home) -> Backends:
-    """The servers that `backends:up` started or the environment names, under the platform's namespace, which is made on the
+    """The servers that `backends:up` started or the environment names, under the platform's namespace, which is created on the
     first call and kept.
 
     Raises:
@@ -111,7 +111,7 @@ async def prepare(backends: Backends) -> None:
     """Makes the topics and the buckets with the operator's own commands; harmless where they are.
 
     Raises:
-        PlatformError: a server refused, or is away.
+        PlatformError: a server refused, or is unavailable.
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_samovar(backends.events, "events", "topics"))
@@ -122,7 +122,7 @@ async def remove(home: Home) -> None:
     """Removes everything under the platform's namespace.
 
     Raises:
-        PlatformError: a server is away.
+        PlatformError: a server is unavailable.
     """
     backends = backends_of(home)
     try:

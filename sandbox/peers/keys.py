@@ -1,5 +1,5 @@
-"""The sandbox's private keys: made on first use in its state folder, readable by their owner only. The Auth stand-in signs tokens
-with the RSA key, the publisher signs manifests with the Ed25519 key.
+"""The sandbox's private keys: created on first use in its state folder, readable by their owner only. The Auth stand-in signs
+tokens with the RSA key, the publisher signs manifests with the Ed25519 key.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def token_keys(state_dir: Path) -> tuple[RSAPrivateKey, ...]:
 
 
 def publisher_key(state_dir: Path) -> tuple[str, Ed25519PrivateKey]:
-    """The id and the key that manifests are signed with. The id is made of the public key, so a new key has a new id."""
+    """The id and the key that manifests are signed with. The id is derived from the public key, so a new key has a new id."""
     key = _load_or_make(state_dir / _PUBLISHER_KEY, Ed25519PrivateKey.generate)
     if not isinstance(key, Ed25519PrivateKey):
         raise TypeError(f"{state_dir / _PUBLISHER_KEY} is not an Ed25519 key")

@@ -320,7 +320,7 @@ def _sync(file: BinaryIO) -> None:
 
 
 def _open(path: Path) -> tuple[BinaryIO, os.stat_result] | None:
-    """The object's file and its status, of one and the same file; None when there is none, or it is a link. Blocks."""
+    """The object's file and its status, of one and the same file; None when it is missing, or is a link. Blocks."""
     if stat_file(path) is None:
         return None
     try:
