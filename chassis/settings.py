@@ -71,7 +71,7 @@ class ProgramSettings(BaseSettings):
     service_tokens_enabled: bool = False
     service_client_secret: SecretStr = SecretStr("")
     grpc_reflection: bool = False
-    """Whoever reaches a gRPC port can list its services and methods."""
+    """True = every client that reaches a gRPC port can list its services and methods."""
     grpc_tls_cert_file: str = ""
     grpc_tls_key_file: str = ""
     grpc_tls_ca_file: str = ""

@@ -23,7 +23,7 @@ from codegen.read.model import Contract, Field, Kind, MessageType, Method
 from codegen.read.resolve import find_endpoints
 
 EXIT_BROKEN = 100
-"""As buf says it."""
+"""The same exit code as buf's."""
 
 FOREIGN = frozenset({"google", "buf"})
 """Where the files begin that are not ours to change."""
@@ -50,7 +50,7 @@ class Image:
 
     contract: Contract
     endpoints: Mapping[tuple[str, str], Endpoint]
-    """By method and the address's shape."""
+    """The endpoints by method and the address's shape."""
     streams: Mapping[str, StreamEndpoint]
     reasons: Mapping[str, tuple[int, int]]
     """HTTP status and gRPC code of every error code."""
@@ -217,7 +217,7 @@ def _nested(was: Field, now: Field, old: Contract, new: Contract) -> Iterator[st
 
 
 def _ancestors(one: Field, contract: Contract) -> frozenset[str]:
-    """Messages that stand in themselves: there is no end to comparing them."""
+    """Return the messages that a field leads to; one that contains itself could be compared without end."""
     found: set[str] = set()
     waiting = [one.type_name]
     while waiting:

@@ -70,7 +70,7 @@ def tool(name: str) -> str:
 
 
 def run(*command: str) -> None:
-    """Runs a command in the repository, quietly; one that fails ends the program with what it said."""
+    """Runs a command in the repository, quietly; one that fails ends the program with its output."""
     # Plugins call tools of the same environment by name (betterproto2's calls ruff).
     path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}"
     result = subprocess.run(  # noqa: S603  # our own commands, nothing of anybody's input in them
@@ -230,7 +230,7 @@ def work(job: Job, *, check: bool) -> None:
 
 
 def read_job(arguments: Sequence[str]) -> tuple[Job, bool]:
-    """The job that a command line asks for, and whether it is to be checked only."""
+    """Return the job that a command line describes, and whether it is only to be checked."""
     parser = argparse.ArgumentParser(prog="codegen.generate", description="Generates code and documents from protos.")
     parser.add_argument("--check", action="store_true", help="change nothing, fail when something would change")
     parser.add_argument("--proto", type=Path, help="folder of a contract of your own; needs --out")

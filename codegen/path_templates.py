@@ -99,7 +99,7 @@ def _free(wanted: str, taken: set[str]) -> str:
 
 
 def _singular(collection: str) -> str:
-    """`shelf` of `shelves`, `book` of `books`: a name for whoever reads the document."""
+    """`shelf` of `shelves`, `book` of `books`: a name for readers of the document."""
     name = re.sub(r"\W", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", collection).lower())
     for end, instead in (
         ("ies", "y"),

@@ -18,11 +18,11 @@ __all__ = ["ALGORITHM", "PatchBinding", "PatchInvalid", "apply", "build", "check
 
 ALGORITHM = "hdiff13-zstd"
 MAX_PATCHED_FILE_BYTES = 128 * 1024 * 1024
-"""Of either file: both are held in memory while a patch is applied. Larger files go by chunks."""
+"""The size of either file: both are held in memory while a patch is applied. Larger files are fetched by chunks."""
 MAX_PATCH_BYTES = 64 * 1024 * 1024
-"""Of a stored patch."""
+"""The size of a stored patch."""
 MAX_WINDOW_LOG = 24
-"""Of zstd's window (16 MiB): what an applying client must be ready to hold beside the files."""
+"""The size of zstd's window (16 MiB), which a client that applies a patch must be ready to hold beside the files."""
 ZSTD_LEVEL = 20
 
 _MAGIC = b"HDIFF13&zstd\0"
@@ -44,7 +44,7 @@ class PatchBinding:
 
 
 def patch_key(product_id: UUID | str, sha256: bytes) -> str:
-    """Key of a patch's object, by its own bytes: what is built twice lies there once, and what differs never meets."""
+    """Key of a patch's object, by its own bytes: equal patches are stored once, and different ones never collide."""
     name = sha256.hex()
     return f"staging/{product_id}/patches/{name[:2]}/{name}"
 
@@ -123,7 +123,7 @@ def _is_hash_of(sha256: bytes, data: bytes | bytearray) -> bool:
 
 
 def _declared_sizes(stored: bytes | bytearray) -> tuple[int, int]:
-    """Of the new file and of the old, as the patch's head has them: what the decoder allocates.
+    """Return the sizes of the new file and of the old in the patch's head: the decoder allocates these.
 
     Raises:
         PatchInvalid: the head is not one of this format.

@@ -12,16 +12,16 @@ from content.v1 import manifest_pb2 as content
 from depot.errors import ManifestInvalid
 
 MAX_NAME_BYTES = 255
-"""Of one name in UTF-8: what ext4 and APFS hold."""
+"""The length of one name in UTF-8 that ext4 and APFS can hold."""
 MAX_PATH_BYTES = 1024
-"""Of a whole path or link target in UTF-8: macOS' PATH_MAX, the smallest of the three systems."""
+"""The length of a whole path or link target in UTF-8: macOS' PATH_MAX, the smallest of the three systems."""
 MAX_LINK_HOPS = 40
 """Links followed while one target is resolved, as Linux counts them (path_resolution(7))."""
 
 LAUNCHER_FOLDER = ".samovar"
 """The launcher's own folder in the root of a game; no content may lie there."""
 LAUNCHER_PREFIX = ".samovar-"
-"""Of names that the launcher gives to what it puts beside a game's files, in any folder."""
+"""The prefix of the launcher's own files beside a game's files, in any folder."""
 
 _SHORT_LAUNCHER_FOLDER = re.compile(r"samova~[0-9]+")
 """The short names that FAT and NTFS may give to LAUNCHER_FOLDER."""

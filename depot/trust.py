@@ -88,7 +88,7 @@ def trusted_platforms(home: Path) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def trusting(home: Path, gateway_urls: Sequence[str], keys: str) -> Iterator[None]:
-    """While a platform runs: notes its addresses and keys in the profile of the user who started it.
+    """Keeps the addresses and keys of a running platform in the profile of the user who started it.
 
     Raises:
         NotOwn, OSError: the profile cannot be read or written.

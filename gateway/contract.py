@@ -49,7 +49,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a page lies in its collection."""
+    """The position of a page in its collection."""
 
     total_items: int
     current_page: int
@@ -58,7 +58,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """Where a page lies in a collection that is walked by cursors; "" = there is no such page."""
+    """The position of a page in a collection that is walked by cursors; "" = there is no such page."""
 
     next: str
     prev: str
@@ -68,7 +68,7 @@ class Cursors:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Where a page lies in a collection that is walked by page_token (AIP-158): the token of the next page, "" = no next page."""
+    """The position of a page in a collection walked by page_token (AIP-158): the token of the next page, "" = no next page."""
 
     next: str
 
@@ -119,7 +119,7 @@ class Linkage:
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """One message of a stream as the envelope wants it.
+    """One message of a stream in the form for the envelope.
 
     `supersedes` is a key: a newer event with an equal key may replace this one while it was not sent; None = never dropped.
     """
@@ -182,7 +182,7 @@ class Route:
     most_items: int = 0
     """The most resource objects that the document's list may hold; 0 = any number."""
     body_is_optional: bool = False
-    """A request without a body is a request with nothing said in it."""
+    """True = a request without a body is valid, and sets nothing."""
     if_match_field: str | None = None
     """The request field (a repeated string) that receives the tags of If-Match."""
     is_conditional: bool = False

@@ -113,7 +113,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
 
 @asynccontextmanager
 async def _open_store(settings: GatewaySettings) -> AsyncIterator[RedisStore | None]:
-    """None when there is no Redis to use."""
+    """Open the store; None when the settings name no Redis."""
     if not settings.redis_addr:
         yield None
         return

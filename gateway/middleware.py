@@ -50,7 +50,7 @@ SECRET_PARAMETERS = frozenset({TOKEN_PARAMETER, "access_token", "signature"})
 UNLOGGED_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 
 _LISTS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.ACCEPT_LANGUAGE, hdrs.CONTENT_TYPE, FORWARDED_FOR_HEADER)
-"""Headers that are taken apart for every request, whoever sends it."""
+"""Headers that are parsed for every request, also without a valid token."""
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CODES_OF_STATUS = {

@@ -1,4 +1,4 @@
-"""The gateway's settings: what every program has, and where it listens and what it stands in front of. Contract: section 8."""
+"""The gateway's settings: those of every program, the addresses where it listens, the services behind it. Contract: section 8."""
 
 import re
 from collections.abc import Mapping

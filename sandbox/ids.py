@@ -24,7 +24,7 @@ def achievement_id_of(product_id: UUID, name: str) -> UUID:
 
 
 def manifest_url(http_url: str, product_id: str, version_id: str) -> str:
-    """Where the sandbox's HTTP side (sandbox.peers.http_server) offers a manifest; its signature lies at the same URL with
+    """Return the URL at which sandbox.peers.http_server offers a manifest; its signature lies at the same URL with
     `.sig`.
     """
     return f"{http_url}/manifests/{product_id}/{version_id}.manifest"

@@ -125,7 +125,7 @@ def access_of(method: str) -> AccessRule:
 
 
 def _rate_class(method: Any, option: Any) -> str:
-    """As the gateway has it: what the option says, else reads for GET and streams and writes for the rest."""
+    """Return the class that the gateway uses: that of the option, else reads for GET and streams, and writes for the rest."""
     named: dict[Any, str] = {
         options_pb2.RATE_CLASS_READ: "read",
         options_pb2.RATE_CLASS_WRITE: "write",

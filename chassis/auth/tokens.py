@@ -43,7 +43,7 @@ CLOCK_SKEW_SECONDS = 30
 """The furthest that a token's time of issue may lie in the future; expiry is never extended."""
 CACHE_LIMIT_TOKENS = 20_000
 RECHECK_SECONDS = 20.0
-"""The longest time between two looks at the credential of a stream: together with the refresh of the keys and the time that it may
+"""The longest time between two checks of a stream's credential: together with the refresh of the keys and the time that it may
 take, less than KEYS_MAX_AGE_SECONDS.
 """
 RSA_MIN_BITS = 2048
@@ -64,7 +64,7 @@ def expired() -> DomainError:
 
 
 class KeySet:
-    """The public keys of the auth server by `kid`. `run` keeps them fresh; without it they are fetched when they are asked for.
+    """The public keys of the auth server by `kid`. `run` keeps them fresh; without it they are fetched on use.
 
     Raises (from `key` and `current`): nothing for unknown keys, which are None; DomainError UNAVAILABLE while no key was ever seen.
     """
@@ -115,7 +115,7 @@ class KeySet:
         """Fetches the set, unless that was just tried. A failure is logged and leaves the known keys."""
         asked_at = self._monotonic()
         async with self._lock:
-            # Whoever waited for another's attempt takes its outcome.
+            # A caller that waited for another's attempt uses its outcome.
             if self._tried_at is not None and (
                 self._tried_at >= asked_at or self._monotonic() - self._tried_at < KEYS_RETRY_SECONDS
             ):
@@ -299,7 +299,7 @@ class TokenVerifier:
         """
         if len(token) > TOKEN_LIMIT_BYTES:
             raise unauthenticated()
-        # Bytes of a header that are no text come as surrogates.
+        # Bytes of a header that are not valid text arrive as surrogates.
         digest = sha256(token.encode(errors="surrogatepass")).digest()
         known = self._accepted.get(digest)
         if known is not None and known.is_current():

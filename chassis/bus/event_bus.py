@@ -30,7 +30,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class BusRecord:
-    """One record as it lies on the bus. `value` is undecoded: a record that is no event must be reportable too."""
+    """One record as stored on the bus. `value` is undecoded: a record that is not a valid event must be reportable too."""
 
     topic: str
     partition: int
@@ -85,7 +85,7 @@ class EventBus(Protocol):
         ...
 
     async def dead_letter(self, record: BusRecord, *, group: str, reason: str, description: str) -> None:
-        """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why.
+        """Puts the record as it is on `<topic>.dlq`, with headers that name the group that set it aside, and the reason.
 
         Raises:
             OSError, DomainError: as in `publish`.
@@ -137,7 +137,7 @@ def origin_of(letter: BusRecord) -> tuple[str, dict[str, str]]:
     """The topic that a dead letter came from, and the headers that it came with.
 
     Raises:
-        ValueError: it is no dead letter.
+        ValueError: it is not a dead letter.
     """
     topic = letter.headers.get("dlq-topic")
     if not topic:

@@ -30,7 +30,7 @@ PING_TIMEOUT_SECONDS = 5.0
 LAG_TIMEOUT_SECONDS = 30.0
 JOIN_TIMEOUT_SECONDS = 60.0
 SESSION_TIMEOUT_SECONDS = 10.0
-"""After so long without a sign of life a member's partitions go to the others."""
+"""The time without a sign of life after which a member's partitions go to the others."""
 
 HEARTBEAT_SECONDS = 1.0
 """The longest time until a member receives a rebalance."""
@@ -41,7 +41,7 @@ by itself, they take the CPU that a broker on the same machine needs to come bac
 """
 
 METADATA_MAX_AGE_SECONDS = 30.0
-"""So late a new topic is seen."""
+"""The longest time until a new topic is seen."""
 
 SCAN_WAIT_SECONDS = 1.0
 NEVER_MILLISECONDS = 2**31 - 1
@@ -232,7 +232,7 @@ async def _everything(consumer: Any, topic: str) -> AsyncGenerator[ConsumerRecor
 
 
 def headers_of(event: CloudEvent) -> Mapping[str, str]:
-    """The event's attributes for those who sort records without reading them; the content type says where the truth is."""
+    """The event's attributes for those who sort records without reading them; the content type marks the body as the truth."""
     headers = {
         "content-type": CONTENT_TYPE,
         "ce_specversion": "1.0",

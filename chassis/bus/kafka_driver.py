@@ -30,8 +30,8 @@ _endings: set["asyncio.Task[object]"] = set()
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors become DomainError: to a publisher and to a reader they mean that the bus is not there now, but for those that
-    say that a record is larger than it may be.
+    """Driver errors become DomainError: to a publisher and to a reader they mean that the bus is unavailable now, except for those
+    which mean that a record is too large.
     """
     try:
         yield
@@ -63,7 +63,7 @@ def heed_refusals(client: Any) -> None:
 
 async def end_quietly(goodbye: Coroutine[Any, Any, object]) -> None:
     """Ends a client whose brokers may be unavailable: its `stop()` or `close()`, in a task of its own, left behind if it does not
-    end in time. The driver swallows cancellations, and whoever waited for it could wait for ever.
+    end in time. The driver swallows cancellations, and a caller that waited for it could wait for ever.
     """
     ending = asyncio.create_task(goodbye)
     _endings.add(ending)

@@ -164,7 +164,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return any(given > self._done.get(source, 0) for source, given in self._given.items())
 
     async def _flush(self, wanted: Partition) -> None:
-        """Commits everything that is done. Whoever comes while another is at it waits, and finds its own done or does the next."""
+        """Commits everything that is done. A caller during another's commit waits, and finds its own done or does the next."""
         async with self._committing:
             if self._committed.get(wanted, 0) >= self._done.get(wanted, 0):
                 return

@@ -205,7 +205,7 @@ class OutboxRelay:
 
 
 async def _delete_old(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Deletes what nobody asks for any more, in portions that do not hold others up."""
+    """Deletes rows that are no longer needed, in portions that do not delay others."""
     for statement, kept in ((_DELETE_OUTBOX, OUTBOX_KEPT), (_DELETE_INBOX, INBOX_KEPT)):
         while True:
             status = await connection.execute(statement, kept, DELETE_BATCH_ROWS)

@@ -85,7 +85,7 @@ def event_option(descriptor: Any) -> EventOption:
     Any: the stubs know two classes of descriptors, the runtime one.
 
     Raises:
-        ValueError: the message is no event.
+        ValueError: the message is not an event.
     """
     return _event_option(descriptor.full_name, descriptor)
 

@@ -44,7 +44,7 @@ _THREE_DIGITS: Final = tuple(f"{number:03}" for number in range(1_000))
 
 
 class InvalidTimestamp(ValueError):
-    """A Timestamp that stands for no moment: its seconds or nanos are outside of what protobuf allows."""
+    """A Timestamp that is not a valid moment: its seconds or nanos are outside of what protobuf allows."""
 
 
 def clamped(moment: datetime) -> datetime:

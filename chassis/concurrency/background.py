@@ -1,6 +1,6 @@
-"""Work that goes on beside a block and ends with it: refreshing, watching, relaying. Called by whoever opens such a resource.
+"""Work that runs beside a block and ends with it: refreshing, watching, relaying. Called by the code that opens such a resource.
 
-A job is a step that is repeated. Whatever a step raises is logged and counted, and the step comes again: nothing that a row holds
+A job is a step that is repeated. Whatever a step raises is logged and counted, and the step is repeated: nothing that a row holds
 ends a job, and no job ends its program.
 """
 

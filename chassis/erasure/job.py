@@ -25,7 +25,7 @@ from chassis.postgres.statements import Statement
 BATCH_ROWS: Final = 1_000
 """Rows that one transaction removes."""
 USERS_AT_ONCE: Final = 100
-"""Erasures that one step of the job looks at."""
+"""Erasures that one step of the job processes."""
 POLL_SECONDS: Final = 2.0
 AUDIT_LOG: Final = "audit_log"
 

@@ -1,7 +1,7 @@
 """DomainError on the gRPC wire and back: google.rpc.Status with ErrorInfo, BadRequest and RetryInfo (AIP-193).
 
-`to_rpc_status` is called by the errors interceptor, `from_rpc_error` by whoever calls another service of the platform,
-`from_any_rpc_error` by the gateway, which calls services of other makes too.
+`to_rpc_status` is called by the errors interceptor, `from_rpc_error` by callers of another service of the platform,
+`from_any_rpc_error` by the gateway, which calls services by other vendors too.
 """
 
 import re

@@ -26,7 +26,7 @@ TOO_MANY_PINGS: Final = b"too_many_pings"
 CLOSE_SECONDS: Final = 1.0
 """For what is still to be sent when a connection is closed: nobody waits for it."""
 REPLIES_LIMIT: Final = 10_000
-"""To a peer that goes on asking and does not read what we answer."""
+"""The most unsent replies to a peer that keeps asking and does not read them."""
 
 _STREAM_WINDOW_BYTES: Final = MESSAGE_LIMIT_BYTES + 64 * 1024
 _PADDING_STEP_BYTES: Final = 32 * 1024
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
     # What callers do.
 
     def exchange(self, head: bytes, body: bytes, on_data: Callable[[bytes], None] | None = None) -> Stream:
-        """Sends a request of a header block and a body; waits in line while the peer has as many as it wants, or does not read."""
+        """Sends a request of a header block and a body; waits in line while the peer has as many as it allows, or does not read."""
         exchange = Stream(self._loop.create_future(), on_data)
         if not self.is_ready:
             exchange.ended.set_result(Failure(Failed.GOAWAY, self.why_closed))
@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
             self._go("the connection has used up its streams")
 
     def _send_blocked(self) -> None:
-        """As much of the waiting requests as the peer takes now, the oldest first."""
+        """Sends as much of the waiting requests as the peer accepts now, the oldest first."""
         if self._blocked:
             for exchange in list(self._blocked.values()):
                 if self._room <= 0:

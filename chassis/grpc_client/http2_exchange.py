@@ -33,7 +33,7 @@ class Failure(NamedTuple):
 
     @property
     def is_untouched(self) -> bool:
-        """The peer says that it did nothing with the request, so that anybody may repeat it."""
+        """True when the peer reported that it did not process the request, so that it may be repeated."""
         return self.why is Failed.GOAWAY or (self.why is Failed.RESET and self.code == REFUSED_STREAM)
 
 

@@ -1,5 +1,5 @@
 """One unary call of a channel as generated stubs return it: awaited for the response, asked for metadata, code and details as
-grpcio's (https://grpc.github.io/grpc/python/grpc_asyncio.html#grpc.aio.Call). Made by chassis.grpc_client.rpc_client.
+grpcio's (https://grpc.github.io/grpc/python/grpc_asyncio.html#grpc.aio.Call). Created by chassis.grpc_client.rpc_client.
 """
 
 import asyncio

@@ -275,7 +275,7 @@ class ServiceChannel:
         await self.close()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002  grpcio's signature
-        """Of the connections of unary calls."""
+        """Return the state of the connections for unary calls."""
         if try_to_connect:
             self._connections.connect()
         return self._connections.state

@@ -45,18 +45,18 @@ RECONNECT_MIN_SECONDS: Final = 0.1
 RECONNECT_MAX_SECONDS: Final = 2.0
 RECONNECT_FACTOR: Final = 1.6
 RECONNECT_JITTER: Final = 0.2
-"""As gRPC's connection backoff has them."""
+"""The values of gRPC's connection backoff."""
 KEEPALIVE_MAX_SECONDS: Final = 7_200.0
 """However often a server complains of pings: TCP's own keepalive asks then."""
 STEADY_SECONDS: Final = 1.0
 """A connection that lived this long is opened again at once."""
 RESOLVE_SECONDS: Final = 2.0
-"""Between two look-ups of a name, however often connections are lost."""
+"""The least time between two look-ups of a name, however often connections are lost."""
 WATCH_SECONDS: Final = 1.0
-"""Until a server is asked for its health again, when it stopped reporting it."""
+"""The time until a server is asked for its health again, when it stopped reporting it."""
 CHECK_SECONDS: Final = 2.0
 HEALTH_LIMIT_BYTES: Final = 1024
-"""Of one health status, which has four bytes."""
+"""The size limit of one health status, which has four bytes."""
 
 _READY = grpc.ChannelConnectivity.READY
 _CONNECTING = grpc.ChannelConnectivity.CONNECTING
@@ -280,11 +280,11 @@ class _Replica:
             pause = min(pause * RECONNECT_FACTOR, RECONNECT_MAX_SECONDS)
 
     async def _connect(self) -> Connection:
-        """A connection on which the peer has said its settings.
+        """Return a connection on which the peer has sent its settings.
 
         Raises:
-            OSError, TimeoutError: there is nobody.
-            ValueError: an address, or a name of it, that cannot be.
+            OSError, TimeoutError: no server answers.
+            ValueError: the address or its name is invalid.
         """
         connection = await self._open(partial(Connection, self._notice, keepalive_seconds=self._keepalive_seconds))
         try:
@@ -309,7 +309,7 @@ class _Replica:
             self._be(_CONNECTING, self.serving.why_closed)
 
     async def _use(self, connection: Connection) -> None:
-        """Until the connection takes no more calls, or the address is not the target's any more: what runs on it may end."""
+        """Wait until the connection accepts no more calls, or the address is no longer the target's: running calls may end."""
         watch = asyncio.create_task(self._watch(connection), name=f"health of {self._address}")
         try:
             while connection.is_ready:
@@ -322,7 +322,7 @@ class _Replica:
             await asyncio.gather(watch, return_exceptions=True)
 
     async def _watch(self, connection: Connection) -> None:
-        """Follows what the server says of its health (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). One that
+        """Follows the health that the server reports (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). One that
         has no place for another watcher, or breaks the watch off, is asked now and then. One that has no health service counts as
         serving.
         """
@@ -347,7 +347,7 @@ class _Replica:
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _check(self, connection: Connection) -> bool:
-        """True when the server says that it serves."""
+        """Return True when the server reports that it serves."""
         exchange = connection.exchange(await self._health_head(_CHECK), _HEALTH_BODY)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -378,7 +378,7 @@ class _Replica:
 async def _open(
     address: Address, make: Callable[[], Connection], *, tls: ssl.SSLContext | None, server_name: str | None
 ) -> Connection:
-    """A connection on which nothing has been said yet. Raises: OSError."""
+    """Open a connection on which nothing has been sent yet. Raises: OSError."""
     loop = asyncio.get_running_loop()
     if isinstance(address, str):
         _, connection = await loop.create_unix_connection(make, address)
@@ -409,7 +409,7 @@ class _Statuses:
 
 
 def _serves(message: bytes) -> bool:
-    """True for a health status that says so."""
+    """Return True when the health status is SERVING."""
     try:
         status = health_pb2.HealthCheckResponse.FromString(message).status
     except DecodeError:

@@ -1,5 +1,5 @@
 """gRPC over HTTP/2 as bytes (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md): a request's header fields and body,
-and what trailers say of the outcome. Used by chassis.grpc_client.rpc_unary and chassis.grpc_client.rpc_connections.
+and the outcome in trailers. Used by chassis.grpc_client.rpc_unary and chassis.grpc_client.rpc_connections.
 """
 
 from base64 import b64decode, b64encode
@@ -51,7 +51,7 @@ _CODE_OF_FAILURE = {
     Failed.CLOSED: _Code.CANCELLED,
 }
 _RECURRING = frozenset({"authorization", "x-service-authorization", "x-client-ip", "accept-language"})
-"""Users and clients come again. Reading every character of two tokens took a third of a request header's making."""
+"""Headers that users and clients repeat. Checking each character of two tokens took a third of the time of a request header."""
 _PROTOCOL_FIELDS = frozenset(
     {b":status", b"content-type", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-status", b"grpc-message"}
 )
@@ -120,7 +120,7 @@ def request_body(message: bytes) -> bytes:
 
 @lru_cache(maxsize=128)
 def outcome_of(trailers: Headers) -> Outcome:
-    """From trailers, or from the only header block of an answer that has nothing else. Most are all alike."""
+    """Return the outcome in trailers, or in the only header block of an answer without anything else. Most are equal."""
     status = http_status = None
     details = ""
     metadata: list[tuple[str, str | bytes]] = []
@@ -145,7 +145,7 @@ def _read_metadata(name: bytes, value: bytes) -> Iterator[tuple[str, str | bytes
     if not key.endswith("-bin"):
         yield key, value.decode(errors="replace")
         return
-    # Whoever passes it on may have joined several into one.
+    # A proxy that passes it on may have joined several into one.
     for each in value.split(b","):
         try:
             yield key, b64decode(each + b"=" * (-len(each) % 4))
@@ -154,7 +154,7 @@ def _read_metadata(name: bytes, value: bytes) -> Iterator[tuple[str, str | bytes
 
 
 def outcome_of_exchange(exchange: Stream, failure: Failure | None) -> Outcome:
-    """Of one that has ended. OK says nothing of the message yet: `read_message` does."""
+    """Return the outcome of an ended exchange. OK does not cover the message yet: `read_message` checks it."""
     if failure is not None:
         code = _CODE_OF_RESET.get(failure.code, _Code.INTERNAL) if failure.why is Failed.RESET else None
         return Outcome(code or _CODE_OF_FAILURE[failure.why], failure.text)

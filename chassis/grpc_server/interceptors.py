@@ -50,8 +50,8 @@ REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
 CALLS_PER_USER = 32
 STREAMS_PER_USER = 20
-"""At once, of one user who calls this process directly, as game clients do. The gateway has limits of its own for what it passes
-on.
+"""The most streams at once of one user who calls this process directly, as game clients do. The gateway has its own limits
+for the streams that it passes on.
 """
 PEERS_REMEMBERED = 4_096
 """Connections whose address need not be read again for each call."""
@@ -110,7 +110,7 @@ class _Call:
     started: float
     code: grpc.StatusCode = grpc.StatusCode.OK
     credential: Credential | None = None
-    """By which the caller may call; None for what is open to all, and for a caller who is known by a certificate."""
+    """The credential that admits the caller; None for methods open to all, and for a caller identified by a certificate."""
 
     @property
     def method(self) -> str:
@@ -216,7 +216,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         return grpc.stream_unary_rpc_method_handler(refuse)
 
     def _reading(self, serve: Callable[[bytes, Any], Any], *, is_stream: bool) -> Handler:
-        """A handler of what is open to all: nobody has said who they are, so little is read at once for each peer."""
+        """Return a handler of a method open to all: callers are unknown, so little is read at once for each peer."""
 
         async def read(requests: Any, context: Any) -> bytes:
             try:

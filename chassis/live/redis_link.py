@@ -84,7 +84,7 @@ class RedisLink:
             return await self.call("EVAL", script.text, *words)
 
     async def close(self) -> None:
-        """Ends the connection; who waits for an answer gets none."""
+        """Ends the connection; callers that wait for an answer get none."""
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -162,7 +162,7 @@ class _Wire(asyncio.Protocol):
             self.end(error)
 
     def _give(self, value: Any) -> None:
-        """An answer to who asked first; who left gets none."""
+        """Gives an answer to the oldest request; a caller that left gets none."""
         if not self._waiting:
             raise RedisConnectionError("an answer that nobody asked for")
         answer, _ = self._waiting.popleft()

@@ -189,7 +189,7 @@ async def open_link(client: "Redis", *, answer_seconds: float = ANSWER_TIMEOUT_S
 async def open_redis(
     address: str, *, password: str = "", database: int = 0, answer_seconds: float = ANSWER_TIMEOUT_SECONDS
 ) -> AsyncIterator["Redis"]:
-    """A bare client for who needs nothing of the live state; it waits `answer_seconds` for anything. Connects when first used."""
+    """A bare client for other uses than the live state; it waits `answer_seconds` for anything. Connects when first used."""
     client = _client(address, password, database, answer_seconds)
     try:
         yield client

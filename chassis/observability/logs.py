@@ -33,7 +33,7 @@ time, which costs more than the line.
 """
 
 REPEAT_SECONDS = 10.0
-"""So often at most the same message of a library that repeats itself."""
+"""The least time between two equal messages of a library that repeats itself."""
 
 REPEATS_REMEMBERED = 1_000
 

@@ -200,10 +200,10 @@ def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
 
 
 def serve_metrics(host: str, port: int, *, silence_seconds: float = SILENCE_SECONDS) -> Callable[[], None]:
-    """Serves /metrics from threads of its own; the returned function ends it. A client that says nothing is let go.
+    """Serves /metrics from threads of its own; the returned function ends it. A silent client is disconnected.
 
     Raises:
-        OSError: the port cannot be had.
+        OSError: the port is not available.
     """
     server, thread = start_http_server(port, addr=host)
     handler: Any = server.RequestHandlerClass

@@ -118,7 +118,7 @@ async def connect(*args: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Rec
     """A connection of the driver itself, with moments as chassis.cloudevents.moments says. Takes what `asyncpg.connect` takes.
 
     Raises:
-        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: there is no database to be had.
+        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: the database is unavailable.
     """
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **options)
     try:
@@ -130,7 +130,7 @@ async def connect(*args: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Rec
 
 
 class Database:
-    """Hands out connections of one pool. `dsn` is for those who need a connection of their own (chassis.bus.outbox)."""
+    """Hands out connections of one pool. `dsn` is for code that needs a connection of its own (chassis.bus.outbox)."""
 
     def __init__(self, pool: Pool, dsn: str) -> None:
         self.dsn = dsn
@@ -282,7 +282,7 @@ def engine_url(dsn: str) -> str:
 
 @contextmanager
 def _connecting() -> Iterator[None]:
-    """Whatever goes wrong before there is a connection means that there is no database for us now."""
+    """Translates any failure to get a connection: it means that the database is unavailable now."""
     try:
         yield
     except (
@@ -352,7 +352,7 @@ def _unstorable() -> DomainError:
 
 
 def erased() -> DomainError:
-    """The error of a user who is erased."""
+    """Return the error for an erased user."""
     return DomainError(Kind.PERMISSION_DENIED, ACCOUNT_ERASED)
 
 

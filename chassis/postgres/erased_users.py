@@ -1,6 +1,6 @@
 """The guard of users' tables: no row of an erased user is ever inserted again, whatever writes it. For migrations.
 
-A trigger looks at `erasures` before each insert, under a shared lock of the user that whoever records an erasure takes alone: a
+A trigger looks at `erasures` before each insert, under a shared lock of the user, which recording an erasure takes exclusively: a
 transaction that inserts either commits before the erasure is recorded, so that its rows are found, or is refused.
 """
 

@@ -51,7 +51,7 @@ class Statement:
 
     @classmethod
     def of(cls, statement: ClauseElement) -> "Statement":
-        """Of SQLAlchemy Core. An INSERT names its values as parameters."""
+        """Create a statement from SQLAlchemy Core. An INSERT names its values as parameters."""
         # Any: the type of what compile returns is not that of what the dialect makes.
         compiled: Any = statement.compile(dialect=_DIALECT)
         made = cls(str(compiled), compiled.positiontup or ())
@@ -98,7 +98,7 @@ def _processors(types: Mapping[str, Any], kind: str, *rest: Any) -> dict[str, Ca
 
 
 async def run(connection: AsyncConnection, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
-    """Runs the statement on what the connection stands for, in its transaction if there is one.
+    """Runs the statement on the driver's connection, in its transaction if there is one.
 
     Raises:
         asyncpg.PostgresError: the server refused it.

@@ -64,7 +64,7 @@ class LiveStateSettings(ProgramSettings):
 
     rate_limit_reads: int = Field(600, ge=1, le=1_000_000)
     rate_limit_writes: int = Field(120, ge=1, le=1_000_000)
-    """Calls per user and minute of users who call the gRPC port themselves. What the gateway passes on it has counted."""
+    """Calls per user and minute of users who call the gRPC port themselves. The gateway counts those that it passes on."""
 
     @asynccontextmanager
     async def open_rate_limiter(self, name: str) -> AsyncIterator[RateLimiter]:

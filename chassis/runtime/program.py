@@ -25,11 +25,11 @@ from chassis.settings import ProgramSettings
 
 EXIT_CODE_FAILED = 1
 COLLECT_AFTER_OBJECTS = 2_000
-"""New objects between two looks at the youngest. The default of 700 is two or three requests; every call of grpc.aio leaves nine
-that refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms when they are found, these for 0.6.
+"""New objects between two collections of the youngest. The default of 700 is two or three requests; every call of grpc.aio leaves
+nine that refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms when they are found, these for 0.6.
 """
 COLLECT_MIDDLE_AFTER_LOOKS, COLLECT_ALL_AFTER_LOOKS = 10, 50
-"""Looks at a younger generation between two at the next: all objects, caches too, are looked at once in a million new ones."""
+"""Collections of a younger generation between two of the next: all objects, caches too, are visited once in a million new ones."""
 STOP_MARGIN_SECONDS = 10.0
 """The time that a worker may take to stop beyond its drain before it is killed."""
 
@@ -117,7 +117,7 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: as
 
 
 def _run_workers(main: Main[Settings], settings: Settings, name: str) -> int:
-    """Starts the workers, and stops them all when a signal comes or one of them ends: whoever supervises us restarts the whole."""
+    """Starts the workers, and stops them all when a signal comes or one of them ends: the supervisor restarts the whole."""
     with ExitStack() as stack:
         logs.use_hash_key(settings.log_hash_key.get_secret_value())
         stack.callback(logs.configure(name, settings.log_level))

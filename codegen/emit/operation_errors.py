@@ -1,4 +1,4 @@
-"""Which errors an endpoint can answer with: those of the gateway follow from the endpoint's form, its own stand in its proto."""
+"""The errors that an endpoint can return: those of the gateway follow from the endpoint's form, its own are in its proto."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus

@@ -41,7 +41,7 @@ def success_headers(endpoint: Endpoint) -> dict[str, Json]:
 
 
 def not_modified(endpoint: Endpoint) -> dict[str, Json]:
-    """By its status, the answer to If-None-Match when the client has what it asks for; empty where there are no tags."""
+    """Return, by status, the answer to If-None-Match when the client has the current state; empty where there are no tags."""
     if not endpoint.is_tagged_read:
         return {}
     names = ["X-Request-ID", "ETag", *(RATE_LIMIT_HEADERS if is_counted(endpoint) else ())]

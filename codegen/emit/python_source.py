@@ -7,13 +7,13 @@ LINE_LENGTH = 120
 
 
 def pb2_module(proto_file: str) -> tuple[str, str]:
-    """Package and module that protoc makes of a file: `library/v1/items.proto` → (`library.v1`, `items_pb2`)."""
+    """Return the package and module that protoc generates for a file: `library/v1/items.proto` → (`library.v1`, `items_pb2`)."""
     package, _, name = module_path(proto_file).rpartition("/")
     return package.replace("/", "."), f"{name}_pb2"
 
 
 def rest_module(root: str, proto_file: str) -> tuple[str, str]:
-    """Package and module that we make of a file: (`rest.library.v1`, `items`)."""
+    """Return the package and module that we generate for a file: (`rest.library.v1`, `items`)."""
     package, _, name = module_path(proto_file).rpartition("/")
     return f"{root}.{package}".replace("/", ".").rstrip("."), name
 

@@ -123,7 +123,7 @@ class Compounds:
 
 
 def foreign_key(resource: MessageType, name: str) -> Field | None:
-    """The field that a relationship of a resource stands for."""
+    """Return the field that a relationship of a resource represents."""
     return next(
         (one for one in resource.fields if one.relationship is not None and one.relationship.name == name), None
     )

@@ -187,13 +187,13 @@ class Method:
     location: Location
     comment: str
     defaults: options_pb2.Defaults
-    """Of its service and file; `access` is in already."""
+    """The defaults of its service and file; `access` is already merged."""
     has_plain_statuses: bool
     """No method of its service declares errors, so any status may come without a reason."""
 
     @property
     def has_no_content(self) -> bool:
-        """The answer has no body: the contract says so, or has nothing that could stand in it."""
+        """True when the answer has no body: the contract says so, or has nothing to put into it."""
         return (self.rest is not None and self.rest.no_content) or self.response == "google.protobuf.Empty"
 
     @property
@@ -214,7 +214,7 @@ class Contract:
     services: Mapping[str, str]
     """The comment on each service of the files to generate, by full name."""
     declared_reasons: tuple[Reason, ...]
-    """Of all files, in their order."""
+    """The reasons of all files, in their order."""
 
     @property
     def reasons(self) -> Mapping[str, ReasonSpec]:

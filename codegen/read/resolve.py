@@ -1,4 +1,4 @@
-"""From methods with options to endpoints: every name looked up, every contradiction found."""
+"""Resolves methods with options into endpoints: looks up every name, finds every contradiction."""
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet

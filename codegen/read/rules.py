@@ -129,7 +129,7 @@ def check_resources(contract: Contract, endpoints: Iterable[Endpoint], faults: F
 
 
 def _check_relationship_links(message: MessageType, endpoints: Iterable[Endpoint], faults: Faults) -> None:
-    """Every link of a relationship can be fetched, and gives what JSON:API says of it."""
+    """Check that every link of a relationship can be fetched, and returns what JSON:API requires."""
     for one in message.fields:
         option = one.relationship
         if option is None:

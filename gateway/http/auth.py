@@ -41,7 +41,7 @@ def bearer_token(request: web.BaseRequest) -> str | None:
 async def authenticate(
     verifier: Verifier, token: str | None, access: AccessRule, context: RequestContext
 ) -> Credential:
-    """The credential of a user who has one of the roles that `access` names. From here on the request is that user's, in logs too.
+    """The credential of a user who has one of the roles that `access` names. The request then belongs to that user, in logs too.
 
     Raises:
         DomainError: UNAUTHENTICATED or TOKEN_EXPIRED for the token, PERMISSION_DENIED for the roles.

@@ -21,11 +21,11 @@ from gateway.request.negotiation import JSON, JSON_API, LANGUAGES
 ETAG_HEX_DIGITS = 32
 COMPRESSED_ABOVE_BYTES = 1024
 OFFLOADED_BYTES = 64 * 1024
-"""From here on hashing and compressing take a thread: the loop has others to serve."""
+"""From this size on, a thread does the hashing and compressing: the loop has other requests to serve."""
 Kept = dict[str | None, tuple[str, bytes]]
 """Tag and body by coding."""
 KEPT: web.ResponseKey[Kept] = web.ResponseKey("kept", Kept)
-"""For answers that are always the same: whoever makes one puts in a dict of its own, and it is hashed and compressed once."""
+"""For answers that are always the same: each has a dict of its own here, so that it is hashed and compressed once."""
 CONTENT_TYPES_REMEMBERED = 64
 NO_STORE = "no-store"
 NO_TRANSFORM = "no-transform"
@@ -120,7 +120,7 @@ def tags_of_all(body: bytes) -> Collection[str]:
 
 
 def is_among(tag: str, if_none_match: Iterable[str]) -> bool:
-    """True when the client has what `tag` stands for: weak comparison, as If-None-Match wants it."""
+    """Return True when the client has the version that `tag` identifies: weak comparison, as If-None-Match requires."""
     return any(value.strip() == "*" or tag in _TAG.findall(value) for value in if_none_match)
 
 

@@ -49,7 +49,7 @@ def read_deadline(given: Sequence[str], *, cap_seconds: float) -> Deadline | Non
     any request has: calls to services end by themselves, and the body's coming is the server's to watch.
 
     Raises:
-        Refused: INVALID_ARGUMENT for what is no number of seconds.
+        Refused: INVALID_ARGUMENT for a value that is not a number of seconds.
     """
     if not given:
         return None

@@ -1,5 +1,5 @@
-"""The HTTP server around the application: aiohttp's, taught to answer what its parser refuses in the platform's words, and to keep
-what clients sent out of the log.
+"""The HTTP server around the application: aiohttp's, changed to answer in the platform's form when its parser refuses, and to
+keep the bytes that clients sent out of the log.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -107,13 +107,13 @@ def _code_of(status: int, exc: BaseException | None) -> str:
 
 
 def _refusing_expectations(handler: Handler) -> Handler:
-    """Expectations are met by routes, before any middleware; where there is no route, aiohttp's own words would come back."""
+    """Expectations are met by routes, before any middleware; without a route, the client would receive aiohttp's own text."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await handler(request)
         except (web.HTTPExpectationFailed, UnicodeEncodeError):
-            # The second when the value is no text: aiohttp's own words quote it.
+            # The second when the value is not a text: aiohttp's own message quotes it.
             return _refusal(request, "INVALID_ARGUMENT")
 
     return handle

@@ -39,7 +39,7 @@ class View:
 
 
 def read_view(query: Query, route: Route, problems: list[Problem]) -> tuple[View | None, Query]:
-    """The view that a query asks for, and what else is in the query; None where the whole answer is meant."""
+    """Return the view that a query requests, and the rest of the query; the view is None for the whole answer."""
     asked = [pair for pair in query if _is_asked(pair[0], route)]
     if not asked:
         return None, query
@@ -89,10 +89,10 @@ async def included(
     data: JsonValue, response: Message, paths: Iterable[str], route: Route, call: Call
 ) -> list[JsonValue]:
     """The resource objects to include: each once, none that is primary data, all linked from what is there. A related resource
-    that cannot be had is left out.
+    that is not available is left out.
 
     Raises:
-        DomainError: a service that was asked for them failed.
+        DomainError: a service that gives them failed.
     """
     primary = [one for one in (data if isinstance(data, list) else [data]) if one is not None]
     known = {_key(one): one for one in primary}

@@ -185,7 +185,7 @@ def let_go_of_frames(raised: BaseException) -> None:
 
 
 def refusal_response(raised: Refused | UpstreamError | DomainError, context: RequestContext) -> web.Response:
-    """The answer to a request that is refused, whoever refuses it."""
+    """Return the answer to a refused request, whether the gateway or a service refused it."""
     language = context.language
     if isinstance(raised, Refused):
         problems = [of_problem(problem, language) for problem in raised.problems]

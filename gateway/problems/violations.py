@@ -17,7 +17,7 @@ def with_broken_rules(
     problems: Sequence[Problem], message: Message, pointers: Mapping[str, str], document: JsonValue
 ) -> Sequence[Problem]:
     """The problems, and a problem for every rule that the message breaks elsewhere: where the transcoder already complained,
-    what stands in the message is a stand-in.
+    the message holds only a placeholder.
     """
     if is_full(problems):
         return problems

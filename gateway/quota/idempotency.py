@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier request with the same key: what it asked for, and its answer once there is one."""
+    """An earlier request with the same key: its content, and its answer once there is one."""
 
     fingerprint: str
     answer: Answer | None
@@ -54,7 +54,7 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One request's hold on a key. `slot` stands for user, route and key, `holder` for the request; what stands for the user is a
+    """One request's hold on a key. `slot` stands for user, route and key, `holder` for the request; the user's part is a
     hash tag of Redis, so that all of a user's is in one place.
     """
 
@@ -95,7 +95,7 @@ def read_key(given: Sequence[str]) -> str | None:
 
 
 def make_claim(*, user_id: UUID, route: str, key: str, target: str, body: bytes) -> Claim:
-    """The claim of a request. The key counts per user and route; what is asked for is the address with its query, and the body."""
+    """The claim of a request. The key counts per user and route; the content is the address with its query, and the body."""
     slot = sha256(f"{route}\0{key}".encode()).hexdigest()
     fingerprint = sha256(target.encode(errors="surrogateescape") + b"\0" + body).hexdigest()
     user = f"{{{user_id}}}"

@@ -27,7 +27,7 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=@-]+$")
 class RequestContext:
     """`media_type` is the answer's, `acceptable` is False when nothing that the client accepts can be given.
 
-    `user_id` is filled in once the user is known, `headers` by whoever has something to say with every answer to the request.
+    `user_id` is filled in once the user is known, `headers` by each part that adds a header to every answer to the request.
     """
 
     request_id: str
@@ -77,7 +77,7 @@ def _new_id() -> str:
 
 
 def client_ip(peer: str | None, forwarded: Collection[str], trusted: Collection[Network]) -> str:
-    """The address nearest to us that is not a trusted proxy's; what stands left of it was written by who knows whom."""
+    """The address nearest to us that is not a trusted proxy's; the values to its left have an unknown author."""
     address = peer or ""
     if not trusted or not _is_trusted(address, trusted):
         return address

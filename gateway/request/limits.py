@@ -15,7 +15,7 @@ class Limits:
     url_bytes: int = 8 * 1024
     headers_bytes: int = 16 * 1024
     list_header_bytes: int = 2 * 1024
-    """Of all values of one header that is taken apart for every request: what the answer's form is chosen by, proxies."""
+    """The size of all values of one header that is parsed for every request: those that choose the answer's form, proxies."""
     body_seconds: float = BODY_SECONDS
     """Time of a body, before the bytes that came of it add to it."""
     query_parameters: int = 100
@@ -23,7 +23,7 @@ class Limits:
     keepalive_seconds: float = KEEPALIVE_SECONDS
 
     sockets: int = 10_000
-    """Live sockets of one process, those that have not said who they are included."""
+    """Live sockets of one process, including those whose client is not authenticated yet."""
     sockets_per_user: int = 10
     """Per process."""
     socket_message_bytes: int = 16 * 1024
@@ -43,7 +43,7 @@ class Limits:
     kept_answer_bytes: int = 256 * 1024
     """The longest answer that is kept under an Idempotency-Key."""
     kept_user_bytes: int = 1024 * 1024
-    """Of all kept answers of one user; the oldest go first."""
+    """The size of all kept answers of one user; the oldest are dropped first."""
     rate_leases: int = 20_000
     """Users' leases of permits that a process remembers."""
 

@@ -1,5 +1,5 @@
-"""The address of a server-streaming method: a WebSocket for whoever shakes hands for one, Server-Sent Events or lines of JSON for
-whoever accepts those. What is particular to a stream is in its StreamRoute, which is generated from the proto.
+"""The address of a server-streaming method: a WebSocket for a client that requests one, Server-Sent Events or lines of JSON for
+a client that accepts those. What is particular to a stream is in its StreamRoute, which is generated from the proto.
 """
 
 from aiohttp import hdrs, web

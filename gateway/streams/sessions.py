@@ -80,7 +80,7 @@ class StreamSession(ABC):
         """Answers the client as soon as the service follows.
 
         Raises:
-            DomainError: the token, the user's rights, or room for one more is not there, and the carrier can say so with a status.
+            DomainError: the token, the user's rights, or room for one more is missing, and the carrier can send a status.
         """
         try:
             await self._begin()
@@ -104,7 +104,7 @@ class StreamSession(ABC):
 
     @abstractmethod
     async def _begin(self) -> None:
-        """Lets the client in, if it said who it is, and answers it. Raises: DomainError."""
+        """Admits the client, if it has sent its token, and answers it. Raises: DomainError."""
 
     @abstractmethod
     async def _listen(self) -> None:
@@ -112,7 +112,7 @@ class StreamSession(ABC):
 
     @abstractmethod
     async def _play(self) -> None:
-        """Finds out who the client is, if `_begin` did not, and calls `_follow`."""
+        """Authenticates the client, if `_begin` did not, and calls `_follow`."""
 
     @abstractmethod
     async def _send(self, event: StreamedEvent) -> None:
@@ -191,7 +191,7 @@ class StreamSession(ABC):
         """Checks the user, who then counts as one more of theirs until the session ends.
 
         Raises:
-            DomainError: the token, the user's rights, or room for one more is not there.
+            DomainError: the token, the user's rights, or room for one more is missing.
         """
         credential: Credential | None = None
         if not self._stream.access.public:
@@ -222,7 +222,7 @@ class StreamSession(ABC):
                 await self._events.begun()
 
     async def _follow(self) -> None:
-        """From the service into the buffer, as fast as it comes: the buffer knows what may be dropped."""
+        """Moves events from the service into the buffer, as fast as they come: the buffer knows which may be dropped."""
         if self._events is not None:
             await self._collect(self._events)
         self._start_writing()
@@ -248,7 +248,7 @@ class StreamSession(ABC):
             self._writing = self._group.create_task(self._write())
 
     async def _write(self) -> None:
-        """From the buffer to the client, as fast as it reads, until nothing is left."""
+        """Moves events from the buffer to the client, as fast as it reads, until none is left."""
         while len(self._buffer):
             event = self._buffer.pop()
             # The frame is written before anything is waited for: a slow reader gets it, even if this is cancelled.

@@ -14,7 +14,7 @@ def pointer(at: str, name: str | int) -> str:
 
 
 def is_full(problems: Sequence[Problem]) -> bool:
-    """True when nothing more is noted: then nothing more need be looked at."""
+    """Return True when no more problems are noted: then nothing more need be checked."""
     return len(problems) >= MAX_PROBLEMS
 
 

@@ -20,7 +20,7 @@ PROBE_RETRY_SECONDS = 1.0
 """The retry delay for requests that arrive while that call is running."""
 
 FAILURES = frozenset({"SERVICE_UNAVAILABLE", "DEADLINE_EXCEEDED"})
-"""Reasons that say something about the service and not about the request."""
+"""Reasons that describe the state of the service and not the request."""
 
 OPEN = Gauge("gateway_breaker_open", "1 while a backend is not called because it mostly fails", ("backend",))
 REFUSED = Counter("gateway_breaker_refused_calls", "Calls that an open breaker refused", ("backend",))
@@ -36,7 +36,7 @@ class Breaker:
         self._open_seconds = OPEN_MIN_SECONDS
         self._probing = False
         self._era = 0
-        """Counts the changes of state: what a call reports that began in an earlier one is no news."""
+        """Counts the changes of state: the outcome of a call that began in an earlier state is ignored."""
         self._window_ends_at = 0.0
         self._calls = 0
         self._failures = 0
@@ -44,13 +44,13 @@ class Breaker:
         REFUSED.labels(backend)
 
     def check(self) -> None:
-        """Raises: DomainError SERVICE_UNAVAILABLE while the breaker is open. For who neither probes nor reports: streams."""
+        """Raises: DomainError SERVICE_UNAVAILABLE while the breaker is open. For calls that neither probe nor report: streams."""
         now = self._clock()
         if self._open_until is not None and now < self._open_until:
             self._refuse(self._open_until - now)
 
     def heard_that_it_serves(self) -> None:
-        """The service said so itself, or a connection to it came about: the next call need not wait, it may try now."""
+        """The service reported that it serves, or a connection to it was opened: the next call may try at once."""
         if self._open_until is not None:
             self._open_until = self._clock()
 

@@ -36,7 +36,7 @@ class Update:
 
 
 async def publish(line: CommandLine, game: Game, release: Release) -> Mapping[str, Any]:
-    """Returns what the publisher says of it: ids, sizes."""
+    """Return the publisher's report: ids, sizes."""
     published = await line.run(
         *("publish", str(release.folder), "--product", game.slug, "--version", release.version, "--platform", "linux"),
         *("--title-ru", game.title_ru, "--title-en", game.title_en, "--json"),

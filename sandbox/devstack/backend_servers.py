@@ -46,7 +46,7 @@ S3_REGION = "us-east-1"
 S3_VOLUME_MEGABYTES = 256
 COMMAND_TIMEOUT_SECONDS = 60
 DOWNLOAD_PAUSES_SECONDS = (2.0, 10.0)
-"""Between the attempts of a download, which are one more."""
+"""The pauses between the attempts of a download, which are one more."""
 
 PORTS: Mapping[str, int] = {
     "kafka": 29092,
@@ -326,7 +326,7 @@ def _run(
     """Runs a command to its end and returns what it printed.
 
     Raises:
-        BackendUnavailable: the complaint, with the last line of what the command said.
+        BackendUnavailable: the complaint, with the last line of the command's output.
     """
     try:
         done = subprocess.run(  # noqa: S603  commands of this module

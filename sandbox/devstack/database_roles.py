@@ -1,4 +1,4 @@
-"""Each database of the platform belongs to a role of its own, which is no superuser: a service that is broken into can do no more
+"""Each database of the platform belongs to a role of its own, which is not a superuser: a compromised service can reach no more
 than its own database. Used by sandbox.devstack.platform for both sets of servers.
 """
 

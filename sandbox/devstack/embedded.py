@@ -152,7 +152,7 @@ def _require_passwords(data: Path, programs: Path) -> None:
 
 
 def password_file(data: Path) -> Path:
-    """Holds the superuser's password, for its owner's eyes only; beside the folder, because initdb wants an empty one."""
+    """Holds the superuser's password, readable by its owner only; beside the folder, because initdb needs an empty one."""
     return data.with_name(data.name + ".password")
 
 

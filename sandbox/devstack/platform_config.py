@@ -82,13 +82,13 @@ class Ports:
         return cls(**chosen, others=others)
 
     def all_of(self, program: str) -> Sequence[int]:
-        """Of every instance of a program."""
+        """Return the ports of every instance of a program."""
         first: int = getattr(self, program)
         return [first, *(port for name, port in self.others.items() if program_of(name) == program)]
 
 
 def program_of(name: str) -> str:
-    """Of which program an instance is one: library of library-2."""
+    """Return the program of an instance: library for library-2."""
     return name.partition("-")[0]
 
 

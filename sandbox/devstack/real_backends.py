@@ -34,7 +34,7 @@ def backends_of(home: Home) -> Backends:
     first call and kept.
 
     Raises:
-        PlatformError: it is not said where one of them is.
+        PlatformError: the address of one of them is missing.
     """
     environment = _environment(home)
     missing = [name for name in NEEDED if not environment.get(name)]

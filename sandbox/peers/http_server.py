@@ -55,7 +55,7 @@ class AuthHandlers:
 
 
 class ManifestHandlers:
-    """Manifests without a link: they are signed, and say nothing that a chunk could be fetched with."""
+    """Manifests without a link: they are signed, and hold nothing by which a chunk could be fetched."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -99,7 +99,7 @@ class ClientReleaseHandlers:
 
 
 def _credentials(request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:
-    """From HTTP Basic, or from the form (RFC 6749 section 2.3.1)."""
+    """Return id and secret from HTTP Basic, or from the form (RFC 6749 section 2.3.1)."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if re.fullmatch("basic", scheme, re.IGNORECASE):
         try:

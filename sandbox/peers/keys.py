@@ -26,7 +26,7 @@ PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
 
 def token_keys(state_dir: Path) -> tuple[RSAPrivateKey, ...]:
-    """The keys whose tokens are good, the one that signs first. More may lie beside it as `auth-<name>.pem`."""
+    """Return the keys whose tokens are valid, the one that signs first. More may lie beside it as `auth-<name>.pem`."""
     signing = _load_or_make(state_dir / _SIGNING_KEY, lambda: generate_private_key(RSA_PUBLIC_EXPONENT, RSA_KEY_BITS))
     others = (_load(path) for path in sorted(state_dir.glob(_OTHER_KEYS)))
     return tuple(key for key in (signing, *others) if isinstance(key, RSAPrivateKey))

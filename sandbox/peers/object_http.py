@@ -51,7 +51,7 @@ class ByteRange:
 
 
 class RangeNotSatisfiable(Exception):
-    """Nothing of the object lies in the range that was asked for."""
+    """No part of the object is in the requested range."""
 
 
 def add_object_routes(
@@ -132,13 +132,13 @@ class _ObjectSite:
         try:
             return self._store.path_of(request.match_info["key"])
         except KeyInvalid:
-            # Whoever has the key signed it, so this is our own mistake; outside it is just an object that is not there.
+            # A holder of the key signed it, so this is our own mistake; to the client the object just does not exist.
             _log.warning("signed URL of what is no object key")
             return None
 
 
 def choose_range(header: str | None, size_bytes: int) -> ByteRange | None:
-    """The part that a Range header asks for; None means the whole object.
+    """Return the part that a Range header requests; None means the whole object.
 
     What is malformed, in another unit or more than one range is ignored, as RFC 9110 section 14.2 allows.
 

@@ -33,7 +33,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Small files that go through the threads together, so that 100,000 of them do not mean 100,000 hand-overs."""
 WORKERS = max(2, os.cpu_count() or 1)
 CHUNKS_IN_MEMORY = 2 * WORKERS
-"""Of large files, at most 4 MiB each: what bounds the memory, whatever the size of the tree."""
+"""The most chunks of large files in memory, at most 4 MiB each: this bounds the memory, whatever the size of the tree."""
 
 Progress = Callable[[int], None]
 """Told how many bytes of the tree were done since the last call."""
