@@ -55,7 +55,7 @@ class ProgramSettings(BaseSettings):
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_hash_key: SecretStr = SecretStr("")
-    """Under which logs hash users, one for all programs. Empty = each process makes its own."""
+    """Under which logs hash users, one for all programs. Empty = each process creates its own."""
     bind_host: str = "127.0.0.1"
     workers: int = Field(default=1, ge=1, le=64)
     drain_seconds: float = Field(default=10.0, ge=0, le=300)
@@ -162,7 +162,7 @@ class BadSettings(ValueError):
 
 
 def load_settings(cls: type[Settings]) -> Settings:
-    """For a program's start: the settings, or one clear line per problem on stderr and exit code 2."""
+    """Return the settings at a program's start, or exit with code 2 and one clear line per problem on stderr."""
     try:
         return read_settings(cls)
     except BadSettings as error:

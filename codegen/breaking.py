@@ -26,7 +26,7 @@ EXIT_BROKEN = 100
 """The same exit code as buf's."""
 
 FOREIGN = frozenset({"google", "buf"})
-"""Where the files begin that are not ours to change."""
+"""The first folders of files that are not ours to change."""
 _LOWEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _HIGHEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _REASON = "samovar.errors.v1.ErrorReason"

@@ -1,4 +1,4 @@
-"""Which trees may be published and installed (contract section 3, Manifests). A tree that passes can be written on Linux,
+"""The rules of trees to publish and install (contract section 3, Manifests). A tree that passes can be written on Linux,
 Windows and macOS without one entry overwriting another and without anything landing outside of it, or in the launcher's own folder.
 The one rule set of publishing, of Download's check of an announced version and of the launcher's plan.
 """

@@ -1,5 +1,5 @@
-"""Whose word the launcher takes for where to go and whose manifests to believe: files of this user, that nobody else can write.
-`samovar up` notes here the platform that this user started, so that `samovar login` at its address believes its manifests.
+"""The gateways and publishers that the launcher trusts: recorded in files of this user, which nobody else can write.
+`samovar up` notes here the platform that this user started, so that `samovar login` at its address trusts its manifests.
 """
 
 import contextlib

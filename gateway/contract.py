@@ -128,7 +128,7 @@ class StreamedEvent:
     id: str
     """Empty when the stream has no ids."""
     timestamp: str | None
-    """None when the stream has no times: then it is the time of passing on."""
+    """None when the stream has no times: then the time of forwarding is used."""
     payload: JsonValue
     supersedes: str | None
 
@@ -148,7 +148,7 @@ class AccessRule:
 class Route:
     """One REST endpoint.
 
-    `decode(path, query, attributes, problems)` makes the request message of path parameters, query and `data.attributes` (None
+    `decode(path, query, attributes, problems)` builds the request message from path parameters, query and `data.attributes` (None
     when the method takes no body, a ResourceList where data is a list, LinkedIds where it is resource linkage), and appends what
     is wrong to `problems` instead of raising; with problems the message is not to be used. `pointers` maps a request field's path
     (`item.user_rating`) to where it came from: a JSON pointer (`/data/#` = a list of resource objects, `/data/@` = one of
@@ -220,7 +220,7 @@ class Route:
 class StreamRoute:
     """One address over a server-streaming method: WebSocket, Server-Sent Events, lines of JSON.
 
-    `request(path, query, last_event_id, problems)` makes the request message; `query` is without what the handshake itself says
+    `request(path, query, last_event_id, problems)` builds the request message; `query` is without the handshake's own parameters
     there. With problems the message is not to be used.
     """
 

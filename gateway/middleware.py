@@ -65,14 +65,14 @@ _log = getLogger(__name__)
 
 
 def serving(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
-    """The one middleware: makes the request's context, has it answered whatever goes wrong, and records how it ended."""
+    """The one middleware: creates the request's context, has it answered whatever goes wrong, and records how it ended."""
 
     @web.middleware
     async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         method, route = request.method, _route_of(request)
         excess = _excess_of(request, limits)
-        # What is too long is read by nobody.
+        # A value that is too long is not read.
         headers = request.headers if excess is None else _NO_HEADERS
         parent = _parent_of(headers)
         attributes = {"http.request.method": method, "http.route": route}

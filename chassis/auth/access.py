@@ -83,7 +83,7 @@ def find_caller() -> Caller | None:
 
 
 def set_caller(caller: Caller) -> None:
-    """For the access interceptor: every call runs in a context of its own, so nothing has to be taken back."""
+    """Set the caller of the running call. For the access interceptor: each call has a context of its own, so nothing is reset."""
     _current.set(caller)
 
 

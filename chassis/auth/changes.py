@@ -51,7 +51,7 @@ def running_change() -> Change | None:
 
 
 def set_change(change: Change | None) -> None:
-    """For the interceptor, and for tests: every call runs in a context of its own."""
+    """Set the change of the running call. For the interceptor and for tests: every call runs in a context of its own."""
     _running.set(change)
 
 

@@ -55,7 +55,7 @@ _log = getLogger(__name__)
 
 
 def unauthenticated() -> DomainError:
-    """One error for every way a token can be wrong: which way is nobody's business outside."""
+    """Return the one error for every invalid token: the cause is not revealed to the caller."""
     return DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
 
 
@@ -139,7 +139,7 @@ class KeySet:
             await asyncio.sleep(KEYS_REFRESH_SECONDS if self.is_fresh() else KEYS_RETRY_SECONDS)
 
     async def check(self) -> None:
-        """For readiness: raises when no keys are known that could still be used."""
+        """Check for readiness: raises when no usable keys are known."""
         if not self.is_fresh():
             await self.refresh()
         self._refuse_if_unusable()
@@ -224,7 +224,7 @@ class Credential:
         return self._keys.is_fresh() and self._keys.last_known(self._kid) is self._key
 
     def check(self) -> None:
-        """Returns while the token would still be taken, by the keys as they are known: nobody is asked.
+        """Returns if the token is still valid by the keys that are known: no request is sent.
 
         Raises:
             DomainError: UNAUTHENTICATED (TOKEN_EXPIRED past its time), or UNAVAILABLE when the keys are known no longer.

@@ -41,7 +41,7 @@ class BusRecord:
 
     @property
     def source(self) -> Partition:
-        """Where it came from."""
+        """The partition from which it was read."""
         return Partition(self.topic, self.partition)
 
 

@@ -1,4 +1,4 @@
-"""Which events a consumer has dealt with already. Called inside the transaction of the effect: both last or neither does."""
+"""The events that a consumer has already handled. Called inside the transaction of the effect: both last or neither does."""
 
 from sqlalchemy import text
 

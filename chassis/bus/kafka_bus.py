@@ -36,7 +36,7 @@ HEARTBEAT_SECONDS = 1.0
 """The longest time until a member receives a rebalance."""
 
 RETRY_SECONDS = 0.5
-"""Between the driver's attempts to reach an unavailable broker. Each client makes several at once; ten times a second, as it would
+"""The pause between attempts to reach an unavailable broker. Each client makes several at once; ten times a second, as it would
 by itself, they take the CPU that a broker on the same machine needs to come back.
 """
 
@@ -250,6 +250,6 @@ def headers_of(event: CloudEvent) -> Mapping[str, str]:
 
 
 def partition_by_crc32(key: bytes, partitions: Sequence[int], available: Sequence[int]) -> int:
-    """As chassis.bus.event_bus.partition_of, which is what librdkafka does with a key too: a topic has one rule for all."""
+    """The same as chassis.bus.event_bus.partition_of, and as librdkafka's rule for a key: a topic has one rule for all."""
     del available  # a key's partition must not depend on who is up
     return sorted(partitions)[zlib.crc32(key) % len(partitions)]

@@ -1,5 +1,5 @@
 """A member of a Kafka consumer group, as the port chassis.bus.event_bus.EventReader: gives records, keeps what is not
-committed so that it can be given again, and commits what has been dealt with and nothing else. Made by chassis.bus.kafka_bus.
+committed so that it can be given again, and commits what has been dealt with and nothing else. Created by chassis.bus.kafka_bus.
 """
 
 import asyncio

@@ -60,7 +60,7 @@ async def open_admin(brokers: str) -> AsyncIterator[Any]:
 
 
 async def make_topics(brokers: str, topics: Sequence[str], plan: TopicPlan | None = None) -> Mapping[str, bool]:
-    """Makes the topics that are missing, each with its dead letters' topic, and waits until every partition of them has a leader
+    """Creates the topics that are missing, each with its dead letters' topic, and waits until every partition of them has a leader
     that answers; returns for each whether it was created. Topics that exist stay as they are.
 
     Raises:
@@ -171,7 +171,7 @@ class KafkaObserver:
 
 
 async def _committed(admin: Any, group: str) -> Mapping[Any, Any]:
-    """Where the group is. Asked again while its coordinator is on its way: on a new cluster the first question of all makes it."""
+    """Return the group's positions. Asks again while its coordinator starts: on a new cluster the first request creates it."""
     while True:
         try:
             found: Mapping[Any, Any] = await admin.list_consumer_group_offsets(group)

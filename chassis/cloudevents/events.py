@@ -57,7 +57,7 @@ class CloudEvent:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event that a transaction has recorded and nobody has sent yet; its source is filled in by the relay."""
+    """An event that a transaction has recorded and that is not sent yet; its source is filled in by the relay."""
 
     id: UUID
     topic: str
@@ -208,7 +208,7 @@ def _optional_text(document: dict[str, Any], name: str) -> str | None:
 
 
 def _time(document: dict[str, Any]) -> datetime:
-    """The `time` attribute; it is optional in CloudEvents, and what nobody dated happened when it arrived."""
+    """The `time` attribute; it is optional in CloudEvents, and an event without it happened when it arrived."""
     text = _optional_text(document, "time")
     if text is None:
         return datetime.now(UTC)

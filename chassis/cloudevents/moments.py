@@ -187,7 +187,7 @@ def fraction_text(nanos: int) -> str:
 
 
 async def read_moments_of(connection: "asyncpg.Connection[Any]") -> None:
-    """Has a connection read and write every timestamptz as a moment within the range. By itself the driver reads infinities as
+    """Makes a connection read and write every timestamptz as a moment within the range. By itself the driver reads infinities as
     datetimes without a zone, and fails on years that PostgreSQL has and Python has not.
 
     Raises:

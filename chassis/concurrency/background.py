@@ -47,14 +47,14 @@ async def repeat(job: str, step: Callable[[], Awaitable[object]], *, pause_secon
     pause grows to a bound.
     """
     failures = 0
-    _failures.labels(job)  # there from the start: an increase from nothing to one is seen by nobody
+    _failures.labels(job)  # present from the start: an increase from nothing to one is not visible
     while True:
         await asyncio.sleep(max(pause_seconds, min(2.0**failures, LAST_PAUSE_SECONDS)) if failures else pause_seconds)
         failures = 0 if await attempt(job, step) else min(failures + 1, 10)
 
 
 async def attempt(job: str, step: Callable[[], Awaitable[object]]) -> bool:
-    """Runs one step of a job. A step that goes on after single failures raises them at its end, in a group.
+    """Runs one step of a job. A step that continues after single failures raises them at its end, in a group.
 
     Returns:
         Whether it raised nothing.
@@ -72,7 +72,7 @@ async def attempt(job: str, step: Callable[[], Awaitable[object]]) -> bool:
 
 
 async def failure_of(step: Callable[[], Awaitable[object]]) -> Exception | None:
-    """Runs the step and returns what it raised. A cancellation that nobody asked this task for is a failure like any other."""
+    """Runs the step and returns what it raised. A cancellation not requested from this task is a failure like any other."""
     try:
         await step()
     except asyncio.CancelledError as error:

@@ -1,4 +1,4 @@
-"""Erasures in PostgreSQL: recorded with one row, worked off in small transactions by a job that any instance goes on with.
+"""Erasures in PostgreSQL: recorded with one row, carried out in small transactions by a job that any instance can continue.
 
 What is counted is committed with what was removed: wherever the job dies, the next one finds the rest, and no row is counted twice.
 """
@@ -66,7 +66,7 @@ class Erasures:
         self._removals = [(each.name, _removal(each)) for each in plan.tables]
 
     async def request(self, user_id: UUID, at: datetime) -> None:
-        """Has the user erased, and refused from now on. Waits for the changes of the user that go on; idempotent."""
+        """Records the erasure of the user, who is refused from now on. Waits for the user's running changes; idempotent."""
         async with self._database.begin(user_id) as tx:
             await tx.fetch(_LOCK, {"user_id": user_id})
             await tx.fetch(_RECORD, {"user_id": user_id, "at": at})

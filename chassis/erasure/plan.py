@@ -14,7 +14,7 @@ NOBODY = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class ErasedTable:
-    """A table whose rows of the user go; or stay, as nobody's.
+    """A table whose rows of the user are deleted, or stay without a user.
 
     Attributes:
         is_kept_for_nobody: the row is needed without its user: NOBODY takes their place.
@@ -49,7 +49,7 @@ class ErasedStore(Protocol):
             How much was removed, as the store counts.
 
         Raises:
-            DomainError: SERVICE_UNAVAILABLE; the erasure goes on later.
+            DomainError: SERVICE_UNAVAILABLE; the erasure continues later.
         """
 
 

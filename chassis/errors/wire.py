@@ -158,7 +158,7 @@ def _status_of(error: grpc.aio.AioRpcError) -> Status | None:
                 status = Status.FromString(value)
             except DecodeError:
                 return None
-            # A status that contradicts the code it came with is nobody's word.
+            # A status that contradicts the code it came with is not trusted.
             return status if _CODE_OF_NUMBER.get(status.code) is error.code() else None
     return None
 

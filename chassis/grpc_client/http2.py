@@ -154,7 +154,7 @@ def _long(value: int) -> bytes:
 
 class FrameReader:
     """Cuts what a peer sends into frames, and gives each to what takes its kind: flags, stream id, payload. A header block comes
-    in one piece and without its padding; kinds that nobody takes mean nothing.
+    in one piece and without its padding; unknown kinds are ignored.
     """
 
     def __init__(self, takers: Mapping[int, Callable[[int, int, bytes], None]]) -> None:

@@ -21,10 +21,10 @@ CONNECTION_WINDOW_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 60.0
 KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
 TOO_MANY_PINGS: Final = b"too_many_pings"
-"""Why a gRPC server ends the connection of a client that pings more often than it permits
+"""The reason for which a gRPC server ends the connection of a client that pings more often than it permits
 (https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)."""
 CLOSE_SECONDS: Final = 1.0
-"""For what is still to be sent when a connection is closed: nobody waits for it."""
+"""The time to send the remaining bytes of a closed connection: no caller waits for it."""
 REPLIES_LIMIT: Final = 10_000
 """The most unsent replies to a peer that keeps asking and does not read them."""
 
@@ -362,7 +362,7 @@ class Connection(asyncio.Protocol):
         self._end(exchange, Failure(Failed.BROKEN, text))
 
     def _go(self, text: str) -> None:
-        """No new exchanges; those that wait in line go elsewhere, those that run may end."""
+        """Accepts no new exchanges; those that wait in line go elsewhere, those that run may end."""
         self.is_over = True
         was_ready, self.is_ready = self.is_ready, False
         self.why_closed = self.why_closed or text

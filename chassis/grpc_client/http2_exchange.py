@@ -12,7 +12,7 @@ from chassis.grpc_client.http2 import NO_ERROR, REFUSED_STREAM, Headers
 
 
 class Failed(Enum):
-    """Why an exchange did not come to its end."""
+    """The reason for which an exchange did not complete."""
 
     LOST = "the connection was lost"
     GOAWAY = "the connection ended before the request was taken"

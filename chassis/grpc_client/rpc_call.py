@@ -61,7 +61,7 @@ class UnaryCall:
         return await self.details()
 
     async def wait_for_connection(self) -> None:
-        """Return when the call has ended: until then nobody knows that it had a connection. Raises what awaiting it raises."""
+        """Return when the call has ended: until then it is not certain that it had a connection. Raises what awaiting it raises."""
         await self
 
     def done(self) -> bool:
@@ -111,7 +111,7 @@ class UnaryCall:
         return self._response
 
     async def _wait(self) -> None:
-        """Return when the call has ended, which begins here if nobody has awaited it."""
+        """Return when the call has ended, which begins here if it has not been awaited."""
         if self._begin is not None:
             task = asyncio.ensure_future(self._run())
             try:

@@ -70,7 +70,7 @@ def open_channel(
     """
 
     async def identity() -> Metadata:
-        """For health: a service of ours has a place where strangers may find none."""
+        """Return the metadata for health requests: they give our services a place where strangers may find none."""
         if service_tokens is None:
             return ()
         token = service_tokens.cached(audience) or await service_tokens.token(audience)
@@ -318,7 +318,7 @@ def _deadline(seconds: float | None) -> float | None:
 
 
 class _Pairs(grpc.aio.Metadata):
-    """Metadata that is only sent: grpcio's own makes a dictionary of lists of it first."""
+    """Metadata that is only sent: grpcio's own first builds a dictionary of lists."""
 
     def __init__(self, pairs: Sequence[tuple[str, str | bytes]]) -> None:
         self._pairs = pairs

@@ -131,7 +131,7 @@ class Connections:
             await self.change()
 
     def connect(self) -> None:
-        """Begins, if nobody has begun yet. Raises: grpc.aio.UsageError when the channel is closed."""
+        """Begins, unless it has already begun. Raises: grpc.aio.UsageError when the channel is closed."""
         if self.state is _SHUTDOWN:
             raise grpc.aio.UsageError("the channel is closed")
         if self._resolver is None:

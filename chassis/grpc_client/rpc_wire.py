@@ -107,7 +107,7 @@ def _metadata_field(name: str, value: str | bytes) -> bytes:
         return field(name, b64encode(value).rstrip(b"="))
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"metadata {name!r} is not printable ASCII")
-    # Spaces around a value belong to nobody (RFC 9113, 8.2.1), and strict servers drop the connection for them.
+    # Spaces around a value are not part of it (RFC 9113, 8.2.1), and strict servers drop the connection for them.
     return field(name, value.strip(" ").encode("ascii"))
 
 

@@ -53,7 +53,7 @@ class RequestReader:
 
         Raises:
             DomainError: RATE_LIMIT_EXCEEDED before anything is read, when too much is being read.
-            TimeoutError: it did not come.
+            TimeoutError: the request did not arrive in time.
             StopAsyncIteration: the client sent no message.
         """
         place: AbstractContextManager[None] = nullcontext() if is_known else self._places.taken(peer_address(context))

@@ -173,7 +173,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         return method.serving
 
     def end_streams(self) -> None:
-        """For the drain: ends every stream with UNAVAILABLE, and every new one at once; the client goes on elsewhere."""
+        """Ends every stream with UNAVAILABLE, and every new one at once, for the drain; the client continues elsewhere."""
         self._draining = True
         for task in self._streams:
             self._end_stream(task, _elsewhere())
@@ -366,7 +366,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             known = Caller(user_id=user.user_id, roles=user.roles) if user is not None else Caller()
             check_access(method.rule, known._replace(service=service))
         if user is None or service == GATEWAY or self._asks_for_certificates:
-            # Where certificates are asked for, users come through services of ours.
+            # Where certificates are required, users come through our own services.
             return
         if self._rate_limiter is not None and self._service_verifier is not None:
             # Without names of services the gateway looks like a game client, and has counted already.

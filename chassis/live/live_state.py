@@ -23,7 +23,7 @@ READER_MAX_RECORDS = 1_000
 """Records held for one slow reader; past them it is fed from the stream again instead of from memory."""
 
 Position = tuple[int, int]
-"""Where a record stands in its stream: milliseconds and a number that distinguishes records of one millisecond."""
+"""The position of a record in its stream: milliseconds and a number that distinguishes records of one millisecond."""
 
 _RECORD_ID = re.compile(r"[0-9a-f]{1,16}-[0-9]{1,18}-[0-9]{1,18}")
 
@@ -52,7 +52,7 @@ class StreamGap(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StreamBreak:
-    """Where a reader lost the thread; `id` is the place from which it misses nothing again."""
+    """The gap after which a reader must start anew; `id` is the position from which it misses nothing again."""
 
     id: str
     reason: GapReason

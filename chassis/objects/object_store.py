@@ -38,7 +38,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class SignedUpload:
-    """Where and how the client puts one object: exactly these bytes, exactly once."""
+    """The signed request by which the client puts one object: exactly these bytes, exactly once."""
 
     url: str
     method: str = "PUT"

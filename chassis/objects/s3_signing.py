@@ -19,7 +19,7 @@ MAX_EXPIRES_SECONDS = 7 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """Whose signature it is, and for which region."""
+    """The key pair of a signature, and its region."""
 
     access_key: str
     secret_key: str

@@ -45,7 +45,7 @@ _QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "grpc":
 
 
 class _HashKey:
-    """The secret under which users are hashed: without it nobody finds a user's lines by trying ids."""
+    """The secret under which users are hashed: without it a user's lines cannot be found by trying ids."""
 
     value = token_bytes(32)
 
@@ -230,7 +230,7 @@ class _Writer:
         if not waiting:
             return
         lines = [line if isinstance(line, str) else _rendered(line) for line in waiting]
-        # When nobody reads any more there is nowhere left to say so.
+        # When the output is closed there is nowhere left to report it.
         with suppress(OSError, ValueError):
             self._stream.write("\n".join((*lines, "")))
             self._stream.flush()

@@ -92,7 +92,7 @@ def make_provider(name: str, *, otlp_endpoint: str) -> TracerProvider:
 
 def start_span(name: str, parent: Context | None, kind: SpanKind, attributes: Mapping[str, str]) -> Span:
     """A span below the parent context's, or below the running one; it always has ids. One that nobody will see is its ids alone:
-    the SDK would make the same of it, at ten times the price.
+    the SDK would create the same, at ten times the cost.
     """
     if not _Recording.is_off:
         span = _tracer.start_span(name, context=parent, kind=kind, attributes=attributes)
@@ -183,13 +183,13 @@ _NAMES = {code: code.name for code in grpc.StatusCode}
 
 @cache
 def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
-    """For `/package.Service/Method`, as server or as client."""
+    """Return the instruments for `/package.Service/Method`, as server or as client."""
     path = method.lstrip("/")
     service, _, name = path.partition("/")
     calls = SERVER_CALLS if kind is SpanKind.SERVER else CLIENT_CALLS
     series = calls.of(method)
     for code in (grpc.StatusCode.OK, *SERVER_FAULTS):
-        # There from the start: an increase from nothing to one is seen by nobody.
+        # Present from the start: an increase from nothing to one is not visible.
         series.outcomes.setdefault(code.name, 0)
     return RpcInstruments(
         kind=kind,

@@ -44,7 +44,7 @@ STATEMENT_TIMEOUT_SECONDS = 30.0
 IDLE_TRANSACTION_TIMEOUT_SECONDS = 60.0
 POOL_TIMEOUT_SECONDS = 5.0
 CONNECTIONS_PER_KEY = 2
-"""For the changes of one user: one that is running, and the next, which has only to wait for its lock."""
+"""The connections for the changes of one user: one that is running, and the next, which has only to wait for its lock."""
 RETRY_AFTER_SECONDS = 1.0
 
 # Classes and codes that say "not now": connection lost, shutting down, starting, too many connections, out of resources, deadlock

@@ -53,7 +53,7 @@ _DROP: Final = (
 
 
 def create_guard(op: Executes, tables: Iterable[str]) -> None:
-    """Makes what erasures stand on, and guards the tables, each with a column `user_id`. Once in a service's database."""
+    """Creates the objects that erasures need, and guards the tables, each with a column `user_id`. Once in a service's database."""
     for statement in _CREATE:
         op.execute(statement)
     guard_tables(op, tables)

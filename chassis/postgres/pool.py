@@ -1,7 +1,7 @@
 """A program's connections to one database, and their current users. Used by chassis.postgres.database.
 
 SQLAlchemy's own pool goes through a greenlet to take a connection and through another to give it back, which is more than what the
-driver needs for a statement. Here both are a look at a list; SQLAlchemy makes the connections, and is on each of them for good.
+driver needs for a statement. Here both are a list operation; SQLAlchemy creates the connections, and stays attached to them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Pool:
         self._is_closed = False
 
     async def take(self) -> AsyncConnection:
-        """A connection that nobody has. One that broke while it was idle is replaced: the driver has noticed.
+        """Return a connection that is not in use. One that broke while it was idle is replaced: the driver has noticed.
 
         Raises:
             TimeoutError: all were in use for too long.

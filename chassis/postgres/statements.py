@@ -113,7 +113,7 @@ async def run(connection: AsyncConnection, statement: Statement, values: Mapping
     try:
         records = await driver_of(connection).fetch(statement.sql, *arguments)
     except BaseException as error:
-        # Cancelled, timed out or broken: nobody knows what comes next on it. An error of the server is no such end,
+        # Cancelled, timed out or broken: its next bytes are unknown. An error of the server is no such end,
         # unless it is its last message: the driver learns of the end only after it.
         if not isinstance(error, asyncpg.PostgresError) or getattr(error, "severity_en", None) in _LAST_WORDS:
             used.invalidate()

@@ -1,4 +1,4 @@
-"""For what is kept in Redis and is worth having, never worth failing for: the one place that knows what Redis being unavailable
+"""Data in Redis that is useful but never worth a failure: the one place that knows what an unavailable Redis
 looks like. Used by chassis.quota.redis_permits and gateway.quota.redis_answers.
 """
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class EventSettings(ProgramSettings):
-    """Where events go."""
+    """The settings of the event bus."""
 
     events_backend: Literal["postgres", "kafka"] = "postgres"
     events_postgres_dsn: SecretStr = SecretStr("")
@@ -54,7 +54,7 @@ class EventSettings(ProgramSettings):
 
 
 class LiveStateSettings(ProgramSettings):
-    """Where the live state is."""
+    """The settings of the live state."""
 
     redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
     redis_password: SecretStr = SecretStr("")
@@ -88,7 +88,7 @@ class LiveStateSettings(ProgramSettings):
 
 
 class ObjectSettings(ProgramSettings):
-    """Where objects lie."""
+    """The settings of the object store."""
 
     objects_backend: Literal["directory", "s3"] = "directory"
     objects_directory: str = ""

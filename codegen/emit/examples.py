@@ -32,7 +32,7 @@ class NoExample(Exception):
 
 
 class Examples:
-    """Makes examples of one contract."""
+    """Creates examples of one contract."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract

@@ -37,7 +37,7 @@ _KNOWN: Mapping[str, Json] = {
 
 
 class Form(Enum):
-    """Where a message stands; the value ends the names of its components."""
+    """The use of a message; the value ends the names of its components."""
 
     ANSWER = ""
     """Every member is there; what is unset is null."""
@@ -55,7 +55,7 @@ class Schemas:
         self.components: dict[str, Json] = {}
 
     def keep(self, name: str, schema: Json) -> Json:
-        """Makes a component of a schema; returns the reference to it."""
+        """Keep a schema as a component; return the reference to it."""
         self.components[name] = schema
         return {"$ref": f"#/components/schemas/{name}"}
 

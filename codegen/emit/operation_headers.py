@@ -1,4 +1,4 @@
-"""Which headers an operation reads and which its answers carry: all follow from the endpoint's form. For codegen.emit.openapi."""
+"""The headers that an operation reads and that its answers carry: all follow from the endpoint's form. For codegen.emit.openapi."""
 
 from collections.abc import Iterator
 

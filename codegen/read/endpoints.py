@@ -141,7 +141,7 @@ class Endpoint:
 
     @property
     def is_tagged_read(self) -> bool:
-        """A read that the client may keep: what carries signed URLs is kept by nobody."""
+        """True for a read that the client may cache: answers with signed URLs are never cached."""
         rest = self.method.rest
         return self.verb == "GET" and self.data is not None and not (rest is not None and rest.signed_urls)
 

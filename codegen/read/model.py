@@ -68,7 +68,7 @@ _KINDS: Mapping[int, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where something is declared; lines count from 1, 0 = not known."""
+    """The place of a declaration; lines count from 1, 0 = not known."""
 
     file: str
     line: int
@@ -380,7 +380,7 @@ def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterato
 
 
 def read(request: plugin_pb2.CodeGeneratorRequest) -> Contract:
-    """Makes the model of what protoc passes to a plugin."""
+    """Build the model from the request that protoc passes to a plugin."""
     types = _Types()
     methods: list[Method] = []
     services: dict[str, str] = {}

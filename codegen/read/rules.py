@@ -68,7 +68,7 @@ def check_names(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint]
 
 
 def check_reserved(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults) -> None:
-    """Nothing is served where the gateway itself answers."""
+    """Check that no endpoint is at an address where the gateway itself answers."""
     served = [(one.path, one.method) for one in endpoints] + [(one.path, one.method) for one in streams]
     for path, method in served:
         if path in RESERVED or path.startswith(f"{DOCS_PATH}/"):

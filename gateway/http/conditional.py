@@ -86,7 +86,7 @@ async def _compressed(coding: str, body: bytes) -> bytes:
 
 
 def _is_tagged(request: web.Request, response: web.Response) -> bool:
-    """Reads that somebody may keep. What carries signed URLs is kept by nobody and is never twice the same."""
+    """True for reads that may be cached. An answer with signed URLs is never cached and never the same twice."""
     return (
         request.method in _READS
         and response.status == HTTPStatus.OK

@@ -22,7 +22,7 @@ _DESCRIPTION = "must be a number of seconds greater than 0"
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the time is over that a client gave its request, `at` on the event loop's clock."""
+    """The end of the time that a client gave its request, `at` on the event loop's clock."""
 
     at: float
 

@@ -175,7 +175,7 @@ def error_response(
 
 
 def let_go_of_frames(raised: BaseException) -> None:
-    """Has an exception forget where it passed. The frames there hold what the client sent, and aiohttp keeps some exceptions in
+    """Removes the traceback from an exception. Its frames hold what the client sent, and aiohttp keeps some exceptions in
     what the frames hold: such a ring stays, with up to a buffer of the connection, until the collector comes.
     """
     passed: BaseException | None = raised

@@ -1,4 +1,4 @@
-"""From a request field's path, as protobuf spells it, back to the place in the HTTP request that it was read from.
+"""Maps a request field's path, as protobuf spells it, back to the place in the HTTP request that it was read from.
 
 Called by gateway.problems.errors with the `pointers` of a route. JSON Pointer: RFC 6901; field paths: buf.validate's FieldPath.
 """

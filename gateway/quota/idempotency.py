@@ -37,7 +37,7 @@ _KEPT_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CONTENT_LANGUAGE, hdrs.VARY, hdrs.CACHE
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it can be given again."""
+    """An answer in a form that can be sent again."""
 
     status: int
     headers: Mapping[str, str]

@@ -37,7 +37,7 @@ def _gzip(body: bytes) -> bytes:
 
 
 CODINGS: Mapping[str, Callable[[bytes], bytes]] = {"zstd": _zstd, "br": _br, "gzip": _gzip}
-"""In our order of preference: for the same size zstd takes a quarter of the others' time. Equal bytes give equal bytes, as strong
+"""By our preference: for the same size zstd takes a quarter of the others' time. Equal bytes give equal bytes, as strong
 entity tags require.
 """
 

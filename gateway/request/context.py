@@ -71,7 +71,7 @@ def request_id(given: str | None, limit_characters: int) -> str:
 
 
 def _new_id() -> str:
-    """A UUID (version 4) as text; nobody is kept from guessing it, so it need not come from the operating system."""
+    """A UUID (version 4) as text; it need not be secret, so it need not come from the operating system."""
     digits = f"{getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 

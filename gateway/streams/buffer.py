@@ -45,7 +45,7 @@ class StreamBuffer:
         self._events.clear()
 
     def finish(self) -> None:
-        """Nothing more will be put."""
+        """Mark the end: no more events will be put."""
         self._finished = True
         self._filled.set()
 

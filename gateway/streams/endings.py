@@ -60,5 +60,5 @@ def slow_reader(context: RequestContext) -> StreamClose:
 
 
 def normal_close(code: int, reason: str) -> StreamClose:
-    """An end that is nobody's error."""
+    """A normal end, which is not an error."""
     return StreamClose(code, END_EVENT, {"reason": reason})

@@ -1,7 +1,7 @@
 """One client's stream, whatever carries it: who the client is, the service's events through a buffer, and every way it can end.
 gateway.streams.stream_sockets and gateway.streams.answers are the two carriers.
 
-A session is the handler's task and two more, one that hears the client and one that follows the service; a third writes while
+A session is the handler's task and two more, one that listens to the client and one that follows the service; a third writes while
 there is something to write. What only waits (pings, the token's end, shutdown) is a timer or a callback and no task: most
 sockets are idle most of the time. Whatever ends the session raises `Ending` in the group. Contract: section 4.
 """
@@ -32,10 +32,10 @@ from gateway.transcoding import UNKNOWN_EVENT
 from gateway.upstream.backends import Backends, ServerStream, call_metadata
 
 FAREWELL_SECONDS = 0.1
-"""A farewell is written at once; a slow reader must not hold up the close behind it."""
+"""The time to write the last message, which is written at once; a slow reader must not delay the close after it."""
 
 MakeRequest = Callable[[str | None], Message]
-"""Makes the method's request of `last_event_id`."""
+"""A function that builds the method's request from `last_event_id`."""
 
 _log = getLogger(__name__)
 
@@ -151,7 +151,7 @@ class StreamSession(ABC):
             self._ended.set_exception(ending)
 
     def _forget_end(self) -> None:
-        """No end counts any more; one that came beside another was heard, too."""
+        """Ignore all further ends; one that arrived together with another was noted, too."""
         self._ended.cancel()
         if not self._ended.cancelled():
             self._ended.exception()

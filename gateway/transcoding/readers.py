@@ -30,7 +30,7 @@ from gateway.transcoding.limits import (
 from gateway.transcoding.problems import holds_too_many, is_full, pointer, report, report_at
 
 ATTRIBUTES = "/data/attributes"
-"""Where the members of a request document lie."""
+"""The JSON pointer of the members of a request document."""
 MAX_STRUCT_DEPTH = 30
 """Levels of free JSON. Each costs three levels of protobuf, of which the receiver reads 100."""
 

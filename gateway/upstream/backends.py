@@ -79,7 +79,7 @@ class Backends:
         return self._channels.keys()
 
     def add(self, route: Route) -> None:
-        """Makes a route's methods callable. Raises: KeyError when no backend has one."""
+        """Register a route's methods, so that they can be called. Raises: KeyError when no backend has one."""
         self._add_unary(route.rpc, route.request_type, route.response_type)
         for fetch in route.fetches:
             self._add_unary(fetch.rpc, fetch.request_type, fetch.response_type)
@@ -94,7 +94,7 @@ class Backends:
         self._unary[rpc] = self._breakers[backend], start
 
     def add_stream(self, stream: StreamRoute) -> None:
-        """Makes a stream's method callable. Raises: KeyError when no backend has it."""
+        """Register a stream's method, so that it can be called. Raises: KeyError when no backend has it."""
         self._streams[stream.rpc] = self._channels[backend_of(stream.rpc)].unary_stream(
             stream.rpc,
             request_serializer=stream.request_type.SerializeToString,

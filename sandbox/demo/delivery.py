@@ -19,7 +19,7 @@ from sandbox.demo.scene import CommandLine, DemoFailed, Gateway, Scene, last_obj
 DAMAGED_EXIT_CODE = 6
 PATCH_PATIENCE_SECONDS = 90.0
 PATCH_QUIET_SECONDS = 15.0
-"""When an update has got no cheaper for so long, its patches are taken as built."""
+"""The time without a cheaper update after which its patches are considered built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ async def publish(line: CommandLine, game: Game, release: Release) -> Mapping[st
 
 
 async def publish_all(line: CommandLine, releases: Sequence[tuple[Game, Release]]) -> Sequence[Mapping[str, Any]]:
-    """All at once; answers in their order."""
+    """Publish all releases at once; return the reports in their order."""
     async with asyncio.TaskGroup() as group:
         publishing = [group.create_task(publish(line, game, release)) for game, release in releases]
     return [task.result() for task in publishing]

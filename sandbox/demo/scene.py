@@ -142,7 +142,7 @@ def digests(tree: Path) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where the demo plays: the platform as a client sees it, the command line, the disk."""
+    """The surroundings of the demo: the platform as a client sees it, the command line, the disk."""
 
     console: Console
     gateway: Gateway

@@ -70,7 +70,7 @@ class BackendUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a backend lives: its data folder, the cache shared by all, the ports by name, and what S3 and Redis ask for."""
+    """The place of a backend: its data folder, the cache shared by all, the ports by name, and the secrets of S3 and Redis."""
 
     folder: Path
     cache: Path

@@ -107,7 +107,7 @@ class BackendsHome:
         return Site(self.root / backend.name, self._cache, ports, access, secret, redis)
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
-        """For programs as JSON, for shells as lines (`set -a; . .samovar/backends/environment`)."""
+        """Write the environment for programs as JSON, for shells as lines (`set -a; . .samovar/backends/environment`)."""
         write_private(self.environment_json, json.dumps(environment, indent=2))
         write_private(self.environment_file, "".join(f"{name}='{value}'\n" for name, value in environment.items()))
 
@@ -117,7 +117,7 @@ class BackendsHome:
 
 
 def backends_home() -> BackendsHome:
-    """Where this working folder's backends are."""
+    """Return the home of this working folder's backends."""
     return BackendsHome(samovar_home() / "backends", Path(".cache").absolute())
 
 

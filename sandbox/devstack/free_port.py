@@ -17,7 +17,7 @@ COUNTER_DIGITS: Final = 16
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 on which nobody listens. All processes of a user are given them in turn, so that none is given
+    """Return a TCP port on 127.0.0.1 on which no program listens. A user's processes receive them in turn, so that none is used
     twice before all others were.
 
     Raises:

@@ -80,8 +80,8 @@ def _backends(environment: Mapping[str, str], namespace: str) -> Backends:
 
 
 async def with_own_roles(home: Home, backends: Backends) -> Backends:
-    """Makes the databases. An administrator that is superuser gives each an owner of its own, whom the services log in as; another
-    one is their owner itself.
+    """Creates the databases. A superuser gives each an owner of its own, as which services log in; any other
+    administrator owns them itself.
 
     Raises:
         PlatformError: the server refused, or is unavailable.
@@ -108,7 +108,7 @@ async def _is_superuser(dsn: str) -> bool:
 
 
 async def prepare(backends: Backends) -> None:
-    """Makes the topics and the buckets with the operator's own commands; harmless where they are.
+    """Creates the topics and the buckets with the operator's own commands; does nothing to those that exist.
 
     Raises:
         PlatformError: a server refused, or is unavailable.

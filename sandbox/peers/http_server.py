@@ -20,7 +20,7 @@ MAX_FORM_BYTES = 16 * 1024
 JWKS_PATH = "/.well-known/jwks.json"
 NO_STORE = {"Cache-Control": "no-store"}
 CLIENT_RELEASES = "client-releases"
-"""Where the publisher puts releases of the launcher, in the store and in addresses."""
+"""The folder of the launcher's releases, in the store and in addresses."""
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 

@@ -88,7 +88,7 @@ async def publish_tree(
 
     Raises:
         PublishRefused: something in the folder cannot be published, it changed meanwhile, or the version has other content
-            already. Chunks stored until then stay: they are nobody's, and the next try finds them.
+            already. Chunks stored until then stay unreferenced, and the next try finds them.
     """
     try:
         check_user_paths(user_paths)
@@ -230,7 +230,7 @@ class _Packer:
             self._room.release()
 
     async def _keep(self, pieces: Sequence[Piece]) -> Sequence[content.Chunk]:
-        """Stores those that nobody has taken on, then waits for the others: nobody waits before their own are stored."""
+        """Stores the chunks that no other task stores, then waits for the others: each task first stores its own."""
         own = {piece.sha256: piece for piece in pieces if piece.sha256 not in self._chunks}
         loop = asyncio.get_running_loop()
         self._chunks.update((sha256, loop.create_future()) for sha256 in own)
