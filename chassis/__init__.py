@@ -1,1 +1,1 @@
-"""What the services and the gateway stand on. No business noun lives here."""
+"""The base of the services and the gateway: everything they share. No business noun lives here."""

@@ -46,7 +46,7 @@ class _Environment(EnvSettingsSource):
 
 
 class ProgramSettings(BaseSettings):
-    """What every program can be told. An attribute's name in capitals is the setting's name."""
+    """The settings that every program has. An attribute's name in capitals is the setting's name."""
 
     open_suffix: ClassVar[str] = ""
     """Settings whose names in lower case end so are read beside the fields; the class finds them in a validator "before"."""
@@ -55,7 +55,7 @@ class ProgramSettings(BaseSettings):
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_hash_key: SecretStr = SecretStr("")
-    """Under which logs hash users, one for all programs. Empty = each process makes its own."""
+    """Under which logs hash users, one for all programs. Empty = each process creates its own."""
     bind_host: str = "127.0.0.1"
     workers: int = Field(default=1, ge=1, le=64)
     drain_seconds: float = Field(default=10.0, ge=0, le=300)
@@ -71,7 +71,7 @@ class ProgramSettings(BaseSettings):
     service_tokens_enabled: bool = False
     service_client_secret: SecretStr = SecretStr("")
     grpc_reflection: bool = False
-    """Whoever reaches a gRPC port can list its services and methods."""
+    """True = every client that reaches a gRPC port can list its services and methods."""
     grpc_tls_cert_file: str = ""
     grpc_tls_key_file: str = ""
     grpc_tls_ca_file: str = ""
@@ -85,7 +85,7 @@ class ProgramSettings(BaseSettings):
         return self
 
     def problems(self) -> list[str]:
-        """What is wrong between settings, one line each that begins with a setting's name; a subclass adds to these."""
+        """Return the conflicts between settings, one line each that begins with a setting's name; a subclass adds to these."""
         problems = []
         if self.service_tokens_enabled and not self.auth_jwks_url:
             problems.append("AUTH_JWKS_URL: needed with SERVICE_TOKENS_ENABLED")
@@ -135,7 +135,7 @@ def _opener(settings_cls: type[BaseSettings]) -> Callable[[str], bool]:
 
 
 class Problems(ValueError):
-    """What a validator of one field has to say of other settings: one line each, which begins with the setting's name."""
+    """The problems with other settings that a validator of one field found: one line each, which begins with the setting's name."""
 
 
 def read_settings(cls: type[Settings]) -> Settings:
@@ -162,7 +162,7 @@ class BadSettings(ValueError):
 
 
 def load_settings(cls: type[Settings]) -> Settings:
-    """For a program's start: the settings, or one clear line per problem on stderr and exit code 2."""
+    """Return the settings at a program's start, or exit with code 2 and one clear line per problem on stderr."""
     try:
         return read_settings(cls)
     except BadSettings as error:

@@ -21,7 +21,7 @@ has them guarded from then on.
 
 
 def add_line(changes: Path, why: str, today: date) -> None:
-    """Adds `why` to the list of changes, newest last; makes the file when it is missing."""
+    """Adds `why` to the list of changes, newest last; creates the file when it is missing."""
     text = changes.read_text() if changes.exists() else HEAD
     changes.write_text(f"{text}* {today.isoformat()}: {why}\n")
 

@@ -1,6 +1,6 @@
-"""What `buf breaking` does not see, because it is said by options: addresses, methods, statuses, names of parameters and members,
-rules that became tighter, streams, events, rights and codes of errors. Compares the contract with proto/contract.binpb and fails on
-what breaks a client: `./taskw breaking`.
+"""Breaking changes that `buf breaking` does not see because they are in options: addresses, methods, statuses, names of parameters
+and members, tighter rules, streams, events, permissions and error codes. Compares the contract with proto/contract.binpb and fails
+on anything that breaks a client: `./taskw breaking`.
 """
 
 import subprocess
@@ -23,10 +23,10 @@ from codegen.read.model import Contract, Field, Kind, MessageType, Method
 from codegen.read.resolve import find_endpoints
 
 EXIT_BROKEN = 100
-"""As buf says it."""
+"""The same exit code as buf's."""
 
 FOREIGN = frozenset({"google", "buf"})
-"""Where the files begin that are not ours to change."""
+"""The first folders of files that are not ours to change."""
 _LOWEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _HIGHEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _REASON = "samovar.errors.v1.ErrorReason"
@@ -50,7 +50,7 @@ class Image:
 
     contract: Contract
     endpoints: Mapping[tuple[str, str], Endpoint]
-    """By method and the address's shape."""
+    """The endpoints by method and the address's shape."""
     streams: Mapping[str, StreamEndpoint]
     reasons: Mapping[str, tuple[int, int]]
     """HTTP status and gRPC code of every error code."""
@@ -189,7 +189,7 @@ def _by_name(was: Iterable[Field], now: Iterable[Field]) -> Iterator[tuple[Field
 
 
 def _narrowed(was: Field, now: Field, old: Contract, new: Contract) -> Iterator[str]:
-    """What was good for a field and is not any more. Kinds are buf's to compare, where the field is the same one."""
+    """Yield the values of a field that were valid and no longer are. Where the field is the same one, buf compares the kinds."""
     if (was.kind, was.repeated) != (now.kind, now.repeated):
         yield f"was {_shape(was)} and is {_shape(now)}"
         return
@@ -217,7 +217,7 @@ def _nested(was: Field, now: Field, old: Contract, new: Contract) -> Iterator[st
 
 
 def _ancestors(one: Field, contract: Contract) -> frozenset[str]:
-    """Messages that stand in themselves: there is no end to comparing them."""
+    """Return the messages that a field leads to; one that contains itself could be compared without end."""
     found: set[str] = set()
     waiting = [one.type_name]
     while waiting:
@@ -253,7 +253,7 @@ def _said(name: str, limit: Any) -> str:
 
 
 def _methods(old: Image, new: Image) -> Iterator[Breakage]:
-    """Who may call what. Methods that are gone are buf's to report."""
+    """Yield the breaking changes in access to methods. Removed methods are reported by buf."""
     now = {method.rpc: method for method in new.contract.methods}
     for was in old.contract.methods:
         if was.rpc in now:

@@ -51,7 +51,7 @@ DEFAULT_TITLE = "Samovar"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to generate: the protos below `proto` into `out`, pages for people into `docs` (None = no pages)."""
+    """One run of the generator: the protos below `proto` go into `out`, pages for people into `docs` (None = no pages)."""
 
     proto: Path = PROTO
     out: Path = GEN
@@ -70,7 +70,7 @@ def tool(name: str) -> str:
 
 
 def run(*command: str) -> None:
-    """Runs a command in the repository, quietly; one that fails ends the program with what it said."""
+    """Runs a command in the repository, quietly; one that fails ends the program with its output."""
     # Plugins call tools of the same environment by name (betterproto2's calls ruff).
     path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}"
     result = subprocess.run(  # noqa: S603  # our own commands, nothing of anybody's input in them
@@ -120,7 +120,7 @@ def generate(job: Job, into: Path) -> None:
 
 
 def _vendored_files(vendored: Path, image: Path) -> list[str]:
-    """What the contract imports of its own folder `third_party`, as far as nothing here has it: its classes are needed too."""
+    """Return the files that the contract imports from its `third_party` and that we do not have: their classes are needed too."""
     known = INCLUDES
     files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes()).file
     return [
@@ -131,11 +131,11 @@ def _vendored_files(vendored: Path, image: Path) -> list[str]:
 
 
 def _check_loads(job: Job, own: Sequence[str], into: Path) -> None:
-    """Imports what was made, once: what is accepted must run. Ends the program when it does not."""
+    """Imports the generated modules once: an accepted contract must run. Ends the program when it does not."""
     stubs = [".".join(filter(None, (package, f"{module}_grpc"))) for package, module in map(pb2_module, own)]
     path = os.pathsep.join(map(str, (into, ROOT, *(() if job.is_ours else (GEN,)))))
     command = (sys.executable, "-c", _LOAD, f"{job.package}.routes", *stubs)
-    result = subprocess.run(  # noqa: S603  # our own command and the names of modules that were just made
+    result = subprocess.run(  # noqa: S603  # our own command and the names of modules that were just generated
         command, cwd=into, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
     )
     if result.returncode:
@@ -145,7 +145,7 @@ def _check_loads(job: Job, own: Sequence[str], into: Path) -> None:
 
 def _run_plugin(protoc: Sequence[str], own: Sequence[str], job: Job, into: Path) -> None:
     plugin = into / "protoc-gen-samovar"
-    # The plugin reads our options with the classes just made, not with those of the last run.
+    # The plugin reads our options with the classes just generated, not with those of the last run.
     classes = os.pathsep.join(map(str, (into, *(() if job.is_ours else (GEN,)))))
     plugin.write_text(
         f"#!/bin/sh\nPYTHONPATH={shlex.quote(classes)} exec {shlex.quote(sys.executable)} -m codegen.plugin\n"
@@ -202,7 +202,7 @@ def _stale_pages(docs: Path | None, pages: Path) -> list[Path]:
 
 
 def _check_is_ours(out: Path) -> None:
-    """What is generated replaces what is there, so it must be something generated."""
+    """Check that `out` is empty or generated, because its content is replaced. Ends the program when it is neither."""
     if out.exists() and any(out.iterdir()) and not ((out / MARK).exists() and (out / MARK).read_text() == HEADER):
         sys.exit(f"{out} holds something that was not generated; name an empty folder")
 
@@ -230,7 +230,7 @@ def work(job: Job, *, check: bool) -> None:
 
 
 def read_job(arguments: Sequence[str]) -> tuple[Job, bool]:
-    """The job that a command line asks for, and whether it is to be checked only."""
+    """Return the job that a command line describes, and whether it is only to be checked."""
     parser = argparse.ArgumentParser(prog="codegen.generate", description="Generates code and documents from protos.")
     parser.add_argument("--check", action="store_true", help="change nothing, fail when something would change")
     parser.add_argument("--proto", type=Path, help="folder of a contract of your own; needs --out")

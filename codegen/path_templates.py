@@ -20,7 +20,7 @@ class BadTemplate(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a template binds: a field of the request by its path, to segments of which some are parameters (`{shelf}`)."""
+    """The binding of a template: a field of the request by its path, to segments of which some are parameters (`{shelf}`)."""
 
     field_path: tuple[str, ...]
     segments: tuple[str, ...]
@@ -99,7 +99,7 @@ def _free(wanted: str, taken: set[str]) -> str:
 
 
 def _singular(collection: str) -> str:
-    """`shelf` of `shelves`, `book` of `books`: a name for whoever reads the document."""
+    """`shelf` of `shelves`, `book` of `books`: a name for readers of the document."""
     name = re.sub(r"\W", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", collection).lower())
     for end, instead in (
         ("ies", "y"),

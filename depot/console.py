@@ -22,5 +22,5 @@ class PlainConsole(Console):
 
 
 def open_console(**options: Any) -> PlainConsole:
-    """As Console's constructor, for lines that are not broken or coloured by what they say."""
+    """Create a Console for lines that are not wrapped or coloured by their content; takes its constructor's options."""
     return PlainConsole(soft_wrap=True, highlight=False, **options)

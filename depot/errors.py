@@ -1,4 +1,4 @@
-"""What is wrong with content: raised by every module of the depot, named outside by the reason."""
+"""Errors in content: raised by every module of the depot, identified outside by the reason."""
 
 from chassis.errors import DomainError, Kind
 
@@ -28,7 +28,7 @@ class ChunkCorrupt(DomainError):
 
 
 class PatchInvalid(DomainError):
-    """A binary patch that must not be used, or that does not give the file it was made for: the file comes by chunks."""
+    """A binary patch that must not be used, or that does not produce the file it was created for: the file is fetched by chunks."""
 
     def __init__(self, description: str) -> None:
         super().__init__(

@@ -19,11 +19,11 @@ __all__ = ["ManifestInvalid", "ManifestSignatureInvalid", "check", "parse", "ser
 
 FORMAT = 1
 MAX_STORED_BYTES = 64 * 1024 * 1024
-"""Of a manifest as stored and fetched."""
+"""The size of a manifest as stored and fetched."""
 MAX_UNCOMPRESSED_BYTES = 256 * 1024 * 1024
 MAX_ENTRIES = 1_000_000
 MAX_TOTAL_SIZE_BYTES = 1 << 50
-"""Of an installed tree (1 PiB): sums of sizes never come near the end of int64."""
+"""The size of an installed tree (1 PiB): sums of sizes never come near the end of int64."""
 FILE_MODES = frozenset({0o644, 0o755})
 
 _SHA256_BYTES = 32
@@ -93,7 +93,7 @@ def check(manifest: content.Manifest, *, product_id: UUID | str, version_id: UUI
 
 
 def check_entries(entries: Iterable[content.Entry]) -> None:
-    """What an entry must say for its type, and that a chunk is described alike wherever it comes up.
+    """Check that each entry has the fields of its type, and that a chunk has the same description wherever it occurs.
 
     Raises:
         ManifestInvalid: names the entry.

@@ -1,7 +1,7 @@
 """Builds one patch and applies it as the launcher does, in a process of its own whose memory and time are bounded. Started by
 Download: `python -m depot.patch_worker <base> <new> <patch> <memory bytes> <CPU seconds>`.
 
-Exit 0: the patch lies there and gives the new file. Otherwise a line on stderr says why there is none.
+Exit 0: the patch exists and produces the new file. Otherwise a line on stderr says why it was not created.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Binary patches: where they lie, what binds one to its two files, how one is made and applied (HDiffPatch's format HDIFF13,
+"""Binary patches: where they lie, what binds one to its two files, how one is created and applied (HDiffPatch's format HDIFF13,
 compressed by zstd). Built and tried by Download's worker processes, applied by the launcher, both by this module.
 
 Nothing of a patch is parsed before its own SHA-256 is the one that the service named; the base is hashed before and the result
@@ -18,11 +18,11 @@ __all__ = ["ALGORITHM", "PatchBinding", "PatchInvalid", "apply", "build", "check
 
 ALGORITHM = "hdiff13-zstd"
 MAX_PATCHED_FILE_BYTES = 128 * 1024 * 1024
-"""Of either file: both are held in memory while a patch is applied. Larger files go by chunks."""
+"""The size of either file: both are held in memory while a patch is applied. Larger files are fetched by chunks."""
 MAX_PATCH_BYTES = 64 * 1024 * 1024
-"""Of a stored patch."""
+"""The size of a stored patch."""
 MAX_WINDOW_LOG = 24
-"""Of zstd's window (16 MiB): what an applying client must be ready to hold beside the files."""
+"""The size of zstd's window (16 MiB), which a client that applies a patch must be ready to hold beside the files."""
 ZSTD_LEVEL = 20
 
 _MAGIC = b"HDIFF13&zstd\0"
@@ -32,7 +32,7 @@ _MAX_NUMBER_BYTES = 10
 
 @dataclass(frozen=True, slots=True)
 class PatchBinding:
-    """What a patch belongs to: the exact file that it starts from, the exact file that it gives, and its own bytes."""
+    """The binding of a patch: the exact file that it starts from, the exact file that it produces, and its own bytes."""
 
     algorithm: str
     from_sha256: bytes
@@ -44,13 +44,13 @@ class PatchBinding:
 
 
 def patch_key(product_id: UUID | str, sha256: bytes) -> str:
-    """Key of a patch's object, by its own bytes: what is built twice lies there once, and what differs never meets."""
+    """Key of a patch's object, by its own bytes: equal patches are stored once, and different ones never collide."""
     name = sha256.hex()
     return f"staging/{product_id}/patches/{name[:2]}/{name}"
 
 
 def may_be_patched(from_size_bytes: int, to_size_bytes: int) -> bool:
-    """Whether two files are small enough, and not empty."""
+    """Return True when two files are small enough for a patch, and not empty."""
     return 0 < from_size_bytes <= MAX_PATCHED_FILE_BYTES and 0 < to_size_bytes <= MAX_PATCHED_FILE_BYTES
 
 
@@ -84,7 +84,7 @@ def build(base: bytes, new: bytes) -> bytes:
     """The patch from a file to another. CPU-bound, takes about six times the base in memory: call it in a process of its own.
 
     Raises:
-        PatchInvalid: a file is outside the limits, or no patch can be made.
+        PatchInvalid: a file is outside the limits, or no patch can be created.
     """
     if not may_be_patched(len(base), len(new)):
         raise PatchInvalid("a file is of a size outside the limits")
@@ -123,7 +123,7 @@ def _is_hash_of(sha256: bytes, data: bytes | bytearray) -> bool:
 
 
 def _declared_sizes(stored: bytes | bytearray) -> tuple[int, int]:
-    """Of the new file and of the old, as the patch's head has them: what the decoder allocates.
+    """Return the sizes of the new file and of the old in the patch's head: the decoder allocates these.
 
     Raises:
         PatchInvalid: the head is not one of this format.

@@ -1,4 +1,4 @@
-"""Which trees may be published and installed (contract section 3, Manifests). A tree that passes can be written on Linux,
+"""The rules of trees to publish and install (contract section 3, Manifests). A tree that passes can be written on Linux,
 Windows and macOS without one entry overwriting another and without anything landing outside of it, or in the launcher's own folder.
 The one rule set of publishing, of Download's check of an announced version and of the launcher's plan.
 """
@@ -12,19 +12,19 @@ from content.v1 import manifest_pb2 as content
 from depot.errors import ManifestInvalid
 
 MAX_NAME_BYTES = 255
-"""Of one name in UTF-8: what ext4 and APFS hold."""
+"""The length of one name in UTF-8 that ext4 and APFS can hold."""
 MAX_PATH_BYTES = 1024
-"""Of a whole path or link target in UTF-8: macOS' PATH_MAX, the smallest of the three systems."""
+"""The length of a whole path or link target in UTF-8: macOS' PATH_MAX, the smallest of the three systems."""
 MAX_LINK_HOPS = 40
 """Links followed while one target is resolved, as Linux counts them (path_resolution(7))."""
 
 LAUNCHER_FOLDER = ".samovar"
 """The launcher's own folder in the root of a game; no content may lie there."""
 LAUNCHER_PREFIX = ".samovar-"
-"""Of names that the launcher gives to what it puts beside a game's files, in any folder."""
+"""The prefix of the launcher's own files beside a game's files, in any folder."""
 
 _SHORT_LAUNCHER_FOLDER = re.compile(r"samova~[0-9]+")
-"""What FAT and NTFS may call LAUNCHER_FOLDER in their short form."""
+"""The short names that FAT and NTFS may give to LAUNCHER_FOLDER."""
 _WINDOWS_CHARACTERS = re.compile(r'[<>"|?*]')
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: also with an extension, and with superscript digits.

@@ -13,7 +13,7 @@ _OBEYED = (
     "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls
     "\u2028\u2029"  # line and paragraph ends
-    "\ud800-\udfff"  # bytes of file names that are no UTF-8
+    "\ud800-\udfff"  # bytes of file names that are not UTF-8
 )
 _OBEYED_ANYWHERE = re.compile(f"[{_OBEYED}]")
 _OBEYED_IN_LINES = re.compile(f"(?!\\n)[{_OBEYED}]")

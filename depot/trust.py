@@ -1,5 +1,5 @@
-"""Whose word the launcher takes for where to go and whose manifests to believe: files of this user, that nobody else can write.
-`samovar up` notes here the platform that this user started, so that `samovar login` at its address believes its manifests.
+"""The gateways and publishers that the launcher trusts: recorded in files of this user, which nobody else can write.
+`samovar up` notes here the platform that this user started, so that `samovar login` at its address trusts its manifests.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ def config_home(environment: Mapping[str, str]) -> Path:
 
 
 def read_own(path: Path) -> bytes | None:
-    """The bytes of a file of this user in a folder of this user's; None when there is none.
+    """Return the bytes of a file of this user in a folder of this user's; None when the file is missing.
 
     Raises:
         NotOwn: another user owns it or its folder, or can write there.
@@ -88,7 +88,7 @@ def trusted_platforms(home: Path) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def trusting(home: Path, gateway_urls: Sequence[str], keys: str) -> Iterator[None]:
-    """While a platform runs: notes its addresses and keys in the profile of the user who started it.
+    """Keeps the addresses and keys of a running platform in the profile of the user who started it.
 
     Raises:
         NotOwn, OSError: the profile cannot be read or written.

@@ -13,7 +13,7 @@ from depot.paths import MAX_PATH_BYTES, shown
 MAX_USER_PATHS = 100
 _ANY_FOLDERS = "**"
 _REFUSED_CHARACTERS = frozenset("\\:!#[]")
-"""Of patterns: what is no part of a path, and what other tools read as more than a name."""
+"""Characters refused in patterns: those that cannot be in a path, and those with a special meaning in other tools."""
 
 
 def check_user_paths(patterns: Collection[str]) -> None:
@@ -47,7 +47,7 @@ class UserPaths:
         object.__setattr__(self, "_compiled", tuple(map(_compiled, self.patterns)))
 
     def covers(self, path: str) -> bool:
-        """Whether the path is the user's."""
+        """Return True when the path belongs to the user."""
         if not self._compiled:
             return False
         names = path.split("/")
@@ -82,7 +82,7 @@ def _matches(pattern: tuple[re.Pattern[str] | None, ...], names: list[str]) -> b
 
 
 def _with_skipped(places: set[int], pattern: tuple[re.Pattern[str] | None, ...]) -> set[int]:
-    """These places, and those that come after a `**` that stands for no folder."""
+    """Return these places, and those after a `**` that matches no folder."""
     reached = set(places)
     for place in sorted(places):
         after = place

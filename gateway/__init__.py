@@ -1,1 +1,1 @@
-"""The gateway: REST (JSON:API) and WebSocket for clients in front of gRPC, from what the generator made of the proto."""
+"""The gateway: REST (JSON:API) and WebSocket for clients in front of gRPC, from the code generated from the proto."""

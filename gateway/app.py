@@ -36,7 +36,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class AppParts:
-    """What the application is made of."""
+    """The parts of the application."""
 
     routes: Sequence[Route]
     streams: Sequence[StreamRoute]

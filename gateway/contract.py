@@ -7,7 +7,7 @@ from typing import Any, Self
 from google.protobuf.message import Message
 
 JsonValue = Any
-"""What orjson reads and writes: None, bool, int, float, str, list, dict."""
+"""A value that orjson reads and writes: None, bool, int, float, str, list, dict."""
 
 
 class Listed(str):
@@ -49,7 +49,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a page lies in its collection."""
+    """The position of a page in its collection."""
 
     total_items: int
     current_page: int
@@ -58,7 +58,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """Where a page lies in a collection that is walked by cursors; "" = there is no such page."""
+    """The position of a page in a collection that is walked by cursors; "" = there is no such page."""
 
     next: str
     prev: str
@@ -68,7 +68,7 @@ class Cursors:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Where a page lies in a collection that is walked by page_token (AIP-158): the token of the next page, "" = there is none."""
+    """The position of a page in a collection walked by page_token (AIP-158): the token of the next page, "" = no next page."""
 
     next: str
 
@@ -99,7 +99,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """What a path of `include` stands for: `read` makes resource objects of the route's response, or of the answer to `fetch`."""
+    """The meaning of a path of `include`: `read` makes resource objects of the route's response, or of the answer to `fetch`."""
 
     read: Callable[[Any], list[JsonValue]]
     fetch: Fetch | None = None
@@ -119,7 +119,7 @@ class Linkage:
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """One message of a stream as the envelope wants it.
+    """One message of a stream in the form for the envelope.
 
     `supersedes` is a key: a newer event with an equal key may replace this one while it was not sent; None = never dropped.
     """
@@ -128,7 +128,7 @@ class StreamedEvent:
     id: str
     """Empty when the stream has no ids."""
     timestamp: str | None
-    """None when the stream has no times: then it is the time of passing on."""
+    """None when the stream has no times: then the time of forwarding is used."""
     payload: JsonValue
     supersedes: str | None
 
@@ -148,7 +148,7 @@ class AccessRule:
 class Route:
     """One REST endpoint.
 
-    `decode(path, query, attributes, problems)` makes the request message of path parameters, query and `data.attributes` (None
+    `decode(path, query, attributes, problems)` builds the request message from path parameters, query and `data.attributes` (None
     when the method takes no body, a ResourceList where data is a list, LinkedIds where it is resource linkage), and appends what
     is wrong to `problems` instead of raising; with problems the message is not to be used. `pointers` maps a request field's path
     (`item.user_rating`) to where it came from: a JSON pointer (`/data/#` = a list of resource objects, `/data/@` = one of
@@ -182,7 +182,7 @@ class Route:
     most_items: int = 0
     """The most resource objects that the document's list may hold; 0 = any number."""
     body_is_optional: bool = False
-    """A request without a body is a request with nothing said in it."""
+    """True = a request without a body is valid, and sets nothing."""
     if_match_field: str | None = None
     """The request field (a repeated string) that receives the tags of If-Match."""
     is_conditional: bool = False
@@ -192,9 +192,9 @@ class Route:
     sort_field: str | None = None
     """The request field that `sort` sets."""
     fieldsets: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """What `fields[TYPE]` may name, by the types that an answer can hold."""
+    """The members that `fields[TYPE]` may name, by the types that an answer can hold."""
     includes: Mapping[str, Include] = field(default_factory=dict)
-    """What `include` may name; a path comes after what it begins with. Empty = the parameter is refused."""
+    """The paths that `include` may name; a path comes after its own beginning. Empty = the parameter is refused."""
     include_field: str | None = None
     """The request field (a repeated string) that receives the paths that the service itself answers."""
     linkage: Linkage | None = None
@@ -220,7 +220,7 @@ class Route:
 class StreamRoute:
     """One address over a server-streaming method: WebSocket, Server-Sent Events, lines of JSON.
 
-    `request(path, query, last_event_id, problems)` makes the request message; `query` is without what the handshake itself says
+    `request(path, query, last_event_id, problems)` builds the request message; `query` is without the handshake's own parameters
     there. With problems the message is not to be used.
     """
 

@@ -15,7 +15,7 @@ _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What `<package>.routes` holds."""
+    """The contents of `<package>.routes`."""
 
     package: str
     routes: Sequence[Route]
@@ -39,7 +39,7 @@ def load_generated(package: str) -> Generated:
 
 @cache
 def backend_of(rpc: str) -> str:
-    """Which service has a method: its package without the version, `library` of `/library.v1.LibraryService/GetItem` and
+    """Return the service that has a method: its package without the version, `library` of `/library.v1.LibraryService/GetItem` and
     `acme-reviews` of `/acme.reviews.v1.ReviewService/GetReview`.
     """
     *package, _ = rpc.lstrip("/").partition("/")[0].split(".")

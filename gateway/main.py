@@ -32,7 +32,7 @@ NAME = "gateway"
 
 NOTICE_SHARE = 0.1
 NOTICE_MAX_SECONDS = 1.0
-"""How long the ending gateway goes on serving after /readyz said no, so that balancers have moved off before it refuses."""
+"""The longest time a stopping gateway serves after /readyz reported it, so that balancers have moved off before it refuses."""
 
 _log = getLogger(__name__)
 
@@ -113,7 +113,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
 
 @asynccontextmanager
 async def _open_store(settings: GatewaySettings) -> AsyncIterator[RedisStore | None]:
-    """None when there is no Redis to use."""
+    """Open the store; None when the settings name no Redis."""
     if not settings.redis_addr:
         yield None
         return

@@ -1,5 +1,5 @@
-"""What every request passes through, whatever its address: trace, request id, log line and metrics outside; then how the answer is
-represented; then limits and the one place where errors become answers. No stack trace leaves the process here.
+"""The steps of every request, whatever its address: trace, request id, log line and metrics outside; then the representation of the
+answer; then limits and the one place where errors become answers. No stack trace leaves the process here.
 """
 
 import time
@@ -42,7 +42,7 @@ REQUESTS = CallMetrics(
 )
 
 STATUS_CLIENT_LEFT = 499
-"""What is logged and counted for a request whose client went before the answer."""
+"""The status that is logged and counted for a request whose client left before the answer."""
 
 SECRET_PARAMETERS = frozenset({TOKEN_PARAMETER, "access_token", "signature"})
 """Query parameters whose values no log line carries."""
@@ -50,7 +50,7 @@ SECRET_PARAMETERS = frozenset({TOKEN_PARAMETER, "access_token", "signature"})
 UNLOGGED_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 
 _LISTS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.ACCEPT_LANGUAGE, hdrs.CONTENT_TYPE, FORWARDED_FOR_HEADER)
-"""Headers that are taken apart for every request, whoever sends it."""
+"""Headers that are parsed for every request, also without a valid token."""
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CODES_OF_STATUS = {
@@ -65,14 +65,14 @@ _log = getLogger(__name__)
 
 
 def serving(limits: Limits, trusted_proxies: Collection[Network]) -> Middleware:
-    """The one middleware: makes the request's context, has it answered whatever goes wrong, and records how it ended."""
+    """The one middleware: creates the request's context, has it answered whatever goes wrong, and records how it ended."""
 
     @web.middleware
     async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         method, route = request.method, _route_of(request)
         excess = _excess_of(request, limits)
-        # What is too long is read by nobody.
+        # A value that is too long is not read.
         headers = request.headers if excess is None else _NO_HEADERS
         parent = _parent_of(headers)
         attributes = {"http.request.method": method, "http.route": route}
@@ -156,7 +156,7 @@ def _excess_of(request: web.Request, limits: Limits) -> Problem | None:
 
 
 def _problem_of_http(raised: web.HTTPException) -> Problem:
-    """What aiohttp itself refuses; everything it could say beside the status is dropped."""
+    """Return the problem for a request that aiohttp itself refuses; only the status of its answer is kept."""
     code = _CODES_OF_STATUS.get(HTTPStatus(raised.status))
     if code is None:
         code = "INVALID_ARGUMENT" if raised.status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL_ERROR"
@@ -199,7 +199,7 @@ def _known_method(method: str) -> str:
 
 
 class _AccessLine(NamedTuple):
-    """What the log says of one request; put into words where the line is written."""
+    """The facts that the log has of one request; formatted only where the line is written."""
 
     method: str
     path: str

@@ -1,4 +1,4 @@
-"""The gateway's settings: what every program has, and where it listens and what it stands in front of. Contract: section 8."""
+"""The gateway's settings: those of every program, the addresses where it listens, the services behind it. Contract: section 8."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def address_setting(backend: str) -> str:
 
 
 class GatewaySettings(ProgramSettings):
-    """What the gateway can be told."""
+    """The settings of the gateway."""
 
     open_suffix: ClassVar[str] = "_service_grpc_addr"
 
@@ -50,12 +50,12 @@ class GatewaySettings(ProgramSettings):
     redis_password: SecretStr = SecretStr("")
     redis_db: int = Field(0, ge=0)
     redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
-    """What all keys and channels begin with: for environments that share a server."""
+    """The prefix of all keys and channels, for environments that share a server."""
     rate_limit_reads: int = Field(600, ge=1, le=1_000_000)
     rate_limit_writes: int = Field(120, ge=1, le=1_000_000)
     """Per user and minute."""
     grpc_deadline_seconds: float = Field(5.0, gt=0, le=60)
-    """How long a call to a service may take; also the most that a client gets by X-Request-Timeout."""
+    """The deadline of a call to a service; also the longest that a client gets by X-Request-Timeout."""
     grpc_start_deadline_seconds: float = Field(20.0, gt=0, le=60)
     """The same for calls that are answered 202: they start something, such as a download of a version of 100,000 files."""
 

@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 MAX_VERSION_NAME_LENGTH = 100
 MAX_STEPS = 2**31
-"""Of an achievement; fewer than these."""
+"""The steps of an achievement are fewer than these."""
 
 
 class ExitCode(IntEnum):
-    """As the launcher's."""
+    """The same exit codes as the launcher's."""
 
     UNEXPECTED = 1
     USAGE = 2
@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
 
 
 class PlatformName(StrEnum):
-    """What a version runs on."""
+    """The platform that a version runs on."""
 
     WINDOWS = "windows"
     LINUX = "linux"
@@ -180,7 +180,7 @@ def _called(version: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What `samovar publish` was asked for."""
+    """The arguments of `samovar publish`."""
 
     folder: Path
     product: str
@@ -400,7 +400,7 @@ def _names(text: str) -> list[str]:
 
 
 def _achievement(product_id: str, text: str, *, is_hidden: bool = False) -> Any:
-    """Of `NAME` or `NAME=STEPS`."""
+    """Return the achievement described by `NAME` or `NAME=STEPS`."""
     from catalog.v1 import product_pb2
 
     from sandbox.ids import achievement_id_of

@@ -28,10 +28,10 @@ class PlatformAway(Exception):
 
 
 def read_platform(home: Path | None = None) -> Mapping[str, Any]:
-    """What the supervisor wrote of the running platform.
+    """Return the description of the running platform that the supervisor wrote.
 
     Raises:
-        PlatformAway: there is none.
+        PlatformAway: no platform is running.
     """
     path = (home or Path(os.environ.get("SAMOVAR_HOME", ".samovar"))) / "platform.json"
     try:

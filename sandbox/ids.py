@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 
 def product_id_of(product: str) -> UUID:
-    """The product's id: given as a UUID, or made of a slug (`panda3d`)."""
+    """Return the product's id: given as a UUID, or derived from a slug (`panda3d`)."""
     try:
         return UUID(product)
     except ValueError:
@@ -24,7 +24,7 @@ def achievement_id_of(product_id: UUID, name: str) -> UUID:
 
 
 def manifest_url(http_url: str, product_id: str, version_id: str) -> str:
-    """Where the sandbox's HTTP side (sandbox.peers.http_server) offers a manifest; its signature lies at the same URL with
+    """Return the URL at which sandbox.peers.http_server offers a manifest; its signature lies at the same URL with
     `.sig`.
     """
     return f"{http_url}/manifests/{product_id}/{version_id}.manifest"

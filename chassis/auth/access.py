@@ -1,4 +1,4 @@
-"""Who is calling, and whether they may: the caller of the running call, the proto's access option, the decision between them.
+"""The caller of the running call, the access option of the proto, and the decision whether this caller may make the call.
 
 Used by the access interceptor; servicers read `current_caller()`. Contract: section 5, "Who is calling".
 """
@@ -40,7 +40,7 @@ class AccessRule:
 
 
 class Caller(NamedTuple):
-    """Who makes the running call. A tuple, because each call makes one or two: a frozen dataclass takes six times as long to make.
+    """The caller of the running call. A tuple, because each call creates one or two: a frozen dataclass takes six times as long.
 
     `user_id`, `roles`, `permissions` come from the user's own token, `service` from a service token or a client certificate;
     either may be absent. `language` is `ru` or `en`.
@@ -83,7 +83,7 @@ def find_caller() -> Caller | None:
 
 
 def set_caller(caller: Caller) -> None:
-    """For the access interceptor: every call runs in a context of its own, so nothing has to be taken back."""
+    """Set the caller of the running call. For the access interceptor: each call has a context of its own, so nothing is reset."""
     _current.set(caller)
 
 
@@ -125,7 +125,7 @@ def access_of(method: str) -> AccessRule:
 
 
 def _rate_class(method: Any, option: Any) -> str:
-    """As the gateway has it: what the option says, else reads for GET and streams and writes for the rest."""
+    """Return the class that the gateway uses: that of the option, else reads for GET and streams, and writes for the rest."""
     named: dict[Any, str] = {
         options_pb2.RATE_CLASS_READ: "read",
         options_pb2.RATE_CLASS_WRITE: "write",
@@ -138,7 +138,7 @@ def _rate_class(method: Any, option: Any) -> str:
 
 @cache
 def defaults_for(method: str) -> options_pb2.Defaults:
-    """What the service and the file of `/package.Service/Method` say for all methods; nothing for a method that is unknown."""
+    """Return the defaults that the service and the file of `/package.Service/Method` set; empty ones for an unknown method."""
     try:
         service = descriptor_pool.Default().FindServiceByName(method.lstrip("/").partition("/")[0])
     except KeyError:
@@ -160,7 +160,7 @@ def effective_access(method: Any, service: Any, file: Any) -> options_pb2.Access
 
 
 def defaults_of(service: Any, file: Any) -> options_pb2.Defaults:
-    """What holds for a service's methods: field by field its own defaults, or else its file's."""
+    """Merge the defaults of a service's methods: for each field the service's own value, or else that of its file."""
     merged = options_pb2.Defaults()
     for options, extension in ((file, options_pb2.file_defaults), (service, options_pb2.service_defaults)):
         found: Any = options.Extensions[extension]

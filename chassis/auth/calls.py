@@ -14,6 +14,6 @@ running_deadline: ContextVar[float | None] = ContextVar("samovar_deadline", defa
 
 
 def remaining_seconds() -> float | None:
-    """What is left of the running call's time, never below zero; None without a deadline or outside of a call."""
+    """Return the time left to the running call, never below zero; None without a deadline or outside of a call."""
     deadline = running_deadline.get()
     return None if deadline is None else max(0.0, deadline - time.monotonic())

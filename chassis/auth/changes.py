@@ -1,4 +1,4 @@
-"""The change that the running call asks for, as the audit log tells of it. Set by the interceptor for methods that are counted as
+"""The change that the running call asks for, as the audit log records it. Set by the interceptor for methods that are counted as
 writes, written by the transaction that makes the change (chassis.postgres.database), or by the interceptor when it is refused.
 """
 
@@ -18,7 +18,7 @@ RESOURCE_LIMIT: Final = 200
 
 @dataclass(slots=True)
 class Change:
-    """Who asks for what. `is_recorded`: the audit log has it, so that a call leaves one row, however many its transactions."""
+    """An action and its caller. `is_recorded`: the audit log has it, so a call leaves one row, however many its transactions."""
 
     action: str
     caller: Caller
@@ -46,12 +46,12 @@ _running: ContextVar[Change | None] = ContextVar("samovar_change", default=None)
 
 
 def running_change() -> Change | None:
-    """What the running call changes; None outside of calls, and in calls that only read."""
+    """Return the change that the running call makes; None outside of calls, and in calls that only read."""
     return _running.get()
 
 
 def set_change(change: Change | None) -> None:
-    """For the interceptor, and for tests: every call runs in a context of its own."""
+    """Set the change of the running call. For the interceptor and for tests: every call runs in a context of its own."""
     _running.set(change)
 
 

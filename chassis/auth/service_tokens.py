@@ -28,7 +28,7 @@ _log = getLogger(__name__)
 
 
 def service_token_refused(reason: str = "UNAUTHENTICATED") -> DomainError:
-    """The error for a service's own token: it tells the caller to bring another one, and never reaches a user."""
+    """The error for a service's own token: it makes the caller bring another one, and never reaches a user."""
     return DomainError(Kind.UNAUTHENTICATED, reason, details={CREDENTIAL: SERVICE})
 
 
@@ -94,7 +94,7 @@ class ServiceTokenSource:
         request for all whose calls were refused together, and at most one every RETRY_SECONDS.
 
         Raises:
-            DomainError: UNAVAILABLE when there is none.
+            DomainError: UNAVAILABLE when no token can be had.
         """
         async with self._locks.setdefault(audience, asyncio.Lock()):
             known = self._tokens.get(audience)

@@ -30,7 +30,7 @@ class Tls:
         return grpc.ssl_channel_credentials(self.authorities, self.private_key, self.certificate_chain)
 
     def client_context(self) -> ssl.SSLContext:
-        """For a client on asyncio's transports. Blocks: Python reads certificates from files only.
+        """Return the TLS context of a client on asyncio's transports. Blocks: Python reads certificates from files only.
 
         Raises:
             ssl.SSLError: the certificates are invalid.

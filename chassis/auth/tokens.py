@@ -31,7 +31,7 @@ KEYS_REFRESH_SECONDS = 30.0
 KEYS_MAX_AGE_SECONDS = 60.0
 """A key that left the set is refused within this time."""
 KEYS_STALE_LIMIT_SECONDS = 900.0
-"""How long the last known keys serve while the auth server cannot be asked at all: its short outage must not be ours."""
+"""The time for which the last known keys stay in use while the auth server is unreachable: its short outage must not be ours."""
 KEYS_RETRY_SECONDS = 2.0
 """The least time between two requests for the set, whatever tokens come in."""
 KEYS_TIMEOUT_SECONDS = 3.0
@@ -40,10 +40,10 @@ KEYS_LIMIT_BYTES = 256 * 1024
 TOKEN_LIMIT_BYTES = 8 * 1024
 SERVICE_TOKEN_MAX_LIFE_SECONDS = 300
 CLOCK_SKEW_SECONDS = 30
-"""How far in the future a token may have been issued; expiry is never stretched."""
+"""The furthest that a token's time of issue may lie in the future; expiry is never extended."""
 CACHE_LIMIT_TOKENS = 20_000
 RECHECK_SECONDS = 20.0
-"""The longest time between two looks at the credential of a stream: together with the refresh of the keys and the time that it may
+"""The longest time between two checks of a stream's credential: together with the refresh of the keys and the time that it may
 take, less than KEYS_MAX_AGE_SECONDS.
 """
 RSA_MIN_BITS = 2048
@@ -55,7 +55,7 @@ _log = getLogger(__name__)
 
 
 def unauthenticated() -> DomainError:
-    """One error for every way a token can be wrong: which way is nobody's business outside."""
+    """Return the one error for every invalid token: the cause is not revealed to the caller."""
     return DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED")
 
 
@@ -64,7 +64,7 @@ def expired() -> DomainError:
 
 
 class KeySet:
-    """The public keys of the auth server by `kid`. `run` keeps them fresh; without it they are fetched when they are asked for.
+    """The public keys of the auth server by `kid`. `run` keeps them fresh; without it they are fetched on use.
 
     Raises (from `key` and `current`): nothing for unknown keys, which are None; DomainError UNAVAILABLE while no key was ever seen.
     """
@@ -115,7 +115,7 @@ class KeySet:
         """Fetches the set, unless that was just tried. A failure is logged and leaves the known keys."""
         asked_at = self._monotonic()
         async with self._lock:
-            # Whoever waited for another's attempt takes its outcome.
+            # A caller that waited for another's attempt uses its outcome.
             if self._tried_at is not None and (
                 self._tried_at >= asked_at or self._monotonic() - self._tried_at < KEYS_RETRY_SECONDS
             ):
@@ -139,7 +139,7 @@ class KeySet:
             await asyncio.sleep(KEYS_REFRESH_SECONDS if self.is_fresh() else KEYS_RETRY_SECONDS)
 
     async def check(self) -> None:
-        """For readiness: raises when no keys are known that could still be used."""
+        """Check for readiness: raises when no usable keys are known."""
         if not self.is_fresh():
             await self.refresh()
         self._refuse_if_unusable()
@@ -197,7 +197,7 @@ async def open_key_set(jwks_url: str) -> AsyncIterator[KeySet]:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a good token says. Exactly one of `user_id` and `service` is set."""
+    """The claims of a valid token. Exactly one of `user_id` and `service` is set."""
 
     user_id: UUID | None
     service: str | None
@@ -224,7 +224,7 @@ class Credential:
         return self._keys.is_fresh() and self._keys.last_known(self._kid) is self._key
 
     def check(self) -> None:
-        """Returns while the token would still be taken, by the keys as they are known: nobody is asked.
+        """Returns if the token is still valid by the keys that are known: no request is sent.
 
         Raises:
             DomainError: UNAUTHENTICATED (TOKEN_EXPIRED past its time), or UNAVAILABLE when the keys are known no longer.
@@ -287,7 +287,7 @@ class TokenVerifier:
         self._accepted: OrderedDict[bytes, Credential] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
-        """What the token says, if all of it holds. Raises: as `accept`."""
+        """Return the claims of the token after all its checks. Raises: as `accept`."""
         return (await self.accept(token)).claims
 
     async def accept(self, token: str) -> Credential:
@@ -299,7 +299,7 @@ class TokenVerifier:
         """
         if len(token) > TOKEN_LIMIT_BYTES:
             raise unauthenticated()
-        # Bytes of a header that are no text come as surrogates.
+        # Bytes of a header that are not valid text arrive as surrogates.
         digest = sha256(token.encode(errors="surrogatepass")).digest()
         known = self._accepted.get(digest)
         if known is not None and known.is_current():
@@ -310,7 +310,7 @@ class TokenVerifier:
             return known
         # Whatever comes of it, what was known of the token counts no more.
         self._accepted.pop(digest, None)
-        # A lenient base64 reader would skip what is none of these characters; it must not reach a log or the metadata of a call.
+        # A lenient base64 reader would skip all other characters; they must not reach a log or the metadata of a call.
         if not _TOKEN.fullmatch(token):
             raise unauthenticated()
         accepted = await self._check(token)

@@ -31,15 +31,15 @@ from chassis.postgres.database import is_retryable
 
 BATCH_RECORDS = 50
 POLL_SECONDS = 1.0
-"""How late a record is whose notification was lost."""
+"""The longest delay of a record whose notification was lost."""
 
 LAG_INTERVAL_SECONDS = 15.0
 FIRST_DELAY_SECONDS = 0.1
 LAST_DELAY_SECONDS = 10.0
 PATIENCE_SECONDS = 3_600.0
-"""How long a record is tried again while others of the group are handled."""
+"""The time for which a record is tried again before it is given up, provided that others of the group are handled."""
 PROGRESS_SECONDS = 60.0
-"""How recently another must have been handled to say that what handlers need is there."""
+"""The time for which a record handled by the group proves that everything the handlers need is available."""
 
 _log = getLogger(__name__)
 _propagator = TraceContextTextMapPropagator()
@@ -62,7 +62,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait before another try: doubled each time, up to the last delay, with a random part."""
+    """The delays between tries: doubled each time, up to the last delay, with a random part."""
 
     first_delay_seconds: float = FIRST_DELAY_SECONDS
     last_delay_seconds: float = LAST_DELAY_SECONDS

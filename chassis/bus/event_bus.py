@@ -30,7 +30,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class BusRecord:
-    """One record as it lies on the bus. `value` is undecoded: a record that is no event must be reportable too."""
+    """One record as stored on the bus. `value` is undecoded: a record that is not a valid event must be reportable too."""
 
     topic: str
     partition: int
@@ -41,7 +41,7 @@ class BusRecord:
 
     @property
     def source(self) -> Partition:
-        """Where it came from."""
+        """The partition from which it was read."""
         return Partition(self.topic, self.partition)
 
 
@@ -55,7 +55,7 @@ class EventReader(Protocol):
         (somebody is still at work on what they gave). Waits until there are some, until `wake()`, or for the time given.
 
         Raises:
-            OSError, DomainError: the bus went away; the reader is finished and everything uncommitted will be given again.
+            OSError, DomainError: the bus became unavailable; the reader is finished, everything uncommitted is delivered again.
         """
         ...
 
@@ -85,7 +85,7 @@ class EventBus(Protocol):
         ...
 
     async def dead_letter(self, record: BusRecord, *, group: str, reason: str, description: str) -> None:
-        """Puts the record as it is on `<topic>.dlq`, with headers that say who gave up on it and why.
+        """Puts the record as it is on `<topic>.dlq`, with headers that name the group that set it aside, and the reason.
 
         Raises:
             OSError, DomainError: as in `publish`.
@@ -120,7 +120,7 @@ def partition_of(key: str) -> int:
 
 
 def dead_letter_headers(record: BusRecord, *, group: str, reason: str, description: str) -> dict[str, str]:
-    """What a dead letter says of itself, beside the headers that it came with."""
+    """Return the headers of a dead letter: those of the record, and those that describe why it was set aside."""
     return {
         **record.headers,
         "dlq-group": group,
@@ -137,7 +137,7 @@ def origin_of(letter: BusRecord) -> tuple[str, dict[str, str]]:
     """The topic that a dead letter came from, and the headers that it came with.
 
     Raises:
-        ValueError: it is no dead letter.
+        ValueError: it is not a dead letter.
     """
     topic = letter.headers.get("dlq-topic")
     if not topic:

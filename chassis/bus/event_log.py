@@ -145,7 +145,7 @@ HAVING count(*) > 0
 
 @asynccontextmanager
 async def open_event_log(dsn: str, *, application_name: str = "") -> AsyncIterator["PostgresEventLog"]:
-    """The log in the database that the DSN names; the database and its tables are made when first needed."""
+    """The log in the database that the DSN names; the database and its tables are created when first needed."""
     log = PostgresEventLog(dsn, application_name=application_name)
     try:
         async with background(repeat("event log", log.delete_old, pause_seconds=HOUSEKEEPING_INTERVAL_SECONDS)):
@@ -155,7 +155,7 @@ async def open_event_log(dsn: str, *, application_name: str = "") -> AsyncIterat
 
 
 class PostgresEventLog:
-    """The EventBus adapter; made by `open_event_log`."""
+    """The EventBus adapter; created by `open_event_log`."""
 
     def __init__(self, dsn: str, *, application_name: str = "", retention: timedelta = RETENTION) -> None:
         self._dsn = dsn
@@ -176,7 +176,7 @@ class PostgresEventLog:
     async def subscribe(self, group: str, topics: Sequence[str]) -> AsyncIterator["_LogReader"]:
         await self._ready()
         with _translated():
-            # What a crash of the server takes from a reader comes again, as after a crash of the reader.
+            # Records that a reader loses in a crash of the server are delivered again, as after a crash of the reader.
             connection = await self._connect(f"{self._application_name} {group}", synchronous_commit="off")
         try:
             with _translated():
@@ -333,7 +333,7 @@ class _LogReader:
     async def commit(self, record: BusRecord) -> None:
         self._done[record.source] = record.position
         async with self._turn:
-            # Whoever has the turn commits for all who wait for theirs.
+            # The task that has the turn commits for all that wait for theirs.
             done, self._done = self._done, {}
             if done:
                 topics, numbers = [each.topic for each in done], [each.number for each in done]
@@ -349,7 +349,7 @@ class _LogReader:
             self._woken.set()
 
     def on_termination(self, *_: object) -> None:
-        """Called by the driver when the connection is gone; the next query will say so to the caller."""
+        """Called by the driver when the connection is lost; the next query reports it to the caller."""
         self._woken.set()
 
     async def _take(self, held: Collection[Partition], max_records: int) -> list[BusRecord]:
@@ -382,13 +382,13 @@ class _LogReader:
 
 
 def _told(topics: Iterable[str]) -> str:
-    """What a notification says of an append; nothing, when that is more than one can say."""
+    """Return the payload of an append's notification: the topics; empty when they do not fit into one notification."""
     told = " ".join(sorted(set(topics)))
     return told if len(told) <= NOTIFICATION_LIMIT else ""
 
 
 async def _keep_as_it_is(_connection: object) -> None:
-    """What a publisher leaves on a connection ends with its transaction: there is nothing to reset."""
+    """Reset nothing: all that a publisher leaves on a connection ends with its transaction."""
 
 
 def _record(row: Any) -> BusRecord:
@@ -404,8 +404,8 @@ def _record(row: Any) -> BusRecord:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors become DomainError: to a publisher and to a reader they mean that the log is not there now, but for those that
-    say that the server cannot hold such a value.
+    """Driver errors become DomainError: to a publisher and to a reader they mean that the log is unavailable now, except for those
+    which mean that the server cannot hold such a value.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which events a consumer has dealt with already. Called inside the transaction of the effect: both last or neither does."""
+"""The events that a consumer has already handled. Called inside the transaction of the effect: both last or neither does."""
 
 from sqlalchemy import text
 
@@ -16,8 +16,8 @@ _INSERT = text(
 
 
 async def first_time(tx: Transaction, consumer: str, source: str, event_id: str) -> bool:
-    """Whether this consumer sees the event for the first time, and remembers that it has. An id is its source's own: events of two
-    sources with one id are two events.
+    """Return True when this consumer sees the event for the first time, and remember that it has. Ids are unique within a source:
+    events of two sources with the same id are two events.
 
     A second delivery that runs at the same moment waits here for the first one's commit or rollback.
     """

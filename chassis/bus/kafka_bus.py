@@ -30,18 +30,18 @@ PING_TIMEOUT_SECONDS = 5.0
 LAG_TIMEOUT_SECONDS = 30.0
 JOIN_TIMEOUT_SECONDS = 60.0
 SESSION_TIMEOUT_SECONDS = 10.0
-"""After so long without a sign of life a member's partitions go to the others."""
+"""The time without a sign of life after which a member's partitions go to the others."""
 
 HEARTBEAT_SECONDS = 1.0
-"""So late a member hears of a rebalance."""
+"""The longest time until a member receives a rebalance."""
 
 RETRY_SECONDS = 0.5
-"""Between the driver's attempts to reach a broker that is away. Each client makes several at once; ten times a second, as it would
+"""The pause between attempts to reach an unavailable broker. Each client makes several at once; ten times a second, as it would
 by itself, they take the CPU that a broker on the same machine needs to come back.
 """
 
 METADATA_MAX_AGE_SECONDS = 30.0
-"""So late a new topic is seen."""
+"""The longest time until a new topic is seen."""
 
 SCAN_WAIT_SECONDS = 1.0
 NEVER_MILLISECONDS = 2**31 - 1
@@ -62,7 +62,7 @@ async def open_kafka_bus(
 
 
 class KafkaEventBus:
-    """The EventBus adapter; made by `open_kafka_bus`."""
+    """The EventBus adapter; created by `open_kafka_bus`."""
 
     def __init__(self, brokers: str, prefix: str, application_name: str, heartbeat_seconds: float) -> None:
         self._brokers = brokers
@@ -74,7 +74,7 @@ class KafkaEventBus:
         self._observer = KafkaObserver(brokers)
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
-        """As the port says. Waits as long as the brokers are away once it has begun; cancelling it is safe."""
+        """As the port says. Once it has begun, it waits while the brokers are unavailable; cancelling it is safe."""
         await self._send([(event.topic, event.partition_key, to_wire(event), headers_of(event)) for event in events])
 
     @asynccontextmanager
@@ -223,7 +223,7 @@ async def _everything(consumer: Any, topic: str) -> AsyncGenerator[ConsumerRecor
     await consumer.seek_to_beginning(*partitions)
     ends = await consumer.end_offsets(partitions)
     for partition in partitions:
-        # Transactions leave markers that take a position and are no records, so the position tells, not the last record.
+        # Transactions leave markers that take a position and are no records, so the position decides, not the last record.
         while await consumer.position(partition) < ends[partition]:
             fetched = await consumer.getmany(partition, timeout_ms=int(SCAN_WAIT_SECONDS * 1000))
             for record in fetched.get(partition, ()):
@@ -232,7 +232,7 @@ async def _everything(consumer: Any, topic: str) -> AsyncGenerator[ConsumerRecor
 
 
 def headers_of(event: CloudEvent) -> Mapping[str, str]:
-    """The event's attributes for those who sort records without reading them; the content type says where the truth is."""
+    """The event's attributes for those who sort records without reading them; the content type marks the body as the truth."""
     headers = {
         "content-type": CONTENT_TYPE,
         "ce_specversion": "1.0",
@@ -250,6 +250,6 @@ def headers_of(event: CloudEvent) -> Mapping[str, str]:
 
 
 def partition_by_crc32(key: bytes, partitions: Sequence[int], available: Sequence[int]) -> int:
-    """As chassis.bus.event_bus.partition_of, which is what librdkafka does with a key too: a topic has one rule for all."""
+    """The same as chassis.bus.event_bus.partition_of, and as librdkafka's rule for a key: a topic has one rule for all."""
     del available  # a key's partition must not depend on who is up
     return sorted(partitions)[zlib.crc32(key) % len(partitions)]

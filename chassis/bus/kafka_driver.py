@@ -1,5 +1,5 @@
-"""What the Kafka driver (aiokafka) leaves to us: errors become ours, a refusal is heeded, a client ends without its brokers. Used
-by the other modules of Kafka.
+"""The parts that the Kafka driver (aiokafka) leaves to us: its errors become ours, a refusal by a broker is obeyed, and a client
+can close without its brokers. Used by the other Kafka modules.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ _endings: set["asyncio.Task[object]"] = set()
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors become DomainError: to a publisher and to a reader they mean that the bus is not there now, but for those that
-    say that a record is larger than it may be.
+    """Driver errors become DomainError: to a publisher and to a reader they mean that the bus is unavailable now, except for those
+    which mean that a record is too large.
     """
     try:
         yield
@@ -45,8 +45,8 @@ def translated() -> Iterator[None]:
 
 
 def heed_refusals(client: Any) -> None:
-    """Makes the driver's client heed the error of a whole answer to "where is this group". The driver looks only at those of each
-    partition, of which a coordinator that is still loading tells none: it would take the group for one that never committed, and
+    """Makes the driver's client raise the error of a whole answer to "where is this group". The driver looks only at those of each
+    partition, and a coordinator that is still loading reports none: it would take the group for one that never committed, and
     read everything from the beginning. When it is raised the driver asks again.
     """
     send = client.send
@@ -62,8 +62,8 @@ def heed_refusals(client: Any) -> None:
 
 
 async def end_quietly(goodbye: Coroutine[Any, Any, object]) -> None:
-    """Ends a client whose brokers may be away: its `stop()` or `close()`, in a task of its own, which is left behind if it does not
-    end in time. The driver swallows cancellations, and whoever waited for it could wait for ever.
+    """Ends a client whose brokers may be unavailable: its `stop()` or `close()`, in a task of its own, left behind if it does not
+    end in time. The driver swallows cancellations, and a caller that waited for it could wait for ever.
     """
     ending = asyncio.create_task(goodbye)
     _endings.add(ending)

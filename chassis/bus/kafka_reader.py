@@ -1,5 +1,5 @@
 """A member of a Kafka consumer group, as the port chassis.bus.event_bus.EventReader: gives records, keeps what is not
-committed so that it can be given again, and commits what has been dealt with and nothing else. Made by chassis.bus.kafka_bus.
+committed so that it can be given again, and commits what has been dealt with and nothing else. Created by chassis.bus.kafka_bus.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from chassis.bus.event_bus import BusRecord, Partition
 from chassis.bus.kafka_driver import translated
 
 DRAIN_SECONDS = 3.0
-"""How long a partition that is taken away waits for the work on it to end, so that nothing is done twice without need."""
+"""The longest wait for the work on a revoked partition to end, so that nothing is done twice without need."""
 
 BEGIN_TIMEOUT_SECONDS = 5.0
 FETCH_RECORDS = 500
@@ -56,7 +56,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return self._take(held, max_records)
 
     async def commit(self, record: BusRecord) -> None:
-        """As the port says. A partition that was taken away meanwhile is not ours to speak for: its records come again, here or
+        """As the port says. A partition that was revoked meanwhile is not ours to commit: its records are delivered again, here or
         at another member.
         """
         source = record.source
@@ -112,7 +112,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         if not hungry and not self._rebalancing:
             await self._wait(wait_seconds)
             return
-        # During a rebalance too: that is where the driver tells of errors.
+        # During a rebalance too: that is where the driver reports errors.
         fetching = asyncio.ensure_future(self._fetch_once(hungry, wait_seconds))
         waking = asyncio.ensure_future(self._woken.wait())
         both = {fetching, waking}
@@ -121,7 +121,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         finally:
             for task in both:
                 task.cancel()
-            # Awaiting them one by one could not tell their cancellation from one of ours, and would lose ours.
+            # Awaiting them one by one could not distinguish their cancellation from ours, and would lose ours.
             await asyncio.wait(both)
         if not fetching.cancelled():
             with translated():
@@ -164,7 +164,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return any(given > self._done.get(source, 0) for source, given in self._given.items())
 
     async def _flush(self, wanted: Partition) -> None:
-        """Commits everything that is done. Whoever comes while another is at it waits, and finds its own done or does the next."""
+        """Commits everything that is done. A caller during another's commit waits, and finds its own done or does the next."""
         async with self._committing:
             if self._committed.get(wanted, 0) >= self._done.get(wanted, 0):
                 return

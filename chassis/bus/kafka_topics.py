@@ -1,5 +1,5 @@
-"""What is done to a Kafka cluster beside reading and writing: topics are made (`samovar events topics`, never by accident), and a
-group's lag is measured (for chassis.bus.kafka_bus).
+"""Administration of a Kafka cluster: creates topics (`samovar events topics`, never by accident) and measures the lag of a group
+(for chassis.bus.kafka_bus).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class TopicsNotMade(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """How topics are laid out."""
+    """The layout of topics."""
 
     partitions: int = PARTITIONS
     replicas: int = 1
@@ -60,11 +60,11 @@ async def open_admin(brokers: str) -> AsyncIterator[Any]:
 
 
 async def make_topics(brokers: str, topics: Sequence[str], plan: TopicPlan | None = None) -> Mapping[str, bool]:
-    """Makes the topics that are missing, each with its dead letters' topic, and waits until every partition of them has a leader
-    that answers; tells of each whether it was made. Topics that exist stay as they are.
+    """Creates the topics that are missing, each with its dead letters' topic, and waits until every partition of them has a leader
+    that answers; returns for each whether it was created. Topics that exist stay as they are.
 
     Raises:
-        TopicsNotMade: one cannot be made.
+        TopicsNotMade: one cannot be created.
     """
     plan = plan or TopicPlan()
     wanted = [name for topic in topics for name in (topic, topic + DEAD_LETTER_SUFFIX)]
@@ -142,7 +142,7 @@ class KafkaObserver:
         partitions = [
             TopicPartition(name, number) for name in names for number in cluster.partitions_for_topic(name) or ()
         ]
-        # The driver looks for leaders in its own metadata, which holds the topics that it was told of.
+        # The driver looks for leaders in its own metadata, which holds the topics that were added to it.
         for name in names:
             consumer._client.add_topic(name)  # noqa: SLF001
         first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
@@ -171,7 +171,7 @@ class KafkaObserver:
 
 
 async def _committed(admin: Any, group: str) -> Mapping[Any, Any]:
-    """Where the group is. Asked again while its coordinator is on its way: on a new cluster the first question of all makes it."""
+    """Return the group's positions. Asks again while its coordinator starts: on a new cluster the first request creates it."""
     while True:
         try:
             found: Mapping[Any, Any] = await admin.list_consumer_group_offsets(group)
@@ -195,8 +195,8 @@ def _have_leaders(described: Sequence[Mapping[str, Any]], wanted: Sequence[str])
 
 
 async def _until_leaders_answer(brokers: str, topics: Sequence[str]) -> None:
-    """A broker is told of its new partitions a moment after the metadata say that it leads them; until then it refuses everything
-    about them, and who publishes or reads at once would take that for an outage.
+    """A broker learns its new partitions a moment after the metadata say that it leads them; until then it refuses everything
+    about them, and a program that publishes or reads at once would take that for an outage.
     """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=brokers, enable_auto_commit=False, request_timeout_ms=int(REQUEST_TIMEOUT_SECONDS * 1000)

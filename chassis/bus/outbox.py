@@ -34,7 +34,7 @@ from chassis.postgres.database import (
 RELAY_LOCK = lock_key("outbox relay")
 BATCH_EVENTS = 500
 POLL_SECONDS = 1.0
-"""How late an event is whose notification was lost."""
+"""The longest delay of an event whose notification was lost."""
 
 STANDBY_SECONDS = 1.0
 FIRST_DELAY_SECONDS = 0.1
@@ -110,7 +110,7 @@ class OutboxRelay:
             server_settings={
                 "application_name": f"{self._source} outbox"[:63],
                 "jit": "off",
-                # A mark that a crash of the server takes is one that was never made: the event is sent again under its id.
+                # A mark lost in a crash of the server has the effect of no mark: the event is sent again under its id.
                 "synchronous_commit": "off",
             },
         )
@@ -183,7 +183,7 @@ class OutboxRelay:
         )
 
     async def _keep_house(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """What must not hold up events: it comes again."""
+        """Do the housekeeping. A failure is only logged, because it must not hold up events; the next round tries again."""
         try:
             await connection.execute(_TRY_AGAIN, SET_ASIDE_FOR, TRY_AGAIN_ROWS)
             await _delete_old(connection)
@@ -205,7 +205,7 @@ class OutboxRelay:
 
 
 async def _delete_old(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Deletes what nobody asks for any more, in portions that do not hold others up."""
+    """Deletes rows that are no longer needed, in portions that do not delay others."""
     for statement, kept in ((_DELETE_OUTBOX, OUTBOX_KEPT), (_DELETE_INBOX, INBOX_KEPT)):
         while True:
             status = await connection.execute(statement, kept, DELETE_BATCH_ROWS)

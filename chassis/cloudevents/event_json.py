@@ -74,7 +74,7 @@ Reader = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """How one field is written and read; `write` and `read` handle one element of a repeated field or one value of a map."""
+    """The reader and writer of one field; `write` and `read` handle one element of a repeated field or one value of a map."""
 
     field: str
     json: str

@@ -57,7 +57,7 @@ class CloudEvent:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event that a transaction has recorded and nobody has sent yet; its source is filled in by the relay."""
+    """An event that a transaction has recorded and that is not sent yet; its source is filled in by the relay."""
 
     id: UUID
     topic: str
@@ -71,7 +71,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventOption:
-    """What the proto says of an event: its type, its topic, and the fields that are key and subject."""
+    """The options of an event in the proto: its type, its topic, and the fields that are its key and subject."""
 
     type: str
     topic: str
@@ -85,7 +85,7 @@ def event_option(descriptor: Any) -> EventOption:
     Any: the stubs know two classes of descriptors, the runtime one.
 
     Raises:
-        ValueError: the message is no event.
+        ValueError: the message is not an event.
     """
     return _event_option(descriptor.full_name, descriptor)
 
@@ -208,7 +208,7 @@ def _optional_text(document: dict[str, Any], name: str) -> str | None:
 
 
 def _time(document: dict[str, Any]) -> datetime:
-    """The `time` attribute; it is optional in CloudEvents, and what nobody dated happened when it arrived."""
+    """The `time` attribute; it is optional in CloudEvents, and an event without it happened when it arrived."""
     text = _optional_text(document, "time")
     if text is None:
         return datetime.now(UTC)

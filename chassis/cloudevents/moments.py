@@ -44,7 +44,7 @@ _THREE_DIGITS: Final = tuple(f"{number:03}" for number in range(1_000))
 
 
 class InvalidTimestamp(ValueError):
-    """A Timestamp that stands for no moment: its seconds or nanos are outside of what protobuf allows."""
+    """A Timestamp that is not a valid moment: its seconds or nanos are outside of what protobuf allows."""
 
 
 def clamped(moment: datetime) -> datetime:
@@ -187,7 +187,7 @@ def fraction_text(nanos: int) -> str:
 
 
 async def read_moments_of(connection: "asyncpg.Connection[Any]") -> None:
-    """Has a connection read and write every timestamptz as a moment within the range. By itself the driver reads infinities as
+    """Makes a connection read and write every timestamptz as a moment within the range. By itself the driver reads infinities as
     datetimes without a zone, and fails on years that PostgreSQL has and Python has not.
 
     Raises:

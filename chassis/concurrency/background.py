@@ -1,6 +1,6 @@
-"""Work that goes on beside a block and ends with it: refreshing, watching, relaying. Called by whoever opens such a resource.
+"""Work that runs beside a block and ends with it: refreshing, watching, relaying. Called by the code that opens such a resource.
 
-A job is a step that is repeated. Whatever a step raises is logged and counted, and the step comes again: nothing that a row holds
+A job is a step that is repeated. Whatever a step raises is logged and counted, and the step is repeated: nothing that a row holds
 ends a job, and no job ends its program.
 """
 
@@ -15,7 +15,7 @@ from prometheus_client import Counter
 from chassis.errors import DomainError, is_unavailable
 
 LAST_PAUSE_SECONDS = 10.0
-"""How long a step that failed waits at most, if it does not pause for longer anyway."""
+"""The longest pause after a step that failed, unless its normal pause is longer."""
 
 _log = getLogger(__name__)
 
@@ -47,14 +47,14 @@ async def repeat(job: str, step: Callable[[], Awaitable[object]], *, pause_secon
     pause grows to a bound.
     """
     failures = 0
-    _failures.labels(job)  # there from the start: an increase from nothing to one is seen by nobody
+    _failures.labels(job)  # present from the start: an increase from nothing to one is not visible
     while True:
         await asyncio.sleep(max(pause_seconds, min(2.0**failures, LAST_PAUSE_SECONDS)) if failures else pause_seconds)
         failures = 0 if await attempt(job, step) else min(failures + 1, 10)
 
 
 async def attempt(job: str, step: Callable[[], Awaitable[object]]) -> bool:
-    """Runs one step of a job. A step that goes on after single failures raises them at its end, in a group.
+    """Runs one step of a job. A step that continues after single failures raises them at its end, in a group.
 
     Returns:
         Whether it raised nothing.
@@ -72,7 +72,7 @@ async def attempt(job: str, step: Callable[[], Awaitable[object]]) -> bool:
 
 
 async def failure_of(step: Callable[[], Awaitable[object]]) -> Exception | None:
-    """Runs the step and returns what it raised. A cancellation that nobody asked this task for is a failure like any other."""
+    """Runs the step and returns what it raised. A cancellation not requested from this task is a failure like any other."""
     try:
         await step()
     except asyncio.CancelledError as error:
@@ -96,6 +96,6 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 
 
 def _details_of(error: Exception) -> str:
-    """What was noted of the row at which it failed."""
+    """Return the notes of the error, such as the row at which it occurred; for a DomainError, its text first."""
     notes = list(getattr(error, "__notes__", ()))
     return "; ".join([str(error), *notes] if isinstance(error, DomainError) else notes)

@@ -1,4 +1,4 @@
-"""A semaphore for each key. Used by chassis.postgres.database, so that those who would wait for each other in the database
+"""A semaphore for each key. Used by chassis.postgres.database, so that transactions that would wait for each other in the database
 wait before they take a connection.
 """
 

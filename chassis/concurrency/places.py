@@ -28,7 +28,7 @@ class Places:
         """Take a place, to be given back with `free`.
 
         Raises:
-            DomainError: RATE_LIMIT_EXCEEDED when there is none.
+            DomainError: RATE_LIMIT_EXCEEDED when no place is free.
         """
         if self._taken[key] >= self._per_key or (self._total is not None and self._all >= self._total):
             if not self._taken[key]:

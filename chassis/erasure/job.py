@@ -1,4 +1,4 @@
-"""Erasures in PostgreSQL: recorded with one row, worked off in small transactions by a job that any instance goes on with.
+"""Erasures in PostgreSQL: recorded with one row, carried out in small transactions by a job that any instance can continue.
 
 What is counted is committed with what was removed: wherever the job dies, the next one finds the rest, and no row is counted twice.
 """
@@ -25,7 +25,7 @@ from chassis.postgres.statements import Statement
 BATCH_ROWS: Final = 1_000
 """Rows that one transaction removes."""
 USERS_AT_ONCE: Final = 100
-"""Erasures that one step of the job looks at."""
+"""Erasures that one step of the job processes."""
 POLL_SECONDS: Final = 2.0
 AUDIT_LOG: Final = "audit_log"
 
@@ -66,14 +66,14 @@ class Erasures:
         self._removals = [(each.name, _removal(each)) for each in plan.tables]
 
     async def request(self, user_id: UUID, at: datetime) -> None:
-        """Has the user erased, and refused from now on. Waits for the changes of the user that go on; idempotent."""
+        """Records the erasure of the user, who is refused from now on. Waits for the user's running changes; idempotent."""
         async with self._database.begin(user_id) as tx:
             await tx.fetch(_LOCK, {"user_id": user_id})
             await tx.fetch(_RECORD, {"user_id": user_id, "at": at})
             await tx.commit()
 
     async def is_erased(self, user_id: UUID) -> bool:
-        """Whether the user's erasure is recorded, done or not."""
+        """Return True when the user's erasure is recorded, done or not."""
         return bool(await self._database.fetch(_IS_ERASED, {"user_id": user_id}))
 
     async def run_pending(self) -> None:

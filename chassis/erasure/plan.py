@@ -1,4 +1,4 @@
-"""What an erasure removes, as each service says it: one line for a table or a store. Run by chassis.erasure.job.
+"""The plan of an erasure, as each service defines it: one line for each table or store. Run by chassis.erasure.job.
 
 Source: contract section 6 (`account.user.deleted.v1`), tables.md (`erasures`).
 """
@@ -14,11 +14,11 @@ NOBODY = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class ErasedTable:
-    """A table whose rows of the user go; or stay, as nobody's.
+    """A table whose rows of the user are deleted, or stay without a user.
 
     Attributes:
         is_kept_for_nobody: the row is needed without its user: NOBODY takes their place.
-        made_with: rows are made only in the transaction that makes their row of this table, whose guard is theirs.
+        made_with: rows are created only in the transaction that creates their row of this table, whose guard is theirs.
     """
 
     name: str
@@ -49,7 +49,7 @@ class ErasedStore(Protocol):
             How much was removed, as the store counts.
 
         Raises:
-            DomainError: SERVICE_UNAVAILABLE; the erasure goes on later.
+            DomainError: SERVICE_UNAVAILABLE; the erasure continues later.
         """
 
 
@@ -58,7 +58,7 @@ class ErasurePlan:
     """All that an erasure does in one service, in order: the stores, then the tables, children before parents.
 
     Attributes:
-        last: what has to be told when the rows are gone, such as open streams.
+        last: whatever has to be notified when the rows are gone, such as open streams.
         kept: tables with a user that stay; for the record, and for the test that walks the schema.
     """
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What sort of failure it is; each has one gRPC code of the same name."""
+    """The kind of a failure; each has one gRPC code of the same name."""
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -27,7 +27,7 @@ RETRYABLE_KINDS = frozenset({Kind.ABORTED, Kind.UNAVAILABLE, Kind.DEADLINE_EXCEE
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether what was needed cannot be had now, so that it is nobody's fault that it failed."""
+    """Return True when something needed is unavailable now, so that the failure is not the fault of the request."""
     return isinstance(error, DomainError) and error.kind in RETRYABLE_KINDS
 
 

@@ -18,7 +18,7 @@ from samovar.options.v1 import options_pb2
 
 FALLBACK = "INTERNAL_ERROR"
 ABSENT = "—"
-"""What a text shows for a member that the error does not carry."""
+"""The text shown for a member that the error does not carry."""
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -27,7 +27,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 @dataclass(frozen=True, slots=True)
 class ReasonSpec:
-    """What a reason means on each wire; `title` and `detail` by language (`ru`, `en`)."""
+    """The meaning of a reason on each wire; `title` and `detail` by language (`ru`, `en`)."""
 
     http: int
     code: grpc.StatusCode
@@ -41,7 +41,7 @@ def reason_name(enum: str, value: str) -> str:
 
 
 def read_spec(options: EnumValueOptions) -> ReasonSpec | None:
-    """What the option of an enum value says; None when the value is no error reason."""
+    """Return the error option of an enum value; None when the value is not an error reason."""
     # The generated stubs say less of an extension than its type.
     extension: Any = options_pb2.error
     if not options.HasExtension(extension):

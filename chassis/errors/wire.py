@@ -1,7 +1,7 @@
 """DomainError on the gRPC wire and back: google.rpc.Status with ErrorInfo, BadRequest and RetryInfo (AIP-193).
 
-`to_rpc_status` is called by the errors interceptor, `from_rpc_error` by whoever calls another service of the platform,
-`from_any_rpc_error` by the gateway, which calls services of other makes too.
+`to_rpc_status` is called by the errors interceptor, `from_rpc_error` by callers of another service of the platform,
+`from_any_rpc_error` by the gateway, which calls services by other vendors too.
 """
 
 import re
@@ -28,16 +28,16 @@ OMITTED = "violations_omitted"
 """Member of ErrorInfo.metadata: how many violations did not fit."""
 
 MESSAGE_CHARACTERS = 1_000
-"""What is kept of a plain status's message."""
+"""The length to which the message of a plain status is cut."""
 
 REFUSED = "the service refuses it"
 """A description where the service's own words are not shown."""
 
 ANSWER_TOO_LARGE: Final = "the answer is too large"
-"""What our own client says of one; grpcio's has other words."""
+"""The words of our own client for an answer over the limit; grpcio uses others."""
 
 _ANSWER_TOO_LARGE = re.compile(f"{ANSWER_TOO_LARGE}|(CLIENT: )?Received message larger than max", re.IGNORECASE)
-"""What our own client and grpcio's say of an answer that they do not take."""
+"""The words of our own client and of grpcio for an answer over the limit."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _Code = grpc.StatusCode
 _PLAIN: Mapping[grpc.StatusCode, tuple[Kind, str]] = {
@@ -158,14 +158,14 @@ def _status_of(error: grpc.aio.AioRpcError) -> Status | None:
                 status = Status.FromString(value)
             except DecodeError:
                 return None
-            # A status that contradicts the code it came with is nobody's word.
+            # A status that contradicts the code it came with is not trusted.
             return status if _CODE_OF_NUMBER.get(status.code) is error.code() else None
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Details:
-    """What the standard messages among a status's details say (https://google.aip.dev/193)."""
+    """The standard messages among a status's details (https://google.aip.dev/193)."""
 
     reason: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class _Details:
 
 
 def _details_of(error: grpc.aio.AioRpcError) -> _Details | None:
-    """None when there are none, or they cannot be read."""
+    """Return the status's details; None when it has none, or they cannot be read."""
     status = _status_of(error)
     if status is None:
         return None

@@ -18,15 +18,15 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 HEAD_BYTES: Final = 9
 FRAME_LIMIT_BYTES: Final = 16_384
-"""Of a frame's payload: what every peer accepts, and what we announce (RFC 9113, 4.2)."""
+"""The size of a frame's payload that every peer accepts, and that we announce (RFC 9113, 4.2)."""
 NO_TABLE: Final = b"\x20"
-"""Says at the beginning of our first header block that we use no table: a peer that allows a smaller one than RFC 7541's
-4,096 bytes waits to be told (4.2)."""
+"""States at the beginning of our first header block that we use no table: a peer that allows a smaller one than RFC 7541's
+4,096 bytes waits for this (4.2)."""
 WINDOW_BYTES: Final = 65_535
 WINDOW_MAX_BYTES: Final = 2**31 - 1
 STREAM_ID_MAX: Final = 2**31 - 1
 FIELDS_LIMIT_BYTES: Final = 64 * 1024
-"""Of one header block, on the wire and decoded."""
+"""The size of one header block, on the wire and decoded."""
 
 DATA: Final = 0
 HEADERS: Final = 1
@@ -61,7 +61,7 @@ ENHANCE_YOUR_CALM: Final = 11
 INADEQUATE_SECURITY: Final = 12
 
 Headers = tuple[tuple[bytes, bytes], ...]
-"""Of one header block, in their order."""
+"""The fields of one header block, in their order."""
 
 _HEAD = Struct("!HBBBI")
 _SETTING = Struct("!HI")
@@ -69,7 +69,7 @@ _NAME = re.compile(r":?[a-z0-9_.-]{1,126}")
 _SECRETS = frozenset({"authorization", "x-service-authorization"})
 _KNOWN_BLOCKS = 256
 _KNOWN_BLOCK_BYTES = 512
-"""Blocks that are longer than this say something of one call, and would not come again."""
+"""Longer blocks than this are specific to one call, and would not occur again."""
 
 
 class ProtocolViolation(Exception):
@@ -154,7 +154,7 @@ def _long(value: int) -> bytes:
 
 class FrameReader:
     """Cuts what a peer sends into frames, and gives each to what takes its kind: flags, stream id, payload. A header block comes
-    in one piece and without its padding; kinds that nobody takes mean nothing.
+    in one piece and without its padding; unknown kinds are ignored.
     """
 
     def __init__(self, takers: Mapping[int, Callable[[int, int, bytes], None]]) -> None:

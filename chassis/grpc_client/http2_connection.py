@@ -16,17 +16,17 @@ from chassis.grpc_client.http2_exchange import Failed, Failure, Stream
 
 MESSAGE_LIMIT_BYTES: Final = 8 * 1024 * 1024
 BODY_LIMIT_BYTES: Final = MESSAGE_LIMIT_BYTES + 5
-"""Of what one exchange brings that nobody takes away as it comes: a message and gRPC's head before it."""
+"""The limit of one exchange's unread bytes: a message and gRPC's head before it."""
 CONNECTION_WINDOW_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 60.0
 KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
 TOO_MANY_PINGS: Final = b"too_many_pings"
-"""Why a gRPC server ends the connection of a client that pings more often than it permits
+"""The reason for which a gRPC server ends the connection of a client that pings more often than it permits
 (https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)."""
 CLOSE_SECONDS: Final = 1.0
-"""For what is still to be sent when a connection is closed: nobody waits for it."""
+"""The time to send the remaining bytes of a closed connection: no caller waits for it."""
 REPLIES_LIMIT: Final = 10_000
-"""To a peer that goes on asking and does not read what we answer."""
+"""The most unsent replies to a peer that keeps asking and does not read them."""
 
 _STREAM_WINDOW_BYTES: Final = MESSAGE_LIMIT_BYTES + 64 * 1024
 _PADDING_STEP_BYTES: Final = 32 * 1024
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
     # What callers do.
 
     def exchange(self, head: bytes, body: bytes, on_data: Callable[[bytes], None] | None = None) -> Stream:
-        """Sends a request of a header block and a body; waits in line while the peer has as many as it wants, or does not read."""
+        """Sends a request of a header block and a body; waits in line while the peer has as many as it allows, or does not read."""
         exchange = Stream(self._loop.create_future(), on_data)
         if not self.is_ready:
             exchange.ended.set_result(Failure(Failed.GOAWAY, self.why_closed))
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         return exchange
 
     def cancel(self, exchange: Stream, why: Failed = Failed.CANCELLED) -> None:
-        """Ends an exchange here and tells the peer so; does nothing to one that has ended."""
+        """Ends an exchange here and notifies the peer; does nothing to one that has ended."""
         if exchange.stream_id in self._exchanges:
             self._send(http2.reset(exchange.stream_id, http2.CANCEL))
         else:
@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
             self._go("the connection has used up its streams")
 
     def _send_blocked(self) -> None:
-        """As much of the waiting requests as the peer takes now, the oldest first."""
+        """Sends as much of the waiting requests as the peer accepts now, the oldest first."""
         if self._blocked:
             for exchange in list(self._blocked.values()):
                 if self._room <= 0:
@@ -362,7 +362,7 @@ class Connection(asyncio.Protocol):
         self._end(exchange, Failure(Failed.BROKEN, text))
 
     def _go(self, text: str) -> None:
-        """No new exchanges; those that wait in line go elsewhere, those that run may end."""
+        """Accepts no new exchanges; those that wait in line go elsewhere, those that run may end."""
         self.is_over = True
         was_ready, self.is_ready = self.is_ready, False
         self.why_closed = self.why_closed or text

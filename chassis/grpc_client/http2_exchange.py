@@ -12,7 +12,7 @@ from chassis.grpc_client.http2 import NO_ERROR, REFUSED_STREAM, Headers
 
 
 class Failed(Enum):
-    """Why an exchange did not come to its end."""
+    """The reason for which an exchange did not complete."""
 
     LOST = "the connection was lost"
     GOAWAY = "the connection ended before the request was taken"
@@ -33,13 +33,13 @@ class Failure(NamedTuple):
 
     @property
     def is_untouched(self) -> bool:
-        """The peer says that it did nothing with the request, so that anybody may repeat it."""
+        """True when the peer reported that it did not process the request, so that it may be repeated."""
         return self.why is Failed.GOAWAY or (self.why is Failed.RESET and self.code == REFUSED_STREAM)
 
 
 class Stream:
-    """A request and what has come back. `ended` tells None when the peer ended it properly: then `trailers` are there, and
-    `headers` too unless the peer had nothing else to say.
+    """A request and its answer so far. `ended` returns None when the peer ended it properly: then `trailers` are set, and
+    `headers` too unless the peer sent nothing else.
     """
 
     __slots__ = (
@@ -66,5 +66,5 @@ class Stream:
         self.body_bytes = 0
         self.taken = 0
         self.unsent: memoryview | None = None
-        """What is left of the request; `room` is how much of it the peer takes now."""
+        """The rest of the request that is not yet sent; `room` is how much of it the peer accepts now."""
         self.room = 0

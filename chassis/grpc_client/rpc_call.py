@@ -1,5 +1,5 @@
 """One unary call of a channel as generated stubs return it: awaited for the response, asked for metadata, code and details as
-grpcio's (https://grpc.github.io/grpc/python/grpc_asyncio.html#grpc.aio.Call). Made by chassis.grpc_client.rpc_client.
+grpcio's (https://grpc.github.io/grpc/python/grpc_asyncio.html#grpc.aio.Call). Created by chassis.grpc_client.rpc_client.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _CANCELLED = "cancelled here"
 
 
 class UnaryCall:
-    """Begins when it is awaited or first asked for anything (grpcio's begins when it is made). Awaited again, it answers the same.
+    """Begins when it is awaited or first used (grpcio's begins when it is created). Awaited again, it returns the same.
 
     `exchange` is what came back for a response; chassis.grpc_client.rpc_unary sets it.
     """
@@ -61,7 +61,7 @@ class UnaryCall:
         return await self.details()
 
     async def wait_for_connection(self) -> None:
-        """Return when the call has ended: until then nobody knows that it had a connection. Raises what awaiting it raises."""
+        """Return when the call has ended: until then it is not certain that it had a connection. Raises what awaiting it raises."""
         await self
 
     def done(self) -> bool:
@@ -111,7 +111,7 @@ class UnaryCall:
         return self._response
 
     async def _wait(self) -> None:
-        """Return when the call has ended, which begins here if nobody has awaited it."""
+        """Return when the call has ended, which begins here if it has not been awaited."""
         if self._begin is not None:
             task = asyncio.ensure_future(self._run())
             try:
@@ -125,7 +125,7 @@ class UnaryCall:
             await ended
 
     async def _failure(self) -> grpc.aio.AioRpcError | None:
-        """How the call ended; None when it succeeded. Raises: what was no failure of the call."""
+        """Return the error that ended the call; None when it succeeded. Raises: any error that is not a failure of the call."""
         await self._wait()
         if self._error is None or isinstance(self._error, grpc.aio.AioRpcError):
             return self._error

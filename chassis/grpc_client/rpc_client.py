@@ -61,16 +61,16 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel to the service named `audience`; close it, or use it as an async context manager.
 
-    `services` are the full names that will be called: their idempotency levels make the retry policy. A unary call takes at
+    `services` are the full names that will be called: their idempotency levels set the retry policy. A unary call takes at
     most `timeout_seconds`, less if it says so, and never longer than the call it is made for; streams have no deadline of
     their own. A user's `authorization` goes along only where the caller passes it as metadata.
 
     Raises:
-        ValueError: the address is none.
+        ValueError: the address is invalid.
     """
 
     async def identity() -> Metadata:
-        """For health: a service of ours has a place where strangers may find none."""
+        """Return the metadata for health requests: they give our services a place where strangers may find none."""
         if service_tokens is None:
             return ()
         token = service_tokens.cached(audience) or await service_tokens.token(audience)
@@ -275,7 +275,7 @@ class ServiceChannel:
         await self.close()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002  grpcio's signature
-        """Of the connections of unary calls."""
+        """Return the state of the connections for unary calls."""
         if try_to_connect:
             self._connections.connect()
         return self._connections.state
@@ -310,7 +310,7 @@ class ServiceChannel:
 
 
 def _deadline(seconds: float | None) -> float | None:
-    """What a call that begins now may take: never longer than the call it is made for."""
+    """Return the seconds that a call beginning now may take: never more than are left to the call for which it is made."""
     remaining = remaining_seconds()
     if remaining is None:
         return seconds
@@ -318,7 +318,7 @@ def _deadline(seconds: float | None) -> float | None:
 
 
 class _Pairs(grpc.aio.Metadata):
-    """Metadata that is only sent: grpcio's own makes a dictionary of lists of it first."""
+    """Metadata that is only sent: grpcio's own first builds a dictionary of lists."""
 
     def __init__(self, pairs: Sequence[tuple[str, str | bytes]]) -> None:
         self._pairs = pairs

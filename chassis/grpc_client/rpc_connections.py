@@ -1,5 +1,5 @@
-"""The connections of one channel: its target's addresses, a connection to each that is made again when it is lost, health by
-grpc.health.v1 as the server tells it, and turns among those that serve.
+"""The connections of one channel: its target's addresses, a connection to each that is opened again when it is lost, health by
+grpc.health.v1 as the server reports it, and turns among those that serve.
 
 chassis.grpc_client.rpc_client opens one per channel, chassis.grpc_client.rpc_unary takes connections from it. Targets are
 gRPC's own (https://github.com/grpc/grpc/blob/master/doc/naming.md): `host:port`, `dns:///host:port`, `ipv4:a:p,b:p`, `ipv6:[a]:p`,
@@ -45,18 +45,18 @@ RECONNECT_MIN_SECONDS: Final = 0.1
 RECONNECT_MAX_SECONDS: Final = 2.0
 RECONNECT_FACTOR: Final = 1.6
 RECONNECT_JITTER: Final = 0.2
-"""As gRPC's connection backoff has them."""
+"""The values of gRPC's connection backoff."""
 KEEPALIVE_MAX_SECONDS: Final = 7_200.0
 """However often a server complains of pings: TCP's own keepalive asks then."""
 STEADY_SECONDS: Final = 1.0
-"""A connection that lived this long is made again at once."""
+"""A connection that lived this long is opened again at once."""
 RESOLVE_SECONDS: Final = 2.0
-"""Between two look-ups of a name, however often connections are lost."""
+"""The least time between two look-ups of a name, however often connections are lost."""
 WATCH_SECONDS: Final = 1.0
-"""Until a server is asked for its health again, when it stopped telling."""
+"""The time until a server is asked for its health again, when it stopped reporting it."""
 CHECK_SECONDS: Final = 2.0
 HEALTH_LIMIT_BYTES: Final = 1024
-"""Of one health status, which has four bytes."""
+"""The size limit of one health status, which has four bytes."""
 
 _READY = grpc.ChannelConnectivity.READY
 _CONNECTING = grpc.ChannelConnectivity.CONNECTING
@@ -100,14 +100,14 @@ class Connections:
         self._resolver: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: dict[asyncio.Future[None], Connection] = {}
-        """Every connection that has a socket, by what tells that it has none any more."""
+        """Every connection that has a socket, by the future that ends when the socket is closed."""
 
     @property
     def is_tls(self) -> bool:
         return self._tls is not None
 
     def pick(self) -> Connection | None:
-        """The next one in turn that serves; None while there is none."""
+        """Return the next connection in turn that serves; None while none does."""
         ready = self._ready
         if not ready:
             return None
@@ -118,7 +118,7 @@ class Connections:
         """A connection that serves, as soon as there is one.
 
         Raises:
-            Unreachable: every replica is away, and the caller does not want to wait for one that is not.
+            Unreachable: every replica is unavailable, and the caller does not want to wait for one.
             grpc.aio.UsageError: the channel is closed.
         """
         while True:
@@ -131,7 +131,7 @@ class Connections:
             await self.change()
 
     def connect(self) -> None:
-        """Begins, if nobody has begun yet. Raises: grpc.aio.UsageError when the channel is closed."""
+        """Begins, unless it has already begun. Raises: grpc.aio.UsageError when the channel is closed."""
         if self.state is _SHUTDOWN:
             raise grpc.aio.UsageError("the channel is closed")
         if self._resolver is None:
@@ -280,11 +280,11 @@ class _Replica:
             pause = min(pause * RECONNECT_FACTOR, RECONNECT_MAX_SECONDS)
 
     async def _connect(self) -> Connection:
-        """A connection on which the peer has said its settings.
+        """Return a connection on which the peer has sent its settings.
 
         Raises:
-            OSError, TimeoutError: there is nobody.
-            ValueError: an address, or a name of it, that cannot be.
+            OSError, TimeoutError: no server answers.
+            ValueError: the address or its name is invalid.
         """
         connection = await self._open(partial(Connection, self._notice, keepalive_seconds=self._keepalive_seconds))
         try:
@@ -305,11 +305,11 @@ class _Replica:
         """A connection can be used, or not any more. Calls must not come to the latter even once."""
         self._moved.set()
         if self.serving is not None and not self.serving.is_ready:
-            # Not away yet, as in gRPC: calls wait until it is known whether it can be reached again.
+            # Not unavailable yet, as in gRPC: calls wait until it is known whether it can be reached again.
             self._be(_CONNECTING, self.serving.why_closed)
 
     async def _use(self, connection: Connection) -> None:
-        """Until the connection takes no more calls, or the address is not the target's any more: what runs on it may end."""
+        """Wait until the connection accepts no more calls, or the address is no longer the target's: running calls may end."""
         watch = asyncio.create_task(self._watch(connection), name=f"health of {self._address}")
         try:
             while connection.is_ready:
@@ -322,7 +322,7 @@ class _Replica:
             await asyncio.gather(watch, return_exceptions=True)
 
     async def _watch(self, connection: Connection) -> None:
-        """Follows what the server says of its health (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). One that
+        """Follows the health that the server reports (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). One that
         has no place for another watcher, or breaks the watch off, is asked now and then. One that has no health service counts as
         serving.
         """
@@ -347,7 +347,7 @@ class _Replica:
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _check(self, connection: Connection) -> bool:
-        """True when the server says that it serves."""
+        """Return True when the server reports that it serves."""
         exchange = connection.exchange(await self._health_head(_CHECK), _HEALTH_BODY)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -378,7 +378,7 @@ class _Replica:
 async def _open(
     address: Address, make: Callable[[], Connection], *, tls: ssl.SSLContext | None, server_name: str | None
 ) -> Connection:
-    """A connection on which nothing has been said yet. Raises: OSError."""
+    """Open a connection on which nothing has been sent yet. Raises: OSError."""
     loop = asyncio.get_running_loop()
     if isinstance(address, str):
         _, connection = await loop.create_unix_connection(make, address)
@@ -409,7 +409,7 @@ class _Statuses:
 
 
 def _serves(message: bytes) -> bool:
-    """True for a health status that says so."""
+    """Return True when the health status is SERVING."""
     try:
         status = health_pb2.HealthCheckResponse.FromString(message).status
     except DecodeError:

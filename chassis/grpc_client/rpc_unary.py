@@ -1,7 +1,7 @@
 """Unary calls over HTTP/2: deadline, retries of what may be repeated, errors as grpcio raises them.
 
 It stands in for grpcio's client, whose calls cost a quarter of a millisecond of CPU each, most of it for waking threads
-(docs/performance-gateway.md). Made by chassis.grpc_client.rpc_client for each method.
+(docs/performance-gateway.md). Created by chassis.grpc_client.rpc_client for each method.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from chassis.grpc_client.rpc_wire import (
 )
 
 MAX_ATTEMPTS: Final = 4
-"""Of a call that may be repeated, the first one included."""
+"""The most attempts of a call that may be repeated, including the first."""
 BACKOFF_MIN_SECONDS: Final = 0.05
 BACKOFF_MAX_SECONDS: Final = 0.5
 BACKOFF_FACTOR: Final = 3.0
@@ -38,7 +38,7 @@ THROTTLE_TOKENS: Final = 100.0
 would only add to the load (https://github.com/grpc/proposal/blob/master/A6-client-retries.md)."""
 THROTTLE_SHARE: Final = 0.1
 UNTOUCHED_MAX: Final = 3
-"""How often a request that no server has touched is sent elsewhere before that counts as a failure."""
+"""The number of times that a request no server has processed is sent elsewhere before this counts as a failure."""
 
 _Code = grpc.StatusCode
 _OK, _UNAVAILABLE = _Code.OK, _Code.UNAVAILABLE
@@ -47,7 +47,7 @@ _LATE = Outcome(_Code.DEADLINE_EXCEEDED, Failed.TOO_LATE.value)
 
 
 class RetryThrottle:
-    """Of one channel."""
+    """The throttle of one channel."""
 
     def __init__(self) -> None:
         self._tokens = THROTTLE_TOKENS
@@ -127,7 +127,7 @@ class UnaryMethod:
     async def _attempt(
         self, loop: asyncio.AbstractEventLoop, deadline: float, head: bytes, body: bytes, *, wait_for_ready: bool
     ) -> tuple[Outcome, Stream | None, bool]:
-        """The outcome, what came back, and whether the server says that it has not touched the request."""
+        """Return the outcome, the exchange, and whether the server reported that it has not processed the request."""
         connection = self._connections.pick()
         if connection is None:
             try:

@@ -1,5 +1,5 @@
 """gRPC over HTTP/2 as bytes (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md): a request's header fields and body,
-and what trailers say of the outcome. Used by chassis.grpc_client.rpc_unary and chassis.grpc_client.rpc_connections.
+and the outcome in trailers. Used by chassis.grpc_client.rpc_unary and chassis.grpc_client.rpc_connections.
 """
 
 from base64 import b64decode, b64encode
@@ -51,7 +51,7 @@ _CODE_OF_FAILURE = {
     Failed.CLOSED: _Code.CANCELLED,
 }
 _RECURRING = frozenset({"authorization", "x-service-authorization", "x-client-ip", "accept-language"})
-"""Users and clients come again. Reading every character of two tokens took a third of a request header's making."""
+"""Headers that users and clients repeat. Checking each character of two tokens took a third of the time of a request header."""
 _PROTOCOL_FIELDS = frozenset(
     {b":status", b"content-type", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-status", b"grpc-message"}
 )
@@ -60,7 +60,7 @@ _TIMEOUT_MAX = 99_999_999
 
 
 class Outcome(NamedTuple):
-    """How a call ended, as the server or the way to it has it."""
+    """The outcome of a call, as reported by the server or by the connection to it."""
 
     code: grpc.StatusCode
     details: str
@@ -91,7 +91,7 @@ def timeout_field(seconds: float) -> bytes:
 
 
 def metadata_fields(metadata: Metadata) -> bytes:
-    """Raises: ValueError for a name that is none, and for text that is not printable ASCII: it could not arrive as it is."""
+    """Raises: ValueError for an invalid name, and for text that is not printable ASCII: it could not arrive as it is."""
     return b"".join(
         [
             _recurring_field(name, value) if name in _RECURRING else _metadata_field(name, value)
@@ -107,7 +107,7 @@ def _metadata_field(name: str, value: str | bytes) -> bytes:
         return field(name, b64encode(value).rstrip(b"="))
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"metadata {name!r} is not printable ASCII")
-    # Spaces around a value belong to nobody (RFC 9113, 8.2.1), and strict servers drop the connection for them.
+    # Spaces around a value are not part of it (RFC 9113, 8.2.1), and strict servers drop the connection for them.
     return field(name, value.strip(" ").encode("ascii"))
 
 
@@ -120,7 +120,7 @@ def request_body(message: bytes) -> bytes:
 
 @lru_cache(maxsize=128)
 def outcome_of(trailers: Headers) -> Outcome:
-    """From trailers, or from the only header block of an answer that has nothing else. Most are all alike."""
+    """Return the outcome in trailers, or in the only header block of an answer without anything else. Most are equal."""
     status = http_status = None
     details = ""
     metadata: list[tuple[str, str | bytes]] = []
@@ -145,7 +145,7 @@ def _read_metadata(name: bytes, value: bytes) -> Iterator[tuple[str, str | bytes
     if not key.endswith("-bin"):
         yield key, value.decode(errors="replace")
         return
-    # Whoever passes it on may have joined several into one.
+    # A proxy that passes it on may have joined several into one.
     for each in value.split(b","):
         try:
             yield key, b64decode(each + b"=" * (-len(each) % 4))
@@ -154,7 +154,7 @@ def _read_metadata(name: bytes, value: bytes) -> Iterator[tuple[str, str | bytes
 
 
 def outcome_of_exchange(exchange: Stream, failure: Failure | None) -> Outcome:
-    """Of one that has ended. OK says nothing of the message yet: `read_message` does."""
+    """Return the outcome of an ended exchange. OK does not cover the message yet: `read_message` checks it."""
     if failure is not None:
         code = _CODE_OF_RESET.get(failure.code, _Code.INTERNAL) if failure.why is Failed.RESET else None
         return Outcome(code or _CODE_OF_FAILURE[failure.why], failure.text)
@@ -166,7 +166,7 @@ def outcome_of_exchange(exchange: Stream, failure: Failure | None) -> Outcome:
 
 
 def initial_metadata_of(exchange: Stream) -> tuple[tuple[str, str | bytes], ...]:
-    """What the server sent before its message, without the protocol's own fields."""
+    """Return the metadata that the server sent before its message, without the protocol's own fields."""
     if exchange.headers is None:
         return ()
     return tuple(

@@ -1,6 +1,6 @@
 """grpc.health.v1 of one program, which anybody may ask. Served by chassis.grpc_server.server.
 
-Whoever has no verified name gets a share of what there is and no more: places of watchers, and requests that are read at once.
+Callers without a verified name get a limited share: of the places for watchers, and of the requests that are read at once.
 The rest is kept for our own services, which bring their token or certificate along.
 """
 
@@ -18,12 +18,12 @@ from chassis.errors import DomainError
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
 LIVENESS = "liveness"
-"""The name under which health says that the process runs its loop, whatever it depends on: a restart mends nothing else."""
+"""The name whose health means that the process runs its loop, whatever it depends on: a restart repairs nothing else."""
 
 WATCHERS_LIMIT = 1_000
 WATCHERS_WITHOUT_NAME_LIMIT = 800
 WATCHERS_PER_PEER = 50
-"""Of one address without a verified name. gRPC's own clients watch once for each connection."""
+"""The most watchers of one address without a verified name. gRPC's own clients watch once for each connection."""
 WATCHERS_FULL = ("x-health-watchers", "full")
 """Trailer of a watch that found no place."""
 UNREAD_LIMIT, UNREAD_PER_PEER = 64, 8
@@ -53,8 +53,8 @@ class RequestReader:
 
         Raises:
             DomainError: RATE_LIMIT_EXCEEDED before anything is read, when too much is being read.
-            TimeoutError: it did not come.
-            StopAsyncIteration: there is none.
+            TimeoutError: the request did not arrive in time.
+            StopAsyncIteration: the client sent no message.
         """
         place: AbstractContextManager[None] = nullcontext() if is_known else self._places.taken(peer_address(context))
         with place:
@@ -134,7 +134,7 @@ class HealthService:
                     await self._changed.wait()
 
     async def _read(self, requests: Any, context: Any) -> tuple[str, bool]:
-        """Return the service asked for, and True for a caller with a verified name."""
+        """Return the requested service, and True for a caller with a verified name."""
         is_known = await self._identify_service(context) is not None
         try:
             raw = await self._reader.read(requests, context, is_known=is_known)

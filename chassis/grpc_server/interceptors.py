@@ -1,8 +1,8 @@
-"""What happens to every call before and after a servicer, in this order: telemetry, errors, access, validation.
+"""The steps around every call of a servicer, in this order: telemetry, errors, access, validation.
 
 One grpc.aio interceptor runs the four as steps around the handler, because four nested ones would cost more than the servicers.
 It also parses requests and renders responses itself, so that bytes are parsed only for callers who may call, and nothing
-that fails on the way tells the caller how. Installed by chassis.grpc_server.server.
+that fails on the way reveals details to the caller. Installed by chassis.grpc_server.server.
 """
 
 import asyncio
@@ -50,8 +50,8 @@ REQUEST_ID_LIMIT = 128
 CLIENT_IP_LIMIT = 64
 CALLS_PER_USER = 32
 STREAMS_PER_USER = 20
-"""At once, of one user who calls this process directly, as game clients do. The gateway has limits of its own for what it passes
-on.
+"""The most streams at once of one user who calls this process directly, as game clients do. The gateway has its own limits
+for the streams that it passes on.
 """
 PEERS_REMEMBERED = 4_096
 """Connections whose address need not be read again for each call."""
@@ -65,12 +65,12 @@ _CODES: Mapping[Any, grpc.StatusCode] = {
     **{code: code for code in grpc.StatusCode},
     **{code.value[0]: code for code in grpc.StatusCode},
 }
-"""A servicer's context tells its code as a number or as a member, as it was set."""
+"""The codes by number and by member: a servicer's context returns its code in the form in which it was set."""
 
 _REFUSALS = frozenset(
     {Kind.PERMISSION_DENIED, Kind.NOT_FOUND, Kind.ALREADY_EXISTS, Kind.FAILED_PRECONDITION, Kind.ABORTED}
 )
-"""Kinds of failures of changes that the audit log tells of: what was asked for could be done, and was not to be."""
+"""Kinds of failed changes that the audit log records: the change was possible, and was refused."""
 
 RecordRefusal = Callable[[Change, str], Awaitable[None]]
 """Writes of a refused change into the audit log, with the reason."""
@@ -81,7 +81,7 @@ Handler = Any
 
 @dataclass(slots=True)
 class _Arrival:
-    """What is known of a call before its message is read. gRPC's task of a call runs interceptors and handler alike."""
+    """The facts known of a call before its message is read. gRPC runs interceptors and handler of a call in one task."""
 
     metadata: Mapping[str, str]
     service: Credential | None = None
@@ -110,7 +110,7 @@ class _Call:
     started: float
     code: grpc.StatusCode = grpc.StatusCode.OK
     credential: Credential | None = None
-    """By which the caller may call; None for what is open to all, and for a caller who is known by a certificate."""
+    """The credential that admits the caller; None for methods open to all, and for a caller identified by a certificate."""
 
     @property
     def method(self) -> str:
@@ -167,13 +167,13 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         try:
             await self._identify_tokens(method.rule, arrival)
             await self._admit_unread(method, arrival)
-        except Exception as error:  # noqa: BLE001  told, and logged, as what a servicer raises is
+        except Exception as error:  # noqa: BLE001  reported and logged like an error of a servicer
             arrival.refusal = error
             return method.refusing
         return method.serving
 
     def end_streams(self) -> None:
-        """For the drain: ends every stream with UNAVAILABLE, and every new one at once; the client goes on elsewhere."""
+        """Ends every stream with UNAVAILABLE, and every new one at once, for the drain; the client continues elsewhere."""
         self._draining = True
         for task in self._streams:
             self._end_stream(task, _elsewhere())
@@ -216,7 +216,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         return grpc.stream_unary_rpc_method_handler(refuse)
 
     def _reading(self, serve: Callable[[bytes, Any], Any], *, is_stream: bool) -> Handler:
-        """A handler of what is open to all: nobody has said who they are, so little is read at once for each peer."""
+        """Return a handler of a method open to all: callers are unknown, so little is read at once for each peer."""
 
         async def read(requests: Any, context: Any) -> bytes:
             try:
@@ -297,7 +297,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
                 if reason is None or context.cancelled():
                     call.code = grpc.StatusCode.CANCELLED
                     raise
-                # It was we who cancelled: the client is still there and is told why.
+                # We cancelled the call ourselves: the client is still connected and receives the reason.
                 task.uncancel()
                 await self._fail(call, context, reason)
                 raise
@@ -355,7 +355,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         return self._service_name(AccessRule(), arrival, context)
 
     async def _admit_unread(self, method: _Method, arrival: _Arrival) -> None:
-        """What can be said of a call before its message is read: nobody makes us read one who may not call, or has enough calls.
+        """Check a call before its message is read: no message is read for a caller who may not call or has used up the rate limit.
 
         Raises:
             DomainError: as of check_access; RATE_LIMIT_EXCEEDED.
@@ -366,7 +366,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
             known = Caller(user_id=user.user_id, roles=user.roles) if user is not None else Caller()
             check_access(method.rule, known._replace(service=service))
         if user is None or service == GATEWAY or self._asks_for_certificates:
-            # Where certificates are asked for, users come through services of ours.
+            # Where certificates are required, users come through our own services.
             return
         if self._rate_limiter is not None and self._service_verifier is not None:
             # Without names of services the gateway looks like a game client, and has counted already.
@@ -437,7 +437,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         return next((name for name in names if name == GATEWAY or name in rule.services), names[0] if names else None)
 
     async def _fail(self, call: _Call, context: Any, error: BaseException) -> None:
-        """Errors: what the caller is told of a failure. Returns only for those that must go on as they are."""
+        """Errors: reports a failure to the caller. Returns only for those that must go on as they are."""
         if isinstance(error, grpc.aio.AbortError):
             call.code = _CODES.get(context.code(), grpc.StatusCode.UNKNOWN)
             return
@@ -462,7 +462,7 @@ class ServerPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # n
         await self._abort(call, context, DomainError(Kind.INTERNAL, "INTERNAL_ERROR", details=details))
 
     async def _tell_of_refusal(self, error: DomainError) -> None:
-        """Has the audit log tell of a change that somebody may not make. If it cannot be told, the call is refused as well."""
+        """Records a refused change in the audit log. If that is impossible, the call is refused as well."""
         change = running_change()
         if change is None or change.is_recorded or error.kind not in _REFUSALS or self._record_refusal is None:
             return

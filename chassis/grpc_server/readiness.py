@@ -1,4 +1,4 @@
-"""Whether the program can do its work now: named checks of what it depends on. Feeds gRPC health and the gateway's /readyz."""
+"""Readiness of the program: named checks of everything it depends on. Feeds gRPC health and the gateway's /readyz."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

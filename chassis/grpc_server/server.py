@@ -29,7 +29,7 @@ from chassis.quota.rate_limits import RateLimiter
 HEALTH_INTERVAL_SECONDS = 1.0
 NOTICE_SHARE = 0.1
 NOTICE_MAX_SECONDS = 1.0
-"""How long a stopping server goes on taking calls after it said NOT_SERVING, so that balancers have moved off before it refuses."""
+"""The longest time a stopping server accepts calls after it reported NOT_SERVING, so that balancers move off before it refuses."""
 
 REQUEST_LIMIT_BYTES = 4 * 1024 * 1024
 """Twice what the gateway takes of a body, which is longer as JSON than as a message."""

@@ -2,8 +2,8 @@
 message); rules are compiled at boot, because the first use of a message type costs milliseconds. Called by the validation
 interceptor, by event consumers, and by the gateway where it checks early.
 
-The work is bounded whatever a message holds: one that keeps its rules is looked at once; of one that breaks them, counts are read
-before items are, and no more violations are made than can be read.
+The work is bounded whatever a message holds: one that keeps its rules is checked once; of one that breaks them, counts are read
+before items are, and no more violations are created than can be read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from chassis.errors import DomainError, FieldViolation, Kind
 
 MAX_VIOLATIONS = 100
-"""Of one message; what is wrong beyond them is learned from the next answer."""
+"""The most violations reported for one message; the client finds further ones in the next answer."""
 MAX_ELEMENTS = 2_000
 """Items and map entries of one message that are all looked at once one is wrong; of a message with more, the first violation is
 found. Each may break several rules, and a violation costs kilobytes until it is read.
@@ -31,7 +31,7 @@ _validator = protovalidate.Validator()
 
 def violations_of(message: Message) -> tuple[FieldViolation, ...]:
     """The broken rules of the message in the order of its fields, up to MAX_VIOLATIONS. Where there are more items than allowed,
-    only that is said.
+    only that is reported.
     """
     first = _validator.collect_violations(message, fail_fast=True)
     if not first:

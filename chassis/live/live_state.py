@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 STREAM_KEPT_SECONDS = 600
-"""How long a record of a stream can be read again (contract section 4)."""
+"""The time for which a record of a stream can be read again (contract section 4)."""
 
 STREAM_MAX_RECORDS = 10_000
 """More records than this push the oldest ones out before their time."""
 
 STREAM_IDENTITY_KEPT_SECONDS = 86_400
-"""How long a silent stream still knows its last id, so that a reader who missed nothing is not told to start over."""
+"""The time for which a silent stream remembers its last id, so that a reader who missed nothing need not start over."""
 
 READER_MAX_RECORDS = 1_000
 """Records held for one slow reader; past them it is fed from the stream again instead of from memory."""
 
 Position = tuple[int, int]
-"""Where a record stands in its stream: milliseconds and a number that tells records of one millisecond apart."""
+"""The position of a record in its stream: milliseconds and a number that distinguishes records of one millisecond."""
 
 _RECORD_ID = re.compile(r"[0-9a-f]{1,16}-[0-9]{1,18}-[0-9]{1,18}")
 
@@ -52,7 +52,7 @@ class StreamGap(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StreamBreak:
-    """Where a reader lost the thread; `id` is the place from which it misses nothing again."""
+    """The gap after which a reader must start anew; `id` is the position from which it misses nothing again."""
 
     id: str
     reason: GapReason
@@ -70,7 +70,7 @@ class LiveValues(Protocol):
         ...
 
     async def get(self, key: str) -> Mapping[str, str] | None:
-        """The mapping, or None when there is none (any more)."""
+        """Return the mapping, or None when the key has none (any more)."""
         ...
 
     async def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
@@ -90,8 +90,8 @@ class LiveStreams(Protocol):
     """
 
     async def append(self, stream: str, payloads: Sequence[bytes], *, once: str | None = None) -> Sequence[str]:
-        """Adds the records in order and returns their ids; all of them or none. `once` names what is told: under a name that the
-        stream has heard in the time for which it keeps records, nothing is added and no id returned.
+        """Adds the records in order and returns their ids; all of them or none. `once` names the news: under a name that the
+        stream received in the time for which it keeps records, nothing is added and no id returned.
         """
         ...
 
@@ -112,13 +112,13 @@ class LiveStreams(Protocol):
         generator (`contextlib.aclosing`): until then the process listens for it.
 
         Raises:
-            StreamGap: at the first step, or later when the store has lost the stream while the reader was away from it.
+            StreamGap: at the first step, or later when the store has lost the stream while the reader was disconnected.
         """
         ...
 
 
 async def followed(streams: LiveStreams, stream: str, *, after: str) -> AsyncGenerator[StreamRecord | StreamBreak]:
-    """As `LiveStreams.read`, and on after a gap, in whose place stands a break. Its id is taken before the reader hears of it: what
+    """As `LiveStreams.read`, and on after a gap, which a break replaces. Its id is taken before the reader receives it: what
     happens while the reader fetches the whole state anew comes after it.
     """
     while True:

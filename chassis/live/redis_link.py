@@ -53,7 +53,7 @@ class Script:
 
 
 class RedisLink:
-    """The connection. It is made when something is asked, and made anew after it broke.
+    """The connection. It is opened by the first command, and opened again after it broke.
 
     Raises (from everything that asks):
         RedisConnectionError, RedisTimeoutError, OSError: no answer; whether the command was carried out is not known.
@@ -76,7 +76,7 @@ class RedisLink:
         return await asyncio.gather(*[wire.ask(words) for words in commands])
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        """What the script returns."""
+        """Run the script and return its result."""
         words = (len(keys), *keys, *arguments)
         try:
             return await self.call("EVALSHA", script.sha, *words)
@@ -84,7 +84,7 @@ class RedisLink:
             return await self.call("EVAL", script.text, *words)
 
     async def close(self) -> None:
-        """Ends the connection; who waits for an answer gets none."""
+        """Ends the connection; callers that wait for an answer get none."""
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -112,7 +112,7 @@ class RedisLink:
 
 
 class _Wire(asyncio.Protocol):
-    """A connection that was made."""
+    """An open connection."""
 
     transport: asyncio.Transport
 
@@ -127,7 +127,7 @@ class _Wire(asyncio.Protocol):
         )
 
     def ask(self, words: Sequence[Word]) -> "asyncio.Future[Any]":
-        """Sends a command. Who is cancelled meanwhile leaves its answer to be thrown away."""
+        """Sends a command. When the caller is cancelled meanwhile, the answer is discarded."""
         if len(self._waiting) >= MAX_WAITING:
             raise RedisConnectionError("too many commands wait for their answers")
         answer: asyncio.Future[Any] = self._loop.create_future()
@@ -162,7 +162,7 @@ class _Wire(asyncio.Protocol):
             self.end(error)
 
     def _give(self, value: Any) -> None:
-        """An answer to who asked first; who left gets none."""
+        """Gives an answer to the oldest request; a caller that left gets none."""
         if not self._waiting:
             raise RedisConnectionError("an answer that nobody asked for")
         answer, _ = self._waiting.popleft()
@@ -177,7 +177,7 @@ class _Wire(asyncio.Protocol):
         self.end(RedisConnectionError(f"the connection was lost: {exc}"))
 
     def _look(self) -> None:
-        """Whether the oldest question is still within its time; without a timer for each of them."""
+        """End the connection when the oldest request has timed out, else check again at its time: one timer serves all requests."""
         self._watch = None
         if not self._waiting:
             return

@@ -48,9 +48,9 @@ OUTAGE_DELAY_SECONDS = 0.2
 # KEYS: records, identity. Returns how many of them there were.
 _DELETE = Script("return redis.call('DEL', KEYS[1], KEYS[2])")
 
-# KEYS: records, identity, and, for what is to be told once, a mark that it was. ARGV: new epoch, kept ms, identity kept ms, max
+# KEYS: records, identity, and, for records published only once, their mark. ARGV: new epoch, kept ms, identity kept ms, max
 # records, channel, payloads... Returns {epoch, id...}, or nothing where the mark was.
-# Everything that is trimmed leaves its newest id as `floor`, so that a reader who was there before can be told.
+# Everything that is trimmed leaves its newest id as `floor`, so that an earlier reader can be notified.
 _APPEND = Script(
     """
 if KEYS[3] and not redis.call('SET', KEYS[3], '', 'NX', 'PX', ARGV[2]) then
@@ -133,7 +133,7 @@ return redis.status_reply('OK')
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """What a program gets from one Redis."""
+    """The parts of the live state that a program gets from one Redis."""
 
     values: "RedisLiveValues"
     streams: "RedisLiveStreams"
@@ -165,7 +165,7 @@ async def open_redis_state(
 
 @asynccontextmanager
 async def open_link(client: "Redis", *, answer_seconds: float = ANSWER_TIMEOUT_SECONDS) -> AsyncIterator[RedisLink]:
-    """A link to the server of the client, which tells how to connect. It waits `answer_seconds` for an answer."""
+    """A link to the server of the client, which defines how to connect. It waits `answer_seconds` for an answer."""
     made: list[Connection] = []
 
     async def connect(protocol: asyncio.Protocol) -> asyncio.Transport:
@@ -189,7 +189,7 @@ async def open_link(client: "Redis", *, answer_seconds: float = ANSWER_TIMEOUT_S
 async def open_redis(
     address: str, *, password: str = "", database: int = 0, answer_seconds: float = ANSWER_TIMEOUT_SECONDS
 ) -> AsyncIterator["Redis"]:
-    """A bare client for who needs nothing of the live state; it waits `answer_seconds` for anything. Connects when first used."""
+    """A bare client for other uses than the live state; it waits `answer_seconds` for anything. Connects when first used."""
     client = _client(address, password, database, answer_seconds)
     try:
         yield client
@@ -337,7 +337,7 @@ class RedisLiveStreams:
                     try:
                         found = await self._catch_up(stream, epoch, seen)
                     except DomainError:
-                        # The store is away: the reader waits for it, as promised.
+                        # The store is unavailable: the reader waits for it, as promised.
                         await asyncio.sleep(OUTAGE_DELAY_SECONDS)
                         watcher.miss()
                         continue

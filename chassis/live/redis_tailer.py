@@ -1,7 +1,7 @@
-"""The one connection of a process over which all its stream readers hear of new records. Used by chassis.live.redis_state only.
+"""The one connection of a process over which all its stream readers receive new records. Used by chassis.live.redis_state only.
 
-Published messages are the fast way and may be lost (an outage, a slow reader); whoever may have lost one is told to look into the
-stream. So nothing here has to be exact but that telling.
+Published messages are the fast way and may be lost (an outage, a slow reader); a reader that may have lost one is notified to read
+the stream. So nothing here has to be exact but that notification.
 
 Only the tailer's own tasks use the connection. A reader says what it wants and waits: one that is cancelled, as readers are when
 their clients leave, could otherwise be cancelled in the middle of a write, and take the connection of all others with it.
@@ -195,7 +195,7 @@ class StreamTailer:
 
 
 def _published(message: bytes) -> Published | None:
-    """What a stream's channel carries; None for what another hand put there."""
+    """Parse a message of a stream's channel; None for one that another program published there."""
     try:
         epoch, entry, payload = message.split(b" ", 2)
         milliseconds, _, number = entry.partition(b"-")

@@ -100,13 +100,13 @@ class DirectoryStore:
         return self._root / check_key(key)
 
     def work_file(self) -> Path:
-        """A new file's path on the same file system as the objects; its folder is made. Blocks."""
+        """A new file's path on the same file system as the objects; its folder is created. Blocks."""
         folder = self._root / WORK_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         return folder / uuid.uuid4().hex
 
     def publish_new(self, work_file: Path, key: str) -> bool:
-        """Gives a synced work file its key if the key is free, and tells whether it was. Blocks."""
+        """Gives a synced work file its key if the key is free; returns whether it was. Blocks."""
         target = self.path_of(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -171,7 +171,7 @@ def _files(root: Path, folder: Path) -> list[tuple[str, os.stat_result]]:
 
 
 def etag_of(found: os.stat_result) -> str:
-    """A strong entity tag: objects are replaced, never rewritten, so time, size and inode tell any two apart."""
+    """A strong entity tag: objects are replaced, never rewritten, so time, size and inode distinguish any two."""
     return f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
 
 

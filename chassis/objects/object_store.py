@@ -28,7 +28,7 @@ class KeyInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What is known of an object without reading it; `etag` is quoted and strong."""
+    """The facts known of an object without reading it; `etag` is quoted and strong."""
 
     key: str
     size_bytes: int
@@ -38,7 +38,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class SignedUpload:
-    """Where and how the client puts one object: exactly these bytes, exactly once."""
+    """The signed request by which the client puts one object: exactly these bytes, exactly once."""
 
     url: str
     method: str = "PUT"
@@ -62,7 +62,7 @@ class ObjectStore(Protocol):
         ...
 
     async def head(self, key: str) -> ObjectInfo | None:
-        """What is known of the object, or None."""
+        """Return the object's information, or None when there is no such object."""
         ...
 
     async def sha256(self, key: str) -> str | None:

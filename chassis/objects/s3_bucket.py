@@ -1,5 +1,5 @@
-"""The bucket itself: made with versions and their expiry by an operator's command (`samovar objects bucket`), by backends:up and by
-tests. Everything here blocks.
+"""The bucket itself: created with versions and their expiry by an operator's command (`samovar objects bucket`), by backends:up and
+by tests. Everything here blocks.
 """
 
 from minio import Minio
@@ -17,10 +17,10 @@ MADE_ALREADY_CODES = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"
 
 
 def make_bucket(location: S3Location) -> bool:
-    """Makes the bucket unless it is there, and gives it versions that expire when they are old. Tells whether it was made.
+    """Creates the bucket unless it exists, and gives it versions that expire when they are old. Returns whether it was created.
 
     Raises:
-        MinioException, urllib3.exceptions.HTTPError: the store refused, or is away.
+        MinioException, urllib3.exceptions.HTTPError: the store refused, or is unavailable.
     """
     with s3_client(location) as client:
         made = _make(client, location.bucket)

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_EXPIRES_SECONDS = 7 * 24 * 3600
-"""What the protocol allows."""
+"""The limit set by the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """Whose signature it is, and for which region."""
+    """The key pair of a signature, and its region."""
 
     access_key: str
     secret_key: str

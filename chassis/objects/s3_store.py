@@ -92,7 +92,7 @@ def s3_client(location: S3Location) -> Iterator[Minio]:
 
 
 class S3Store:
-    """The ObjectStore adapter; made by `open_s3_store`."""
+    """The ObjectStore adapter; created by `open_s3_store`."""
 
     def __init__(
         self, client: Minio, location: S3Location, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -248,8 +248,8 @@ class S3Store:
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """What the store or the way to it does wrong becomes DomainError. A missing bucket or a bad key pair is an outage to callers;
-    the log has the store's own words.
+    """Translate errors of the store and of the connection to it into DomainError. To callers, a missing bucket or a bad key pair is
+    an outage; the log has the store's own message.
     """
     try:
         yield

@@ -24,7 +24,7 @@ def sign(url: str, *, key: str, expires_at: datetime, method: str = "GET") -> st
 
 
 def verify(method: str, path: str, query: Mapping[str, str], *, key: str, now: datetime) -> None:
-    """Accepts a request whose URL `sign` has made; `path` and `query` are percent-decoded. HEAD is allowed where GET is.
+    """Accepts a request whose URL `sign` has created; `path` and `query` are percent-decoded. HEAD is allowed where GET is.
 
     Raises:
         DomainError: PERMISSION_DENIED when anything was changed, is missing, or the time is over.

@@ -58,7 +58,7 @@ class CallMetrics(Collector):
         return found
 
     def collect(self) -> Iterator[Metric]:
-        """What /metrics shows, from whatever thread serves it."""
+        """Yield the metrics for /metrics, in whichever thread serves it."""
         counter = CounterMetricFamily(self._names[0], self._helps[0], labels=(*self._labels, self._outcome))
         histogram = HistogramMetricFamily(self._names[1], self._helps[1], labels=self._labels)
         for labels, series in list(self._series.items()):

@@ -24,7 +24,7 @@ from chassis.auth.access import find_caller
 
 USER_HASH_DIGITS = 16
 NETWORK_BITS = {4: 24, 6: 48}
-"""What a log keeps of an address, by the version of IP: the network, which many share."""
+"""The bits of an address that a log keeps, by IP version: the network, which many clients share."""
 USERS_REMEMBERED = 10_000
 
 COLLECT_SECONDS = 0.05
@@ -33,19 +33,19 @@ time, which costs more than the line.
 """
 
 REPEAT_SECONDS = 10.0
-"""So often at most the same message of a library that repeats itself."""
+"""The least time between two equal messages of a library that repeats itself."""
 
 REPEATS_REMEMBERED = 1_000
 
 _REPETITIVE = ("aiokafka",)
-"""Libraries that say so with each of many attempts a second while their server is away."""
+"""Libraries that log each of many attempts a second while their server is unavailable."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "grpc": logging.WARNING}
 
 
 class _HashKey:
-    """The secret under which users are hashed: without it nobody finds a user's lines by trying ids."""
+    """The secret under which users are hashed: without it a user's lines cannot be found by trying ids."""
 
     value = token_bytes(32)
 
@@ -61,12 +61,12 @@ def use_hash_key(key: str) -> None:
 
 @lru_cache(USERS_REMEMBERED)
 def hash_user(user_id: UUID) -> str:
-    """How a user appears in logs: enough to follow one, not enough to name one."""
+    """Return the form in which a user appears in logs: enough to follow one user, not enough to identify them."""
     return blake2b(user_id.bytes, key=_HashKey.value, digest_size=USER_HASH_DIGITS // 2).hexdigest()
 
 
 def cut_address(address: str | None) -> str:
-    """How a client's address appears in logs: its network. What is no address is not shown."""
+    """Return the form in which a client's address appears in logs: its network. An invalid address is not shown."""
     try:
         known = ip_address(address or "")
     except ValueError:
@@ -87,7 +87,7 @@ def _time_text(created: float) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON. Runs where the record is made, so that the running call's context is at hand."""
+    """A record as one line of JSON. Runs where the record is created, so that the running call's context is available."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class _Line(NamedTuple):
 
 
 def _rendered(line: Callable[[], str]) -> str:
-    """The line; of one that cannot be made, that it could not: the others must be written all the same."""
+    """Return the line, or a replacement when it cannot be formatted: the others must be written all the same."""
     try:
         return line()
     except (TypeError, ValueError) as error:
@@ -230,7 +230,7 @@ class _Writer:
         if not waiting:
             return
         lines = [line if isinstance(line, str) else _rendered(line) for line in waiting]
-        # When nobody reads any more there is nowhere left to say so.
+        # When the output is closed there is nowhere left to report it.
         with suppress(OSError, ValueError):
             self._stream.write("\n".join((*lines, "")))
             self._stream.flush()

@@ -51,13 +51,13 @@ SERVER_FAULTS: Final = frozenset(
 """Codes that make a server's span an error; the others are the caller's business."""
 
 _propagator = TraceContextTextMapPropagator()
-# Asked for before `configure`, it stands for whatever tracer is configured later; asking anew for each span is dear.
+# Created before `configure`, it delegates to the tracer that is configured later; a new one for each span is expensive.
 _tracer = trace.get_tracer(TRACER_NAME)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
 
 class _Recording:
-    """Whether anybody gets to see the process's spans. As long as nobody said that nobody does, somebody may."""
+    """The switch for recording spans: off only when it is certain that the process's spans are not exported."""
 
     is_off = False
 
@@ -92,7 +92,7 @@ def make_provider(name: str, *, otlp_endpoint: str) -> TracerProvider:
 
 def start_span(name: str, parent: Context | None, kind: SpanKind, attributes: Mapping[str, str]) -> Span:
     """A span below the parent context's, or below the running one; it always has ids. One that nobody will see is its ids alone:
-    the SDK would make the same of it, at ten times the price.
+    the SDK would create the same, at ten times the cost.
     """
     if not _Recording.is_off:
         span = _tracer.start_span(name, context=parent, kind=kind, attributes=attributes)
@@ -117,7 +117,7 @@ def inject(context: Context | None = None) -> dict[str, str]:
 
 
 def carried(span: Span, *, new_id: bool = False) -> list[tuple[str, str]]:
-    """What `inject` puts into a carrier for the span, as metadata; with `new_id` for a span below it that is its id alone."""
+    """Return as metadata what `inject` writes for the span; with `new_id`, for a span below it that is only an id."""
     trace_id, span_id, _, flags, state, is_valid = span.get_span_context()
     if not is_valid:
         return []
@@ -142,7 +142,7 @@ def current_trace_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class RpcInstruments:
-    """What is measured of one method on one side. Made once per method, because looking its parts up costs more than using them."""
+    """The instruments of one method on one side. Created once per method, because looking them up costs more than using them."""
 
     kind: SpanKind
     span_name: str
@@ -154,8 +154,8 @@ class RpcInstruments:
         return start_span(self.span_name, parent, self.kind, self.attributes)
 
     def start_outgoing(self) -> tuple[Span, list[tuple[str, str]]]:
-        """A call's span under the running one, and what tells it to the other side. Where nobody sees spans, the running one stands
-        for it, and only the other side is told of another.
+        """A call's span under the running one, and the metadata for the other side. Where nobody sees spans, the running one is
+        used instead, and only the other side receives another.
         """
         if _Recording.is_off:
             running = trace.get_current_span()
@@ -183,13 +183,13 @@ _NAMES = {code: code.name for code in grpc.StatusCode}
 
 @cache
 def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
-    """For `/package.Service/Method`, as server or as client."""
+    """Return the instruments for `/package.Service/Method`, as server or as client."""
     path = method.lstrip("/")
     service, _, name = path.partition("/")
     calls = SERVER_CALLS if kind is SpanKind.SERVER else CLIENT_CALLS
     series = calls.of(method)
     for code in (grpc.StatusCode.OK, *SERVER_FAULTS):
-        # There from the start: an increase from nothing to one is seen by nobody.
+        # Present from the start: an increase from nothing to one is not visible.
         series.outcomes.setdefault(code.name, 0)
     return RpcInstruments(
         kind=kind,
@@ -200,10 +200,10 @@ def rpc_instruments(method: str, kind: SpanKind) -> RpcInstruments:
 
 
 def serve_metrics(host: str, port: int, *, silence_seconds: float = SILENCE_SECONDS) -> Callable[[], None]:
-    """Serves /metrics from threads of its own; the returned function ends it. A client that says nothing is let go.
+    """Serves /metrics from threads of its own; the returned function ends it. A silent client is disconnected.
 
     Raises:
-        OSError: the port cannot be had.
+        OSError: the port is not available.
     """
     server, thread = start_http_server(port, addr=host)
     handler: Any = server.RequestHandlerClass

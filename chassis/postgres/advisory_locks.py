@@ -1,4 +1,4 @@
-"""Numbers for PostgreSQL's advisory locks, made from names. One database has one space of them."""
+"""Numbers for PostgreSQL's advisory locks, derived from names. One database has one space of them."""
 
 import hashlib
 

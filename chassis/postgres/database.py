@@ -37,14 +37,14 @@ OUTBOX_CHANNEL = "outbox"
 """NOTIFY channel on which a committed event wakes the relay."""
 
 ANNOUNCE_AFTER_SECONDS = 0.01
-"""How long commits are collected for one notification: each wakes the relay, the bus and its readers."""
+"""The time for which commits are collected into one notification: each one wakes the relay, the bus and its readers."""
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 30.0
 IDLE_TRANSACTION_TIMEOUT_SECONDS = 60.0
 POOL_TIMEOUT_SECONDS = 5.0
 CONNECTIONS_PER_KEY = 2
-"""For the changes of one user: one that is made, and the next, which has only to wait for its lock."""
+"""The connections for the changes of one user: one that is running, and the next, which has only to wait for its lock."""
 RETRY_AFTER_SECONDS = 1.0
 
 # Classes and codes that say "not now": connection lost, shutting down, starting, too many connections, out of resources, deadlock
@@ -63,7 +63,7 @@ _INSERT_OUTBOX = Statement(
     "SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::timestamptz[])",
     _OUTBOX_COLUMNS,
 )
-# Of an erased user no row may tell again, also not of a last call that was refused.
+# No row may mention an erased user again, not even for a last call that was refused.
 _INSERT_AUDIT = Statement(
     """
     INSERT INTO audit_log (actor, actor_kind, address, action, resource, outcome, request_id)
@@ -118,7 +118,7 @@ async def connect(*args: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Rec
     """A connection of the driver itself, with moments as chassis.cloudevents.moments says. Takes what `asyncpg.connect` takes.
 
     Raises:
-        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: there is no database to be had.
+        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: the database is unavailable.
     """
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **options)
     try:
@@ -130,7 +130,7 @@ async def connect(*args: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Rec
 
 
 class Database:
-    """Hands out connections of one pool. `dsn` is for those who need a connection of their own (chassis.bus.outbox)."""
+    """Hands out connections of one pool. `dsn` is for code that needs a connection of its own (chassis.bus.outbox)."""
 
     def __init__(self, pool: Pool, dsn: str) -> None:
         self.dsn = dsn
@@ -213,7 +213,7 @@ class Database:
 
 
 class Transaction:
-    """What one use case changes. `connection` executes; `record` keeps an event for the commit."""
+    """The transaction of one use case. `connection` executes; `record` keeps an event for the commit."""
 
     __slots__ = ("_committed", "_events", "_recorded", "connection")
 
@@ -282,7 +282,7 @@ def engine_url(dsn: str) -> str:
 
 @contextmanager
 def _connecting() -> Iterator[None]:
-    """Whatever goes wrong before there is a connection means that there is no database for us now."""
+    """Translates any failure to get a connection: it means that the database is unavailable now."""
     try:
         yield
     except (
@@ -297,7 +297,7 @@ def _connecting() -> Iterator[None]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors that mean "try again later", or that a text is none to PostgreSQL, become DomainError; all others pass."""
+    """Driver errors that mean "try again later", or a text that PostgreSQL cannot store, become DomainError; all others pass."""
     try:
         yield
     except DBAPIError as error:
@@ -321,7 +321,7 @@ def _translated() -> Iterator[None]:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same work may succeed later without anybody changing anything."""
+    """Return True when the same work may succeed later without anybody changing anything."""
     if isinstance(error, DomainError):
         return error.kind in RETRYABLE_KINDS
     if isinstance(error, BaseExceptionGroup):
@@ -335,7 +335,7 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def is_transient(error: DBAPIError) -> bool:
-    """Whether another try can succeed where this one failed."""
+    """Return True when another try can succeed where this one failed."""
     state = getattr(error.orig, "sqlstate", None)
     # Without a state it is the driver's own: it found the connection closed, or in the middle of being closed.
     return isinstance(error, (InterfaceError, InternalError)) if state is None else _is_transient_state(state)
@@ -352,7 +352,7 @@ def _unstorable() -> DomainError:
 
 
 def erased() -> DomainError:
-    """The error of a user who is erased."""
+    """Return the error for an erased user."""
     return DomainError(Kind.PERMISSION_DENIED, ACCOUNT_ERASED)
 
 

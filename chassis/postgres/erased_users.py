@@ -1,6 +1,6 @@
 """The guard of users' tables: no row of an erased user is ever inserted again, whatever writes it. For migrations.
 
-A trigger looks at `erasures` before each insert, under a shared lock of the user that whoever records an erasure takes alone: a
+A trigger looks at `erasures` before each insert, under a shared lock of the user, which recording an erasure takes exclusively: a
 transaction that inserts either commits before the erasure is recorded, so that its rows are found, or is refused.
 """
 
@@ -53,7 +53,7 @@ _DROP: Final = (
 
 
 def create_guard(op: Executes, tables: Iterable[str]) -> None:
-    """Makes what erasures stand on, and guards the tables, each with a column `user_id`. Once in a service's database."""
+    """Creates the objects that erasures need, and guards the tables, each with a column `user_id`. Once in a service's database."""
     for statement in _CREATE:
         op.execute(statement)
     guard_tables(op, tables)

@@ -1,4 +1,4 @@
-"""Runs a service's Alembic migrations from its package, and makes the tables that every service has. Called by `python -m <service>
+"""Runs a service's Alembic migrations from its package, and creates the tables of every service. Called by `python -m <service>
 migrate` and by tests.
 
 A package keeps its scripts in `<package>/migrations/versions/*.py` (with `revision`, `down_revision`, `upgrade`, `downgrade`) and
@@ -115,7 +115,7 @@ def _run_scripts(connection: Connection, scripts: Path, action: Action, revision
 
 
 class Executes(Protocol):
-    """What is asked of alembic's `op`, which is a module."""
+    """The part of alembic's `op` (a module) that is used here."""
 
     def execute(self, sqltext: str, /) -> None: ...
 
@@ -137,8 +137,8 @@ def drop_shared_tables(op: Executes) -> None:
 
 
 def add_sources_and_set_aside(op: Executes) -> None:
-    """Has the inbox know whose an event's id is, and the outbox which events no bus takes. Code of before goes on meanwhile: what
-    it writes into the inbox is of no source. The key is built beside those who write.
+    """Adds an event's source to the inbox, and the events that no bus accepts to the outbox. Earlier code keeps running: rows that
+    it writes into the inbox have no source. The key is built without blocking writers.
     """
     with op.get_context().autocommit_block():
         op.execute("ALTER TABLE inbox ADD COLUMN IF NOT EXISTS source text NOT NULL DEFAULT ''")

@@ -1,7 +1,7 @@
-"""A program's connections to one database, and who has them. Used by chassis.postgres.database.
+"""A program's connections to one database, and their current users. Used by chassis.postgres.database.
 
 SQLAlchemy's own pool goes through a greenlet to take a connection and through another to give it back, which is more than what the
-driver needs for a statement. Here both are a look at a list; SQLAlchemy makes the connections, and is on each of them for good.
+driver needs for a statement. Here both are a list operation; SQLAlchemy creates the connections, and stays attached to them.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _BROKEN = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, a
 
 
 class Pool:
-    """At most `size` connections of the engine, whose own pool keeps none. Who was given back last is used first."""
+    """At most `size` connections of the engine, whose own pool keeps none. The one given back last is used first."""
 
     def __init__(self, engine: AsyncEngine, size: int, *, timeout_seconds: float) -> None:
         self._engine = engine
@@ -27,11 +27,11 @@ class Pool:
         self._is_closed = False
 
     async def take(self) -> AsyncConnection:
-        """A connection that nobody has. One that broke while it was idle is replaced: the driver has noticed.
+        """Return a connection that is not in use. One that broke while it was idle is replaced: the driver has noticed.
 
         Raises:
             TimeoutError: all were in use for too long.
-            OSError, DBAPIError, asyncpg.PostgresError: a new one cannot be made.
+            OSError, DBAPIError, asyncpg.PostgresError: a new one cannot be opened.
         """
         if self._free.locked():
             async with asyncio.timeout(self._timeout_seconds):
@@ -75,7 +75,7 @@ class Pool:
 
 
 def _end(connection: AsyncConnection) -> None:
-    """Drops it without a farewell, which nobody would hear or wait for."""
+    """Drops the connection without a closing message, which nobody would receive."""
     used = connection.sync_connection
     assert used is not None  # noqa: S101  it was checked out
     if not used.invalidated:

@@ -1,8 +1,8 @@
 """Statements that are run often: put into SQL once, and run by the driver itself. A statement of SQLAlchemy takes 0.3 ms of CPU to
 execute, of which the driver needs 0.05; most of the rest is the way through its greenlets and results.
 
-Made by infrastructure at import time; run by chassis.postgres.database (`Database.fetch`, `Transaction.fetch`), in
-SQLAlchemy's connections and transactions. What listens to SQLAlchemy's `before_cursor_execute` hears of them too.
+Created by infrastructure at import time; run by chassis.postgres.database (`Database.fetch`, `Transaction.fetch`), in
+SQLAlchemy's connections and transactions. Listeners to SQLAlchemy's `before_cursor_execute` receive them too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ class Statement:
 
     @classmethod
     def of(cls, statement: ClauseElement) -> "Statement":
-        """Of SQLAlchemy Core. An INSERT names its values as parameters."""
+        """Create a statement from SQLAlchemy Core. An INSERT names its values as parameters."""
         # Any: the type of what compile returns is not that of what the dialect makes.
         compiled: Any = statement.compile(dialect=_DIALECT)
         made = cls(str(compiled), compiled.positiontup or ())
@@ -76,7 +76,7 @@ class Statement:
         return found
 
     def rows(self, records: Sequence[asyncpg.Record]) -> Sequence[Row]:
-        """What the driver returned, as SQLAlchemy would give it."""
+        """Convert records of the driver into the rows that SQLAlchemy would return."""
         readers = self._readers
         if not readers:
             return records
@@ -98,7 +98,7 @@ def _processors(types: Mapping[str, Any], kind: str, *rest: Any) -> dict[str, Ca
 
 
 async def run(connection: AsyncConnection, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
-    """Runs the statement on what the connection stands for, in its transaction if there is one.
+    """Runs the statement on the driver's connection, in its transaction if there is one.
 
     Raises:
         asyncpg.PostgresError: the server refused it.
@@ -113,8 +113,8 @@ async def run(connection: AsyncConnection, statement: Statement, values: Mapping
     try:
         records = await driver_of(connection).fetch(statement.sql, *arguments)
     except BaseException as error:
-        # Cancelled, timed out or broken: nobody knows what comes next on it. An error of the server is no such end,
-        # unless it is its last word: the driver hears of the end only after it.
+        # Cancelled, timed out or broken: its next bytes are unknown. An error of the server is no such end,
+        # unless it is its last message: the driver learns of the end only after it.
         if not isinstance(error, asyncpg.PostgresError) or getattr(error, "severity_en", None) in _LAST_WORDS:
             used.invalidate()
         if isinstance(error, TimeoutError):

@@ -1,1 +1,1 @@
-"""What one caller may use: rates that all instances count together."""
+"""The limits on one caller: rates that all instances count together."""

@@ -1,6 +1,6 @@
-"""How much a user may ask per minute, by rate class. All instances of a program share one count per user and class; permits are
-leased from it a few at a time, so that most requests cost no round trip. While the count is unavailable everybody may pass, and a
-metric says so.
+"""The number of requests a user may make per minute, by rate class. All instances of a program share one count per user and class;
+permits are leased from it a few at a time, so that most requests cost no round trip. While the count is unavailable everybody may
+pass, and a metric reports it.
 
 Used by gateway.quota.rate_limits for what comes in over HTTP, and by chassis.grpc_server.interceptors for users who call a
 service directly. Contract: sections 1 and 8.
@@ -46,7 +46,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the count gave: 0 permits or more; what is left there; when it will be full again; when there will be one more."""
+    """The result of a lease: 0 permits or more; the number left; when the count will be full again; when there will be one more."""
 
     permits: int
     left: int
@@ -74,7 +74,7 @@ class _Lease:
     ends_at: float = 0.0
 
     def knows(self, now: float) -> bool:
-        """True when a request can be answered from here: with a permit, or with the knowledge that there is none yet."""
+        """True when a request can be answered from here: with a permit, or with the knowledge that none is free yet."""
         return now < self.ends_at and (self.permits > 0 or now < self.next_at)
 
     def renew(self, grant: Grant, now: float) -> None:
@@ -86,7 +86,7 @@ class _Lease:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a user stands after a request was counted: whether it may pass, and what there is and when."""
+    """The rate limit of a user after a request was counted: whether it may pass, the permits left, and when there will be more."""
 
     is_allowed: bool
     limit: int

@@ -1,4 +1,4 @@
-"""For what is kept in Redis and is worth having, never worth failing for: the one place that knows what Redis being unavailable
+"""Data in Redis that is useful but never worth a failure: the one place that knows what an unavailable Redis
 looks like. Used by chassis.quota.redis_permits and gateway.quota.redis_answers.
 """
 
@@ -15,10 +15,10 @@ from chassis.live.redis_link import RedisLink, Script, Word
 from chassis.live.redis_state import open_link, open_redis
 
 ANSWER_SECONDS = 0.5
-"""How long a request waits for Redis before it goes on without."""
+"""The longest wait of a request for Redis before it goes on without."""
 
 AWAY_SECONDS = 1.0
-"""How long nobody asks again after Redis was found away: requests must not queue up to wait for it."""
+"""The pause before Redis is asked again after it was unavailable: requests must not queue up to wait for it."""
 
 _log = getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""How a program starts, runs and ends, and what its settings open."""
+"""Start, run and stop of a program, and the backends that its settings open."""

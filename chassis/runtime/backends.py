@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class EventSettings(ProgramSettings):
-    """Where events go."""
+    """The settings of the event bus."""
 
     events_backend: Literal["postgres", "kafka"] = "postgres"
     events_postgres_dsn: SecretStr = SecretStr("")
     kafka_brokers: str = Field("", pattern=r"^([^:/,\s]+:\d+(,[^:/,\s]+:\d+)*)?$")
     """host:port, with commas between."""
     kafka_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
-    """What the names of all topics and groups begin with: for environments that share a cluster."""
+    """The prefix of the names of all topics and groups, for environments that share a cluster."""
 
     def problems(self) -> list[str]:
         """As ProgramSettings says."""
@@ -54,17 +54,17 @@ class EventSettings(ProgramSettings):
 
 
 class LiveStateSettings(ProgramSettings):
-    """Where the live state is."""
+    """The settings of the live state."""
 
     redis_addr: str = Field("127.0.0.1:6379", pattern=r"^[^:/\s]+:\d+$")
     redis_password: SecretStr = SecretStr("")
     redis_db: int = Field(0, ge=0)
     redis_prefix: str = Field("", max_length=60, pattern=r"^[A-Za-z0-9._-]*$")
-    """What all keys and channels begin with: for environments that share a server."""
+    """The prefix of all keys and channels, for environments that share a server."""
 
     rate_limit_reads: int = Field(600, ge=1, le=1_000_000)
     rate_limit_writes: int = Field(120, ge=1, le=1_000_000)
-    """Calls per user and minute of users who call the gRPC port themselves. What the gateway passes on it has counted."""
+    """Calls per user and minute of users who call the gRPC port themselves. The gateway counts those that it passes on."""
 
     @asynccontextmanager
     async def open_rate_limiter(self, name: str) -> AsyncIterator[RateLimiter]:
@@ -88,7 +88,7 @@ class LiveStateSettings(ProgramSettings):
 
 
 class ObjectSettings(ProgramSettings):
-    """Where objects lie."""
+    """The settings of the object store."""
 
     objects_backend: Literal["directory", "s3"] = "directory"
     objects_directory: str = ""
@@ -97,7 +97,7 @@ class ObjectSettings(ProgramSettings):
     s3_endpoint: str = Field("", pattern=r"^([^:/\s]+(:\d+)?)?$")
     """host, or host:port."""
     s3_public_endpoint: str = Field("", pattern=r"^([^:/\s]+(:\d+)?)?$")
-    """What clients call the endpoint, if that is something else: it stands in the signed URLs."""
+    """The endpoint's address as clients see it, if it is different: it is used in signed URLs."""
     s3_access_key_id: str = ""
     s3_secret_access_key: SecretStr = SecretStr("")
     s3_region: str = "us-east-1"

@@ -1,4 +1,4 @@
-"""How a program runs: uvloop, logs, traces, metrics, signals that drain, and several worker processes where asked for.
+"""Runs a program: uvloop, logs, traces, metrics, signals that drain, and several worker processes where the settings ask for them.
 
 Called by every program's `__main__`/`main`. One event loop per process, and workers start before any gRPC object exists.
 """
@@ -25,13 +25,13 @@ from chassis.settings import ProgramSettings
 
 EXIT_CODE_FAILED = 1
 COLLECT_AFTER_OBJECTS = 2_000
-"""New objects between two looks at the youngest. The default of 700 is two or three requests; every call of grpc.aio leaves nine
-that refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms when they are found, these for 0.6.
+"""New objects between two collections of the youngest. The default of 700 is two or three requests; every call of grpc.aio leaves
+nine that refer to each other, and 10,000 of them hold the event loop for 3 to 5 ms when they are found, these for 0.6.
 """
 COLLECT_MIDDLE_AFTER_LOOKS, COLLECT_ALL_AFTER_LOOKS = 10, 50
-"""Looks at a younger generation between two at the next: all objects, caches too, are looked at once in a million new ones."""
+"""Collections of a younger generation between two of the next: all objects, caches too, are visited once in a million new ones."""
 STOP_MARGIN_SECONDS = 10.0
-"""How much longer than its drain a worker may take to stop before it is killed."""
+"""The time that a worker may take to stop beyond its drain before it is killed."""
 
 Settings = TypeVar("Settings", bound=ProgramSettings)
 
@@ -39,7 +39,7 @@ _log = getLogger(__name__)
 
 
 class Running(Protocol):
-    """What a program's main yields."""
+    """The running program, which a program's main yields."""
 
     async def wait(self) -> None:
         """Returns (or raises) when the program cannot go on."""
@@ -101,7 +101,7 @@ async def _until_stopped(main: Main[Settings], settings: Settings) -> None:
 
 
 def _settle_collector() -> None:
-    """What a program has loaded stays to its end: the collector need not look at it again, nor after every few requests."""
+    """Exempt all that is loaded so far from garbage collection, as it stays to the end, and make collections rarer."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS, COLLECT_MIDDLE_AFTER_LOOKS, COLLECT_ALL_AFTER_LOOKS)
@@ -117,7 +117,7 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: as
 
 
 def _run_workers(main: Main[Settings], settings: Settings, name: str) -> int:
-    """Starts the workers, and stops them all when a signal comes or one of them ends: whoever supervises us restarts the whole."""
+    """Starts the workers, and stops them all when a signal comes or one of them ends: the supervisor restarts the whole."""
     with ExitStack() as stack:
         logs.use_hash_key(settings.log_hash_key.get_secret_value())
         stack.callback(logs.configure(name, settings.log_level))
@@ -145,7 +145,7 @@ def _supervise(main: Main[Settings], settings: Settings, name: str) -> int:
         if worker.is_alive():
             worker.kill()
             worker.join()
-    # A worker that was told to stop before it could listen for that ended as it should, too.
+    # A worker that was stopped before it could handle the signal ended as it should, too.
     ended_well = {0, -signal.SIGTERM, -signal.SIGINT}
     return 0 if signalled and all(worker.exitcode in ended_well for worker in workers) else EXIT_CODE_FAILED
 

@@ -200,7 +200,7 @@ class _Document:
 
 
 def _envelope(event_type: str, payload: Json) -> Json:
-    """What every message on a WebSocket looks like."""
+    """Return the schema of every message on a WebSocket."""
     return {
         "type": "object",
         "required": ["event_type", "id", "timestamp", "payload"],
@@ -218,7 +218,7 @@ def _described_parameter(comment: str) -> Json:
 
 
 def _handshake(*, is_resumable: bool, access: options_pb2.Access) -> Json:
-    """What may stand in the address of the handshake."""
+    """Return the schema of the query parameters of the handshake."""
     known: Json = {}
     if is_resumable:
         known["last_event_id"] = {

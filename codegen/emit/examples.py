@@ -1,5 +1,5 @@
-"""Examples of messages, made from what the contract says of their fields: they keep every rule that a JSON Schema can state.
-What no example can be made for is left out.
+"""Examples of messages, built from the contract's rules for their fields: they keep every rule that a JSON Schema can state.
+Fields without a possible example are left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,7 @@ class NoExample(Exception):
 
 
 class Examples:
-    """Makes examples of one contract."""
+    """Creates examples of one contract."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract

@@ -37,7 +37,7 @@ _KNOWN: Mapping[str, Json] = {
 
 
 class Form(Enum):
-    """Where a message stands; the value ends the names of its components."""
+    """The use of a message; the value ends the names of its components."""
 
     ANSWER = ""
     """Every member is there; what is unset is null."""
@@ -55,7 +55,7 @@ class Schemas:
         self.components: dict[str, Json] = {}
 
     def keep(self, name: str, schema: Json) -> Json:
-        """Makes a component of a schema; returns the reference to it."""
+        """Keep a schema as a component; return the reference to it."""
         self.components[name] = schema
         return {"$ref": f"#/components/schemas/{name}"}
 
@@ -63,7 +63,7 @@ class Schemas:
         """A reference to a message's plain object."""
         name = message.full_name + form.value
         if name not in self.components:
-            # Kept before it is made: a message may stand in itself.
+            # Kept before it is built: a message may contain itself.
             self.keep(name, {})
             self.components[name] = self.members(message.fields, form, message.comment)
         return {"$ref": f"#/components/schemas/{name}"}
@@ -130,7 +130,7 @@ class Schemas:
         )
 
     def described(self, one: Field) -> str:
-        """What is said of a field, and what rules say that JSON Schema cannot."""
+        """Return the description of a field: its comment, and the rules that JSON Schema cannot express."""
         rules = one.rules.cel if one.rules is not None else ()
         return " ".join(text for text in (one.comment, *(rule.message for rule in rules)) if text)
 
@@ -202,7 +202,7 @@ def _object(properties: Json) -> Json:
 
 
 def linkage(one: Field, ids: Json | None = None) -> Json:
-    """The resource linkage that a foreign key becomes, or is made of; `ids` is the schema of one id."""
+    """The resource linkage that a foreign key becomes, or is read from; `ids` is the schema of one id."""
     kind = one.relationship.type if one.relationship is not None else ""
     identifier = _object({"type": {"type": "string", "const": kind}, "id": ids or {"type": "string"}})
     if one.repeated:
@@ -224,7 +224,7 @@ def _relationship(one: Field) -> Json:
 
 
 def _exactly_one(fields: Sequence[Field]) -> Json:
-    """That of each oneof which must be set one member, and only one, is there; one that is null is not."""
+    """Return a schema that requires exactly one member of each required oneof; a member that is null counts as absent."""
     choices: dict[str, list[Json]] = {}
     for one in fields:
         if one.oneof_is_required:

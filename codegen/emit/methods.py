@@ -80,7 +80,7 @@ def _known_parameters(endpoint: Endpoint) -> list[str]:
 
 
 def emit_includes(endpoint: Endpoint, names: ModuleNames) -> Iterator[list[str]]:
-    """`included_<method>_<path>(message)`, the resources to include, and `ask_<method>_<path>(ids)` where they are asked for."""
+    """`included_<method>_<path>(message)`, the resources to include, and `ask_<method>_<path>(ids)` of a batch method."""
     json = names.shape("JsonValue")
     for include in endpoint.includes:
         suffix = f"{endpoint.name}_{include.path.replace('.', '_')}"
@@ -178,7 +178,7 @@ def emit_stream_request(stream: StreamEndpoint, names: ModuleNames) -> Iterator[
 
 
 def emit_stream_event(stream: StreamEndpoint, names: ModuleNames) -> list[str]:
-    """`event_<method>(message)`: one event as the envelope wants it."""
+    """`event_<method>(message)`: one event in the form for the envelope."""
     event = names.shape("StreamedEvent")
     event_id = attribute("message", stream.id_field.name) if stream.id_field else '""'
     time = "None" if stream.time_field is None else "time"
@@ -221,7 +221,7 @@ def _path_field(one: Field, names: ModuleNames) -> str:
 
 
 def _path_name(one: PathName, endpoint: Endpoint, names: ModuleNames) -> list[str]:
-    """Statements that set a field to several segments. Where the document could set it too, it must not say something else."""
+    """Statements that set a field to several segments. Where the document could set it too, it must have the same value."""
     holder = "message"
     for part in one.field_path[:-1]:
         holder = attribute(holder, part)

@@ -1,4 +1,4 @@
-"""The names that one generated module uses: each is imported when it is first asked for."""
+"""The names that one generated module uses: each is imported on its first use."""
 
 from codegen.emit.python_source import Imports, alias, pb2_module, rest_module
 from codegen.read.endpoints import snake

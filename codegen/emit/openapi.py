@@ -198,7 +198,7 @@ class _Document:
         return data, [made]
 
     def _request_resource(self, endpoint: Endpoint) -> tuple[Json, Any]:
-        """One resource object, as gateway.jsonapi.documents.read_attributes takes it, and an example (None: there is none)."""
+        """One resource object, as gateway.jsonapi.documents.read_attributes takes it, and an example (None = no example)."""
         fields = endpoint.body_fields
         body = endpoint.body_field
         if body is not None:
@@ -224,7 +224,7 @@ class _Document:
         return data, None if example is None else {"type": types[0], "attributes": example}
 
     def _request_relationships(self, linkages: Mapping[str, Field]) -> Json:
-        """What may be said in place of attributes."""
+        """Return the schema of the relationships that a request may set in place of attributes."""
         properties = {}
         for name, one in linkages.items():
             rules = element_rules(one.rules) if one.repeated else one.rules
@@ -267,7 +267,7 @@ class _Document:
         return {**answer, "links": links} if links else answer
 
     def _links(self, endpoint: Endpoint) -> Iterator[tuple[str, Json]]:
-        """What can be done next: every operation at or below the self link of the answer's resource (of a list, of its first)."""
+        """Yield the links to next operations: all at or below the self link of the answer's resource (of a list, of its first)."""
         data = endpoint.data
         resource = data.resource.resource if data is not None else None
         if data is None or resource is None or path_parameters(resource.self) != (resource.id_field or "id",):
@@ -320,7 +320,7 @@ class _Document:
         return self._schemas.keep(name, {"type": "object", "required": required, "properties": properties})
 
     def _meta(self, page: Json | None, fields: Sequence[Field]) -> Json:
-        """What a document's meta has: of its page, and whatever of the response has no other place."""
+        """Return the schema of a document's meta: the page, and every field of the response that has no other place."""
         schema = self._schemas.members(fields, Form.ANSWER)
         if page is None:
             return schema

@@ -1,4 +1,4 @@
-"""What every OpenAPI document of ours has in common: the parts that follow from the gateway and not from any one method."""
+"""The parts that all our OpenAPI documents share: they follow from the gateway and not from any one method."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -122,7 +122,7 @@ IF_MATCH: Json = {
     "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$"},
     "example": '"1"',
 }
-"""Of the methods that take it: entity tags of the state to change, or `*`."""
+"""The header of the methods that take it: entity tags of the state to change, or `*`."""
 IF_MATCH_SAID = (
     "The `ETag` of what a GET of this address answered, whatever its media type, language and coding: 412 if it is another now. "
     "`*` for any state, 412 if there is nothing."

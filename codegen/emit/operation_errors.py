@@ -1,4 +1,4 @@
-"""Which errors an endpoint can answer with: those of the gateway follow from the endpoint's form, its own stand in its proto."""
+"""The errors that an endpoint can return: those of the gateway follow from the endpoint's form, its own are in its proto."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -30,9 +30,9 @@ _PLAIN = (
     "RESOURCE_EXHAUSTED",
     "NOT_IMPLEMENTED",
 )
-"""What statuses without a reason become (chassis.errors.wire)."""
+"""The reasons that stand for statuses without a reason (chassis.errors.wire)."""
 _ENVELOPE = ("RESOURCE_TYPE_CONFLICT", "CLIENT_ID_NOT_SUPPORTED", "RELATIONSHIP_NOT_WRITABLE")
-"""What a document can have wrong that is not 400 by itself; with other faults beside it the answer is 400 for all of them."""
+"""The faults of a document that have a status of their own; together with other faults the answer is 400 for all of them."""
 
 
 def codes_by_status(endpoint: Endpoint, reasons: Mapping[str, ReasonSpec]) -> Mapping[int, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Which headers an operation reads and which its answers carry: all follow from the endpoint's form. For codegen.emit.openapi."""
+"""The headers that an operation reads and that its answers carry: all follow from the endpoint's form. For codegen.emit.openapi."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def success_headers(endpoint: Endpoint) -> dict[str, Json]:
 
 
 def not_modified(endpoint: Endpoint) -> dict[str, Json]:
-    """By its status, the answer to If-None-Match when the client has what it asks for; empty where there are no tags."""
+    """Return, by status, the answer to If-None-Match when the client has the current state; empty where there are no tags."""
     if not endpoint.is_tagged_read:
         return {}
     names = ["X-Request-ID", "ETag", *(RATE_LIMIT_HEADERS if is_counted(endpoint) else ())]
@@ -56,7 +56,7 @@ def takes_key(endpoint: Endpoint) -> bool:
 
 
 def is_counted(endpoint: Endpoint) -> bool:
-    """Whether requests count against the user's rate limit."""
+    """Return True when requests count against the user's rate limit."""
     access = endpoint.method.access or options_pb2.Access()
     return not access.public and access.rate_class != options_pb2.RATE_CLASS_NONE
 

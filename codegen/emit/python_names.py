@@ -1,5 +1,5 @@
-"""What Python and this platform make impossible in the names of a contract: files that no import could name, folders that would
-hide other modules, fields that a message's own methods hide.
+"""Names in a contract that Python or this platform makes impossible: files that no import could name, folders that would hide other
+modules, fields that are hidden by a message's own methods.
 """
 
 import sys
@@ -46,7 +46,7 @@ def check_files(contract: Contract, faults: Faults) -> None:
 
 
 def hides_module(top: str) -> bool:
-    """True for the name of a module or package of Python, of this platform or of what it is made with. Namespace packages, such as
+    """True for the name of a module or package of Python, of this platform or of its dependencies. Namespace packages, such as
     `google`, share their name.
     """
     if top in sys.stdlib_module_names:

@@ -1,4 +1,4 @@
-"""How generated Python is laid out: names, imports, lines that fit. Used by every emitter."""
+"""The layout of generated Python: names, imports, lines that fit. Used by every emitter."""
 
 import keyword
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ LINE_LENGTH = 120
 
 
 def pb2_module(proto_file: str) -> tuple[str, str]:
-    """Package and module that protoc makes of a file: `library/v1/items.proto` → (`library.v1`, `items_pb2`)."""
+    """Return the package and module that protoc generates for a file: `library/v1/items.proto` → (`library.v1`, `items_pb2`)."""
     package, _, name = module_path(proto_file).rpartition("/")
     return package.replace("/", "."), f"{name}_pb2"
 
 
 def rest_module(root: str, proto_file: str) -> tuple[str, str]:
-    """Package and module that we make of a file: (`rest.library.v1`, `items`)."""
+    """Return the package and module that we generate for a file: (`rest.library.v1`, `items`)."""
     package, _, name = module_path(proto_file).rpartition("/")
     return f"{root}.{package}".replace("/", ".").rstrip("."), name
 
@@ -25,7 +25,7 @@ def alias(proto_file: str, suffix: str = "") -> str:
 
 
 def module_path(proto_file: str) -> str:
-    """What stands in paths as protoc writes it: a dash is no part of a name."""
+    """Return the module path as protoc writes it: a dash cannot be part of a name."""
     return proto_file.removesuffix(".proto").replace("-", "_")
 
 

@@ -127,7 +127,7 @@ def _route(endpoint: Endpoint, imports: Imports, root: str) -> list[str]:
 
 
 def _compound(endpoint: Endpoint, imports: Imports, root: str) -> Iterator[str]:
-    """What JSON:API lets a client ask for beside the resource itself."""
+    """Yield the arguments for the resources, orders and members that JSON:API lets a client request."""
     method = endpoint.method
     if endpoint.spellings:
         yield f"spellings={_function(method, f'{endpoint.name.upper()}_SPELLINGS', imports, root)},"

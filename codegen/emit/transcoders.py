@@ -25,7 +25,7 @@ _DEFINED = re.compile(r"(?:def )?(\w+)(?:\(.*| = .*|: dict.*)")
 def emit_transcoders(
     contract: Contract, endpoints: Sequence[Endpoint], streams: Sequence[StreamEndpoint], root: str, faults: Faults
 ) -> Iterator[tuple[str, str]]:
-    """Path and text of each module. `root` is the package that all of them lie in."""
+    """Yield the path and text of each module. `root` is the package that contains all of them."""
     needs = find_needs(contract, endpoints, streams, faults)
     served = [message for one in endpoints for message in (one.request, one.response)]
     served += [message for stream in streams for message in (stream.request, stream.response)]

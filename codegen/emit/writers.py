@@ -67,7 +67,7 @@ def emit_fields(message: MessageType, resource: options_pb2.Resource) -> list[st
 def emit_linkage(
     message: MessageType, one: Field, target: str, uuids: Collection[str], names: ModuleNames
 ) -> list[str]:
-    """Statements that make what a relationship endpoint answers of the resource `target`: `data` and `links`."""
+    """Statements that build the answer of a relationship endpoint from the resource `target`: `data` and `links`."""
     links = [
         f"{text(name)}: {_link(message, template, frozenset(), uuids, names, target)}"
         for name, template in _link_templates(one).items()

@@ -1,5 +1,5 @@
-"""What JSON:API adds to an endpoint, resolved to the fields and methods that it is made of: included resources, orders, resource
-linkage. Called by codegen.read.resolve, with the same manner of telling faults.
+"""The JSON:API features of an endpoint, resolved to their fields and methods: included resources, orders, resource linkage. Called
+by codegen.read.resolve, and reports faults in the same way.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -98,7 +98,7 @@ class Compounds:
         return message.resource.type if message is not None and message.resource is not None else ""
 
     def _check_access(self, path: str, method: Method) -> None:
-        """Who may have the document must be one who may call the batch method: the call is made in the user's name."""
+        """Check that everyone who may have the document may also call the batch method: the call is made in the user's name."""
         ours, theirs = self._method.access, method.access
         if ours is None or theirs is None or theirs.public:
             return
@@ -123,7 +123,7 @@ class Compounds:
 
 
 def foreign_key(resource: MessageType, name: str) -> Field | None:
-    """The field that a relationship of a resource stands for."""
+    """Return the field that a relationship of a resource represents."""
     return next(
         (one for one in resource.fields if one.relationship is not None and one.relationship.name == name), None
     )

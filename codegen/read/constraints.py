@@ -37,7 +37,7 @@ def of_kind(rules: Rules | None) -> Any:
 
 
 def keywords(one: Field, rules: Rules | None) -> dict[str, Any]:
-    """What one value of a field must be. Enums, which are named by their texts, are `enum_texts`'s."""
+    """Return the JSON Schema keywords for one value of a field. Enums are left to `enum_texts`, as their texts name them."""
     if one.kind in _RANGES or one.kind in {Kind.DOUBLE, Kind.FLOAT}:
         return _number(one.kind, of_kind(rules))
     if one.kind is Kind.STRING and rules is not None:
@@ -91,7 +91,7 @@ def _string(own: validate_pb2.StringRules) -> Iterator[tuple[str, Any]]:
 
 
 def collection_keywords(rules: Rules | None) -> dict[str, Any]:
-    """What a repeated field or a map must be as a whole."""
+    """Return the JSON Schema keywords for a repeated field or a map as a whole."""
     if rules is None:
         return {}
     listed, mapped = rules.repeated, rules.map
@@ -137,8 +137,8 @@ def enum_texts(enum: EnumType, rules: Rules | None) -> list[str]:
 
 
 def is_required(one: Field) -> bool:
-    """Whether a document that leaves the field out is refused: by a rule that says so, or because the default that then stands
-    breaks the field's rules.
+    """Return True when a document without the field is refused: by a rule that requires it, or because the default that then
+    applies breaks the field's rules.
     """
     rules = one.rules
     if rules is None or rules.ignore == validate_pb2.IGNORE_ALWAYS:
@@ -174,7 +174,7 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
 
 
 def fits_text(value: str, schema: Mapping[str, Any]) -> bool:
-    """Whether a text keeps the keywords that `keywords` makes, formats apart."""
+    """Return True when a text satisfies the keywords that `keywords` returns, except for formats."""
     patterns = [part["pattern"] for part in schema.get("allOf", [])]
     patterns += [schema["pattern"]] if "pattern" in schema else []
     return (

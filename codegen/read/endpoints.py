@@ -24,14 +24,14 @@ WRAPPED_KINDS: Mapping[str, Kind] = {
     "google.protobuf.StringValue": Kind.STRING,
     "google.protobuf.BytesValue": Kind.BYTES,
 }
-"""What each wrapper message wraps."""
+"""The kind of value in each wrapper message."""
 SCALAR_MESSAGES = frozenset({TIMESTAMP, FIELD_MASK, "google.protobuf.Duration", *WRAPPED_KINDS})
 """Messages that JSON writes as one scalar value."""
 WELL_KNOWN = SCALAR_MESSAGES | {f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue", "Empty")}
 """Messages that gateway.transcoding reads and writes itself."""
 
 PATH_KINDS = frozenset({Kind.STRING, Kind.INT32, Kind.INT64, Kind.UINT32, Kind.UINT64})
-"""What a path parameter can be."""
+"""The kinds that a path parameter can have."""
 
 _PAGE_SPELLINGS: Mapping[str, str] = {"page[number]": "page", "page[size]": "limit"}
 _CURSOR_SPELLINGS: Mapping[str, str] = {"page[after]": "after", "page[before]": "before", "page[size]": "limit"}
@@ -43,7 +43,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_]+)(?:=([^{}]*))?\}")
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What of a response becomes primary data. `field` is None when the response is the resource itself."""
+    """The part of a response that becomes primary data. `field` is None when the response is the resource itself."""
 
     field: Field | None
     resource: MessageType
@@ -93,7 +93,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class IncludePath:
-    """What `include` may name, the resource at its end, and where that comes from: a response field, or a batch method."""
+    """A path that `include` may name, the resource at its end, and where that comes from: a response field, or a batch method."""
 
     path: str
     resource: MessageType
@@ -141,7 +141,7 @@ class Endpoint:
 
     @property
     def is_tagged_read(self) -> bool:
-        """A read that the client may keep: what carries signed URLs is kept by nobody."""
+        """True for a read that the client may cache: answers with signed URLs are never cached."""
         rest = self.method.rest
         return self.verb == "GET" and self.data is not None and not (rest is not None and rest.signed_urls)
 
@@ -248,7 +248,7 @@ def path_parameters(path: str) -> tuple[str, ...]:
 
 
 def path_shape(path: str) -> str:
-    """The path without its parameters' names: two routes of one shape cannot be told apart."""
+    """The path without its parameters' names: two routes of one shape cannot be distinguished."""
     return _PLACEHOLDER.sub(lambda found: (found[2] or "*").replace("*", "{}"), path)
 
 

@@ -1,4 +1,4 @@
-"""Contradictions in the contract: each names its file, line and rule, and all of them are told at once."""
+"""Contradictions in the contract: each names its file, line and rule, and all of them are reported at once."""
 
 from dataclasses import dataclass, field
 

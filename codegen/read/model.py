@@ -1,5 +1,5 @@
 """The contract as the emitters see it: files, messages, enums and methods of a CodeGeneratorRequest, with our options, comments
-and the lines they stand on. Nothing here knows what is made of it.
+and the lines they stand on. Nothing here depends on the use of it.
 """
 
 import re
@@ -28,7 +28,7 @@ _ENUM_VALUES = 2
 
 
 class Kind(StrEnum):
-    """What a field holds, as far as JSON tells it apart."""
+    """The kind of a field's value, as far as JSON distinguishes it."""
 
     STRING = "string"
     BOOL = "bool"
@@ -68,7 +68,7 @@ _KINDS: Mapping[int, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where something is declared; lines count from 1, 0 = not known."""
+    """The place of a declaration; lines count from 1, 0 = not known."""
 
     file: str
     line: int
@@ -187,13 +187,13 @@ class Method:
     location: Location
     comment: str
     defaults: options_pb2.Defaults
-    """Of its service and file; `access` is in already."""
+    """The defaults of its service and file; `access` is already merged."""
     has_plain_statuses: bool
     """No method of its service declares errors, so any status may come without a reason."""
 
     @property
     def has_no_content(self) -> bool:
-        """The answer has no body: the contract says so, or has nothing that could stand in it."""
+        """True when the answer has no body: the contract says so, or has nothing to put into it."""
         return (self.rest is not None and self.rest.no_content) or self.response == "google.protobuf.Empty"
 
     @property
@@ -212,9 +212,9 @@ class Contract:
     enums: Mapping[str, EnumType]
     methods: tuple[Method, ...]
     services: Mapping[str, str]
-    """What is said of each service of the files to generate, by full name."""
+    """The comment on each service of the files to generate, by full name."""
     declared_reasons: tuple[Reason, ...]
-    """Of all files, in their order."""
+    """The reasons of all files, in their order."""
 
     @property
     def reasons(self) -> Mapping[str, ReasonSpec]:
@@ -380,7 +380,7 @@ def _methods(file: descriptor_pb2.FileDescriptorProto, lines: _Lines) -> Iterato
 
 
 def read(request: plugin_pb2.CodeGeneratorRequest) -> Contract:
-    """Makes the model of what protoc passes to a plugin."""
+    """Build the model from the request that protoc passes to a plugin."""
     types = _Types()
     methods: list[Method] = []
     services: dict[str, str] = {}

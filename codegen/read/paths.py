@@ -1,5 +1,5 @@
 """The addresses of a method's bindings and of its stream, resolved to the fields that they set. Called by
-codegen.read.resolve, with the same manner of telling faults.
+codegen.read.resolve, and reports faults in the same way.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Which types need code, and of which sort: found by walking from the endpoints. What can have no JSON form is a fault."""
+"""The types that need code, and its kind: found by walking from the endpoints. A type without a JSON form is a fault."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -93,7 +93,7 @@ class _Walk:
                     self.read(inner, message, (*outer, one.type_name))
 
     def _has_form(self, message: MessageType, at: Location) -> bool:
-        """`at`: who needs it, because the message itself may be nobody's to change."""
+        """`at`: the place that needs it, because the message itself may be in a foreign file."""
         name = message.full_name
         if name == "google.protobuf.Any":
             self._faults.add(

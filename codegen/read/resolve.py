@@ -1,4 +1,4 @@
-"""From methods with options to endpoints: every name looked up, every contradiction found."""
+"""Resolves methods with options into endpoints: looks up every name, finds every contradiction."""
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -75,8 +75,8 @@ def find_endpoints(contract: Contract, faults: Faults) -> tuple[list[Endpoint], 
 
 
 def _is_conditional(endpoint: Endpoint, endpoints: Iterable[Endpoint]) -> bool:
-    """Whether the gateway can read what a change is about: by a GET of the same address that gives entity tags, needs nothing
-    beside the path and admits everybody who may make the change.
+    """Return True when the gateway can read the target of a change: by a GET of the same address that returns entity tags, needs
+    nothing beside the path and admits everybody who may make the change.
     """
     return endpoint.verb != "GET" and any(
         one.is_tagged_read

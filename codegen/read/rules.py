@@ -68,7 +68,7 @@ def check_names(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint]
 
 
 def check_reserved(endpoints: Iterable[Endpoint], streams: Iterable[StreamEndpoint], faults: Faults) -> None:
-    """Nothing is served where the gateway itself answers."""
+    """Check that no endpoint is at an address where the gateway itself answers."""
     served = [(one.path, one.method) for one in endpoints] + [(one.path, one.method) for one in streams]
     for path, method in served:
         if path in RESERVED or path.startswith(f"{DOCS_PATH}/"):
@@ -129,7 +129,7 @@ def check_resources(contract: Contract, endpoints: Iterable[Endpoint], faults: F
 
 
 def _check_relationship_links(message: MessageType, endpoints: Iterable[Endpoint], faults: Faults) -> None:
-    """Every link of a relationship can be fetched, and gives what JSON:API says of it."""
+    """Check that every link of a relationship can be fetched, and returns what JSON:API requires."""
     for one in message.fields:
         option = one.relationship
         if option is None:
@@ -163,7 +163,7 @@ def _check_relationship_links(message: MessageType, endpoints: Iterable[Endpoint
 def _check_relationship_endpoints(
     resources: Iterable[MessageType], endpoints: Iterable[Endpoint], faults: Faults
 ) -> None:
-    """What is written at an address is what can be read there."""
+    """Check that an address that writes a relationship is also the one that reads it."""
     links = {
         path_shape(one.relationship.self): one.relationship
         for message in resources

@@ -77,7 +77,7 @@ def reading(handler: Handler) -> Mapping[str, Handler]:
 
 
 async def _send_continue(request: web.Request) -> None:
-    """RFC 9110, section 10.1.1; expectations that nobody knows are passed over."""
+    """RFC 9110, section 10.1.1; unknown expectations are ignored."""
     if request.version == HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # Not part of the answer, which has not begun.

@@ -1,5 +1,5 @@
-"""Who the user is: the Bearer token of a request, checked as the services check it again. A service's token is no user's,
-and nothing but the token says who calls (X-User-Id is not read). Contract: sections 1 and 5.
+"""Authentication of the user: the Bearer token of a request, which the services check again. A service's token is not a user's, and
+only the token identifies the caller (X-User-Id is not read). Contract: sections 1 and 5.
 """
 
 from typing import Protocol
@@ -16,7 +16,7 @@ SCHEME = "bearer"
 
 
 class Verifier(Protocol):
-    """What checks a token: chassis.auth.tokens.TokenVerifier, for our issuer and audience."""
+    """A check of tokens: chassis.auth.tokens.TokenVerifier, for our issuer and audience."""
 
     async def accept(self, token: str) -> Credential:
         """Raises: DomainError UNAUTHENTICATED, TOKEN_EXPIRED."""
@@ -41,7 +41,7 @@ def bearer_token(request: web.BaseRequest) -> str | None:
 async def authenticate(
     verifier: Verifier, token: str | None, access: AccessRule, context: RequestContext
 ) -> Credential:
-    """The credential of a user who has one of the roles that `access` names. From here on the request is that user's, in logs too.
+    """The credential of a user who has one of the roles that `access` names. The request then belongs to that user, in logs too.
 
     Raises:
         DomainError: UNAUTHENTICATED or TOKEN_EXPIRED for the token, PERMISSION_DENIED for the roles.

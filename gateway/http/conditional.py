@@ -1,9 +1,9 @@
-"""How an answer's body is sent: with a strong entity tag, not at all when the client has it already, compressed where that is
-worth it and safe. Called by gateway.middleware for whatever is served. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
+"""Sends an answer's body: with a strong entity tag, not at all when the client already has it, compressed where that is safe and
+worth it. Called by gateway.middleware for every answer. RFC 9110, sections 8.4, 8.8.3, 12.5.3 and 13.1.2.
 
-Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must tell nothing. They are
+Answers with signed URLs say `no-transform`, to us and to every proxy on the way: their length must reveal nothing. They are
 bearer secrets beside members that the request chose, which is what guessing by compressed length (BREACH) needs. Nothing else
-we send is secret to who asked for it; our own tokens travel in headers.
+we send is secret from the client that requested it; our own tokens travel in headers.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from gateway.request.negotiation import JSON, JSON_API, LANGUAGES
 ETAG_HEX_DIGITS = 32
 COMPRESSED_ABOVE_BYTES = 1024
 OFFLOADED_BYTES = 64 * 1024
-"""From here on hashing and compressing take a thread: the loop has others to serve."""
+"""From this size on, a thread does the hashing and compressing: the loop has other requests to serve."""
 Kept = dict[str | None, tuple[str, bytes]]
 """Tag and body by coding."""
 KEPT: web.ResponseKey[Kept] = web.ResponseKey("kept", Kept)
-"""For answers that are always the same: whoever makes one puts in a dict of its own, and it is hashed and compressed once."""
+"""For answers that are always the same: each has a dict of its own here, so that it is hashed and compressed once."""
 CONTENT_TYPES_REMEMBERED = 64
 NO_STORE = "no-store"
 NO_TRANSFORM = "no-transform"
@@ -61,7 +61,7 @@ async def represent(request: web.Request, response: web.StreamResponse) -> web.S
 
 
 def _coding_of(request: web.Request, response: web.Response, body: bytes) -> str | None:
-    """What the body is to be compressed with. Small bodies say too that this depends on Accept-Encoding: the next may be large."""
+    """Return the coding for the body; None = send it as it is. Small bodies vary by Accept-Encoding too: the next may be large."""
     headers = response.headers
     if not _is_compressible(headers.get(hdrs.CONTENT_TYPE, "")) or hdrs.CONTENT_ENCODING in headers:
         return None
@@ -86,7 +86,7 @@ async def _compressed(coding: str, body: bytes) -> bytes:
 
 
 def _is_tagged(request: web.Request, response: web.Response) -> bool:
-    """Reads that somebody may keep. What carries signed URLs is kept by nobody and is never twice the same."""
+    """True for reads that may be cached. An answer with signed URLs is never cached and never the same twice."""
     return (
         request.method in _READS
         and response.status == HTTPStatus.OK
@@ -120,7 +120,7 @@ def tags_of_all(body: bytes) -> Collection[str]:
 
 
 def is_among(tag: str, if_none_match: Iterable[str]) -> bool:
-    """True when the client has what `tag` stands for: weak comparison, as If-None-Match wants it."""
+    """Return True when the client has the version that `tag` identifies: weak comparison, as If-None-Match requires."""
     return any(value.strip() == "*" or tag in _TAG.findall(value) for value in if_none_match)
 
 

@@ -43,7 +43,7 @@ def is_preflight(request: web.Request) -> bool:
 
 
 def preflight_response(request: web.Request, allowed: Collection[str]) -> web.Response:
-    """What may be done here. Who may do it from a web page is added by the hook, like to every answer."""
+    """Return the answer with the methods allowed here. The hook adds which web pages may use them, as it does to every answer."""
     headers = {hdrs.ALLOW: ", ".join(sorted(allowed))}
     if hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers:
         headers[hdrs.VARY] = "Access-Control-Request-Method, Access-Control-Request-Headers"

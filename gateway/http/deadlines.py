@@ -1,5 +1,5 @@
-"""How long a request may take: what the client says in X-Request-Timeout, capped by the gateway's own deadline. Called by
-gateway.jsonapi.rest, for every request anew.
+"""The deadline of a request: the time in the client's X-Request-Timeout, capped by the gateway's own deadline. Created anew for
+every request by gateway.jsonapi.rest.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ _DESCRIPTION = "must be a number of seconds greater than 0"
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the time is over that a client gave its request, `at` on the event loop's clock."""
+    """The end of the time that a client gave its request, `at` on the event loop's clock."""
 
     at: float
 
     def remaining_seconds(self) -> float:
-        """What is left, for a call to a service; 0 when it is over."""
+        """Return the time left for a call to a service; 0 when it is over."""
         return max(0.0, self.at - asyncio.get_running_loop().time())
 
     @asynccontextmanager
@@ -49,7 +49,7 @@ def read_deadline(given: Sequence[str], *, cap_seconds: float) -> Deadline | Non
     any request has: calls to services end by themselves, and the body's coming is the server's to watch.
 
     Raises:
-        Refused: INVALID_ARGUMENT for what is no number of seconds.
+        Refused: INVALID_ARGUMENT for a value that is not a number of seconds.
     """
     if not given:
         return None

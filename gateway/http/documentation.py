@@ -29,7 +29,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Of the page: its own scripts, its own API, nothing of anybody else."""
+"""The content policy of the page: its own scripts and its own API, nothing from other origins."""
 
 _CACHE_CONTROL = "public, max-age=300"
 

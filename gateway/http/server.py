@@ -1,5 +1,5 @@
-"""The HTTP server around the application: aiohttp's, taught to answer what its parser refuses in the platform's words, and to keep
-what clients sent out of the log.
+"""The HTTP server around the application: aiohttp's, changed to answer in the platform's form when its parser refuses, and to
+keep the bytes that clients sent out of the log.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,7 +24,7 @@ from gateway.request.limits import PARSER_FIELD_BYTES, PARSER_LINE_BYTES, Limits
 from gateway.request.negotiation import DEFAULT_LANGUAGE, JSON_API
 
 TOO_MANY_HEADERS = "Too many headers received"
-"""What the parser says of too many; it has no exception of its own for it."""
+"""The parser's message for too many headers; it has no exception of its own for this."""
 
 _log = getLogger(__name__)
 
@@ -44,7 +44,7 @@ class GatewayProtocol(BoundedProtocol):
 
     @contextmanager
     def telling_of_loss(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Calls `tell` when the connection is lost while the block runs: an answer that waits would not see it otherwise."""
+        """Calls `tell` when the connection is lost while the block runs: a waiting answer would not notice it otherwise."""
         self._on_loss = tell
         try:
             yield
@@ -69,7 +69,7 @@ class GatewayProtocol(BoundedProtocol):
     ) -> web.StreamResponse:
         """Answers what never reached the application: no HTTP, or too long for the parser."""
         if isinstance(exc, ConnectionError):
-            # The client is gone: nothing was wrong with what it sent, and nobody is left to be told.
+            # The client is gone: nothing was wrong with what it sent, and nobody is left to be notified.
             raise exc
         # The exception's text quotes what was sent, tokens included.
         _log.warning(
@@ -99,7 +99,7 @@ def _refusal(request: web.BaseRequest, code: str) -> web.Response:
 
 def _code_of(status: int, exc: BaseException | None) -> str:
     if isinstance(exc, LineTooLong):
-        # Only by the limit does the parser tell a long request line from a long header.
+        # Only the limit in the parser's error distinguishes a long request line from a long header.
         return "URI_TOO_LONG" if exc.args[1] == PARSER_LINE_BYTES else "HEADERS_TOO_LARGE"
     if isinstance(exc, BadHttpMessage) and exc.message == TOO_MANY_HEADERS:
         return "HEADERS_TOO_LARGE"
@@ -107,13 +107,13 @@ def _code_of(status: int, exc: BaseException | None) -> str:
 
 
 def _refusing_expectations(handler: Handler) -> Handler:
-    """Expectations are met by routes, before any middleware; where there is no route, aiohttp's own words would come back."""
+    """Expectations are met by routes, before any middleware; without a route, the client would receive aiohttp's own text."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await handler(request)
         except (web.HTTPExpectationFailed, UnicodeEncodeError):
-            # The second when the value is no text: aiohttp's own words quote it.
+            # The second when the value is not a text: aiohttp's own message quotes it.
             return _refusal(request, "INVALID_ARGUMENT")
 
     return handle

@@ -1,5 +1,5 @@
-"""What of an answer a client asks to see: related resources beside it (`include`) and less of each (`fields[TYPE]`). JSON:API 1.1,
-sections 7.1.1 (compound documents), 8.3 and 8.4. Called by gateway.jsonapi.rest, and only for requests that have one of the two.
+"""The parts of an answer that a client selects: related resources beside it (`include`), fewer members (`fields[TYPE]`). JSON:API
+1.1, sections 7.1.1 (compound documents), 8.3 and 8.4. Called by gateway.jsonapi.rest, and only for requests with one of the two.
 
 Related resources come with the service's own answer, or from a method that gives them by their ids: one call for a whole page.
 """
@@ -39,7 +39,7 @@ class View:
 
 
 def read_view(query: Query, route: Route, problems: list[Problem]) -> tuple[View | None, Query]:
-    """The view that a query asks for, and what else is in the query; None where the whole answer is meant."""
+    """Return the view that a query requests, and the rest of the query; the view is None for the whole answer."""
     asked = [pair for pair in query if _is_asked(pair[0], route)]
     if not asked:
         return None, query
@@ -89,10 +89,10 @@ async def included(
     data: JsonValue, response: Message, paths: Iterable[str], route: Route, call: Call
 ) -> list[JsonValue]:
     """The resource objects to include: each once, none that is primary data, all linked from what is there. A related resource
-    that cannot be had is left out.
+    that is not available is left out.
 
     Raises:
-        DomainError: a service that was asked for them failed.
+        DomainError: a service that gives them failed.
     """
     primary = [one for one in (data if isinstance(data, list) else [data]) if one is not None]
     known = {_key(one): one for one in primary}
@@ -123,7 +123,7 @@ def _key(resource: JsonValue) -> _Key:
 
 
 def _linked(of_path: Mapping[str, list[JsonValue]], path: str) -> dict[_Key, None]:
-    """What the last relationship of a path links to, in order, from all resources that the path before it leads to."""
+    """Return the targets of a path's last relationship, in order, from all resources that the path before it leads to."""
     start, _, name = path.rpartition(".")
     keys: dict[_Key, None] = {}
     for resource in of_path[start]:

@@ -227,7 +227,7 @@ def answer_document(
     encoded: Encoded, *, path: str, raw_query: str, is_read: bool, included: JsonValue = None
 ) -> JsonValue:
     """The document of a success. A read names itself and, for a page, its neighbours; linkage names its relationship. `included`
-    is what was asked for beside the data, None where nothing was asked.
+    holds the resources requested beside the data, None when none were.
     """
     document: dict[str, JsonValue] = {"jsonapi": VERSION, "data": encoded.data}
     if included is not None:

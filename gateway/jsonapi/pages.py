@@ -69,7 +69,7 @@ def page_meta(page: Page | Cursors | Tokens) -> JsonValue:
 
 
 def page_links(path: str, raw_query: str, page: Page | Cursors | Tokens) -> JsonValue:
-    """`self`, `first`, `prev`, `next`, `last`; null where there is no such page. One that walks by cursors never knows the last."""
+    """`self`, `first`, `prev`, `next`, `last`; null where there is no such page. With cursors, the last page is never known."""
     if isinstance(page, Cursors | Tokens):
         return _cursor_links(path, raw_query, page)
     last = max(total_pages(page), 1)

@@ -59,7 +59,7 @@ def _opaque(tag: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a change demands of what is there: one of these tags (`*` among them: anything), none of those. None = no demand."""
+    """The conditions of a change on the current tag: it is one of these (`*` = any), and none of those. None = no condition."""
 
     match: frozenset[str] | None
     none_match: Sequence[str]
@@ -70,7 +70,7 @@ class Conditions:
 
 
 def conditions_of(headers: CIMultiDictProxy[str], route: Route, problems: list[Problem]) -> Conditions | None:
-    """What the gateway is to compare; None for nothing. If-Match is the service's where a field takes it."""
+    """Return the conditions that the gateway must compare; None without any. If-Match is the service's where a field takes it."""
     if hdrs.IF_MATCH not in headers and hdrs.IF_NONE_MATCH not in headers:
         return None
     match: frozenset[str] | None = None
@@ -84,8 +84,8 @@ def conditions_of(headers: CIMultiDictProxy[str], route: Route, problems: list[P
 
 
 def _is_trivial(none_match: Sequence[str], route: Route) -> bool:
-    """Whether nothing can be there that is not to be there: what a POST creates gets an address of its own, and an address that
-    only takes a POST has no state.
+    """Return True when If-None-Match always holds: a POST that creates something gives it a new address, and an address that only
+    accepts POST has no state.
     """
     return not route.is_conditional or (route.location and [value.strip() for value in none_match] == [ANY])
 

@@ -48,7 +48,7 @@ PUBLIC_READS_KEPT = "public, max-age=60"
 
 @dataclass(frozen=True, slots=True)
 class RestServices:
-    """What all endpoints share."""
+    """The services that all endpoints share."""
 
     backends: Backends
     verifier: Verifier
@@ -62,7 +62,7 @@ class RestServices:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a request says: the message for the service, and the query and document that it was made of."""
+    """The content of a request: the message for the service, and the query and document from which it was built."""
 
     message: Message
     query: Query
@@ -180,7 +180,7 @@ class RestEndpoint:
         )
 
     def _read(self, request: web.Request, body: bytes) -> _Asked:
-        """What the request says, all of it. Raises: Refused."""
+        """Read and decode the whole request. Raises: Refused."""
         route = self._route
         has_document = route.has_body and not (route.body_is_optional and not body)
         document = parse_json(body) if has_document else None
@@ -211,7 +211,7 @@ class RestEndpoint:
             return await call(self._route.rpc, message)
 
     def _read_document(self, document: JsonValue, path: Mapping[str, str]) -> JsonValue:
-        """What the route's decode takes of a request document. Raises: Refused."""
+        """Return the part of a request document that the route's decode takes. Raises: Refused."""
         route = self._route
         if route.linkage is not None:
             return read_linkage(document, route.linkage)
@@ -240,8 +240,8 @@ class RestEndpoint:
         return raw
 
     def _headers(self, request: web.Request, context: RequestContext) -> dict[str, str]:
-        """What every success says. Answers to writes are kept by nobody, reads by the user's own client, those without a token by
-        any cache for a minute; signed URLs are kept by nobody and must reach the client as they are.
+        """Return the headers of every success. Answers to writes are not cached, reads by the user's own client only, those without
+        a token by any cache for a minute; signed URLs are not cached and must reach the client unchanged.
         """
         if self._route.signed_urls:
             kept = f"{NO_STORE}, {NO_TRANSFORM}"

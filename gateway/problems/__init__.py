@@ -1,1 +1,1 @@
-"""Errors as JSON:API tells them."""
+"""Errors in the form of JSON:API."""

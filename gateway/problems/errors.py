@@ -19,7 +19,7 @@ from gateway.problems.pointers import Source, existing, locate
 from gateway.request.context import RequestContext
 
 RETRY_AFTER_SECONDS = 1
-"""What Retry-After says with 429 and 503 when nobody knows better."""
+"""The value of Retry-After with 429 and 503 when no better one is known."""
 
 _RETRY_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _UNSHOWN_DETAILS = frozenset({"description", "trace_id"})
@@ -103,7 +103,7 @@ def of_error(
         one = _error_object(error.reason, language, _described(error.details, language), None)
         return [replace(one, detail=error.message) if error.message else one]
     found = (_of_violation(error, violation, language, pointers or {}, document) for violation in error.violations)
-    # A message and the mask made for it break the same rule at the same place; two members may be missing from one place.
+    # A message and the mask created for it break the same rule at the same place; two members may be missing from one place.
     return list(
         {(each.code, each.source, each.detail, (each.meta or {}).get("member")): each for each in found}.values()
     )
@@ -175,7 +175,7 @@ def error_response(
 
 
 def let_go_of_frames(raised: BaseException) -> None:
-    """Has an exception forget where it passed. The frames there hold what the client sent, and aiohttp keeps some exceptions in
+    """Removes the traceback from an exception. Its frames hold what the client sent, and aiohttp keeps some exceptions in
     what the frames hold: such a ring stays, with up to a buffer of the connection, until the collector comes.
     """
     passed: BaseException | None = raised
@@ -185,7 +185,7 @@ def let_go_of_frames(raised: BaseException) -> None:
 
 
 def refusal_response(raised: Refused | UpstreamError | DomainError, context: RequestContext) -> web.Response:
-    """The answer to a request that is refused, whoever refuses it."""
+    """Return the answer to a refused request, whether the gateway or a service refused it."""
     language = context.language
     if isinstance(raised, Refused):
         problems = [of_problem(problem, language) for problem in raised.problems]

@@ -1,4 +1,4 @@
-"""From a request field's path, as protobuf spells it, back to the place in the HTTP request that it was read from.
+"""Maps a request field's path, as protobuf spells it, back to the place in the HTTP request that it was read from.
 
 Called by gateway.problems.errors with the `pointers` of a route. JSON Pointer: RFC 6901; field paths: buf.validate's FieldPath.
 """
@@ -40,7 +40,7 @@ def _segments(field: str) -> Iterator[tuple[str, bool]]:
 def locate(field: str, pointers: Mapping[str, str]) -> Source | None:
     """The source of a field: that of the longest part of its path that the route knows, and the rest of the path below it.
 
-    A field of the body that the route does not name (a mask made by the gateway) is the attributes' as a whole.
+    A field of the body that the route does not name (a mask created by the gateway) belongs to the attributes as a whole.
     """
     segments = list(_segments(field))
     names = 0

@@ -1,5 +1,5 @@
-"""What buf.validate says of a request that the transcoder could not read whole: told with the transcoder's own complaints, so that
-a client learns everything in one answer. A request that can be read is the service's to check. Called by gateway.jsonapi.rest.
+"""Violations of buf.validate in a request that the transcoder could not read completely: reported together with the transcoder's
+own problems, so that one answer shows all. The service checks any request that can be read. Called by gateway.jsonapi.rest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ def with_broken_rules(
     problems: Sequence[Problem], message: Message, pointers: Mapping[str, str], document: JsonValue
 ) -> Sequence[Problem]:
     """The problems, and a problem for every rule that the message breaks elsewhere: where the transcoder already complained,
-    what stands in the message is a stand-in.
+    the message holds only a placeholder.
     """
     if is_full(problems):
         return problems
@@ -28,7 +28,7 @@ def with_broken_rules(
         if source is not None and any(_overlap(source, place) for place in places):
             continue
         problem = _problem(violation, source, document)
-        # A message and the mask made for it break the same rule at the same place.
+        # A message and the mask created for it break the same rule at the same place.
         if problem not in found:
             found.append(problem)
         if is_full(found):
@@ -45,7 +45,7 @@ def _place(problem: Problem) -> Source | None:
 
 
 def _overlap(source: Source, place: Source | None) -> bool:
-    """Whether one is the other, or stands in it."""
+    """Return True when both are the same, or one is inside the other."""
     if place is None or source.kind != place.kind:
         return False
     if source.kind != "pointer":

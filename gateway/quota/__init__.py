@@ -1,1 +1,1 @@
-"""What one caller may use: rates, idempotent answers."""
+"""The limits on one caller: rates, idempotent answers."""

@@ -1,5 +1,5 @@
 """POST that may be repeated: the answer to the first request with an Idempotency-Key is given to the later ones too. Best effort:
-when the store is away, a request is simply served. Called by gateway.jsonapi.rest. Contract: section 1; the IETF's draft
+when the store is unavailable, a request is simply served. Called by gateway.jsonapi.rest. Contract: section 1; the IETF's draft
 idempotency-key-header.
 """
 
@@ -37,7 +37,7 @@ _KEPT_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CONTENT_LANGUAGE, hdrs.VARY, hdrs.CACHE
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it can be given again."""
+    """An answer in a form that can be sent again."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier request with the same key: what it asked for, and its answer once there is one."""
+    """An earlier request with the same key: its content, and its answer once there is one."""
 
     fingerprint: str
     answer: Answer | None
@@ -54,7 +54,7 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One request's hold on a key. `slot` stands for user, route and key, `holder` for the request; what stands for the user is a
+    """One request's hold on a key. `slot` stands for user, route and key, `holder` for the request; the user's part is a
     hash tag of Redis, so that all of a user's is in one place.
     """
 
@@ -95,7 +95,7 @@ def read_key(given: Sequence[str]) -> str | None:
 
 
 def make_claim(*, user_id: UUID, route: str, key: str, target: str, body: bytes) -> Claim:
-    """The claim of a request. The key counts per user and route; what is asked for is the address with its query, and the body."""
+    """The claim of a request. The key counts per user and route; the content is the address with its query, and the body."""
     slot = sha256(f"{route}\0{key}".encode()).hexdigest()
     fingerprint = sha256(target.encode(errors="surrogateescape") + b"\0" + body).hexdigest()
     user = f"{{{user_id}}}"
@@ -120,11 +120,11 @@ class Idempotency:
         """The first request's answer, or `perform`'s if this is the first. `running_seconds` is how long that may take. An error is
         not kept: nothing was done, so the request may be made again, and errors are what a user can have without end.
 
-        A request that is cancelled keeps its slot until then: nobody knows what became of it.
+        A request that is cancelled keeps its slot until then: its outcome is unknown.
 
         Raises:
             Refused: IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_USE.
-            Refused, UpstreamError, DomainError: what `perform` raises, when the store is away.
+            Refused, UpstreamError, DomainError: what `perform` raises, when the store is unavailable.
         """
         try:
             earlier = await self._answers.claim(claim, running_seconds=running_seconds)

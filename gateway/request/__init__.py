@@ -1,1 +1,1 @@
-"""What is known of a request before anything else is done with it."""
+"""The facts known of a request before anything else is done with it."""

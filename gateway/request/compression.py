@@ -37,14 +37,14 @@ def _gzip(body: bytes) -> bytes:
 
 
 CODINGS: Mapping[str, Callable[[bytes], bytes]] = {"zstd": _zstd, "br": _br, "gzip": _gzip}
-"""In our order of preference: for the same size zstd takes a quarter of the others' time. Equal bytes give equal bytes, as strong
-entity tags want it.
+"""By our preference: for the same size zstd takes a quarter of the others' time. Equal bytes give equal bytes, as strong
+entity tags require.
 """
 
 
 @lru_cache(HEADERS_REMEMBERED)
 def choose_coding(accept_encoding: str) -> str | None:
-    """The coding for a client that says this; None = as it is. Who takes anything (`*`) gets gzip, which everyone can read."""
+    """Return the coding for this header; None = send it as it is. A client that accepts any (`*`) gets gzip, the most common."""
     qualities = qualities_of((accept_encoding,))
     found = {coding: qualities.get(coding, 0.0) for coding in CODINGS}
     found["gzip"] = qualities.get("gzip", qualities.get("*", 0.0))

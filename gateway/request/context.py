@@ -1,4 +1,4 @@
-"""What is known of one HTTP request while it is served: made by the outermost middleware, read by everything inside it."""
+"""The context of one HTTP request while it is served: created by the outermost middleware, read by everything inside it."""
 
 import re
 from collections.abc import Collection
@@ -27,7 +27,7 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:/+=@-]+$")
 class RequestContext:
     """`media_type` is the answer's, `acceptable` is False when nothing that the client accepts can be given.
 
-    `user_id` is filled in once the user is known, `headers` by whoever has something to say with every answer to the request.
+    `user_id` is filled in once the user is known, `headers` by each part that adds a header to every answer to the request.
     """
 
     request_id: str
@@ -71,13 +71,13 @@ def request_id(given: str | None, limit_characters: int) -> str:
 
 
 def _new_id() -> str:
-    """A UUID (version 4) as text; nobody is kept from guessing it, so it need not come from the operating system."""
+    """A UUID (version 4) as text; it need not be secret, so it need not come from the operating system."""
     digits = f"{getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def client_ip(peer: str | None, forwarded: Collection[str], trusted: Collection[Network]) -> str:
-    """The address nearest to us that is not a trusted proxy's; what stands left of it was written by who knows whom."""
+    """The address nearest to us that is not a trusted proxy's; the values to its left have an unknown author."""
     address = peer or ""
     if not trusted or not _is_trusted(address, trusted):
         return address

@@ -83,7 +83,7 @@ def qualities_of(headers: Iterable[str]) -> Mapping[str, float]:
 
 @lru_cache(HEADERS_REMEMBERED)
 def choose_media_type(accept: tuple[str, ...], content_type: str | None) -> str | None:
-    """What the answer is written as: JSON:API, or plain JSON when that is preferred or, all else equal, was sent.
+    """Return the media type of the answer: JSON:API, or plain JSON when that is preferred or, all else equal, was sent.
 
     An instance of the JSON:API type with parameters other than `profile` does not count (we know no `ext`). None = nothing that
     is accepted can be given.
@@ -100,8 +100,8 @@ def choose_media_type(accept: tuple[str, ...], content_type: str | None) -> str 
 
 
 def choose_stream_type(accept: Iterable[str]) -> str | None:
-    """What a stream is written as over plain HTTP: Server-Sent Events or lines of JSON, where one of them is named (whoever takes
-    anything does not expect an answer that never ends). None = neither.
+    """Return the media type of a stream over plain HTTP: Server-Sent Events or lines of JSON, where one of them is named (a client
+    that accepts anything does not expect an answer that never ends). None = neither.
     """
     qualities = qualities_of(accept)
     best = max((EVENT_STREAM, JSON_LINES), key=lambda name: qualities.get(name, 0.0))

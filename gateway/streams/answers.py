@@ -14,7 +14,7 @@ from gateway.streams.handshakes import Handshake
 from gateway.streams.sessions import FAREWELL_SECONDS, MakeRequest, StreamServices, StreamSession
 
 RETRY_MILLISECONDS = 3_000
-"""How long an EventSource waits before it comes again."""
+"""The time after which an EventSource connects again."""
 
 _BREAKS_LINES = frozenset("\r\n\0")
 

@@ -1,5 +1,5 @@
-"""What waits between a service's stream and a slow reader of its WebSocket: a bounded queue in which a newer event may replace
-an older one of the same key. Contract: section 4.
+"""The buffer between a service's stream and a slow reader of its WebSocket: a bounded queue in which a newer event may replace an
+older one of the same key. Contract: section 4.
 """
 
 import asyncio
@@ -45,12 +45,12 @@ class StreamBuffer:
         self._events.clear()
 
     def finish(self) -> None:
-        """Nothing more will be put."""
+        """Mark the end: no more events will be put."""
         self._finished = True
         self._filled.set()
 
     def pop(self) -> StreamedEvent:
-        """The oldest event. Raises: KeyError when there is none."""
+        """Remove and return the oldest event. Raises: KeyError when the buffer is empty."""
         return self._events.popitem(last=False)[1]
 
     async def take(self) -> StreamedEvent | None:

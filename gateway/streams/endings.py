@@ -1,4 +1,4 @@
-"""How a stream can end: close codes (RFC 6455, section 7.4, and the platform's own from 4000 up) and the last event in words."""
+"""The endings of a stream: close codes (RFC 6455, section 7.4, and the platform's own from 4000 up) and the last event's text."""
 
 from chassis.errors import DomainError, Kind
 from gateway.contract import JsonValue
@@ -39,7 +39,7 @@ class StreamClose(Exception):
 
 
 def ending_of(error: DomainError, context: RequestContext) -> StreamClose:
-    """How an error ends a stream: the same code and texts as over REST."""
+    """Return the end of a stream that an error causes: with the same code and texts as over REST."""
     first = of_error(error, context.language)[0]
     payload: dict[str, JsonValue] = {
         "code": first.code,
@@ -60,5 +60,5 @@ def slow_reader(context: RequestContext) -> StreamClose:
 
 
 def normal_close(code: int, reason: str) -> StreamClose:
-    """An end that is nobody's error."""
+    """A normal end, which is not an error."""
     return StreamClose(code, END_EVENT, {"reason": reason})

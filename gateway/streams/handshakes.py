@@ -1,4 +1,4 @@
-"""How a stream is asked for: whose page may open it, which token it brings, where it wants to go on; and the step from HTTP to
+"""The handshake of a stream: which page may open it, its token, the event after which it continues; and the step from HTTP to
 WebSocket. Contract: section 4.
 """
 
@@ -18,17 +18,17 @@ TOKEN_PARAMETER = "token"  # noqa: S105  a name, no secret
 LAST_EVENT_PARAMETER = "last_event_id"
 LAST_EVENT_HEADER = "Last-Event-ID"
 HANDSHAKE_PARAMETERS = frozenset({TOKEN_PARAMETER, LAST_EVENT_PARAMETER})
-"""What of the query is the handshake's; the rest is the method's."""
+"""The query parameters of the handshake; all others belong to the method."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a client said with its handshake: the token unless it follows as a message, and the last event it saw."""
+    """The content of a client's handshake: the token unless it follows as a message, and the last event it saw."""
 
     token: str | None
     last_event_id: str | None
     subprotocols: tuple[str, ...]
-    """What we may choose from."""
+    """The subprotocols from which we may choose."""
 
 
 def is_upgrade(request: web.Request) -> bool:
@@ -40,7 +40,7 @@ def read_handshake(request: web.Request, allowed_origins: Collection[str]) -> Ha
     """Reads the handshake.
 
     Raises:
-        Refused: it is none, or comes from a page that may not connect.
+        Refused: it is not a valid handshake, or comes from a page that may not connect.
         DomainError: UNAUTHENTICATED for an Authorization header that holds no bearer token.
     """
     _check_origin(request, allowed_origins)
@@ -60,7 +60,7 @@ def _last_event_of(request: web.Request) -> str:
 
 
 def _check_origin(request: web.Request, allowed_origins: Collection[str]) -> None:
-    """Browsers send cookies and whatever else to any WebSocket of any page; Origin is all that tells a foreign page (RFC 6455,
+    """Browsers send cookies and whatever else to any WebSocket of any page; only Origin identifies a foreign page (RFC 6455,
     section 10.2). Other clients send none.
     """
     for origin in request.headers.getall(hdrs.ORIGIN, ()):

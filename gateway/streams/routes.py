@@ -1,5 +1,5 @@
-"""The address of a server-streaming method: a WebSocket for whoever shakes hands for one, Server-Sent Events or lines of JSON for
-whoever accepts those. What is particular to a stream is in its StreamRoute, which is generated from the proto.
+"""The address of a server-streaming method: a WebSocket for a client that requests one, Server-Sent Events or lines of JSON for
+a client that accepts those. What is particular to a stream is in its StreamRoute, which is generated from the proto.
 """
 
 from aiohttp import hdrs, web
@@ -48,7 +48,7 @@ class StreamEndpoint:
             return await self._serve_answer(request, handshake, make_request, media_type)
 
     def _reader(self, request: web.Request) -> MakeRequest:
-        """What makes the method's request of this address.
+        """Return a function that makes the method's request from this address.
 
         Raises:
             Refused: the address does not say what it must, or more than it may.

@@ -1,7 +1,7 @@
 """One client's stream, whatever carries it: who the client is, the service's events through a buffer, and every way it can end.
 gateway.streams.stream_sockets and gateway.streams.answers are the two carriers.
 
-A session is the handler's task and two more, one that hears the client and one that follows the service; a third writes while
+A session is the handler's task and two more, one that listens to the client and one that follows the service; a third writes while
 there is something to write. What only waits (pings, the token's end, shutdown) is a timer or a callback and no task: most
 sockets are idle most of the time. Whatever ends the session raises `Ending` in the group. Contract: section 4.
 """
@@ -32,17 +32,17 @@ from gateway.transcoding import UNKNOWN_EVENT
 from gateway.upstream.backends import Backends, ServerStream, call_metadata
 
 FAREWELL_SECONDS = 0.1
-"""A farewell is written at once; a slow reader must not hold up the close behind it."""
+"""The time to write the last message, which is written at once; a slow reader must not delay the close after it."""
 
 MakeRequest = Callable[[str | None], Message]
-"""Makes the method's request of `last_event_id`."""
+"""A function that builds the method's request from `last_event_id`."""
 
 _log = getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamServices:
-    """What all sessions share."""
+    """The services that all sessions share."""
 
     backends: Backends
     verifier: Verifier
@@ -54,7 +54,7 @@ class StreamServices:
 
 
 class StreamSession(ABC):
-    """One client of one stream. A carrier says how events and farewells are sent, and how the client is heard of."""
+    """One client of one stream. A carrier defines how events and farewells are sent, and how signs of the client are received."""
 
     def __init__(
         self, stream: StreamRoute, services: StreamServices, request: web.Request, make_request: MakeRequest
@@ -80,7 +80,7 @@ class StreamSession(ABC):
         """Answers the client as soon as the service follows.
 
         Raises:
-            DomainError: the token, the user's rights, or room for one more is not there, and the carrier can say so with a status.
+            DomainError: the token, the user's rights, or room for one more is missing, and the carrier can send a status.
         """
         try:
             await self._begin()
@@ -104,7 +104,7 @@ class StreamSession(ABC):
 
     @abstractmethod
     async def _begin(self) -> None:
-        """Lets the client in, if it said who it is, and answers it. Raises: DomainError."""
+        """Admits the client, if it has sent its token, and answers it. Raises: DomainError."""
 
     @abstractmethod
     async def _listen(self) -> None:
@@ -112,7 +112,7 @@ class StreamSession(ABC):
 
     @abstractmethod
     async def _play(self) -> None:
-        """Finds out who the client is, if `_begin` did not, and calls `_follow`."""
+        """Authenticates the client, if `_begin` did not, and calls `_follow`."""
 
     @abstractmethod
     async def _send(self, event: StreamedEvent) -> None:
@@ -142,7 +142,7 @@ class StreamSession(ABC):
             except* StreamClose as raised:
                 endings.extend(_leaves(raised))
             self._forget_end()
-        # The client's own leaving says more than what its leaving made fail.
+        # The client's own leaving says more than the failures that it caused.
         return next((ending for ending in endings if ending.code is None), endings[0])
 
     def _end(self, ending: StreamClose) -> None:
@@ -151,7 +151,7 @@ class StreamSession(ABC):
             self._ended.set_exception(ending)
 
     def _forget_end(self) -> None:
-        """No end counts any more; one that came beside another was heard, too."""
+        """Ignore all further ends; one that arrived together with another was noted, too."""
         self._ended.cancel()
         if not self._ended.cancelled():
             self._ended.exception()
@@ -191,7 +191,7 @@ class StreamSession(ABC):
         """Checks the user, who then counts as one more of theirs until the session ends.
 
         Raises:
-            DomainError: the token, the user's rights, or room for one more is not there.
+            DomainError: the token, the user's rights, or room for one more is missing.
         """
         credential: Credential | None = None
         if not self._stream.access.public:
@@ -222,7 +222,7 @@ class StreamSession(ABC):
                 await self._events.begun()
 
     async def _follow(self) -> None:
-        """From the service into the buffer, as fast as it comes: the buffer knows what may be dropped."""
+        """Moves events from the service into the buffer, as fast as they come: the buffer knows which may be dropped."""
         if self._events is not None:
             await self._collect(self._events)
         self._start_writing()
@@ -248,7 +248,7 @@ class StreamSession(ABC):
             self._writing = self._group.create_task(self._write())
 
     async def _write(self) -> None:
-        """From the buffer to the client, as fast as it reads, until nothing is left."""
+        """Moves events from the buffer to the client, as fast as it reads, until none is left."""
         while len(self._buffer):
             event = self._buffer.pop()
             # The frame is written before anything is waited for: a slow reader gets it, even if this is cancelled.

@@ -15,7 +15,7 @@ LIVE = Gauge("gateway_websockets", "Live WebSockets")
 
 
 class Sockets:
-    """Counts sockets and tells them when to end."""
+    """Counts sockets and notifies them when to end."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -32,7 +32,7 @@ class Sockets:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Counts a socket in. Raises: DomainError UNAVAILABLE when there is no room, or no time any more."""
+        """Counts a socket in. Raises: DomainError UNAVAILABLE when there is no room left, or the process is stopping."""
         if self._live >= self._limits.sockets or self._is_stopping:
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
         self._live += 1
@@ -48,7 +48,7 @@ class Sockets:
 
     @contextmanager
     def on_stop(self, stop: Callable[[], None]) -> Iterator[None]:
-        """`stop` is called when all sockets are to end; at once when that was already said."""
+        """`stop` is called when all sockets are to end; at once when the end has already been requested."""
         if self._is_stopping:
             stop()
         key = object()

@@ -46,8 +46,8 @@ class SocketSession(StreamSession):
         self._following: asyncio.Task[None] | None = None
 
     async def _begin(self) -> None:
-        """Answers the handshake: at once to who is still to say who they are; to others when the service follows, or it is known
-        why it does not, which the socket then says.
+        """Answers the handshake: at once for a client still to authenticate; for others when the service follows, or it is known
+        why it does not, which the socket then reports.
         """
         if not self._waits_for_token:
             try:
@@ -80,7 +80,7 @@ class SocketSession(StreamSession):
         except orjson.JSONDecodeError:
             message = None
         if not isinstance(message, dict) or not isinstance(message.get("event_type"), str):
-            # Whoever is still to say who they are has failed to; of the others we only ask for messages in the envelope.
+            # A client that has not authenticated has failed to; of the others we only require messages in the envelope.
             raise (
                 self._unauthenticated()
                 if self._waits_for_token
@@ -99,7 +99,7 @@ class SocketSession(StreamSession):
         return ending_of(DomainError(Kind.UNAUTHENTICATED, "UNAUTHENTICATED"), self._context)
 
     def _tick(self) -> None:
-        """Pings, and gives up on a client that is not heard of: it is gone, or takes nothing any more."""
+        """Pings, and disconnects a client that is silent: it is gone, or reads nothing any more."""
         if self._loop.time() - self._heard_at >= self._limits.silence_seconds:
             self._cut()
         elif self._pinging is None or self._pinging.done():
@@ -137,8 +137,8 @@ class SocketSession(StreamSession):
         return _token_in(message), _last_event_in(message) or self._handshake.last_event_id
 
     async def _go_on_from(self, last_event_id: str, following: asyncio.Task[None]) -> None:
-        """A client that brought its token with the handshake said in its first message where it wants to go on: the stream is asked
-        for again from there, and what was not sent yet is dropped.
+        """A client that brought its token with the handshake said in its first message where to continue: the stream is requested
+        again from there, and events not sent yet are dropped.
         """
         following.cancel()
         await asyncio.wait((following,))

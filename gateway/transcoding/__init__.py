@@ -1,4 +1,4 @@
-"""What the generated transcoders (gen/rest) are written in terms of: how one value goes between protobuf and JSON.
+"""The functions that the generated transcoders (gen/rest) use: they convert one value between protobuf and JSON.
 
 Agrees in meaning with protobuf's own mapping (https://protobuf.dev/programming-guides/json/) but for what the platform says
 otherwise: 64-bit integers are numbers, enum values are lower case without prefix, an unset value is null, field masks are spelled

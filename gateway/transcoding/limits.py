@@ -7,5 +7,5 @@ MAX_FLOAT32 = 3.4028235677973362e38
 MAX_EXACT_DOUBLE = 2**53
 """Above it a double skips integers."""
 MAX_HALVED_DOUBLE = 2**52
-"""From here on a double has no halves: what was written with a fraction may look whole."""
+"""From this value on, a double has no halves: a number written with a fraction may look whole."""
 MAX_DURATION_SECONDS = 315_576_000_000

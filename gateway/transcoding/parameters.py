@@ -80,7 +80,7 @@ class Parameters:
         report_parameter(self._problems, self._spelled.get(name, name), rule, description)
 
     def _pieces(self, name: str) -> list[str]:
-        """The values of what is no text: none of them has a comma."""
+        """Return the values of a parameter that is not a text: none of them has a comma."""
         found = self._found[name]
         return [piece for value in found for piece in value.split(",")] if name in self._lists else found
 
@@ -175,8 +175,8 @@ class Parameters:
 
 
 def path_string(path: Mapping[str, str], name: str, problems: list[Problem]) -> str:
-    """A path parameter. What it must look like is the service's to say, but for what no URL can name: whoever normalizes an address
-    (RFC 3986, section 6.2.2.3) makes another one of it.
+    """A path parameter. The service checks its form, except for values that no URL can name: a client that normalizes an address
+    (RFC 3986, section 6.2.2.3) would change them.
     """
     value = path[name]
     if value in _DOTS:
@@ -198,7 +198,7 @@ def path_name(path: Mapping[str, str], template: str, problems: list[Problem]) -
 
 
 def agreeing(given: str, named: str, at: str, name: str, problems: list[Problem]) -> str:
-    """What the address names; the document may say nothing else of it."""
+    """Return the value in the address; a document that has a different value is reported."""
     if given not in {"", named}:
         report(problems, at, name, "path.agree", "must not contradict the address")
     return named
@@ -214,7 +214,7 @@ def path_integer(path: Mapping[str, str], name: str, lowest: int, highest: int, 
 
 
 def _is_unicode(value: str) -> bool:
-    """Whether protobuf can take it: half of a surrogate pair has no UTF-8 form."""
+    """Return True when protobuf can take the text: half of a surrogate pair has no UTF-8 form."""
     try:
         value.encode()
     except UnicodeEncodeError:

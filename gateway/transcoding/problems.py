@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.contract import Problem
 
 MAX_PROBLEMS = 100
-"""Problems of one request that are told; a hostile body must not make a longer answer."""
+"""The most problems reported for one request; a hostile body must not cause a longer answer."""
 
 
 def pointer(at: str, name: str | int) -> str:
@@ -14,7 +14,7 @@ def pointer(at: str, name: str | int) -> str:
 
 
 def is_full(problems: Sequence[Problem]) -> bool:
-    """True when nothing more is noted: then nothing more need be looked at."""
+    """Return True when no more problems are noted: then nothing more need be checked."""
     return len(problems) >= MAX_PROBLEMS
 
 

@@ -1,7 +1,7 @@
-"""From JSON to protobuf, one value at a time.
+"""Conversion from JSON to protobuf, one value at a time.
 
 A reader takes a value, its place (`at`, the JSON pointer of what it stands in, and its own name or index) and the list of problems.
-A wrong value becomes a problem there and a stand-in is returned: one pass finds everything that is wrong.
+A wrong value becomes a problem there and a placeholder is returned: one pass finds everything that is wrong.
 """
 
 import base64
@@ -30,7 +30,7 @@ from gateway.transcoding.limits import (
 from gateway.transcoding.problems import holds_too_many, is_full, pointer, report, report_at
 
 ATTRIBUTES = "/data/attributes"
-"""Where the members of a request document lie."""
+"""The JSON pointer of the members of a request document."""
 MAX_STRUCT_DEPTH = 30
 """Levels of free JSON. Each costs three levels of protobuf, of which the receiver reads 100."""
 
@@ -283,7 +283,7 @@ def members_of(value: JsonValue, names: frozenset[str], at: str, problems: list[
 
 
 def array(value: JsonValue, at: str, name: str | int, problems: list[Problem], most: int = 0) -> Sequence[JsonValue]:
-    """The items of a list; none when it has more than `most` (0: any number), which is said before any is read."""
+    """Return the items of a list; none when it has more than `most` (0: any number), which is reported before any is read."""
     if type(value) is not list:
         report(problems, at, name, "type.array", "must be an array")
         return ()
@@ -293,7 +293,7 @@ def array(value: JsonValue, at: str, name: str | int, problems: list[Problem], m
 def entries(
     value: JsonValue, at: str, name: str | int, problems: list[Problem], most: int = 0
 ) -> Mapping[str, JsonValue]:
-    """The entries of a map; none when it has more than `most` (0: any number), which is said before any is read."""
+    """Return the entries of a map; none when it has more than `most` (0: any number), which is reported before any is read."""
     if type(value) is not dict:
         report(problems, at, name, "type.object", "must be an object")
         return {}

@@ -1,4 +1,4 @@
-"""From protobuf to JSON, one value at a time."""
+"""Conversion from protobuf to JSON, one value at a time."""
 
 import base64
 import math
@@ -25,7 +25,7 @@ _is_plain = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
 
 
 class EnumTexts(dict[int, str | None]):
-    """Enum values by number. A number that this build does not know stays a number, so that nothing is made up."""
+    """Enum values by number. A number that this build does not know stays a number, so that nothing is invented."""
 
     def __missing__(self, number: int) -> int:
         return number
@@ -35,7 +35,7 @@ def timestamp_text(timestamp: timestamp_pb2.Timestamp) -> str:
     """RFC 3339 in UTC with `Z`; 0, 3, 6 or 9 digits of the second, as many as are needed.
 
     Raises:
-        DomainError: INTERNAL_ERROR, the service sent what is no time; the log has it.
+        DomainError: INTERNAL_ERROR, the service sent an invalid time; the log has it.
     """
     try:
         return moments.timestamp_text(timestamp)

@@ -37,7 +37,7 @@ def service_of(rpc: str) -> str:
 
 
 def call_metadata(context: RequestContext, token: str | None) -> Metadata:
-    """What a call says about the request it is made for. The channel adds who we are, the trace and the deadline."""
+    """Return metadata about the request for which a call is made. The channel adds our own identity, the trace and the deadline."""
     pairs = [
         ("x-request-id", context.request_id),
         ("x-client-ip", context.client_ip),
@@ -49,7 +49,7 @@ def call_metadata(context: RequestContext, token: str | None) -> Metadata:
 
 
 def error_of(rpc: str, failure: grpc.aio.AioRpcError) -> DomainError:
-    """What a failed call means for the gateway's client."""
+    """Return the error that a failed call means for the gateway's client."""
     return from_any_rpc_error(failure, defaults_for(rpc).status_messages)
 
 
@@ -62,7 +62,7 @@ def _is_no_timeout(error: DomainError) -> bool:
 
 
 class Backends:
-    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`, unless told otherwise."""
+    """The channels by backend (`library`, `download`), whose unary calls take at most `deadline_seconds`, by default."""
 
     def __init__(
         self, channels: Mapping[str, grpc.aio.Channel], deadline_seconds: float, start_deadline_seconds: float
@@ -79,7 +79,7 @@ class Backends:
         return self._channels.keys()
 
     def add(self, route: Route) -> None:
-        """Makes a route's methods callable. Raises: KeyError when no backend has one."""
+        """Register a route's methods, so that they can be called. Raises: KeyError when no backend has one."""
         self._add_unary(route.rpc, route.request_type, route.response_type)
         for fetch in route.fetches:
             self._add_unary(fetch.rpc, fetch.request_type, fetch.response_type)
@@ -94,7 +94,7 @@ class Backends:
         self._unary[rpc] = self._breakers[backend], start
 
     def add_stream(self, stream: StreamRoute) -> None:
-        """Makes a stream's method callable. Raises: KeyError when no backend has it."""
+        """Register a stream's method, so that it can be called. Raises: KeyError when no backend has it."""
         self._streams[stream.rpc] = self._channels[backend_of(stream.rpc)].unary_stream(
             stream.rpc,
             request_serializer=stream.request_type.SerializeToString,
@@ -163,12 +163,12 @@ class ServerStream:
         self._call = call
 
     async def begun(self) -> None:
-        """Waits until the service said with its initial metadata that it follows, or the call failed; of that `messages` tells."""
+        """Waits until the service's initial metadata show that it follows, or the call failed; `messages` raises that failure."""
         with suppress(DomainError):
             await self._call.initial_metadata()
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """What comes. Closing the iterator cancels the call. Raises: DomainError."""
+        """Yield the messages as they arrive. Closing the iterator cancels the call. Raises: DomainError."""
         try:
             async for message in self._call:
                 yield message

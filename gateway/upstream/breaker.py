@@ -15,12 +15,12 @@ FAILED_SHARE_TO_OPEN = 0.5
 """Opens when so many calls of a window failed and they are at least this share: one slow method or replica must not do it."""
 OPEN_MIN_SECONDS = 1.0
 OPEN_MAX_SECONDS = 10.0
-"""How long nobody calls; doubled each time the call that tries again fails."""
+"""The longest time without calls; the time doubles whenever the call that tries again fails."""
 PROBE_RETRY_SECONDS = 1.0
-"""What those are told who come while that call is under way."""
+"""The retry delay for requests that arrive while that call is running."""
 
 FAILURES = frozenset({"SERVICE_UNAVAILABLE", "DEADLINE_EXCEEDED"})
-"""Reasons that say something about the service and not about the request."""
+"""Reasons that describe the state of the service and not the request."""
 
 OPEN = Gauge("gateway_breaker_open", "1 while a backend is not called because it mostly fails", ("backend",))
 REFUSED = Counter("gateway_breaker_refused_calls", "Calls that an open breaker refused", ("backend",))
@@ -36,7 +36,7 @@ class Breaker:
         self._open_seconds = OPEN_MIN_SECONDS
         self._probing = False
         self._era = 0
-        """Counts the changes of state: what a call reports that began in an earlier one is no news."""
+        """Counts the changes of state: the outcome of a call that began in an earlier state is ignored."""
         self._window_ends_at = 0.0
         self._calls = 0
         self._failures = 0
@@ -44,19 +44,19 @@ class Breaker:
         REFUSED.labels(backend)
 
     def check(self) -> None:
-        """Raises: DomainError SERVICE_UNAVAILABLE while the breaker is open. For who neither probes nor reports: streams."""
+        """Raises: DomainError SERVICE_UNAVAILABLE while the breaker is open. For calls that neither probe nor report: streams."""
         now = self._clock()
         if self._open_until is not None and now < self._open_until:
             self._refuse(self._open_until - now)
 
     def heard_that_it_serves(self) -> None:
-        """The service said so itself, or a connection to it came about: the next call need not wait, it may try now."""
+        """The service reported that it serves, or a connection to it was opened: the next call may try at once."""
         if self._open_until is not None:
             self._open_until = self._clock()
 
     def watch(self, *, is_telling: Callable[[DomainError], bool]) -> "_Watch":
-        """Around one call: lets it pass and learns from how it ends. Nothing is learnt from a failure that is not telling, nor from
-        a cancellation.
+        """Around one call: lets it pass and counts its outcome. Not counted are failures for which `is_telling` is false, nor
+        cancellations.
 
         Raises:
             DomainError: SERVICE_UNAVAILABLE, with the time to come back, while the breaker is open (when the block is entered).

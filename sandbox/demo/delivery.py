@@ -19,24 +19,24 @@ from sandbox.demo.scene import CommandLine, DemoFailed, Gateway, Scene, last_obj
 DAMAGED_EXIT_CODE = 6
 PATCH_PATIENCE_SECONDS = 90.0
 PATCH_QUIET_SECONDS = 15.0
-"""When an update has got no cheaper for so long, its patches are taken as built."""
+"""The time without a cheaper update after which its patches are considered built."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update brought and cost."""
+    """The results and costs of an update."""
 
     files: int
     bytes: int
     fetched_bytes: int
     full_bytes: int
     chunk_bytes: int
-    """What it would have fetched without patches."""
+    """The bytes that it would have fetched without patches."""
     patched_files: int
 
 
 async def publish(line: CommandLine, game: Game, release: Release) -> Mapping[str, Any]:
-    """Returns what the publisher says of it: ids, sizes."""
+    """Return the publisher's report: ids, sizes."""
     published = await line.run(
         *("publish", str(release.folder), "--product", game.slug, "--version", release.version, "--platform", "linux"),
         *("--title-ru", game.title_ru, "--title-en", game.title_en, "--json"),
@@ -45,7 +45,7 @@ async def publish(line: CommandLine, game: Game, release: Release) -> Mapping[st
 
 
 async def publish_all(line: CommandLine, releases: Sequence[tuple[Game, Release]]) -> Sequence[Mapping[str, Any]]:
-    """All at once; answers in their order."""
+    """Publish all releases at once; return the reports in their order."""
     async with asyncio.TaskGroup() as group:
         publishing = [group.create_task(publish(line, game, release)) for game, release in releases]
     return [task.result() for task in publishing]
@@ -146,7 +146,7 @@ def damage_largest(folder: Path) -> str:
 
 
 def stored_size(folder: Path) -> int:
-    """What fetching the whole installed version would cost: each chunk of its manifest once, as stored."""
+    """Return the bytes to fetch for the whole installed version: each chunk of its manifest once, as stored."""
     own = folder / ".samovar"
     installed = json.loads((own / "installed.json").read_text())
     manifest = depot_manifest.parse((own / installed["manifest"]).read_bytes())

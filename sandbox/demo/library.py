@@ -24,7 +24,7 @@ PATCHED = {"video": {"width": 1920}, "volume": 0.8}
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done, by the numbers of the summary."""
+    """The numbers of the summary: how much of each thing was done."""
 
     categories: int
     played_seconds: int

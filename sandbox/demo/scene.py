@@ -1,4 +1,4 @@
-"""What the demo plays with: the platform as any client sees it, the command line as a person types it, the disk. Used by
+"""The tools of the demo: the platform as any client sees it, the command line as a person types it, the disk. Used by
 sandbox.demo.__main__, sandbox.demo.delivery and sandbox.demo.library, and by benches.
 """
 
@@ -29,7 +29,7 @@ class DemoFailed(Exception):
 
 @dataclass(slots=True)
 class Events:
-    """What the WebSocket told, by event type."""
+    """The events received from the WebSocket, by event type."""
 
     counts: dict[str, int] = field(default_factory=dict)
     statuses: list[str] = field(default_factory=list)
@@ -142,7 +142,7 @@ def digests(tree: Path) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where the demo plays: the platform as a client sees it, the command line, the disk."""
+    """The surroundings of the demo: the platform as a client sees it, the command line, the disk."""
 
     console: Console
     gateway: Gateway

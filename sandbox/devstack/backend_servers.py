@@ -1,5 +1,5 @@
-"""The real servers behind `./taskw backends:up`: where each one's program comes from, how it is laid out and started, how one knows
-that it answers, and what a service is told to use it. Called by sandbox.devstack.backends, which owns the processes.
+"""The real servers behind `./taskw backends:up`: the source of each one's program, how it is laid out and started, how to check
+that it answers, and the settings with which a service uses it. Called by sandbox.devstack.backends, which owns the processes.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ S3_REGION = "us-east-1"
 S3_VOLUME_MEGABYTES = 256
 COMMAND_TIMEOUT_SECONDS = 60
 DOWNLOAD_PAUSES_SECONDS = (2.0, 10.0)
-"""Between the attempts of a download, which are one more."""
+"""The pauses between the attempts of a download, which are one more."""
 
 PORTS: Mapping[str, int] = {
     "kafka": 29092,
@@ -70,7 +70,7 @@ class BackendUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a backend lives: its data folder, the cache shared by all, the ports by name, and what S3 and Redis ask for."""
+    """The place of a backend: its data folder, the cache shared by all, the ports by name, and the secrets of S3 and Redis."""
 
     folder: Path
     cache: Path
@@ -326,7 +326,7 @@ def _run(
     """Runs a command to its end and returns what it printed.
 
     Raises:
-        BackendUnavailable: the complaint, with the last line of what the command said.
+        BackendUnavailable: the complaint, with the last line of the command's output.
     """
     try:
         done = subprocess.run(  # noqa: S603  commands of this module

@@ -46,7 +46,7 @@ Only = Annotated[str, typer.Option(help="Names with commas between: kafka, s3, p
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server's process, told from a later one with the same number by when it began."""
+    """A server's process, distinguished from a later one with the same number by its start time."""
 
     pid: int
     created_at: float
@@ -78,7 +78,7 @@ class BackendsHome:
         return found
 
     def started(self) -> dict[str, Started]:
-        """What `up` has started and nobody has stopped."""
+        """Return the backends that `up` has started and that still run."""
         known = {name: Started(**facts) for name, facts in self.facts().get("started", {}).items()}  # type: ignore[arg-type]
         return {name: one for name, one in known.items() if one.process() is not None}
 
@@ -107,7 +107,7 @@ class BackendsHome:
         return Site(self.root / backend.name, self._cache, ports, access, secret, redis)
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
-        """For programs as JSON, for shells as lines (`set -a; . .samovar/backends/environment`)."""
+        """Write the environment for programs as JSON, for shells as lines (`set -a; . .samovar/backends/environment`)."""
         write_private(self.environment_json, json.dumps(environment, indent=2))
         write_private(self.environment_file, "".join(f"{name}='{value}'\n" for name, value in environment.items()))
 
@@ -117,7 +117,7 @@ class BackendsHome:
 
 
 def backends_home() -> BackendsHome:
-    """Where this working folder's backends are."""
+    """Return the home of this working folder's backends."""
     return BackendsHome(samovar_home() / "backends", Path(".cache").absolute())
 
 
@@ -237,7 +237,7 @@ async def wait_until_it_answers(backend: Backend, site: Site, started: Started) 
 
 
 def log_file(site: Site) -> Path:
-    """What the server prints. Beside its folder, not in it: initdb wants an empty one."""
+    """Return the file for the server's output. It is beside the server's folder, not in it: initdb needs an empty one."""
     return site.folder.with_name(site.folder.name + ".log")
 
 

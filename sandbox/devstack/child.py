@@ -1,6 +1,6 @@
-"""What a child does before it becomes the program it was started for: dies with its parent, and where that program refuses root,
-is somebody else. Run as a script by the commands of sandbox.devstack.embedded, because code between fork and exec is not safe in a
-process with threads. Imports nothing but the standard library, so that it costs milliseconds.
+"""The steps of a child before it becomes the program it was started for: it arranges to die with its parent and, where that program
+refuses root, changes to another user. Run as a script by the commands of sandbox.devstack.embedded, because code between fork and
+exec is not safe in a process with threads. Imports nothing but the standard library, so that it costs milliseconds.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def become(uid: int, gid: int) -> None:
 
 
 def die_with(parent: int, stop_signal: int) -> None:
-    """Has the kernel stop this process when its parent is gone (Linux; elsewhere nothing)."""
+    """Make the kernel stop this process when its parent is gone (Linux; elsewhere this does nothing)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop_signal)
         if os.getppid() != parent:

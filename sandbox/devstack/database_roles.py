@@ -1,4 +1,4 @@
-"""Each database of the platform belongs to a role of its own, which is no superuser: a service that is broken into can do no more
+"""Each database of the platform belongs to a role of its own, which is not a superuser: a compromised service can reach no more
 than its own database. Used by sandbox.devstack.platform for both sets of servers.
 """
 
@@ -11,8 +11,8 @@ from chassis.postgres.migrations import ensure_database
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 
-# What an administrator made in the database before it had an owner. A sequence follows its column; a partition does not follow
-# its table.
+# Objects that an administrator created in the database before it had an owner. A sequence follows its column; a partition does
+# not follow its table.
 _ADOPT = """
 DO $$
 DECLARE
@@ -39,8 +39,8 @@ $$
 
 
 async def give_databases(admin_dsn: str, owners: Mapping[str, str]) -> None:
-    """Makes each database (the keys) if it is missing, and its owner: a role of the database's name with the given password. What
-    an earlier version made there as superuser becomes the owner's; nobody else may connect.
+    """Creates each database (the keys) if it is missing, and its owner: a role of the database's name with the given password. What
+    an earlier version created there as superuser becomes the owner's; nobody else may connect.
 
     Raises:
         OSError, asyncpg.PostgresError: the server is unavailable, or the administrator may not.

@@ -76,7 +76,7 @@ def postgres_major(binaries: Path | None = None) -> str:
 
 
 def prepare_postgres(data: Path, binaries: Path | None = None) -> None:
-    """Makes a data folder unless there is one, and has every role log in with a password, in older folders too: the superuser's
+    """Creates a data folder unless it exists, and makes every role log in with a password, in older folders too: the superuser's
     lies beside the folder (password_file). `binaries` is the folder of another PostgreSQL's programs than the wheel's.
 
     Raises:
@@ -152,7 +152,7 @@ def _require_passwords(data: Path, programs: Path) -> None:
 
 
 def password_file(data: Path) -> Path:
-    """Holds the superuser's password, for its owner's eyes only; beside the folder, because initdb wants an empty one."""
+    """Holds the superuser's password, readable by its owner only; beside the folder, because initdb needs an empty one."""
     return data.with_name(data.name + ".password")
 
 
@@ -220,7 +220,7 @@ def valkey_command(data: Path, port: int, *, password: str | None, persistent: b
 
 
 def password_words(data: Path, password: str | None) -> Sequence[str]:
-    """What has a Redis or Valkey of that folder ask for the password: a file's name, because everyone can read a command line."""
+    """Return arguments that make a Redis or Valkey require the password: a file's name, as everyone can read a command line."""
     if password is None:
         return ()
     config = data / "password.conf"

@@ -1,5 +1,5 @@
-"""Ports for programs that are started a moment later: `--free-ports`, the benches, the tests. Nobody is given one that the system
-may give away meanwhile, nor one that another process asked for just now.
+"""Ports for programs that are started a moment later: `--free-ports`, the benches, the tests. They are never ports that the system
+may assign meanwhile, nor ones that another process has just received.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ COUNTER_DIGITS: Final = 16
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 on which nobody listens. All processes of a user are given them in turn, so that none is given
+    """Return a TCP port on 127.0.0.1 on which no program listens. A user's processes receive them in turn, so that none is used
     twice before all others were.
 
     Raises:
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a program could listen on it now."""
+    """Return True when a program could listen on the port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -115,7 +115,7 @@ def reset(root: Path) -> None:
     """Removes all that the platform kept, on real backends too.
 
     Raises:
-        PlatformError: it is running, or a real backend with things of its own is away.
+        PlatformError: it is running, or a real backend with data of its own is unavailable.
     """
     if root.exists():
         home = Home(root)
@@ -189,7 +189,7 @@ def _python(module: str, environment: Mapping[str, str], *words: str) -> embedde
 
 
 async def _ready_facts(facts: Mapping[str, Any], supervisor: Supervisor) -> Mapping[str, Any]:
-    """What a person or a test needs to begin: addresses, users with tokens, products. No secret of the platform's own."""
+    """Return the facts that a user or a test needs to begin: addresses, users with tokens, products. No secret of the platform."""
     async with sandbox_stub(facts) as stub:
 
         async def token(user_id: str, *roles: str) -> str:

@@ -36,14 +36,14 @@ EXIT_CANNOT_START = 1
 
 
 class BackendsName(StrEnum):
-    """What the platform stands on."""
+    """The kind of backends that the platform uses."""
 
     EMBEDDED = "embedded"
     REAL = "real"
 
 
 class Starting(Protocol):
-    """sandbox.devstack.platform.running, all but told where its log goes."""
+    """sandbox.devstack.platform.running with every argument but the destination of its log."""
 
     def __call__(self, *, log: LogSink) -> AbstractAsyncContextManager[platform.Running]: ...
 
@@ -201,7 +201,7 @@ class LogPrinter:
     def __call__(self, name: str, line: str) -> None:
         text = line if self._raw else _readable(line)
         if not self._console.is_terminal:
-            # Looking for colours that nobody sees takes longer than what most requests do.
+            # Searching for colours that are not shown takes longer than most requests.
             self._console.file.write(plain_lines(f"{name:>10} {text}") + "\n")
             self._console.file.flush()
             return

@@ -1,4 +1,4 @@
-"""Where the embedded platform keeps its things and how each of its programs is told about the others. Used by the supervisor
+"""The folders of the embedded platform, and the settings by which each of its programs finds the others. Used by the supervisor
 (sandbox.devstack.platform); nothing is started here.
 """
 
@@ -82,13 +82,13 @@ class Ports:
         return cls(**chosen, others=others)
 
     def all_of(self, program: str) -> Sequence[int]:
-        """Of every instance of a program."""
+        """Return the ports of every instance of a program."""
         first: int = getattr(self, program)
         return [first, *(port for name, port in self.others.items() if program_of(name) == program)]
 
 
 def program_of(name: str) -> str:
-    """Of which program an instance is one: library of library-2."""
+    """Return the program of an instance: library for library-2."""
     return name.partition("-")[0]
 
 
@@ -127,7 +127,7 @@ class Home:
 
     @property
     def description(self) -> Path:
-        """What command-line tools read to find the platform; there while it runs."""
+        """The path of the file by which command-line tools find the platform; it exists while the platform runs."""
         return self.root / "platform.json"
 
     @property
@@ -144,7 +144,7 @@ class Home:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def secrets(self) -> dict[str, str]:
-        """The platform's own secrets, made when they are first asked for and kept."""
+        """The platform's own secrets, created on first use and kept."""
         path = self.root / "secrets.json"
         kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         roles = (role_secret(name) for name in databases())
@@ -175,8 +175,8 @@ def write_private(path: Path, text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The servers under the platform as its programs are told of them: a DSN by database, and settings by what they are for.
-    Where they are not embedded, topics and bucket are made before the programs start.
+    """The servers under the platform as its programs receive them: a DSN by database, and settings by their purpose.
+    Where they are not embedded, topics and bucket are created before the programs start.
     """
 
     dsns: Mapping[str, str]
@@ -211,7 +211,7 @@ LISTENING: Final = {
 
 
 def environments(home: Home, ports: Ports, backends: Backends, public_keys: str) -> Mapping[str, Mapping[str, str]]:
-    """What each program's environment says, by program."""
+    """Return the environment variables of each program, by program."""
     kept = home.secrets()
     auth = f"http://{HOST}:{ports.sandbox_http}"
     common = {
@@ -282,7 +282,7 @@ def environments(home: Home, ports: Ports, backends: Backends, public_keys: str)
 
 
 def _target(ports: Sequence[int]) -> str:
-    """What a gRPC channel is opened to: one address, or several to balance over."""
+    """Return the target of a gRPC channel: one address, or several to balance over."""
     addresses = ",".join(f"{HOST}:{port}" for port in ports)
     return addresses if len(ports) == 1 else f"ipv4:{addresses}"
 
@@ -304,7 +304,7 @@ def read_overrides(words: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
 
 
 def description(home: Home, ports: Ports, backends: Backends, public_keys: str) -> dict[str, Any]:
-    """What command-line tools need to find and use the platform (platform.json)."""
+    """Return the facts that command-line tools need to find and use the platform (platform.json)."""
     kept = home.secrets()
     http = f"http://{HOST}:{ports.sandbox_http}"
     return {

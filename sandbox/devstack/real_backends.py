@@ -30,11 +30,11 @@ DELETE_KEYS = 500
 
 
 def backends_of(home: Home) -> Backends:
-    """The servers that `backends:up` started or the environment names, under the platform's namespace, which is made on the
+    """The servers that `backends:up` started or the environment names, under the platform's namespace, which is created on the
     first call and kept.
 
     Raises:
-        PlatformError: it is not said where one of them is.
+        PlatformError: the address of one of them is missing.
     """
     environment = _environment(home)
     missing = [name for name in NEEDED if not environment.get(name)]
@@ -80,8 +80,8 @@ def _backends(environment: Mapping[str, str], namespace: str) -> Backends:
 
 
 async def with_own_roles(home: Home, backends: Backends) -> Backends:
-    """Makes the databases. An administrator that is superuser gives each an owner of its own, whom the services log in as; another
-    one is their owner itself.
+    """Creates the databases. A superuser gives each an owner of its own, as which services log in; any other
+    administrator owns them itself.
 
     Raises:
         PlatformError: the server refused, or is unavailable.
@@ -108,10 +108,10 @@ async def _is_superuser(dsn: str) -> bool:
 
 
 async def prepare(backends: Backends) -> None:
-    """Makes the topics and the buckets with the operator's own commands; harmless where they are.
+    """Creates the topics and the buckets with the operator's own commands; does nothing to those that exist.
 
     Raises:
-        PlatformError: a server refused, or is away.
+        PlatformError: a server refused, or is unavailable.
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_samovar(backends.events, "events", "topics"))
@@ -122,7 +122,7 @@ async def remove(home: Home) -> None:
     """Removes everything under the platform's namespace.
 
     Raises:
-        PlatformError: a server is away.
+        PlatformError: a server is unavailable.
     """
     backends = backends_of(home)
     try:

@@ -1,5 +1,5 @@
 """Keeps a set of programs running as child processes: starts each, waits until it answers, passes its log lines on, restarts
-what dies, and leaves none behind. Knows nothing of what the programs are; sandbox.devstack.platform tells it.
+what dies, and leaves none behind. Knows nothing about the programs themselves; sandbox.devstack.platform describes them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ LogSink = Callable[[str, str], None]
 
 
 class Tier(IntEnum):
-    """Who calls whom: a program calls those of lower tiers, so higher ones stop first."""
+    """The order of calls between programs: a program calls those of lower tiers, so higher ones stop first."""
 
     SERVER = 0
     SERVICE = 1

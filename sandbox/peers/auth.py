@@ -20,7 +20,7 @@ SERVICE_TOKEN_LIFE = timedelta(minutes=5)
 
 
 class TokenIssuer:
-    """Signs tokens. `keys` gives the keys as they are now, the signing one first: a key that was taken away is gone at once."""
+    """Signs tokens. `keys` gives the keys as they are now, the signing one first: a key that was removed is gone at once."""
 
     def __init__(
         self,

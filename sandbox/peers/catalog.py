@@ -140,7 +140,7 @@ class Catalog:
             await tx.commit()
 
     async def announce_version(self, version: sandbox_pb2.AnnounceVersionRequest) -> None:
-        """The version can be downloaded from now on. Announcing it again as it is says nothing.
+        """The version can be downloaded from now on. Announcing it again unchanged publishes nothing.
 
         Raises:
             DomainError: PRODUCT_NOT_FOUND; VALIDATION_ERROR for a version without a platform; VERSION_NOT_AVAILABLE for one that
@@ -173,7 +173,7 @@ class Catalog:
             await tx.commit()
 
     async def withdraw_version(self, product_id: UUID, version: str) -> Sequence[UUID]:
-        """Nobody can download the version from now on: the one with this id, or all of this name. Repeating it says nothing.
+        """Nobody can download the version from now on: the one with this id, or all of this name. Repeating it publishes nothing.
 
         Raises:
             DomainError: PRODUCT_NOT_FOUND, VERSION_NOT_FOUND.

@@ -20,7 +20,7 @@ MAX_FORM_BYTES = 16 * 1024
 JWKS_PATH = "/.well-known/jwks.json"
 NO_STORE = {"Cache-Control": "no-store"}
 CLIENT_RELEASES = "client-releases"
-"""Where the publisher puts releases of the launcher, in the store and in addresses."""
+"""The folder of the launcher's releases, in the store and in addresses."""
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -55,7 +55,7 @@ class AuthHandlers:
 
 
 class ManifestHandlers:
-    """Manifests without a link: they are signed, and say nothing that a chunk could be fetched with."""
+    """Manifests without a link: they are signed, and hold nothing by which a chunk could be fetched."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -99,7 +99,7 @@ class ClientReleaseHandlers:
 
 
 def _credentials(request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:
-    """From HTTP Basic, or from the form (RFC 6749 section 2.3.1)."""
+    """Return id and secret from HTTP Basic, or from the form (RFC 6749 section 2.3.1)."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if re.fullmatch("basic", scheme, re.IGNORECASE):
         try:

@@ -1,5 +1,5 @@
-"""The sandbox's private keys: made on first use in its state folder, readable by their owner only. The Auth stand-in signs tokens
-with the RSA key, the publisher signs manifests with the Ed25519 key.
+"""The sandbox's private keys: created on first use in its state folder, readable by their owner only. The Auth stand-in signs
+tokens with the RSA key, the publisher signs manifests with the Ed25519 key.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
 
 def token_keys(state_dir: Path) -> tuple[RSAPrivateKey, ...]:
-    """The keys whose tokens are good, the one that signs first. More may lie beside it as `auth-<name>.pem`."""
+    """Return the keys whose tokens are valid, the one that signs first. More may lie beside it as `auth-<name>.pem`."""
     signing = _load_or_make(state_dir / _SIGNING_KEY, lambda: generate_private_key(RSA_PUBLIC_EXPONENT, RSA_KEY_BITS))
     others = (_load(path) for path in sorted(state_dir.glob(_OTHER_KEYS)))
     return tuple(key for key in (signing, *others) if isinstance(key, RSAPrivateKey))
 
 
 def publisher_key(state_dir: Path) -> tuple[str, Ed25519PrivateKey]:
-    """The id and the key that manifests are signed with. The id is made of the public key, so a new key has a new id."""
+    """The id and the key that manifests are signed with. The id is derived from the public key, so a new key has a new id."""
     key = _load_or_make(state_dir / _PUBLISHER_KEY, Ed25519PrivateKey.generate)
     if not isinstance(key, Ed25519PrivateKey):
         raise TypeError(f"{state_dir / _PUBLISHER_KEY} is not an Ed25519 key")
@@ -41,7 +41,7 @@ def publisher_key(state_dir: Path) -> tuple[str, Ed25519PrivateKey]:
 
 
 def manifest_public_keys(state_dir: Path) -> str:
-    """What MANIFEST_PUBLIC_KEYS of Download and of launchers must be to trust this sandbox's publisher."""
+    """Return the value that MANIFEST_PUBLIC_KEYS of Download and of launchers needs to trust this sandbox's publisher."""
     key_id, key = publisher_key(state_dir)
     return format_public_keys({key_id: public_key(key)})
 

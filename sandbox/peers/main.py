@@ -152,7 +152,7 @@ async def migrate(settings: SandboxSettings) -> None:
 
 def _token_issuer(settings: SandboxSettings, now: Callable[[], datetime]) -> TokenIssuer:
     secrets = {name: secret.get_secret_value() for name, secret in settings.sandbox_client_secrets.items()}
-    keys.token_keys(settings.sandbox_state_dir)  # made now: the first request need not wait for it
+    keys.token_keys(settings.sandbox_state_dir)  # created now: the first request need not wait for it
     return TokenIssuer(
         partial(keys.token_keys, settings.sandbox_state_dir),
         issuer=settings.auth_issuer,

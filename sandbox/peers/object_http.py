@@ -35,7 +35,7 @@ from chassis.objects.signed_urls import verify
 
 MAX_UPLOAD_BYTES = 16 << 30
 READ_BYTES = 1 << 20
-"""How much is read at once where the event loop has no sendfile: one chunk of content."""
+"""The size of one read where the event loop has no sendfile: one chunk of content."""
 
 _RANGE = re.compile(r"bytes=\s*(?:(\d{1,19})-(\d{1,19})?|-(\d{1,19}))\s*", re.ASCII | re.IGNORECASE)
 
@@ -51,7 +51,7 @@ class ByteRange:
 
 
 class RangeNotSatisfiable(Exception):
-    """Nothing of the object lies in the range that was asked for."""
+    """No part of the object is in the requested range."""
 
 
 def add_object_routes(
@@ -132,13 +132,13 @@ class _ObjectSite:
         try:
             return self._store.path_of(request.match_info["key"])
         except KeyInvalid:
-            # Whoever has the key signed it, so this is our own mistake; outside it is just an object that is not there.
+            # A holder of the key signed it, so this is our own mistake; to the client the object just does not exist.
             _log.warning("signed URL of what is no object key")
             return None
 
 
 def choose_range(header: str | None, size_bytes: int) -> ByteRange | None:
-    """The part that a Range header asks for; None means the whole object.
+    """Return the part that a Range header requests; None means the whole object.
 
     What is malformed, in another unit or more than one range is ignored, as RFC 9110 section 14.2 allows.
 
@@ -224,7 +224,7 @@ async def _send(request: web.Request, response: web.StreamResponse, file: Binary
 
 
 def _precondition(request: web.Request, etag: str, modified_at: datetime) -> HTTPStatus:
-    """What the conditional headers make of the request, in the order of RFC 9110 section 13.2.2."""
+    """Return the status that the conditional headers give the request, in the order of RFC 9110 section 13.2.2."""
     if (if_match := request.headers.get("If-Match")) is not None:
         if not _names(if_match, etag, weak=False):
             return HTTPStatus.PRECONDITION_FAILED
@@ -241,7 +241,7 @@ def _precondition(request: web.Request, etag: str, modified_at: datetime) -> HTT
 
 
 def _range_applies(request: web.Request, etag: str, modified_at: datetime) -> bool:
-    """Whether If-Range, if there is one, names the object as it is now: by its strong tag or by its exact date."""
+    """Return True when If-Range is absent, or names the object as it is now: by its strong tag or by its exact date."""
     if_range = request.headers.get("If-Range")
     if if_range is None:
         return True
@@ -320,7 +320,7 @@ def _sync(file: BinaryIO) -> None:
 
 
 def _open(path: Path) -> tuple[BinaryIO, os.stat_result] | None:
-    """The object's file and its status, of one and the same file; None when there is none, or it is a link. Blocks."""
+    """The object's file and its status, of one and the same file; None when it is missing, or is a link. Blocks."""
     if stat_file(path) is None:
         return None
     try:

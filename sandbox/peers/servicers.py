@@ -21,7 +21,7 @@ Context = Any
 
 
 class ProductServicer(product_pb2_grpc.ProductServiceServicer):
-    """What the services ask Catalog."""
+    """The product RPCs of Catalog that the services call."""
 
     def __init__(self, catalog: Catalog, objects: ObjectStore) -> None:
         self._catalog = catalog

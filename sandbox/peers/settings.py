@@ -1,4 +1,4 @@
-"""What the sandbox can be told, beside what every program can (chassis.settings)."""
+"""The settings of the sandbox, beside those of every program (chassis.settings)."""
 
 from pathlib import Path
 

@@ -87,7 +87,7 @@ class Shop:
         return refund_id
 
     async def delete_user(self, user_id: UUID) -> None:
-        """Deletes the account. Idempotent: an account is deleted, and told of, once."""
+        """Deletes the account. Idempotent: an account is deleted, and its deletion published, once."""
         now = self._now()
         async with self._database.begin() as tx:
             gone = await tx.connection.execute(_DELETE_ACCOUNT, {"user_id": user_id, "now": now})

@@ -1,4 +1,4 @@
-"""From files to chunks: reading, cutting (FastCDC), hashing. Blocking; sandbox.publishing.publisher calls it in threads, all
+"""Converts files to chunks: reading, cutting (FastCDC), hashing. Blocking; sandbox.publishing.publisher calls it in threads, all
 the heavy parts release the GIL.
 """
 
@@ -78,7 +78,7 @@ class LargeFile:
 
     @property
     def sha256(self) -> bytes:
-        """Of the whole file, once all pieces were taken."""
+        """Return the SHA-256 of the whole file, once all pieces were taken."""
         return self._sha256.digest()
 
     def _cut(self, root: Path, node: Node) -> Generator[bytes, None, None]:

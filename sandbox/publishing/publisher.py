@@ -33,7 +33,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Small files that go through the threads together, so that 100,000 of them do not mean 100,000 hand-overs."""
 WORKERS = max(2, os.cpu_count() or 1)
 CHUNKS_IN_MEMORY = 2 * WORKERS
-"""Of large files, at most 4 MiB each: what bounds the memory, whatever the size of the tree."""
+"""The most chunks of large files in memory, at most 4 MiB each: this bounds the memory, whatever the size of the tree."""
 
 Progress = Callable[[int], None]
 """Told how many bytes of the tree were done since the last call."""
@@ -41,7 +41,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is published: the version of a product on a platform."""
+    """The target of a publication: the version of a product on a platform."""
 
     product_id: UUID
     version_id: UUID
@@ -50,7 +50,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was done. Sizes are those of the tree; `new_bytes` is what the store grew by."""
+    """The result of a publication. Sizes are those of the tree; `new_bytes` is the growth of the store."""
 
     version: Version
     files: int
@@ -66,7 +66,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signs manifests."""
+    """The identity that signs manifests."""
 
     key_id: str
     key: Ed25519PrivateKey
@@ -88,7 +88,7 @@ async def publish_tree(
 
     Raises:
         PublishRefused: something in the folder cannot be published, it changed meanwhile, or the version has other content
-            already. Chunks stored until then stay: they are nobody's, and the next try finds them.
+            already. Chunks stored until then stay unreferenced, and the next try finds them.
     """
     try:
         check_user_paths(user_paths)
@@ -230,7 +230,7 @@ class _Packer:
             self._room.release()
 
     async def _keep(self, pieces: Sequence[Piece]) -> Sequence[content.Chunk]:
-        """Stores those that nobody has taken on, then waits for the others: nobody waits before their own are stored."""
+        """Stores the chunks that no other task stores, then waits for the others: each task first stores its own."""
         own = {piece.sha256: piece for piece in pieces if piece.sha256 not in self._chunks}
         loop = asyncio.get_running_loop()
         self._chunks.update((sha256, loop.create_future()) for sha256 in own)

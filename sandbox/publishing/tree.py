@@ -1,4 +1,4 @@
-"""A folder as it will be published: what lies in it, refused where it cannot be delivered. Blocking; called by
+"""A folder as it will be published: its contents, refused where they cannot be delivered. Blocking; called by
 sandbox.publishing.publisher in a thread, before anything is read and once more at the end, to see that nothing moved meanwhile.
 """
 
