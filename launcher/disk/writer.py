@@ -22,7 +22,7 @@ from launcher.failures import ExitCode, LauncherError
 MAX_WAITING_CHUNKS = 4
 """Of one file, kept in memory until it is their turn to be hashed; those beyond are read again."""
 MAX_SINGLE_SYNCS = 8
-"""So many small files are synced one by one; for more the whole file system's data goes to the disk at once."""
+"""Up to so many small files are synced one by one; for more the whole file system is synced at once."""
 
 
 class _Digest:
