@@ -1,4 +1,4 @@
-"""What the launcher knows before it starts: environment, the profile that `samovar login` stored, the device's id, and the local
+"""The launcher's configuration at start: environment, the profile that `samovar login` stored, the device's id, and the local
 platform's own description. The only module of the launcher that reads the environment.
 """
 
@@ -54,7 +54,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who the launcher is at which gateway, and whose manifests it believes (`key_id=base64,…`)."""
+    """The launcher's identity at a gateway, and the keys whose manifests it trusts (`key_id=base64,…`)."""
 
     gateway_url: str
     token: str = field(repr=False)
@@ -176,7 +176,7 @@ def default_gateway_url(environment: Environment) -> str:
 
 
 def local_platform(environment: Environment) -> Mapping[str, Any]:
-    """What the supervisor of the local platform that `SAMOVAR_HOME` names wrote about it; empty when there is none."""
+    """Return the supervisor's description of the local platform that `SAMOVAR_HOME` names; empty when there is none."""
     return _read_json(environment.platform_home / "platform.json") if environment.platform_home else {}
 
 
@@ -193,7 +193,7 @@ def _local_keys(environment: Environment, gateway_url: str) -> str:
 
 
 def read_profile(environment: Environment) -> Profile | None:
-    """What `samovar login` stored, if it did."""
+    """Return the profile that `samovar login` stored, if there is one."""
     stored = _read_json(environment.config_home / "profile.json")
     if not stored.get("token"):
         return None
@@ -212,7 +212,7 @@ def write_profile(environment: Environment, profile: Profile) -> Path:
 
 
 def read_saves(environment: Environment) -> Mapping[str, Any]:
-    """What is known of saves on this device (launcher.saves.rules); empty when nothing is."""
+    """Return the stored data about saves on this device (launcher.saves.rules); empty when there is none."""
     return _read_json(environment.config_home / "saves.json")
 
 

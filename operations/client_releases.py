@@ -35,7 +35,7 @@ app = typer.Typer(
 
 
 class PlatformName(StrEnum):
-    """What a release runs on."""
+    """The operating system of a release."""
 
     LINUX = "linux"
     MACOS = "macos"
@@ -58,7 +58,7 @@ class ChannelName(StrEnum):
 
 
 class RoleName(StrEnum):
-    """Who signs what."""
+    """The signing roles."""
 
     ROOT = "root"
     TARGETS = "targets"

@@ -62,7 +62,7 @@ class ItemFilter:
 
 
 class Linking(StrEnum):
-    """What happens to the categories of an item: the HTTP method of its relationship."""
+    """The change of an item's categories: the HTTP method of its relationship."""
 
     ADD = "POST"
     REPLACE = "PATCH"

@@ -74,7 +74,7 @@ class Session:
         return self.status in LIVE
 
     def is_at(self, device_id: UUID, directory: Path) -> bool:
-        """Whether it goes to this folder of this device."""
+        """Return True when the session belongs to this folder of this device."""
         return self.device_id == device_id and self.installation_path == str(directory)
 
     @property
@@ -183,7 +183,7 @@ class ItemReport:
 
 @dataclass(frozen=True, slots=True)
 class CdnReport:
-    """What one CDN did since the last report."""
+    """The counts of one CDN since the last report."""
 
     provider: str
     bytes: int

@@ -25,7 +25,7 @@ MEDIA_TYPE = "application/vnd.api+json"
 MAX_TRIES = 6
 MAX_RETRY_AFTER_SECONDS = 30.0
 OUTAGE_SECONDS = 120.0
-"""How long a gateway that has answered before is waited for, where the caller has that much time."""
+"""The time to wait for a gateway that has answered before, if the caller has that much time."""
 SILENCE_SECONDS = 10.0
 """After so long without an answer the user is notified whom the command waits for."""
 MAX_PAGES = 1000
@@ -57,7 +57,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the gateway answered: a document, empty where it had none, and the entity tag of what is in it."""
+    """The gateway's answer: a document, empty if there was none, and the entity tag of its content."""
 
     document: Mapping[str, Any]
     etag: str | None
@@ -249,7 +249,7 @@ def _page(answer: Mapping[str, Any], read: Callable[[Resource], _T]) -> tuple[li
 
 
 def read_answer(read: Callable[[], _T]) -> _T:
-    """What comes from outside may be anything: an answer that does not read is a failure with a name, not a stack trace."""
+    """Read an answer from outside, which may be anything: an invalid one raises a named failure, not a stack trace."""
     try:
         return read()
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -17,7 +17,7 @@ CONNECT_SECONDS = 1.5
 STALL_SECONDS = 15.0
 """Without a byte for so long a transfer is given up, unless the caller says otherwise."""
 SLOW_BYTES = 4096
-"""What must come in each `stall_seconds` of waiting from a CDN that another one can stand in for."""
+"""The minimum to receive in each `stall_seconds` of waiting from a CDN that another one can replace."""
 KEEP_ALIVE_SECONDS = 30.0
 LIMITED_READ_BYTES = 16 * 1024
 LIMITED_RECEIVE_BUFFER_BYTES = 32 * 1024
@@ -37,7 +37,7 @@ class LinkRefusedError(DeliveryError):
 
 
 class WrongLengthError(DeliveryError):
-    """What came is longer or shorter than the object."""
+    """The received body is longer or shorter than the object."""
 
 
 class Cdn:

@@ -64,7 +64,7 @@ class _State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a URL comes to."""
+    """The parts of a URL that a request needs."""
 
     is_secure: bool
     host: str
@@ -450,7 +450,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
 
     def _take_chunk_data(self) -> bool:
-        """What is left of the chunk, and the end of line after it; whether all of it was there."""
+        """Read the rest of the chunk and the end of line after it; return True when all of it was available."""
         if self._chunk_left_bytes > 2:
             taken = min(len(self._raw), self._chunk_left_bytes - 2)
             self._append(memoryview(bytes(self._raw[:taken])))

@@ -21,7 +21,7 @@ from launcher.install.slots import called, titles_of, where
 from launcher.settings import Account
 
 STOPPED = LIVE | {SessionStatus.ERROR}
-"""What `downloads` shows: what goes on, or can be made to."""
+"""The statuses that `downloads` shows: active ones, and those that can be resumed."""
 
 
 async def show_downloads(owner: Account, *, with_ended: bool, as_json: bool) -> None:

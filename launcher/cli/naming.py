@@ -1,4 +1,4 @@
-"""How people name things on the command line: a game, a category, a wish by its id or by its name. Used by the commands."""
+"""Finds what people name on the command line: a game, a category, a wish by its id or by its name. Used by the commands."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress

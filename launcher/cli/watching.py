@@ -28,7 +28,7 @@ _SAID = {
     4403: ("PERMISSION_DENIED", ExitCode.DENIED),
     4400: ("INVALID_ARGUMENT", ExitCode.USAGE),
 }
-"""What another try cannot cure."""
+"""The failures that another try cannot cure."""
 
 
 @dataclass(frozen=True, slots=True)

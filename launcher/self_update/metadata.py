@@ -41,7 +41,7 @@ _CODES: Final[tuple[tuple[type[Exception], str, str], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the metadata say of a release's bytes. `rollback_from`: those who have up to this version may go down to it."""
+    """A release's bytes as the metadata describe them. `rollback_from`: versions up to this one may be downgraded to it."""
 
     file: TargetFile
     sha256: bytes
@@ -100,7 +100,7 @@ class CappedFetcher(FetcherInterface):
 
 
 class Believer:
-    """What one installation knows of the release metadata: the root that came with it, and what it has seen since."""
+    """The release metadata of one installation: the root that came with it, and everything it has verified since."""
 
     def __init__(
         self,
