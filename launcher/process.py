@@ -84,7 +84,7 @@ def _restart_in_utf8() -> None:
             os.environ.pop("PYTHONIOENCODING", None)  # it was for this process, not for its children
         return
     if os.environ.get("PYTHONUTF8") == "1":
-        return  # the interpreter was told to take no notice of its environment
+        return  # the interpreter was started with the option to ignore its environment
     said = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{locale.getencoding()}:backslashreplace"}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **said})  # noqa: S606
 

@@ -73,7 +73,7 @@ class Account:
 
 
 def account(environment: Environment) -> Account:
-    """The stored profile, overruled by the environment.
+    """Return the stored profile, overridden by the environment.
 
     Raises:
         LauncherError: nobody signed in.
@@ -93,7 +93,7 @@ def account(environment: Environment) -> Account:
 
 
 def checked_token(token: str) -> str:
-    """The token, if it can stand in a header.
+    """Return the token, if it is valid in a header.
 
     Raises:
         LauncherError: it cannot.
@@ -105,7 +105,7 @@ def checked_token(token: str) -> str:
 
 
 def checked_gateway_url(url: str) -> str:
-    """The URL, if it can be a gateway's.
+    """Return the URL, if it can be a gateway's.
 
     Raises:
         LauncherError: it cannot.
@@ -170,7 +170,7 @@ def _config_home(values: Mapping[str, str]) -> Path:
 
 
 def default_gateway_url(environment: Environment) -> str:
-    """Where `samovar login` goes when it is not told."""
+    """Return the gateway that `samovar login` uses when none is named."""
     url = environment.gateway_url or str(local_platform(environment).get("gateway_url", "")) or DEFAULT_GATEWAY_URL
     return _normal_url(url)
 
@@ -217,12 +217,12 @@ def read_saves(environment: Environment) -> Mapping[str, Any]:
 
 
 def write_saves(environment: Environment, value: Mapping[str, Any]) -> None:
-    """Keeps it, whole or not at all."""
+    """Stores the data about saves, completely or not at all."""
     _write_private(environment.config_home / "saves.json", value)
 
 
 def device_id(environment: Environment) -> UUID:
-    """This device's id: made once, kept beside the profile."""
+    """Return this device's id: created once, kept beside the profile."""
     path = environment.config_home / "device.json"
     with contextlib.suppress(ValueError, KeyError):
         return UUID(str(_read_json(path)["device_id"]))

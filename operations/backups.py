@@ -45,7 +45,7 @@ MADE_BY_POSTGRES = ("pg_catalog", "information_schema", "pg_toast")
 
 
 class BackupError(Exception):
-    """A backup cannot be made, read or restored; the text says why in one sentence."""
+    """A backup cannot be created, read or restored; the text says why in one sentence."""
 
 
 class _ProgramFailed(Exception):

@@ -43,14 +43,14 @@ class PlatformName(StrEnum):
 
 
 class ArchName(StrEnum):
-    """Its processor."""
+    """The processor of a release."""
 
     X86_64 = "x86_64"
     ARM64 = "arm64"
 
 
 class ChannelName(StrEnum):
-    """Its channel."""
+    """The channel of a release."""
 
     STABLE = "stable"
     BETA = "beta"

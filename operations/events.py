@@ -44,7 +44,7 @@ Group = Annotated[str, typer.Option(help="Only those given up by this consumer g
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which dead letters are meant. Empty: any."""
+    """The selection of dead letters. Empty: any."""
 
     topic: str = ""
     reason: str = ""

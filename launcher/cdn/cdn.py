@@ -13,7 +13,7 @@ from launcher.cdn.wire import Connection, Connections, LengthError, StaleError, 
 from launcher.settings import proxy_for
 
 CONNECT_SECONDS = 1.5
-"""A CDN that does not answer in this time is passed over: clients move on within 2 s."""
+"""A CDN that does not answer in this time is skipped: clients move on within 2 s."""
 STALL_SECONDS = 15.0
 """Without a byte for so long a transfer is given up, unless the caller says otherwise."""
 SLOW_BYTES = 4096
@@ -33,7 +33,7 @@ class DeliveryError(Exception):
 
 
 class LinkRefusedError(DeliveryError):
-    """The link is past its time, or not believed: a new one may be."""
+    """The link has expired or was rejected: a new one may be accepted."""
 
 
 class WrongLengthError(DeliveryError):
@@ -50,7 +50,7 @@ class Cdn:
     async def get(
         self, url: str, *, size_bytes: int, stall_seconds: float = STALL_SECONDS, slow_bytes: int = 1
     ) -> bytearray:
-        """The object's bytes: exactly so many. Holds no more than that in memory, whatever comes.
+        """Return the object's bytes: exactly so many. Holds no more than that in memory, whatever is received.
 
         The URL is signed: it goes out as it came in, and not wherever an answer may point to. Given up when less than `slow_bytes`
         come in `stall_seconds`.
@@ -164,7 +164,7 @@ class Providers:
         self._health.pop(provider, None)
 
     def failed(self, provider: str) -> None:
-        """It rests, longer each time in a row; failures of requests made at the same time count once."""
+        """Suspend the provider, longer after each failure in a row; failures of simultaneous requests count once."""
         health = self._health.setdefault(provider, _Health())
         now = self._clock()
         if now >= health.rests_until:

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 async def find_product(api: LibraryApi, wanted: str) -> tuple[UUID, str]:
-    """By id, owned or not, or by a title in the library. The product, and how to call it.
+    """Find a product by id, owned or not, or by a title in the library. Return its id and its display name.
 
     Raises:
         LauncherError: the title fits nothing, or several games.
@@ -38,7 +38,7 @@ async def find_item(api: LibraryApi, wanted: str) -> LibraryEntry:
 
 
 def find_categories(known: Sequence[CategoryEntry], wanted: Iterable[str]) -> Sequence[CategoryEntry]:
-    """Each by id or name, in this order.
+    """Return the categories with these ids or names, in this order.
 
     Raises:
         LauncherError: one fits nothing.

@@ -136,7 +136,7 @@ async def play(
     `tell` receives the messages for the player.
 
     Raises:
-        LauncherError: the product cannot be played, or what was played cannot be told to the server.
+        LauncherError: the product cannot be played, or the playtime cannot be reported to the server.
     """
     attributes = {"product_id": str(product_id), "platform": platform, "device_id": str(device_id)}
     game = _Game(api, attributes, tell, await api.start_session(attributes))

@@ -24,7 +24,7 @@ async def report_verification(
     """Lists what lies on the disk, and answers what the server makes of it.
 
     Raises:
-        LauncherError: the server is away, does not know the version, or denies it.
+        LauncherError: the server is unavailable, does not know the version, or denies it.
     """
     verification = await api.create_verification(
         {

@@ -1,4 +1,4 @@
-"""Believing a release: the signed metadata (The Update Framework) that say which bytes it has. Each failure has a code of its own
+"""Verifies a release: the signed metadata (The Update Framework) that say which bytes it has. Each failure has a code of its own
 and leaves the installed version as it is. Blocks; used by launcher.self_update.updating.
 """
 
@@ -119,7 +119,7 @@ class Believer:
         """The target at a path, by fresh metadata.
 
         Raises:
-            LauncherError: they cannot be had, or not be believed; or they have no such target.
+            LauncherError: they cannot be fetched or verified, or they have no such target.
         """
         self._check_clock()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
