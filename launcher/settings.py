@@ -181,8 +181,8 @@ def local_platform(environment: Environment) -> Mapping[str, Any]:
 
 
 def _local_keys(environment: Environment, gateway_url: str) -> str:
-    """Of a platform that this user runs at exactly this address: the one that `SAMOVAR_HOME` names, or that `samovar up` noted in
-    the profile. Its supervisor wrote them for this user: as close to pinned as a local trial can be.
+    """Return the keys of a platform that this user runs at exactly this address: the one that `SAMOVAR_HOME` names, or that
+    `samovar up` noted in the profile. Its supervisor wrote them for this user: as close to pinned as a local trial can be.
     """
     local = local_platform(environment)
     if _normal_url(str(local.get("gateway_url", ""))) == gateway_url:

@@ -51,7 +51,7 @@ class Choice:
     group: str = ""
 
     def topics(self) -> Sequence[str]:
-        """Where to look, as dead letters' topics."""
+        """Return the dead letters' topics to read."""
         return [f"{name.removesuffix(DEAD_LETTER_SUFFIX)}{DEAD_LETTER_SUFFIX}" for name in self._names()]
 
     def has(self, letter: BusRecord) -> bool:
@@ -175,7 +175,7 @@ async def _resend(bus: EventBus, letter: BusRecord) -> bool:
 
 
 def address_of(letter: BusRecord) -> str:
-    """Where the letter lies, in a form to type."""
+    """Return the address of the letter, in a form that is easy to type."""
     return f"{letter.topic}:{letter.partition}:{letter.position}"
 
 

@@ -55,7 +55,7 @@ class Api:
         return await self._rest.one("POST", DOWNLOADS, session_of, document, new_key())
 
     async def check_update(self, product_id: UUID, version_id: UUID) -> UpdateAvailability:
-        """Of one installed product."""
+        """Return the update availability of one installed product."""
         installed = {
             "type": "installedProduct",
             "id": str(product_id),

@@ -39,7 +39,7 @@ SETTINGS = f"{LIBRARY}/game-settings"
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which of a user's items, in what order. None does not filter; the server's order is the newest first."""
+    """The selection and the order of a user's items. None does not filter; the server's order is the newest first."""
 
     status: str | None = None
     search: str | None = None

@@ -107,7 +107,7 @@ class _Pace:
 
     @property
     def left_seconds(self) -> float:
-        """When to look next."""
+        """The seconds until the next check."""
         return max(0.0, self.stall_seconds - self._waited_seconds)
 
     def came(self, size_bytes: int, waited_seconds: float) -> None:
@@ -143,7 +143,7 @@ class _Health:
 
 
 class Providers:
-    """Which CDN to ask: the server's order, but not one that just failed while another works."""
+    """Chooses the CDN to ask: the server's order, but not one that just failed while another works."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

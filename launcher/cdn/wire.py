@@ -19,7 +19,7 @@ from typing import cast
 from urllib.parse import unquote, urlsplit
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of status line and headers, and of one read while they, or a chunked body, come in."""
+"""The limit of status line and headers, and of one read while they, or a chunked body, are received."""
 MAX_CHUNK_LINE_BYTES = 4096
 DEFAULT_PROXY_PORT = 80
 USER_AGENT = "samovar-launcher/1"

@@ -80,7 +80,7 @@ def only(
     called: Callable[[_T], str | None],
     missing: tuple[str, str],
 ) -> _T:
-    """Of what a search found, the one with this id; else the one called just so, blind to case; else the only one.
+    """Return the search result with this id; else the one with exactly this name, ignoring case; else the only one.
 
     Raises:
         LauncherError: `missing`, a code and a text, or it fits several.

@@ -12,7 +12,7 @@ from launcher.disk.verification import LocalEntry
 from launcher.failures import LauncherError
 
 MAX_BATCH_BYTES = 1_000_000
-"""Of a batch's document, about: the gateway takes 2 MiB."""
+"""The approximate limit of a batch's document: the gateway accepts 2 MiB."""
 MAX_PATH_CHARACTERS = 4096
 _ENTRY_BYTES = 200
 _CHUNK_BYTES = 70

@@ -23,9 +23,9 @@ from launcher.failures import ExitCode, LauncherError
 
 MAX_FILES: Final = 10_000
 MAX_BYTES: Final = 1 << 30
-"""Of all files of one save, packed or not."""
+"""The limit of all files of one save, packed or not."""
 KEPT_COPIES: Final = 10
-"""Of replaced saves, the newest."""
+"""The number of replaced saves that are kept, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)

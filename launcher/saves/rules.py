@@ -1,4 +1,4 @@
-"""Where each game's saves lie on this device, and what was in common with the cloud after the last sync: the profile's
+"""The place of each game's saves on this device, and the common state with the cloud after the last sync: the profile's
 `saves.json`.
 """
 
