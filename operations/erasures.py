@@ -54,7 +54,7 @@ app = typer.Typer(
 
 
 class ErasureSettings(ProgramSettings):
-    """The databases that hold users' data. The account needs to read all tables, and to write `erasures`."""
+    """The settings of the databases that hold users' data. The account needs to read all tables, and to write `erasures`."""
 
     library_postgres_dsn: SecretStr
     download_postgres_dsn: SecretStr
