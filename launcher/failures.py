@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process answers with; documented in `samovar install --help`."""
+    """The exit codes of the process; documented in `samovar install --help`."""
 
     OK = 0
     UNEXPECTED = 1

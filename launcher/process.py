@@ -1,4 +1,4 @@
-"""What the process is started with and how it ends, whatever shell, locale or service manager started it: closed descriptors, 8-bit
+"""The start and the end of the process, under any shell, locale or service manager: closed descriptors, 8-bit
 locales, an output that cannot be written. Used by launcher.cli.main; imports nothing heavy.
 """
 
@@ -52,7 +52,7 @@ def one_line_at_the_end() -> Iterator[None]:
 
 
 def typed(text: str) -> str:
-    """What the user meant by an argument: bytes that are no UTF-8 are of the terminal's own encoding."""
+    """Return an argument as the user meant it: bytes that are not UTF-8 are in the terminal's own encoding."""
     if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
         return text
     return os.fsencode(text).decode(locale.getencoding(), errors="replace")
@@ -84,7 +84,7 @@ def _restart_in_utf8() -> None:
             os.environ.pop("PYTHONIOENCODING", None)  # it was for this process, not for its children
         return
     if os.environ.get("PYTHONUTF8") == "1":
-        return  # the interpreter was told to take no notice of its environment
+        return  # the interpreter was started with the option to ignore its environment
     said = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{locale.getencoding()}:backslashreplace"}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **said})  # noqa: S606
 

@@ -1,4 +1,4 @@
-"""What the launcher knows before it starts: environment, the profile that `samovar login` stored, the device's id, and the local
+"""The launcher's configuration at start: environment, the profile that `samovar login` stored, the device's id, and the local
 platform's own description. The only module of the launcher that reads the environment.
 """
 
@@ -54,7 +54,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who the launcher is at which gateway, and whose manifests it believes (`key_id=base64,…`)."""
+    """The launcher's identity at a gateway, and the keys whose manifests it trusts (`key_id=base64,…`)."""
 
     gateway_url: str
     token: str = field(repr=False)
@@ -73,7 +73,7 @@ class Account:
 
 
 def account(environment: Environment) -> Account:
-    """The stored profile, overruled by the environment.
+    """Return the stored profile, overridden by the environment.
 
     Raises:
         LauncherError: nobody signed in.
@@ -93,7 +93,7 @@ def account(environment: Environment) -> Account:
 
 
 def checked_token(token: str) -> str:
-    """The token, if it can stand in a header.
+    """Return the token, if it is valid in a header.
 
     Raises:
         LauncherError: it cannot.
@@ -105,7 +105,7 @@ def checked_token(token: str) -> str:
 
 
 def checked_gateway_url(url: str) -> str:
-    """The URL, if it can be a gateway's.
+    """Return the URL, if it can be a gateway's.
 
     Raises:
         LauncherError: it cannot.
@@ -170,19 +170,19 @@ def _config_home(values: Mapping[str, str]) -> Path:
 
 
 def default_gateway_url(environment: Environment) -> str:
-    """Where `samovar login` goes when it is not told."""
+    """Return the gateway that `samovar login` uses when none is named."""
     url = environment.gateway_url or str(local_platform(environment).get("gateway_url", "")) or DEFAULT_GATEWAY_URL
     return _normal_url(url)
 
 
 def local_platform(environment: Environment) -> Mapping[str, Any]:
-    """What the supervisor of the local platform that `SAMOVAR_HOME` names wrote about it; empty when there is none."""
+    """Return the supervisor's description of the local platform that `SAMOVAR_HOME` names; empty when there is none."""
     return _read_json(environment.platform_home / "platform.json") if environment.platform_home else {}
 
 
 def _local_keys(environment: Environment, gateway_url: str) -> str:
-    """Of a platform that this user runs at exactly this address: the one that `SAMOVAR_HOME` names, or that `samovar up` noted in
-    the profile. Its supervisor wrote them for this user: as close to pinned as a local trial can be.
+    """Return the keys of a platform that this user runs at exactly this address: the one that `SAMOVAR_HOME` names, or that
+    `samovar up` noted in the profile. Its supervisor wrote them for this user: as close to pinned as a local trial can be.
     """
     local = local_platform(environment)
     if _normal_url(str(local.get("gateway_url", ""))) == gateway_url:
@@ -193,7 +193,7 @@ def _local_keys(environment: Environment, gateway_url: str) -> str:
 
 
 def read_profile(environment: Environment) -> Profile | None:
-    """What `samovar login` stored, if it did."""
+    """Return the profile that `samovar login` stored, if there is one."""
     stored = _read_json(environment.config_home / "profile.json")
     if not stored.get("token"):
         return None
@@ -212,17 +212,17 @@ def write_profile(environment: Environment, profile: Profile) -> Path:
 
 
 def read_saves(environment: Environment) -> Mapping[str, Any]:
-    """What is known of saves on this device (launcher.saves.rules); empty when nothing is."""
+    """Return the stored data about saves on this device (launcher.saves.rules); empty when there is none."""
     return _read_json(environment.config_home / "saves.json")
 
 
 def write_saves(environment: Environment, value: Mapping[str, Any]) -> None:
-    """Keeps it, whole or not at all."""
+    """Stores the data about saves, completely or not at all."""
     _write_private(environment.config_home / "saves.json", value)
 
 
 def device_id(environment: Environment) -> UUID:
-    """This device's id: made once, kept beside the profile."""
+    """Return this device's id: created once, kept beside the profile."""
     path = environment.config_home / "device.json"
     with contextlib.suppress(ValueError, KeyError):
         return UUID(str(_read_json(path)["device_id"]))

@@ -39,7 +39,7 @@ Name = Annotated[str, typer.Option(help="Which database: library or download.")]
 
 
 class BackupSettings(ObjectSettings):
-    """Where backups lie, and what seals them. The source is POSTGRES_DSN."""
+    """The settings for the place of backups and the keys that seal them. The source is POSTGRES_DSN."""
 
     postgres_dsn: SecretStr = SecretStr("")
     backup_keys: SecretStr

@@ -38,14 +38,14 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 CONNECT_TIMEOUT_SECONDS = 10.0
 LOCK_WAIT = "60s"
-"""How long a dump waits for a table that a migration holds."""
+"""The time that a dump waits for a table that a migration has locked."""
 STDERR_CHARACTERS = 500
 NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 MADE_BY_POSTGRES = ("pg_catalog", "information_schema", "pg_toast")
 
 
 class BackupError(Exception):
-    """A backup cannot be made, read or restored; the text says why in one sentence."""
+    """A backup cannot be created, read or restored; the text says why in one sentence."""
 
 
 class _ProgramFailed(Exception):

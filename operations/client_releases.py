@@ -35,7 +35,7 @@ app = typer.Typer(
 
 
 class PlatformName(StrEnum):
-    """What a release runs on."""
+    """The operating system of a release."""
 
     LINUX = "linux"
     MACOS = "macos"
@@ -43,14 +43,14 @@ class PlatformName(StrEnum):
 
 
 class ArchName(StrEnum):
-    """Its processor."""
+    """The processor of a release."""
 
     X86_64 = "x86_64"
     ARM64 = "arm64"
 
 
 class ChannelName(StrEnum):
-    """Its channel."""
+    """The channel of a release."""
 
     STABLE = "stable"
     BETA = "beta"
@@ -58,7 +58,7 @@ class ChannelName(StrEnum):
 
 
 class RoleName(StrEnum):
-    """Who signs what."""
+    """The signing roles."""
 
     ROOT = "root"
     TARGETS = "targets"

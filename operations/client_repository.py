@@ -40,7 +40,7 @@ class Repository:
         self._keys = folder / "keys"
 
     def create(self) -> bytes:
-        """Makes keys and first metadata where there are none; returns the trusted root, which launchers carry."""
+        """Creates keys and first metadata if there are none; returns the trusted root, which launchers carry."""
         for path in (self.metadata, self.targets, self._keys):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (self.metadata / "1.root.json").exists():

@@ -45,7 +45,7 @@ def _quantile(share: str, metric: str, by: str, chosen: str = "") -> str:
 
 
 def _service(job: str, group: str, business: Sequence[Sequence[Panel]]) -> Sequence[Sequence[Panel]]:
-    """What every service shows, and what is its own."""
+    """Return the rows that every service shows, and the service's own rows."""
     here = f'job="{job}"'
     server, client = "rpc_server_duration_seconds", "rpc_client_duration_seconds"
     failed = _rate("rpc_server_calls_total", "method, code", f'{here},code=~"{FAULTS}"')

@@ -24,7 +24,7 @@ EXIT_FAILED: Final = 1
 EXIT_NOT_ERASED: Final = 3
 LISTED: Final = 10_000
 USER_COLUMNS: Final = ("user_id", "owner_user_id", "shared_with_user_id", "shared_from_user_id")
-"""What tables call the users that a row is about."""
+"""The names of columns that hold the user whom a row is about."""
 
 _TABLES = """
 SELECT c.table_name AS name, array_agg(c.column_name::text) AS columns FROM information_schema.columns AS c
@@ -54,7 +54,7 @@ app = typer.Typer(
 
 
 class ErasureSettings(ProgramSettings):
-    """Where the services keep what is users'. The account needs to read all tables, and to write `erasures`."""
+    """The settings of the databases that hold users' data. The account needs to read all tables, and to write `erasures`."""
 
     library_postgres_dsn: SecretStr
     download_postgres_dsn: SecretStr

@@ -44,14 +44,14 @@ Group = Annotated[str, typer.Option(help="Only those given up by this consumer g
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which dead letters are meant. Empty: any."""
+    """The selection of dead letters. Empty: any."""
 
     topic: str = ""
     reason: str = ""
     group: str = ""
 
     def topics(self) -> Sequence[str]:
-        """Where to look, as dead letters' topics."""
+        """Return the dead letters' topics to read."""
         return [f"{name.removesuffix(DEAD_LETTER_SUFFIX)}{DEAD_LETTER_SUFFIX}" for name in self._names()]
 
     def has(self, letter: BusRecord) -> bool:
@@ -175,7 +175,7 @@ async def _resend(bus: EventBus, letter: BusRecord) -> bool:
 
 
 def address_of(letter: BusRecord) -> str:
-    """Where the letter lies, in a form to type."""
+    """Return the address of the letter, in a form that is easy to type."""
     return f"{letter.topic}:{letter.partition}:{letter.position}"
 
 

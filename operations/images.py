@@ -78,7 +78,7 @@ def import_base(builder: str, root: Path) -> None:
 
 
 def build_words(builder: str) -> list[str]:
-    """How the builder is asked to build: without a runtime of its own where it can, so that it works inside containers too."""
+    """Return the builder's build command: without a runtime of its own if possible, so that it works inside containers too."""
     if builder == "docker":
         return ["docker", "build", "--network", "host"]
     words = ["podman", "build"] if builder == "podman" else ["buildah", "build"]
@@ -102,7 +102,7 @@ def build(builder: str, base: str, programs: Sequence[str], tag: str) -> None:
 
 
 def _secrets(folder: Path) -> dict[str, Path]:
-    """What pip needs on this machine, as secrets of the build: its settings, and the authorities if they are not the usual ones."""
+    """Return the secrets of the build that pip needs on this machine: its settings, and any unusual certificate authorities."""
     settings = ["[global]", "timeout = 180"]
     found: dict[str, Path] = {}
     authorities = Path(os.environ.get("PIP_CERT", ""))

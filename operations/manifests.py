@@ -104,7 +104,7 @@ def render_folder(folder: Path, kubectl: Path) -> list[Manifest]:
 
 
 def problems(manifests: list[Manifest]) -> Iterator[str]:
-    """What schemas say against the objects, one line each."""
+    """Yield the schemas' objections to the objects, one line each."""
     for one in manifests:
         problem = _problem(one)
         if problem:

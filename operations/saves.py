@@ -38,14 +38,14 @@ _VISIBLE: Final = text(
 
 
 class CheckSettings(ObjectSettings):
-    """What the check needs."""
+    """The settings that the check needs."""
 
     postgres_dsn: SecretStr
 
 
 @dataclass(slots=True)
 class Findings:
-    """What was compared, and what does not fit. `removed` of `unnamed` were removed."""
+    """The counts of compared objects and of mismatches. `removed` of `unnamed` were removed."""
 
     objects: int = 0
     versions: int = 0

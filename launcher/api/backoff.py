@@ -1,4 +1,4 @@
-"""How long to wait before something is tried again. Used by all that talks to the gateway and to CDNs."""
+"""The delay before another try. Used by everything that calls the gateway and the CDNs."""
 
 import random
 

@@ -55,7 +55,7 @@ class Api:
         return await self._rest.one("POST", DOWNLOADS, session_of, document, new_key())
 
     async def check_update(self, product_id: UUID, version_id: UUID) -> UpdateAvailability:
-        """Of one installed product."""
+        """Return the update availability of one installed product."""
         installed = {
             "type": "installedProduct",
             "id": str(product_id),
@@ -144,7 +144,7 @@ class Api:
         return found
 
     async def installations(self, device_id: UUID, product_id: UUID | None = None) -> AsyncIterator[InstallationEntry]:
-        """What the server knows to be installed on the device."""
+        """Yield the installations on the device that the server knows."""
         query = {"device_id": str(device_id)} | ({} if product_id is None else {"product_id": str(product_id)})
         async for entry in self._rest.pages(INSTALLATIONS, query, installation_entry_of):
             yield entry
@@ -174,7 +174,7 @@ class Api:
     async def report(
         self, session_id: UUID, sequence: int, items: Sequence[ItemReport], cdn: Sequence[CdnReport]
     ) -> Session:
-        """What was done since the last report; answers how the session stands now."""
+        """Report the work since the last report; return the session's current state."""
         attributes = {
             "sequence": sequence,
             "items": [item.document() for item in items],

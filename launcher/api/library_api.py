@@ -39,7 +39,7 @@ SETTINGS = f"{LIBRARY}/game-settings"
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which of a user's items, in what order. None does not filter; the server's order is the newest first."""
+    """The selection and the order of a user's items. None does not filter; the server's order is the newest first."""
 
     status: str | None = None
     search: str | None = None
@@ -62,7 +62,7 @@ class ItemFilter:
 
 
 class Linking(StrEnum):
-    """What happens to the categories of an item: the HTTP method of its relationship."""
+    """The change of an item's categories: the HTTP method of its relationship."""
 
     ADD = "POST"
     REPLACE = "PATCH"
@@ -76,11 +76,11 @@ class LibraryApi:
         self._rest = rest
 
     async def check_token(self) -> None:
-        """The gateway is there and takes the token, else LauncherError."""
+        """Check that the gateway is available and accepts the token. Raises: LauncherError."""
         await self._rest.call("GET", ITEMS, query={"limit": "1"})
 
     async def items(self, wanted: ItemFilter) -> Sequence[LibraryEntry]:
-        """All pages of it."""
+        """Return the items of all pages."""
         return [entry async for entry in self._rest.pages(ITEMS, wanted.query(), library_entry_of)]
 
     async def update_item(self, item_id: UUID, attributes: Mapping[str, Any]) -> LibraryEntry:
@@ -113,7 +113,7 @@ class LibraryApi:
         await self._rest.call("DELETE", f"{CATEGORIES}/{category_id}")
 
     async def start_session(self, attributes: Mapping[str, Any]) -> PlaySession:
-        """Starts to play; safe to repeat by its Idempotency-Key."""
+        """Starts a session of play; safe to repeat by its Idempotency-Key."""
         document = document_of("playtimeSessionStart", attributes)
         return await self._rest.one("POST", f"{SESSIONS}/start", play_session_of, document, new_key())
 
@@ -123,7 +123,7 @@ class LibraryApi:
         await self._rest.call("POST", f"{SESSIONS}/{session_id}/heartbeat", document=document)
 
     async def end_session(self, session_id: UUID) -> PlaySession:
-        """Stops to play; a session that ended before is answered as it ended."""
+        """Ends a session of play; a session that ended before is returned as it ended."""
         return await self._rest.one("POST", f"{SESSIONS}/{session_id}/end", play_session_of)
 
     async def total_playtime(self, product_id: UUID) -> int:
@@ -137,7 +137,7 @@ class LibraryApi:
         return read_answer(lambda: [achievement_entry_of(resource) for resource in answer["data"]])
 
     async def advance(self, product_id: UUID, achievement_id: UUID, step: Mapping[str, int]) -> AchievementEntry:
-        """Gets further: `current_progress` in all, or an `increment`. Safe to repeat by its Idempotency-Key."""
+        """Advances an achievement: `current_progress` in all, or an `increment`. Safe to repeat by its Idempotency-Key."""
         path = f"{ACHIEVEMENTS}/{product_id}/{achievement_id}/progress"
         document = document_of("achievementProgress", step)
         return await self._rest.one("POST", path, achievement_entry_of, document, new_key())

@@ -41,7 +41,7 @@ class CategoryEntry:
 
 
 class PlayStatus(StrEnum):
-    """Whether a session of play lives, and how it ended."""
+    """The state of a session of play: active, or the way it ended."""
 
     ACTIVE = "active"
     COMPLETED = "completed"

@@ -28,7 +28,7 @@ class SessionStatus(StrEnum):
 
 
 class ItemStatus(StrEnum):
-    """Where a file stands."""
+    """The status of a file."""
 
     PENDING = "pending"
     DOWNLOADING = "downloading"
@@ -40,7 +40,7 @@ class ItemStatus(StrEnum):
 HOLDING = frozenset({SessionStatus.INITIALIZING, SessionStatus.DOWNLOADING, SessionStatus.VERIFYING})
 """Statuses that hold one of the user's slots: only then may the client fetch."""
 CLIENT_SILENT = "client_silent"
-"""Why a session is paused of whose client nothing was heard for long."""
+"""The reason of a pause because the session's client sent nothing for long."""
 LIVE = HOLDING | {SessionStatus.QUEUED, SessionStatus.PAUSED}
 
 
@@ -58,7 +58,7 @@ class Session:
     error_code: str | None
     error_message: str | None
     report_sequence: int | None = None
-    """Of the last report that the server took in."""
+    """The number of the last report that the server applied."""
     installation_path: str | None = None
     from_version_id: UUID | None = None
     pause_reason: str | None = None
@@ -66,7 +66,7 @@ class Session:
 
     @property
     def is_lapsed(self) -> bool:
-        """The server took the slot back because it had heard nothing of this session's client."""
+        """True when the server took the slot back because it had received nothing from this session's client."""
         return self.status is SessionStatus.PAUSED and self.pause_reason == CLIENT_SILENT
 
     @property
@@ -74,12 +74,12 @@ class Session:
         return self.status in LIVE
 
     def is_at(self, device_id: UUID, directory: Path) -> bool:
-        """Whether it goes to this folder of this device."""
+        """Return True when the session belongs to this folder of this device."""
         return self.device_id == device_id and self.installation_path == str(directory)
 
     @property
     def is_repair(self) -> bool:
-        """It brings what is damaged of the version in place, and nothing else."""
+        """True when the session brings only the damaged files of the version in place."""
         return self.from_version_id == self.version_id
 
 
@@ -115,7 +115,7 @@ class ManifestReference:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One place a chunk can be had from, until then."""
+    """One place from which a chunk can be fetched until the link expires."""
 
     url: str
     provider: str
@@ -183,7 +183,7 @@ class ItemReport:
 
 @dataclass(frozen=True, slots=True)
 class CdnReport:
-    """What one CDN did since the last report."""
+    """The counts of one CDN since the last report."""
 
     provider: str
     bytes: int

@@ -25,9 +25,9 @@ MEDIA_TYPE = "application/vnd.api+json"
 MAX_TRIES = 6
 MAX_RETRY_AFTER_SECONDS = 30.0
 OUTAGE_SECONDS = 120.0
-"""How long a gateway that has answered before is waited for, where the caller has that much time."""
+"""The time to wait for a gateway that has answered before, if the caller has that much time."""
 SILENCE_SECONDS = 10.0
-"""After so long without an answer the user is notified whom the command waits for."""
+"""After so long without an answer the user is notified of what the command waits for."""
 MAX_PAGES = 1000
 PAGE_SIZE = 100
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -57,7 +57,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the gateway answered: a document, empty where it had none, and the entity tag of what is in it."""
+    """The gateway's answer: a document, empty if there was none, and the entity tag of its content."""
 
     document: Mapping[str, Any]
     etag: str | None
@@ -102,7 +102,7 @@ class Rest:
         return read_answer(lambda: read(answer["data"]))
 
     async def pages(self, path: str, query: Mapping[str, str], read: Callable[[Resource], _T]) -> AsyncIterator[_T]:
-        """Every resource of a list, page by page."""
+        """Yield every resource of a list, page by page."""
         for page in range(1, MAX_PAGES + 1):
             answer = await self.call("GET", path, query={**query, "page": str(page), "limit": str(PAGE_SIZE)})
             items, total_pages = read_answer(partial(_page, answer, read))
@@ -120,7 +120,7 @@ class Rest:
         document: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        """The document that the gateway answers with, empty where it has none."""
+        """Return the document of the gateway's answer, empty if there is none."""
         return (await self.exchange(method, path, query=query, document=document, headers=headers)).document
 
     async def exchange(
@@ -132,7 +132,7 @@ class Rest:
         document: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request, repeated while the failure may pass. All calls here are safe to repeat, or refused when repeated."""
+        """Send one request, and retry temporary failures. All calls here are safe to repeat, or refused when repeated."""
         query = {name: typed(value) for name, value in query.items()} if query is not None else None
         try:
             body = orjson.dumps(document) if document is not None else None
@@ -249,7 +249,7 @@ def _page(answer: Mapping[str, Any], read: Callable[[Resource], _T]) -> tuple[li
 
 
 def read_answer(read: Callable[[], _T]) -> _T:
-    """What comes from outside may be anything: an answer that does not read is a failure with a name, not a stack trace."""
+    """Read an answer from outside, which may be anything: an invalid one raises a named failure, not a stack trace."""
     try:
         return read()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -261,7 +261,7 @@ def read_answer(read: Callable[[], _T]) -> _T:
 
 
 def _refusal(status: int, content: bytes) -> LauncherError:
-    """The first error of the document in words; a body that is no document (a proxy's page) is told by its status."""
+    """The first error of the document in words; a body that is no document (a proxy's page) is described by its status."""
     exit_code = _EXIT_CODES_BY_STATUS.get(status, ExitCode.NETWORK if status >= 500 else ExitCode.UNEXPECTED)
     try:
         error = orjson.loads(content)["errors"][0]

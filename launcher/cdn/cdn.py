@@ -13,11 +13,11 @@ from launcher.cdn.wire import Connection, Connections, LengthError, StaleError, 
 from launcher.settings import proxy_for
 
 CONNECT_SECONDS = 1.5
-"""A CDN that does not answer in this time is passed over: clients move on within 2 s."""
+"""A CDN that does not answer in this time is skipped: clients move on within 2 s."""
 STALL_SECONDS = 15.0
 """Without a byte for so long a transfer is given up, unless the caller says otherwise."""
 SLOW_BYTES = 4096
-"""What must come in each `stall_seconds` of waiting from a CDN that another one can stand in for."""
+"""The minimum to receive in each `stall_seconds` of waiting from a CDN that another one can replace."""
 KEEP_ALIVE_SECONDS = 30.0
 LIMITED_READ_BYTES = 16 * 1024
 LIMITED_RECEIVE_BUFFER_BYTES = 32 * 1024
@@ -33,11 +33,11 @@ class DeliveryError(Exception):
 
 
 class LinkRefusedError(DeliveryError):
-    """The link is past its time, or not believed: a new one may be."""
+    """The link has expired or was rejected: a new one may be accepted."""
 
 
 class WrongLengthError(DeliveryError):
-    """What came is longer or shorter than the object."""
+    """The received body is longer or shorter than the object."""
 
 
 class Cdn:
@@ -50,7 +50,7 @@ class Cdn:
     async def get(
         self, url: str, *, size_bytes: int, stall_seconds: float = STALL_SECONDS, slow_bytes: int = 1
     ) -> bytearray:
-        """The object's bytes: exactly so many. Holds no more than that in memory, whatever comes.
+        """Return the object's bytes: exactly so many. Holds no more than that in memory, whatever is received.
 
         The URL is signed: it goes out as it came in, and not wherever an answer may point to. Given up when less than `slow_bytes`
         come in `stall_seconds`.
@@ -107,7 +107,7 @@ class _Pace:
 
     @property
     def left_seconds(self) -> float:
-        """When to look next."""
+        """The seconds until the next check."""
         return max(0.0, self.stall_seconds - self._waited_seconds)
 
     def came(self, size_bytes: int, waited_seconds: float) -> None:
@@ -143,7 +143,7 @@ class _Health:
 
 
 class Providers:
-    """Which CDN to ask: the server's order, but not one that just failed while another works."""
+    """Chooses the CDN to ask: the server's order, but not one that just failed while another works."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -164,7 +164,7 @@ class Providers:
         self._health.pop(provider, None)
 
     def failed(self, provider: str) -> None:
-        """It rests, longer each time in a row; failures of requests made at the same time count once."""
+        """Suspend the provider, longer after each failure in a row; failures of simultaneous requests count once."""
         health = self._health.setdefault(provider, _Health())
         now = self._clock()
         if now >= health.rests_until:

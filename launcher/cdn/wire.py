@@ -19,7 +19,7 @@ from typing import cast
 from urllib.parse import unquote, urlsplit
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of status line and headers, and of one read while they, or a chunked body, come in."""
+"""The limit of status line and headers, and of one read while they, or a chunked body, are received."""
 MAX_CHUNK_LINE_BYTES = 4096
 DEFAULT_PROXY_PORT = 80
 USER_AGENT = "samovar-launcher/1"
@@ -33,7 +33,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?")
 
 
 class WireError(Exception):
-    """The other side did not keep to the protocol, or went away."""
+    """The other side violated the protocol or disconnected."""
 
 
 class LengthError(WireError):
@@ -41,7 +41,7 @@ class LengthError(WireError):
 
 
 class StatusError(WireError):
-    """It answered something other than 200."""
+    """The status of the answer is not 200."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the CDN answered {status}")
@@ -49,7 +49,7 @@ class StatusError(WireError):
 
 
 class StaleError(WireError):
-    """A kept connection was closed before it answered anything: nobody's fault, a new one may do."""
+    """A kept connection was closed before it answered anything: no error, a new one may work."""
 
 
 class _State(Enum):
@@ -64,7 +64,7 @@ class _State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a URL comes to."""
+    """The parts of a URL that a request needs."""
 
     is_secure: bool
     host: str
@@ -79,7 +79,7 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Proxy:
-    """Where an HTTP proxy is, and the header line by which it knows us."""
+    """The address of an HTTP proxy, and the header line that authenticates this client."""
 
     host: str
     port: int
@@ -139,7 +139,7 @@ class Connections:
         self._tls: ssl.SSLContext | None = None
 
     async def ask(self, url: str, size_bytes: int, *, anew: bool = False) -> "Connection":
-        """Sends the request, over a new connection if told so; the caller follows the connection until the body is there and gives
+        """Sends the request, over a new connection if `anew`; the caller follows the connection until the body is there and gives
         it back by `finish`.
 
         Raises:
@@ -290,7 +290,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def take_body(self) -> bytearray:
-        """The object; the connection keeps nothing of it."""
+        """Return the object; the connection keeps nothing of it."""
         self._view = memoryview(b"")
         body, self._body = self._body, bytearray()
         return body
@@ -301,7 +301,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def shrink_receive_buffer(self, size_bytes: int) -> None:
-        """The kernel shall not take in much more than was read."""
+        """Limit how much the kernel receives beyond what was read."""
         assert self._transport is not None  # noqa: S101  # create_connection has connected it
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
@@ -433,7 +433,7 @@ class Connection(asyncio.BufferedProtocol):
         self.received_bytes = end
 
     def _take_chunked(self, piece: memoryview) -> None:
-        """RFC 9112, section 7.1. Extensions and trailers are read over."""
+        """Read a chunked body (RFC 9112, section 7.1). Extensions and trailers are ignored."""
         self._raw += piece
         while self._take_chunk_data():
             end = self._raw.find(b"\r\n")
@@ -450,7 +450,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
 
     def _take_chunk_data(self) -> bool:
-        """What is left of the chunk, and the end of line after it; whether all of it was there."""
+        """Read the rest of the chunk and the end of line after it; return True when all of it was available."""
         if self._chunk_left_bytes > 2:
             taken = min(len(self._raw), self._chunk_left_bytes - 2)
             self._append(memoryview(bytes(self._raw[:taken])))

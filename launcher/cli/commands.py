@@ -28,7 +28,7 @@ MAX_SHOWN_FALLBACKS = 5
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked `install` for: the product by id or title, the rest as in InstallRequest."""
+    """The user's request to `install`: the product by id or title, the rest as in InstallRequest."""
 
     product: str
     directory: Path
@@ -147,7 +147,7 @@ def show_verification(found: Verification, *, as_json: bool) -> None:
 
 
 def show_repair(found: Verification, result: InstallResult | None, *, as_json: bool) -> None:
-    """What was damaged, and what it took to mend it."""
+    """Shows the damage, and the work that repaired it."""
     if as_json:
         fetched = result.fetched_bytes if result else 0
         write_json(
@@ -160,7 +160,7 @@ def show_repair(found: Verification, result: InstallResult | None, *, as_json: b
 
 
 def show_uninstalled(installed: Installed, removed: Removed, *, as_json: bool) -> None:
-    """What went, and what stayed though it was the game's."""
+    """Shows what was removed, and the game's files that stayed."""
     if as_json:
         figures = {"removed_files": removed.count, "left": list(removed.left)}
         write_json({"status": "uninstalled", "product_id": str(installed.product_id), **figures})

@@ -21,7 +21,7 @@ from launcher.install.slots import called, titles_of, where
 from launcher.settings import Account
 
 STOPPED = LIVE | {SessionStatus.ERROR}
-"""What `downloads` shows: what goes on, or can be made to."""
+"""The statuses that `downloads` shows: active ones, and those that can be resumed."""
 
 
 async def show_downloads(owner: Account, *, with_ended: bool, as_json: bool) -> None:
@@ -69,14 +69,14 @@ async def cancel_download(owner: Account, wanted: str, *, as_json: bool) -> None
         await end_download(api, one.id)
         one = await api.download(one.id)
     if one.device_id == owner.device_id and one.installation_path:
-        # Where a launcher is at work it hears of it and clears up itself; where the disk refuses, the next run does.
+        # A launcher that is working there receives the cancellation and cleans up itself; if the disk fails, the next run does.
         with suppress(LauncherError):
             await asyncio.to_thread(drop_interrupted, Path(one.installation_path), one.id)
     await _show(owner, one, "ended", as_json=as_json)
 
 
 async def _find(owner: Account, api: Api, wanted: str) -> Session:
-    """By its id, its product's, or the title of the game."""
+    """Return the download with this id, this product's id, or this title of the game."""
     found = [one async for one in api.downloads() if one.status in STOPPED]
     titles: Mapping[UUID, str] = {}
     with suppress(ValueError):

@@ -17,7 +17,7 @@ from launcher.settings import Account, Environment, account
 
 MAX_RATING = 5
 MAX_ORDER = 1_000_000
-"""Of places of categories, and of priorities of wishes (contract)."""
+"""The maximum display order of categories, and priority of wishes (contract)."""
 
 Owned = Annotated[str, typer.Argument(help="Id or title of a game in your library.", metavar="GAME")]
 Category = Annotated[str, typer.Argument(help="Name or id of a category.", metavar="CATEGORY")]

@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 async def show_items(owner: Account, members: dict[str, Any], category: str | None, *, as_json: bool) -> None:
-    """What the user owns, as far as an ItemFilter of these members lets it through."""
+    """Shows the user's items that match an ItemFilter of these members."""
     wanted = ItemFilter(**members)
     empty = "the library is empty" if category is None and wanted == ItemFilter() else "nothing in the library fits"
     names: dict[UUID, str] = {}

@@ -1,4 +1,4 @@
-"""How the library looks on a terminal: tables for people, lines for logs, JSON for scripts. Used by
+"""Displays the library on a terminal: tables for people, lines for logs, JSON for scripts. Used by
 launcher.cli.library_commands.
 """
 
@@ -83,7 +83,7 @@ def show_settings(settings: GameSettings, *, as_json: bool) -> None:
 
 
 def show_one(value: Any, text: str, *, as_json: bool) -> None:
-    """What came of a command: the resource as JSON, or a line."""
+    """Shows the result of a command: the resource as JSON, or a line."""
     if as_json:
         write_json(asdict(value))
         return

@@ -1,4 +1,4 @@
-"""How people name things on the command line: a game, a category, a wish by its id or by its name. Used by the commands."""
+"""Finds what people name on the command line: a game, a category, a wish by its id or by its name. Used by the commands."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 async def find_product(api: LibraryApi, wanted: str) -> tuple[UUID, str]:
-    """By id, owned or not, or by a title in the library. The product, and how to call it.
+    """Find a product by id, owned or not, or by a title in the library. Return its id and its display name.
 
     Raises:
         LauncherError: the title fits nothing, or several games.
@@ -38,7 +38,7 @@ async def find_item(api: LibraryApi, wanted: str) -> LibraryEntry:
 
 
 def find_categories(known: Sequence[CategoryEntry], wanted: Iterable[str]) -> Sequence[CategoryEntry]:
-    """Each by id or name, in this order.
+    """Return the categories with these ids or names, in this order.
 
     Raises:
         LauncherError: one fits nothing.
@@ -80,7 +80,7 @@ def only(
     called: Callable[[_T], str | None],
     missing: tuple[str, str],
 ) -> _T:
-    """Of what a search found, the one with this id; else the one called just so, blind to case; else the only one.
+    """Return the search result with this id; else the one with exactly this name, ignoring case; else the only one.
 
     Raises:
         LauncherError: `missing`, a code and a text, or it fits several.

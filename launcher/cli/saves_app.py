@@ -32,7 +32,7 @@ Number = Annotated[int, typer.Argument(help="Number of a version.", min=1)]
 
 
 class Side(StrEnum):
-    """What becomes of a conflict."""
+    """The resolution of a conflict."""
 
     CLOUD = "cloud"
     LOCAL = "local"

@@ -118,7 +118,7 @@ async def resolve(owner: Account, game: str, keep: str, *, as_json: bool) -> Non
 
 
 async def check_quota(owner: Account, *, as_json: bool) -> None:
-    """How much room saves take."""
+    """Shows the space that saves take."""
     async with open_saves(owner) as api:
         quota = await api.quota()
     text = f"{quota.used_bytes:,} of {quota.limit_bytes:,} bytes used, {quota.reserved_bytes:,} reserved"

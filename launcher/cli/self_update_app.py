@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ChannelName(StrEnum):
-    """Where releases come from."""
+    """The source of releases."""
 
     STABLE = "stable"
     BETA = "beta"

@@ -1,4 +1,4 @@
-"""How every command of the launcher runs and ends: on uvloop, interruptible, its failure as a line, as JSON for scripts, and as an
+"""Runs and ends every command of the launcher: on uvloop, interruptible, its failure as a line, as JSON for scripts, and as an
 exit code. Used by launcher.cli.app and launcher.cli.library_app; imports nothing heavy, because `--help` must not wait for it.
 """
 

@@ -19,7 +19,7 @@ from launcher.settings import Account, proxy_for
 LIBRARY_UPDATES = "/api/v1/ws/library-updates"
 HANDSHAKE_SECONDS = 10.0
 SILENCE_SECONDS = 90.0
-"""The gateway pings every 30 s; who hears nothing for so long is not connected any more."""
+"""The gateway pings every 30 s; a client that receives nothing for so long is disconnected."""
 
 TIMEOUTS = aiohttp.ClientWSTimeout(ws_receive=SILENCE_SECONDS, ws_close=2.0)
 END_EVENT, ERROR_EVENT = "stream.end", "stream.error"
@@ -28,12 +28,12 @@ _SAID = {
     4403: ("PERMISSION_DENIED", ExitCode.DENIED),
     4400: ("INVALID_ARGUMENT", ExitCode.USAGE),
 }
-"""What another try cannot cure."""
+"""The failures that another try cannot cure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as the gateway tells it."""
+    """One event as the gateway sends it."""
 
     type: str
     id: str

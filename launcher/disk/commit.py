@@ -1,5 +1,5 @@
-"""Puts a staged tree in the place of what is there: what the new version dropped is moved aside, folders are made, files and links
-renamed in. All of it or nothing: where the disk refuses half-way, everything goes back. Used by launcher.install.installation;
+"""Puts a staged tree in the place of the present one: moves aside what the new version dropped, creates folders, and renames files
+and links into place. All or nothing: when the disk fails half-way, every step is reverted. Used by launcher.install.installation;
 blocks.
 
 A kill in the middle is finished by the next run: every file is staged, durable and noted before the first rename. Only what is the
@@ -41,7 +41,7 @@ class _Step:
     name: str = ""
     """In the staging folder; of what is kept beside, in its own."""
     mode: int = 0
-    """That a file had before."""
+    """The mode that a file had before."""
 
 
 class Placement:
@@ -89,7 +89,7 @@ class Placement:
         return removed
 
     def _clear(self) -> int:
-        """Moves what is outdated aside. Folders go only when they are empty: what else is in them is the user's."""
+        """Moves outdated entries aside. Removes only empty folders: everything else in them belongs to the user."""
         removed = 0
         folders = set(self._plan.directories)
         for path in sorted(self._outdated.leaves):
@@ -182,7 +182,7 @@ class Placement:
         self._note(_Did.KEPT_BESIDE, path, kept)
 
     def _move_aside(self, parent: Folder, name: str, path: str) -> None:
-        """Into the staging folder, under a name that the next run's survey does not know: there it ends either way."""
+        """Into the staging folder, under a name that the next run's scan does not know and therefore removes."""
         aside = f"old-{len(self._steps)}"
         move(parent, name, self._workspace.staged, aside)
         self._note(_Did.MOVED_ASIDE, path, aside)
@@ -198,7 +198,7 @@ class Placement:
             os.close(descriptor)
 
     def _note(self, did: _Did, path: str, name: str = "") -> None:
-        """The folder that the path lies in has other names in it now."""
+        """Records a step; the names in the folder that the path lies in have changed."""
         self._steps.append(_Step(did, path, name))
         self._touched[path.rpartition("/")[0]] = None
 
@@ -215,7 +215,7 @@ class Placement:
                 folder.sync()
 
     def _undo(self) -> None:
-        """Takes the steps back, the last one first. What cannot be taken back is left for the next run to finish."""
+        """Reverts the steps, the last one first. A step that cannot be reverted is left for the next run to finish."""
         self._walker.close()
         walker = Walker(self._workspace.root)
         staged = self._workspace.staged
@@ -243,7 +243,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What an uninstallation did: how many files and links went, and which stayed because their content is not what was placed."""
+    """The result of an uninstallation: how many files and links it removed, and which it left because their content has changed."""
 
     count: int
     left: Sequence[str] = ()
@@ -269,13 +269,13 @@ def remove_tree(
 
 
 def _is_leaf(parent: Folder, name: str) -> bool:
-    """Something that is not a folder lies there."""
+    """Return True when an entry that is not a folder has that name."""
     status = parent.status(name)
     return status is not None and not stat.S_ISDIR(status.st_mode)
 
 
 def _leads_to(parent: Folder, name: str) -> str | None:
-    """Where the link of that name leads, if there is one."""
+    """Return the target of the link of that name; None when there is no such link."""
     status = parent.status(name)
     if status is None or not stat.S_ISLNK(status.st_mode):
         return None

@@ -14,7 +14,7 @@ _sync_file_range: Callable[..., int] | None = getattr(_libc, "sync_file_range", 
 
 
 def can_sync_file_system() -> bool:
-    """Whether all files can be made durable in one go."""
+    """Return True when all files can be made durable with one call."""
     return _syncfs is not None
 
 

@@ -17,7 +17,7 @@ _KEEPS_NO_MODES = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOP
 _UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 _COPY_BYTES = 1 << 20
 _MOVING = ".samovar-moving"
-"""What is copied from another disk, until it is whole."""
+"""The temporary name of a file that is being copied from another disk."""
 _OBSTRUCTED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
 
 
@@ -29,7 +29,7 @@ class Folder:
 
     @classmethod
     def open_root(cls, path: Path) -> "Folder":
-        """The folder that the user named, made if it is missing. Only here links are followed: the user chose the path."""
+        """Open the folder that the user named, created if it is missing. Links are followed only here: the user chose the path."""
         try:
             path.mkdir(parents=True, exist_ok=True)
             return cls(os.open(path.resolve(strict=True), _DIRECTORY_FLAGS))
@@ -38,7 +38,7 @@ class Folder:
 
     @classmethod
     def open_existing(cls, path: Path) -> "Folder | None":
-        """The folder that the user named, links on the way to it followed; None when it is missing. Writes nothing."""
+        """Open the folder that the user named, following links in its path; None when it is missing. Writes nothing."""
         try:
             return cls(os.open(path.resolve(), _DIRECTORY_FLAGS))
         except FileNotFoundError:
@@ -47,7 +47,7 @@ class Folder:
             raise disk_failure(error, str(path)) from None
 
     def enter(self, name: str, *, create: bool = False) -> "Folder":
-        """The folder of that name in this one.
+        """Open the folder of that name in this one.
 
         Raises:
             OSError: missing; ELOOP or ENOTDIR for a link or a file.
@@ -58,7 +58,7 @@ class Folder:
         return Folder(os.open(name, _DIRECTORY_FLAGS, dir_fd=self.descriptor))
 
     def open_file(self, name: str, flags: int, mode: int = 0o644) -> int:
-        """A descriptor of the regular file of that name, which has no other name anywhere.
+        """Return a descriptor of the regular file of that name, which has no other hard link.
 
         Raises:
             OSError: as open(2); ELOOP for a link; EEXIST for anything that is not a plain file with one name.
@@ -71,7 +71,7 @@ class Folder:
         return descriptor
 
     def status(self, name: str) -> os.stat_result | None:
-        """What lies under that name, itself and not what it points to; None when nothing does."""
+        """Return the status of the entry itself, not of a link's target; None when there is no such entry."""
         try:
             return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
@@ -112,7 +112,7 @@ class Folder:
         self.sync()
 
     def read_file(self, name: str, *, max_bytes: int) -> bytes | None:
-        """The bytes of a small file; None when there is none."""
+        """Return the bytes of a small file; None when there is none."""
         try:
             descriptor = self.open_file(name, os.O_RDONLY)
         except FileNotFoundError:
@@ -124,7 +124,7 @@ class Folder:
         return data
 
     def sync(self) -> None:
-        """Makes the names in this folder survive the machine."""
+        """Makes the names in this folder survive a crash of the machine."""
         os.fsync(self.descriptor)
 
     def close(self) -> None:
@@ -230,17 +230,17 @@ class Walker:
 
 
 def is_obstruction(error: OSError) -> bool:
-    """Something of another kind lies where a file or folder was expected."""
+    """Return True when the error means that an entry of another kind lies where a file or folder was expected."""
     return error.errno in _OBSTRUCTED
 
 
 def is_unreadable(error: OSError) -> bool:
-    """The user may not read this file, or the disk cannot any more."""
+    """Return True when the error means that the user may not read this file, or that the disk no longer can."""
     return error.errno in _UNREADABLE
 
 
 def disk_failure(error: OSError, path: str) -> LauncherError:
-    """An error of the disk in words: what is in the way, or what the disk lacks."""
+    """Return a failure that explains an error of the disk: what is in the way, or what the disk lacks."""
     if error.errno in _FULL:
         return LauncherError(
             "INSUFFICIENT_CLIENT_DISK_SPACE",

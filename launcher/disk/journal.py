@@ -28,14 +28,14 @@ _SEQUENCE = b"S"
 
 @dataclass(slots=True)
 class Recorded:
-    """What a journal says: claims to be checked against the disk, not facts."""
+    """The records of a journal: claims to be checked against the disk, not facts."""
 
     chunks: dict[int, set[int]] = field(default_factory=dict)
     """Chunks written, by file: indexes into the manifest's entries and into the entry's chunks."""
     files: dict[int, int] = field(default_factory=dict)
     """Modification time (ns) of each file when it was found right and made durable."""
     sequence: int = 0
-    """Of the last report."""
+    """The number of the last report."""
 
 
 class Journal:
@@ -63,19 +63,19 @@ class Journal:
         return cls(descriptor), recorded
 
     def record_chunks(self, written: Iterable[tuple[int, int]]) -> None:
-        """These chunks lie in their staged files: pairs of file and chunk."""
+        """Record that these chunks are in their staged files: pairs of file and chunk."""
         self._append(b"".join(_record(_CHUNK, file, chunk, 0) for file, chunk in written))
 
     def record_files(self, checked: Iterable[tuple[int, int]]) -> None:
-        """These staged files are whole, right and durable: pairs of file and modification time."""
+        """Record that these staged files are complete, correct and durable: pairs of file and modification time (ns)."""
         self._append(b"".join(_record(_FILE, file, 0, mtime_ns) for file, mtime_ns in checked))
 
     def record_sequence(self, sequence: int) -> None:
-        """A report with this number is about to be sent."""
+        """Record that a report with this number is about to be sent."""
         self._append(_record(_SEQUENCE, 0, 0, sequence))
 
     def sync(self) -> None:
-        """Makes everything recorded so far survive the machine."""
+        """Makes everything recorded so far survive a crash of the machine."""
         with self._lock:
             if self._unsynced:
                 os.fsync(self._descriptor)
@@ -98,7 +98,7 @@ def _record(kind: bytes, file: int, chunk: int, value: int) -> bytes:
 
 
 def _replay(content: bytes) -> tuple[Recorded, int]:
-    """What the whole records say, and how far they go."""
+    """Return the content of the complete records, and the length that they take."""
     recorded = Recorded()
     position = _HEADER_BYTES
     while position + _RECORD.size <= len(content):
@@ -126,7 +126,7 @@ def _read_all(descriptor: int) -> bytes:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """A write that the disk cut short (it is full) leaves no half record behind."""
+    """Write all of the data, or leave no partial record behind when the disk is full."""
     before = os.fstat(descriptor).st_size
     view = memoryview(data)
     try:

@@ -40,7 +40,7 @@ class Ownership:
     stamps: Mapping[str, Stamp]
 
     def covers(self, path: str, status: os.stat_result) -> bool:
-        """Whether what lies at the path is still what was compared, and the launcher's."""
+        """Return True when the entry at the path belongs to the launcher and has not changed since it was compared."""
         return self.stamps.get(path) == Stamp.of(status)
 
 
@@ -81,7 +81,7 @@ def recognise(
 
 
 def free_name(parent: Folder, name: str) -> str:
-    """What a file or folder of that name is called while it is kept beside: `.samovar-kept-NAME`, numbered where that is taken."""
+    """Return a free name under which a file or folder is kept beside: `.samovar-kept-NAME`, numbered when that is taken."""
     number = 1
     while True:
         prefix = KEPT_PREFIX if number == 1 else f"{KEPT_PREFIX}{number}-"
@@ -96,7 +96,7 @@ Targets = dict[str, set[str]]
 
 
 def _placed(trees: Iterable[Plan], wanted: Collection[str]) -> tuple[Contents, Targets]:
-    """Sizes and hashes of the files, and the targets of the links, that any of the trees has at these paths."""
+    """Return the sizes and hashes of the files, and the targets of the links, that any of the trees has at these paths."""
     contents: Contents = {}
     targets: Targets = {}
     for tree in trees:
@@ -135,7 +135,7 @@ def _is_placed(
 
 
 def _last_bytes(name: str, size_bytes: int) -> str:
-    """The end of a name, where its extension is, in so many bytes."""
+    """Return the end of a name, which holds its extension, in at most so many bytes."""
     data = os.fsencode(name)
     if len(data) <= size_bytes:
         return name

@@ -1,5 +1,5 @@
-"""What an installation consists of: a manifest turned into files, their places, and each distinct chunk once with everywhere it
-goes. Pure; used by everything that works on an installation.
+"""The plan of an installation: a manifest turned into files, their places, and each distinct chunk once with all the places that it
+goes to. Pure; used by everything that works on an installation.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _PLATFORM_NAMES = {number: name for name, number in PLATFORMS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a chunk goes: in which file, as which of its chunks, at which offset."""
+    """The destination of a chunk: the file, the number of the chunk in it, and the offset."""
 
     file: int
     chunk: int
@@ -94,7 +94,7 @@ class Plan:
     chunks: tuple[PlannedChunk, ...]
     total_bytes: int
     created_at_ns: int = 0
-    """When the publisher wrote the manifest, as signed: nanoseconds since 1970."""
+    """The signed time at which the publisher wrote the manifest: nanoseconds since 1970."""
     user_paths: UserPaths = field(default_factory=UserPaths)
 
     def leaves(self) -> Iterator[str]:
@@ -103,26 +103,26 @@ class Plan:
         yield from (link.path for link in self.links)
 
     def is_users(self, path: str) -> bool:
-        """Whether the publisher says that what lies there is the user's (configurations, saves)."""
+        """Return True when the publisher declares that the file belongs to the user (configurations, saves)."""
         return self.user_paths.covers(path)
 
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """What earlier versions left that the plan has no more, or as another kind: paths of files and links, and of folders."""
+    """Entries of earlier versions that the plan no longer has, or has as another kind: paths of files and links, and of folders."""
 
     leaves: frozenset[str] = frozenset()
     folders: frozenset[str] = frozenset()
 
     def covers(self, path: str) -> bool:
-        """Whether the path, or a folder on the way to it, is outdated."""
+        """Return True when the path, or one of its parent folders, is outdated."""
         names = path.split("/")
         ways = ("/".join(names[: depth + 1]) for depth in range(len(names)))
         return any(way in self.leaves or way in self.folders for way in ways)
 
 
 def outdated_by(plan: Plan, previous: Iterable[Plan]) -> Outdated:
-    """What of the previous trees must go for the plan's tree to stand."""
+    """Return the entries of the previous trees that must be removed before the plan's tree can be put in place."""
     files = {file.path for file in plan.files.values()}
     links = {link.path for link in plan.links}
     leaves: set[str] = set()

@@ -1,5 +1,5 @@
-"""What of an installation is on the disk already: staged by an interrupted run, or in place. Trusts no claim of the journal before
-the bytes have been hashed or the file is the very one that was. Used by launcher.disk.writer; blocks: runs in a thread.
+"""Finds the parts of an installation that are on the disk already, staged by an interrupted run or in place. Trusts no claim of the
+journal until the bytes are hashed or the file is provably unchanged. Used by launcher.disk.writer; blocks: runs in a thread.
 """
 
 import hashlib
@@ -20,23 +20,23 @@ READ_BYTES = 1 << 20
 
 @dataclass(slots=True)
 class Found:
-    """What need not be fetched. A file is in at most one of the three."""
+    """The content that need not be fetched. A file is in at most one of the three."""
 
     in_place: set[int] = field(default_factory=set)
     ready: set[int] = field(default_factory=set)
-    """Staged, whole, right, durable."""
+    """Files that are staged, complete, correct and durable."""
     chunks: dict[int, set[int]] = field(default_factory=dict)
-    """Right chunks of staged files."""
+    """Correct chunks of staged files."""
 
     def present_bytes(self, file: PlannedFile) -> int:
-        """Bytes of the file that are there."""
+        """Return the number of bytes of the file that are present."""
         if file.index in self.in_place or file.index in self.ready:
             return file.size_bytes
         return sum(file.chunks[number].size_bytes for number in self.chunks.get(file.index, ()))
 
 
 class Stopped(BaseException):
-    """The work was given up from outside. Like CancelledError no failure, and nothing on the way may catch it."""
+    """The work was cancelled from outside. Like CancelledError it is not a failure, and no caller on the way may catch it."""
 
 
 def survey(
@@ -137,7 +137,7 @@ def _survey_file(
 
 
 def _has_content(parent: Folder, name: str, file: PlannedFile, stop: threading.Event) -> bool:
-    """What cannot be read is not what it should be: it is fetched anew."""
+    """Return True when the file has the expected content. An unreadable file counts as different and is fetched anew."""
     try:
         descriptor = parent.open_file(name, os.O_RDONLY)
         try:
@@ -151,12 +151,12 @@ def _has_content(parent: Folder, name: str, file: PlannedFile, stop: threading.E
 
 
 def _is_same(status: os.stat_result | None, file: PlannedFile, mtime_ns: int) -> bool:
-    """The very file that was found right and made durable, untouched since."""
+    """Return True when it is the file that was verified and made durable, unchanged since."""
     return status is not None and _is_candidate(status, file) and status.st_mtime_ns == mtime_ns
 
 
 def _is_candidate(status: os.stat_result, file: PlannedFile) -> bool:
-    """A plain file of the right size. One with several names may be changed under another: it is fetched anew."""
+    """Return True for a plain file of the right size. One with several names could change under another: it is fetched anew."""
     return stat.S_ISREG(status.st_mode) and status.st_size == file.size_bytes and status.st_nlink == 1
 
 
@@ -179,6 +179,6 @@ def _right_chunks(staging: Folder, file: PlannedFile, claimed: set[int], stop: t
 
 
 def check_stopped(stop: threading.Event) -> None:
-    """Raises Stopped when the work was given up."""
+    """Raises Stopped when the work was cancelled."""
     if stop.is_set():
         raise Stopped

@@ -17,13 +17,13 @@ from launcher.disk.scan import check_stopped, hash_descriptor
 from launcher.disk.workspace import Workspace
 
 MAX_EXTRA = 10_000
-"""Entries of the user's own that are listed."""
+"""The maximum number of the user's own entries that are listed."""
 MAX_CHUNKS_TOLD = 10_000
-"""Chunks of a damaged file that the server is told of; of a file with more it fetches all."""
+"""Chunks of a damaged file that are reported to the server; a file with more is fetched whole."""
 
 
 class IssueKind(StrEnum):
-    """What is wrong with a path (contract section 3, verifications)."""
+    """The kind of damage at a path (contract section 3, verifications)."""
 
     CORRUPTED = "corrupted"
     MISSING = "missing"
@@ -56,7 +56,7 @@ class LocalEntry:
 
 @dataclass(slots=True)
 class Findings:
-    """What a tree holds and what of it is not as published, both ordered by path."""
+    """The entries of a tree and the differences from what was published, both ordered by path."""
 
     entries: list[LocalEntry] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
@@ -70,11 +70,11 @@ class Findings:
 
 
 Look = tuple[IssueKind | None, LocalEntry | None]
-"""What is wrong at a path, and what lies there; nothing does when it is missing."""
+"""The issue at a path and the entry there; the entry is None when it is missing."""
 
 
 def inspect_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Findings:
-    """The whole tree against the plan. What the user added is `extra`, which is no damage."""
+    """Compare the whole tree with the plan. What the user added is `extra`, which is not damage."""
     walker = Walker(workspace.root)
     found = Findings()
     has_modes = workspace.keeps_modes()
@@ -106,24 +106,24 @@ def inspect_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Fin
 
 
 def verify_tree(workspace: Workspace, plan: Plan, stop: threading.Event) -> Sequence[Issue]:
-    """Everything that is not as the plan says, ordered by path."""
+    """Return every difference from the plan, ordered by path."""
     return inspect_tree(workspace, plan, stop).issues
 
 
 def damage(issues: Sequence[Issue]) -> Sequence[Issue]:
-    """The issues that a repair is for."""
+    """Return the issues that a repair mends."""
     return [issue for issue in issues if issue.kind is not IssueKind.EXTRA]
 
 
 def _at(walker: Walker, path: str, look: Callable[[Folder, str], Look]) -> Look:
-    """What is at a path, where the way to it may be wrong already."""
+    """Look at a path whose parent folders may already differ from the plan."""
     try:
         parent, name = walker.parent_of(path)
         return (IssueKind.MISSING, None) if parent is None else look(parent, name)
     except FileNotFoundError:
         return IssueKind.MISSING, None
     except OSError:
-        # Something else lies on the way, or it cannot be read: that is a finding of this path, and no reason to skip the others.
+        # A parent is of another kind or unreadable: that is an issue of this path, and no reason to skip the others.
         return IssueKind.CORRUPTED, LocalEntry(path)
 
 
@@ -148,7 +148,7 @@ def _look_at_file(parent: Folder, name: str, file: PlannedFile, stop: threading.
 
 
 def _hash_chunks(descriptor: int, file: PlannedFile, stop: threading.Event) -> list[bytes]:
-    """Of what lies where the file's chunks should: a repair need not fetch those that are right."""
+    """Return the hashes of the bytes at the chunks' offsets, so that a repair need not fetch the chunks that are correct."""
     if len(file.chunks) > MAX_CHUNKS_TOLD:
         return []
     found = []
@@ -179,7 +179,7 @@ def _look_at_folder(parent: Folder, name: str, path: str) -> Look:
 
 
 def _other(parent: Folder, name: str, path: str, status: os.stat_result) -> LocalEntry:
-    """What lies there, where its bytes do not matter."""
+    """Return the entry at the path without its content, for cases in which the bytes do not matter."""
     if stat.S_ISDIR(status.st_mode):
         return LocalEntry(path, "directory")
     if stat.S_ISLNK(status.st_mode):

@@ -33,7 +33,7 @@ MAX_KEPT_BYTES = 16 << 20
 _INCOMING = "incoming"
 _KEEPS_MODES = "keeps_modes"
 _PROBE = "probe"
-"""A file or link that tries out what the disk can do."""
+"""The name of a file or link that tests the capabilities of the disk."""
 _HOLDS_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 MAX_STATE_BYTES = 64 * 1024
 SPARE_BYTES = 1 << 20
@@ -44,7 +44,7 @@ SPARE_BYTES_PER_FILE = 4096
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Which session an interrupted run belongs to."""
+    """The session that an interrupted run belongs to."""
 
     session_id: UUID
     product_id: UUID
@@ -54,7 +54,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What a game's folder holds; the version is unknown while its first installation is not finished."""
+    """The product in a game's folder; the version is unknown until its first installation is finished."""
 
     product_id: UUID
     version_id: UUID | None
@@ -81,7 +81,7 @@ class Workspace:
 
     @classmethod
     def open(cls, directory: Path) -> "Workspace":
-        """Opens the folder, made if missing, for this process alone.
+        """Opens the folder, created if missing, for this process alone.
 
         Raises:
             LauncherError: another launcher works there, or the disk refuses.
@@ -118,11 +118,11 @@ class Workspace:
             raise _in_use(directory) from None
         except OSError as error:
             raise disk_failure(error, f"{directory}/{STAGING_FOLDER}") from None
-        # Nobody stages anything: the launcher's folder stands in for one that may be missing.
+        # Nothing is staged here: the launcher's folder replaces the staging folder, which may be missing.
         return cls(root, own, Folder(os.dup(own.descriptor)), lock, made=())
 
     def close(self) -> None:
-        """A folder that was made for nothing (the download was refused) goes again."""
+        """Closes the folder. Removes it when it was created in vain (the download was refused)."""
         if self._journal is not None:
             self._journal.close()
         if self._made:
@@ -145,12 +145,12 @@ class Workspace:
         return self._journal, recorded
 
     def free_bytes(self) -> int:
-        """What the disk has left for this user."""
+        """Return the bytes on the disk that this user can still use."""
         status = os.fstatvfs(self.root.descriptor)
         return status.f_bavail * status.f_frsize
 
     def state(self) -> State | None:
-        """Of an interrupted run; None when there was none, or what it left makes no sense."""
+        """Return the state of an interrupted run; None when there was none or its notes are invalid."""
         try:
             value = json.loads(self.own.read_file(STATE_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
             return _state_of(value)
@@ -170,7 +170,7 @@ class Workspace:
         self._replace(STATE_FILE, json.dumps(value).encode())
 
     def check_product(self, product_id: UUID) -> None:
-        """One folder holds one product.
+        """Check that the folder holds no other product.
 
         Raises:
             LauncherError: another one is installed here.
@@ -197,7 +197,7 @@ class Workspace:
         self._replace(manifest_name(sha256), stored)
 
     def need_bytes(self, needed_bytes: int, files: int) -> None:
-        """There is room for so much more.
+        """Check that the disk has room for so many more bytes and files.
 
         Raises:
             LauncherError: there is not.
@@ -209,8 +209,8 @@ class Workspace:
             raise LauncherError("INSUFFICIENT_CLIENT_DISK_SPACE", message, ExitCode.DISK)
 
     def keeps_modes(self) -> bool:
-        """Whether the disk keeps what modes files are given: tried out on a file of the launcher's, or as noted at the installation
-        where nothing can be written.
+        """Return True when the disk keeps the modes of files: tested on a file of the launcher's, or as noted at the installation
+        when nothing can be written.
         """
         noted = bool(self._installed_value().get(_KEEPS_MODES, True))
         try:
@@ -230,7 +230,7 @@ class Workspace:
         return True
 
     def require_links(self) -> None:
-        """The disk can hold symbolic links.
+        """Check that the disk supports symbolic links.
 
         Raises:
             LauncherError: it cannot.
@@ -251,7 +251,7 @@ class Workspace:
             self.staged.remove(name)
 
     def installed(self) -> Installed | None:
-        """What the folder holds; None when nothing is known of it."""
+        """Return the product in the folder; None when it is unknown."""
         value = self._installed_value()
         try:
             product_id = UUID(value["product_id"])
@@ -274,7 +274,7 @@ class Workspace:
         return plans
 
     def installed_plan(self) -> Plan | None:
-        """Of the version in place; None when none is, or its kept manifest is not whole."""
+        """Return the plan of the version in place; None when there is none or its kept manifest is damaged."""
         installed = self.installed()
         return next((plan for plan in self.kept_plans() if installed and plan.version_id == installed.version_id), None)
 
@@ -289,7 +289,7 @@ class Workspace:
             os.close(descriptor)
 
     def take_kept(self) -> Sequence[Kept]:
-        """What was kept beside and is still there, in this run and in those that were interrupted before; then forgotten."""
+        """Return the kept content that still exists, of this run and of interrupted earlier ones, and clear the notes about it."""
         walker = Walker(self.root)
         found: dict[str, Kept] = {}
         try:
@@ -332,7 +332,7 @@ class Workspace:
             os.rmdir(STAGING_FOLDER, dir_fd=self.root.descriptor)
 
     def discard(self) -> None:
-        """Forgets the session and everything staged; what says what is installed stays."""
+        """Removes the session's state and everything staged; the notes about the installed version stay."""
         value = self._installed_value()
         kept = {_manifest_of(value), _manifest_of(value.get(_INCOMING))}
         try:
@@ -347,7 +347,7 @@ class Workspace:
             raise disk_failure(error, STAGING_FOLDER) from None
 
     def _installed_value(self) -> dict[str, Any]:
-        """What was noted, unchecked; empty when there is nothing, or nothing that makes sense."""
+        """Return the noted value, unchecked; empty when there is none or it is invalid."""
         try:
             value = json.loads(self.own.read_file(INSTALLED_FILE, max_bytes=MAX_STATE_BYTES) or b"null")
         except ValueError:
@@ -407,7 +407,7 @@ def _in_use(directory: Path) -> LauncherError:
 
 
 def is_same_folder(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one folder, however they are spelt."""
+    """Return True when two paths lead to the same folder, even if they are spelt differently."""
     try:
         return one == other or one.samefile(other)
     except OSError:
@@ -415,12 +415,12 @@ def is_same_folder(one: Path, other: Path) -> bool:
 
 
 def is_game_folder(directory: Path) -> bool:
-    """Whether a launcher has left its own folder there."""
+    """Return True when the directory contains the launcher's own folder."""
     return (directory / STAGING_FOLDER).is_dir()
 
 
 def is_at_work(directory: Path) -> bool:
-    """Whether a launcher works in a game's folder of this machine now. Changes nothing; in a folder that is not there none does."""
+    """Return True when a launcher is working in this game's folder now; False for a missing folder. Changes nothing."""
     try:
         own = Folder(os.open(directory / STAGING_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
     except OSError:
@@ -454,5 +454,5 @@ def _manifest_of(reference: object) -> str | None:
 
 
 def manifest_name(sha256: bytes) -> str:
-    """What a kept manifest is called in the launcher's folder."""
+    """Return the file name of a kept manifest in the launcher's folder."""
     return f"{MANIFEST_FILE}-{sha256.hex()[:16]}"

@@ -20,9 +20,9 @@ from launcher.disk.workspace import Workspace
 from launcher.failures import ExitCode, LauncherError
 
 MAX_WAITING_CHUNKS = 4
-"""Of one file, kept in memory until it is their turn to be hashed; those beyond are read again."""
+"""The chunks of one file that are kept in memory until they can be hashed in order; further ones are read again."""
 MAX_SINGLE_SYNCS = 8
-"""So many small files are synced one by one; for more the whole file system's data goes to the disk at once."""
+"""Up to so many small files are synced one by one; for more the whole file system is synced at once."""
 
 
 class _Digest:
@@ -37,7 +37,7 @@ class _Digest:
         self._kept = 0
 
     def take(self, number: int, data: bytes, descriptor: int) -> None:
-        """This chunk lies in the file. A chunk that comes before its turn is kept, or read again when it is its turn."""
+        """Hash a chunk that lies in the file. A chunk that comes before its turn is kept, or read again when it is its turn."""
         with self._lock:
             is_kept = self._kept < MAX_WAITING_CHUNKS
             self._kept += is_kept
@@ -50,7 +50,7 @@ class _Digest:
                 self._next += 1
 
     def value(self) -> bytes | None:
-        """Of the whole file; None when chunks are lacking."""
+        """Return the SHA-256 of the whole file; None when chunks are missing."""
         with self._lock:
             return self._sha256.digest() if self._next == len(self._file.chunks) else None
 

@@ -18,20 +18,20 @@ from launcher.failures import ExitCode, LauncherError
 MIN_INTERVAL_SECONDS = 1
 """Between heartbeats, whatever the server asks for."""
 QUIT_SECONDS = 120.0
-"""How long a gateway that is away is waited for when the game is over."""
+"""The time to wait for an unavailable gateway when the game is over."""
 AGAIN_SECONDS = 1.0
-"""Between tries to reach a gateway that is away, beside those that each call makes by itself."""
+"""Between tries to reach an unavailable gateway, beside those that each call makes by itself."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What was counted.
+    """The counted playtime.
 
     Attributes:
         status: how the last session ended.
-        sessions: more than one if the gateway was away for so long that the server gave one up.
+        sessions: more than one if the gateway was unavailable for so long that the server gave one up.
         seconds: that the sessions lasted.
         total_seconds: that the user ever played the product.
     """
@@ -71,7 +71,7 @@ class _Game:
         """Ends the session.
 
         Raises:
-            LauncherError: the gateway stays away; the server counts to the last heartbeat.
+            LauncherError: the gateway stays unavailable; the server counts to the last heartbeat.
         """
         try:
             async with asyncio.timeout(QUIT_SECONDS):
@@ -109,7 +109,7 @@ class _Game:
         await self.api.heartbeat(self.session.id, sequence=sequence, client_time=client_time)
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Calls again and again while the gateway is away; says so once."""
+        """Calls again and again while the gateway is unavailable; says so once."""
         for attempt in count(1):
             try:
                 return await call()
@@ -133,10 +133,10 @@ async def play(
 ) -> Played:
     """Plays for so long, or until it is cancelled: that is how a player quits, and no failure. Cancelled again, it gives up.
 
-    `tell` hears what the player should know on the way.
+    `tell` receives the messages for the player.
 
     Raises:
-        LauncherError: the product cannot be played, or what was played cannot be told to the server.
+        LauncherError: the product cannot be played, or the playtime cannot be reported to the server.
     """
     attributes = {"product_id": str(product_id), "platform": platform, "device_id": str(device_id)}
     game = _Game(api, attributes, tell, await api.start_session(attributes))

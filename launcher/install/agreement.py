@@ -1,5 +1,5 @@
-"""The launcher believes what was asked for, not what the server answers: a session or a manifest that is about another product,
-version or platform, or an older version than the one in place, is refused by name. Used by launcher.install.installation.
+"""Checks the server's answers against the request: a session or a manifest for another product, version or platform, or for an
+older version than the one in place, is refused with its own error code. Used by launcher.install.installation.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from launcher.failures import ExitCode, LauncherError
 from launcher.install.sessions import InstallRequest
 
 REFUSED_PLANS = frozenset({"SESSION_OF_OTHER_PLATFORM", "VERSION_OLDER_THAN_INSTALLED"})
-"""Refusals of what the session of this installation would bring: it can never go on."""
+"""Refusals of the session's content: the session can never continue."""
 _TEXTS: Mapping[str, Mapping[str, str]] = {
     "SESSION_OF_OTHER_PRODUCT": {
         "en": "the server answered with a download of another product, {found}; asked for was {asked}: nothing was changed",
@@ -36,14 +36,14 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What was asked for, and what is in the folder: `installed` None where nothing is, or nothing is known of it."""
+    """The request and the version in the folder: `installed` is None when the folder is empty or its version is unknown."""
 
     request: InstallRequest
     installed: Plan | None
     language: str = "en"
 
     def check_session(self, session: Session) -> None:
-        """The session is about what was asked for.
+        """Check that the session is for the requested product, version and platform.
 
         Raises:
             LauncherError: SESSION_OF_OTHER_PRODUCT, SESSION_OF_OTHER_VERSION, SESSION_OF_OTHER_PLATFORM.
@@ -57,7 +57,7 @@ class Agreement:
             raise self._refused("SESSION_OF_OTHER_PLATFORM", session.platform, self.platform)
 
     def check_plan(self, plan: Plan) -> None:
-        """The version is not an older one than the one in place, by what their publisher signed, unless the user asked for it.
+        """Check that the version is not older than the one in place, by the publisher's signed times, unless the user requested it.
 
         Raises:
             LauncherError: VERSION_OLDER_THAN_INSTALLED, SESSION_OF_OTHER_PLATFORM.
@@ -72,14 +72,14 @@ class Agreement:
 
     @property
     def platform(self) -> str | None:
-        """For which it must be: as asked, else as what is in place; None = the product's only one."""
+        """The required platform: as requested, else that of the version in place; None = the product's only one."""
         if self.request.platform is not None or self._is_version_asked or self.installed is None:
             return self.request.platform
         return self.installed.platform
 
     @property
     def _is_version_asked(self) -> bool:
-        """By the user, by name."""
+        """True when the user named a version."""
         return self.request.version_id is not None and not self.request.is_newest
 
     def _refused(self, code: str, found: object, asked: object) -> LauncherError:

@@ -44,20 +44,20 @@ LINKS_HORIZON_SECONDS = 120.0
 """Under a limit, links are fetched for so much time ahead: more would end unused."""
 MIN_BATCH_LINKS = 16
 FAREWELL_SECONDS = 3.0
-"""How long an ending launcher tries to tell the server."""
+"""The time that an ending launcher spends trying to notify the server."""
 
 _ITEM_CODES = frozenset({"FILE_HASH_MISMATCH", "CDN_ERROR", "INSUFFICIENT_CLIENT_DISK_SPACE"})
-"""Failures of a file that the server is told: they put the session in error, and the next run retries it."""
+"""Failures of a file that are reported to the server: they put the session in error, and the next run retries it."""
 _ENDING_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_SIGNATURE_INVALID", *REFUSED_PLANS})
 _SETTLED_CODES = frozenset({"DOWNLOAD_PAUSED", "DOWNLOAD_CANCELLED", "SERVICE_UNAVAILABLE"})
-"""Failures after which the session holds no slot, or after which the server cannot be told: there it lapses."""
+"""Failures after which the session holds no slot, or after which the server cannot be notified: there it lapses."""
 SLOT_HOLDERS_SECONDS = 10.0
-"""Between two questions who holds the slots."""
+"""The interval between two requests for the downloads that hold the slots."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
-    """What was done. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
+    """The result. `bytes` of the files, `fetched_bytes` of the network, `resumed_bytes` of the files had before, `reused_bytes`
     of the files that were copied from others on the disk; `written_files` were put in place, `removed_files` of the version before.
     `kept` is the user's content that lay at paths of the game, renamed beside; `left` are paths of files that the new version
     dropped and that were changed since they were placed: they stay. `session_id` is None when there was nothing to do (`status`
@@ -77,9 +77,9 @@ class InstallResult:
     written_files: int = 0
     removed_files: int = 0
     patched_files: int = 0
-    """Had from the file of the version before and a patch."""
+    """Files built from the file of the previous version and a patch."""
     patch_fallbacks: Mapping[str, str] = field(default_factory=dict)
-    """Files whose patch was of no use, and why: they came by chunks."""
+    """Files whose patch could not be used, and why: they were fetched by chunks."""
     was_withdrawn: bool = False
     """The version that was in place was withdrawn, and this is an older one."""
     kept: Sequence[Kept] = ()
@@ -88,7 +88,7 @@ class InstallResult:
 
 @dataclass(slots=True)
 class _Installation:
-    """What the steps of one installation share."""
+    """The state that the steps of one installation share."""
 
     account: Account
     request: InstallRequest
@@ -101,7 +101,7 @@ class _Installation:
     threads: Threads
     stop: threading.Event
     previous: Sequence[Plan] = ()
-    """What is in the folder, as far as it is known."""
+    """The plans of the versions that may be in the folder, as far as they are known."""
     session: Session | None = None
     is_cancelled: bool = False
 
@@ -113,7 +113,7 @@ async def install(
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> InstallResult:
-    """Brings the game into `request.directory` and tells the server so. What an interrupted run left is used.
+    """Installs the game in `request.directory` and reports to the server. Uses what an interrupted run left.
 
     `progress` is filled on the way, for a display. A cancelled call keeps everything for the next and pauses the session.
 
@@ -140,7 +140,7 @@ async def install(
 async def _open(
     account: Account, request: InstallRequest, progress: Progress, patience: Patience
 ) -> AsyncIterator[_Installation]:
-    """Opened in this order so that the threads are done before the folder under them is cleared or closed."""
+    """Open the resources in such an order that the threads have finished before their folder is cleared or closed."""
     limiter = limiter_of(request.limit_kbps)
     stop = threading.Event()
     workspace = await asyncio.to_thread(Workspace.open, request.directory)
@@ -174,7 +174,7 @@ async def _install(work: _Installation, started: float) -> InstallResult:
     work.progress.phase = Phase.CHECKING
     async with _kept_alive(work):
         plan = await _plan(work, session, agreement)
-        # A repair brings some of the files; whatever else the survey finds wanting is mended too, without telling.
+        # A repair brings some of the files; whatever else the scan finds damaged is mended too, without a report.
         scope = await work.api.item_ids(session.id) if session.is_repair else None
         if plan.links:
             await work.threads.run(work.workspace.require_links)
@@ -216,7 +216,7 @@ async def _install(work: _Installation, started: float) -> InstallResult:
 
 
 def _for_same_platform(request: InstallRequest, previous: Sequence[Plan]) -> InstallRequest:
-    """The newest version means the newest for the platform of what lies in the folder, unless another one was named."""
+    """Return the request for the platform of the version in the folder, unless another platform was named."""
     if request.platform is None and request.version_id is None and previous:
         return replace(request, platform=previous[0].platform)
     return request
@@ -224,13 +224,13 @@ def _for_same_platform(request: InstallRequest, previous: Sequence[Plan]) -> Ins
 
 @asynccontextmanager
 async def _kept_alive(work: _Installation) -> AsyncIterator[None]:
-    """Reports now and then that this client lives: looking at a large folder takes longer than the server waits for a word."""
+    """Reports regularly that this client is alive: scanning a large folder takes longer than the server waits for a report."""
 
     async def beat() -> None:
         while True:
             await asyncio.sleep(work.patience.keep_alive_seconds)
             assert work.session is not None  # noqa: S101  # it has been started
-            with suppress(LauncherError):  # whatever it is, the first report after the look meets it again
+            with suppress(LauncherError):  # whatever it is, the first report after the scan meets it again
                 work.session = await work.api.report(work.session.id, int(time.time() * 1000), (), ())
 
     beating = asyncio.create_task(beat())
@@ -243,7 +243,7 @@ async def _kept_alive(work: _Installation) -> AsyncIterator[None]:
 
 
 async def _start(work: _Installation, agreement: Agreement) -> Session:
-    """A session of this installation that holds a slot."""
+    """Return a session of this installation that holds a slot."""
     workspace, product_id = work.workspace, work.request.product_id
     await work.threads.run(lambda: workspace.check_product(product_id))
     state = await work.threads.run(workspace.state)
@@ -252,7 +252,7 @@ async def _start(work: _Installation, agreement: Agreement) -> Session:
         work.request,
         device_id=work.account.device_id,
         known=state if state is not None and state.product_id == product_id else None,
-        # The server knows what a whole version needs; over an earlier one it is less, which only this side can tell.
+        # The server knows the space that a whole version needs; an update needs less, which only this side can calculate.
         free_bytes=None if work.previous else await work.threads.run(workspace.free_bytes),
     )
     agreement.check_session(session)
@@ -278,7 +278,7 @@ async def _start(work: _Installation, agreement: Agreement) -> Session:
 
 
 async def _plan(work: _Installation, session: Session, agreement: Agreement) -> Plan:
-    """The manifest, fetched or kept from an earlier run, checked with this device's own keys, as a plan."""
+    """Return the plan of the manifest, fetched or kept from an earlier run, and checked with this device's own keys."""
     reference = await work.api.manifest(session.id)
     signature = content.ManifestSignature(key_id=reference.key_id, signature=reference.signature)
     sha256 = _sha256_of(reference)
@@ -306,7 +306,7 @@ async def _fetch_manifest(work: _Installation, session: Session, reference: Mani
     for attempt in range(MANIFEST_TRIES):
         if attempt:
             await asyncio.sleep(work.patience.first_delay_seconds * 2 ** (attempt - 1))
-            reference = await work.api.manifest(session.id)  # the link may have ended meanwhile
+            reference = await work.api.manifest(session.id)  # the link may have expired meanwhile
         try:
             stored = bytes(await work.cdn.get(reference.url, size_bytes=reference.size_bytes))
         except DeliveryError as error:
@@ -323,7 +323,7 @@ async def _fetch_manifest(work: _Installation, session: Session, reference: Mani
 async def _bring(
     work: _Installation, plan: Plan, outdated: Outdated, found: Found, writer: Writer, reporter: Reporter
 ) -> Removed:
-    """Copies what the disk has, fetches what is missing, puts everything in place; answers what became of outdated files.
+    """Copies what the disk has, fetches what is missing, puts everything in place; returns the outcome for outdated files.
 
     Until the last chunk is checked and durable nothing of the game is touched: what fails before leaves it as it was.
     """
@@ -368,7 +368,7 @@ async def _bring(
 
 
 async def _patch(work: _Installation, plan: Plan, found: Found, writer: Writer, reporter: Reporter) -> None:
-    """Has the files that the server has patches for, as far as they fit what lies here."""
+    """Build the files that the server has patches for, as far as the patches fit the files in the folder."""
     session = reporter.session
     if session.from_version_id is None or session.is_repair or not work.previous:
         return
@@ -417,7 +417,7 @@ def _batch_links(missing: Sequence[PlannedChunk], limiter: Limiter | None) -> in
 
 
 def _named(error: BaseException) -> BaseException:
-    """The failure to show."""
+    """Return the failure to show."""
     if isinstance(error, BaseExceptionGroup):
         error = first_failure(error)
     if isinstance(error, ManifestInvalid | ManifestSignatureInvalid):
@@ -427,7 +427,7 @@ def _named(error: BaseException) -> BaseException:
 
 
 def _check_keys(account: Account) -> None:
-    """Without pinned keys no manifest can be believed: say so before anything is started."""
+    """Check that there are pinned keys, before anything is started: without them no manifest can be trusted."""
     try:
         keys = parse_public_keys(account.trusted_keys)
     except ValueError as error:
@@ -452,7 +452,7 @@ def _sha256_of(reference: ManifestReference) -> bytes:
 
 
 async def _let_go(work: _Installation, failure: BaseException) -> None:
-    """What fails for whatever reason holds no slot: other downloads go on, and the next run takes the session up again."""
+    """Give back the slot after any failure: other downloads go on, and the next run resumes the session."""
     code = failure.code if isinstance(failure, LauncherError) else ""
     if code in _ENDING_CODES:
         await _end_session(work)

@@ -16,11 +16,11 @@ from launcher.disk.plan import PlannedChunk
 from launcher.failures import ExitCode, LauncherError
 
 FIRST_BATCH_LINKS = 128
-"""Small, so that the first byte comes soon."""
+"""Small, so that the first byte arrives soon."""
 AHEAD_SHARE = 0.5
 """The next batch is fetched when less than this share of a batch is left."""
 RENEWAL_SECONDS = 30.0
-"""Before its end a link is taken as ended: it must last for a whole transfer."""
+"""A link counts as expired so long before its end: it must last for a whole transfer."""
 MIN_LIFE_SECONDS = 15.0
 """A new link is tried for so long whatever the clock says: the user's may be wrong, and a refused link is renewed anyway."""
 
@@ -62,10 +62,10 @@ class LinkCache:
         self._running_low = asyncio.Event()
 
     async def candidates(self, chunk: PlannedChunk) -> tuple[Candidate, ...]:
-        """Where the chunk can be had from, best first.
+        """Return the candidates from which the chunk can be fetched, best first.
 
         Raises:
-            LauncherError: access ended, the session ended, or the server is away.
+            LauncherError: access ended, the session ended, or the server is unavailable.
         """
         kept = self._usable(chunk.id)
         if kept is None:
@@ -77,8 +77,8 @@ class LinkCache:
         return kept.candidates
 
     def refused(self, chunk: PlannedChunk) -> None:
-        """The link did not open the door: the next call fetches a new one, and for all that came with it or before. Unless one of
-        those has opened since the last refusal: then it was not their time that was over, and the others are kept.
+        """Record that a CDN refused the link: the next call fetches a new one, and also for all links of its batch or before. If
+        one of those has worked since the last refusal, they had not expired, and the others are kept.
         """
         kept = self._kept.get(chunk.id)
         if kept is None:
@@ -90,7 +90,7 @@ class LinkCache:
         self._oldest_opened = None
 
     def done(self, chunk: PlannedChunk) -> None:
-        """The chunk is there."""
+        """Record that the chunk was fetched."""
         kept = self._kept.pop(chunk.id, None)
         if kept is not None:
             self._oldest_opened = min(kept.batch, self._oldest_opened or kept.batch)
@@ -119,7 +119,7 @@ class LinkCache:
         return kept
 
     async def _fetch(self, chunk_id: str) -> _Kept:
-        """A batch that begins with this chunk."""
+        """Fetch a batch of links that begins with this chunk."""
         linked_to = self._linked_to
         ids = [chunk_id, *self._with_it(chunk_id)]
         try:
@@ -140,7 +140,7 @@ class LinkCache:
         return kept
 
     def _with_it(self, chunk_id: str) -> list[str]:
-        """Chunks whose links are asked for in the same request: the next ones, or at a renewal those that ended too."""
+        """Return the chunks whose links are in the same request: the next ones, or at a renewal also those whose links expired."""
         room = self._batch_links - 1
         position = self._positions[chunk_id]
         if position < self._linked_to:

@@ -1,5 +1,5 @@
-"""What can be done with a game that is installed: update, verify, repair, uninstall. Everything starts from what really lies in the
-folder. Called by launcher.cli.commands and by tests.
+"""The operations on an installed game: update, verify, repair, uninstall. Everything starts from what really lies in the folder.
+Called by launcher.cli.commands and by tests.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from launcher.install.verification_reports import report_verification
 from launcher.settings import Account
 
 REPORT_TRIES = 3
-"""What stands without the server does not wait long for it: a verification, a folder that holds no game."""
+"""Tries to reach the server for results that are valid without it: a verification, a folder that holds no game."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a folder holds, and everything in it that is not as published."""
+    """The content of a folder, and every difference from what was published."""
 
     product_id: UUID
     version_id: UUID
@@ -37,19 +37,19 @@ class Verification:
     issues: Sequence[Issue]
     entries: Sequence[LocalEntry] = ()
     reported_id: UUID | None = None
-    """The server's verification, where it could be told."""
+    """The id of the server's verification, if the report succeeded."""
     report_failure: LauncherError | None = None
-    """Why it could not be."""
+    """The reason why the report failed."""
 
     @property
     def damage(self) -> Sequence[Issue]:
-        """Without what the user added."""
+        """The issues, except the entries that the user added."""
         return damage(self.issues)
 
 
 @dataclass(frozen=True, slots=True)
 class TransferOptions:
-    """How a transfer may use the line: see InstallRequest."""
+    """The limits of a transfer on the network: see InstallRequest."""
 
     limit_kbps: int = 0
     parallel: int = 16
@@ -86,7 +86,7 @@ async def update(
         async with open_api(account) as api:
             known = await api.check_update(plan.product_id, plan.version_id)
         was_withdrawn = known.is_update_available and known.is_rollback
-        if not is_interrupted:  # what was begun goes on, to the version that it was begun for
+        if not is_interrupted:  # an interrupted run continues with the version that it was started for
             is_in_place = known.latest_version_id is not None and not known.is_update_available
             version_id = plan.version_id if is_in_place else known.latest_version_id
     if plan is not None and not is_rollback and not is_interrupted and version_id == plan.version_id:
@@ -98,8 +98,8 @@ async def update(
 
 
 async def verify(directory: Path, account: Account | None = None) -> Verification:
-    """Hashes every file of the folder against the manifest of what is installed there, and tells the server of an account what it
-    found. Without one, or without a network, the finding stands all the same. Changes nothing.
+    """Hashes every file of the folder against the manifest of the installed version, and reports the result to the account's
+    server. Without an account or a network the result is valid all the same. Changes nothing.
 
     Raises:
         LauncherError: NOT_INSTALLED, FOLDER_IN_USE, or the disk cannot be read.
@@ -145,7 +145,7 @@ async def repair(
 ) -> InstallResult | None:
     """Makes what `verification` found damaged as published again; fetches only the damaged chunks. None = nothing was damaged.
 
-    Where the server was told of the damage, the repair is a session of just that.
+    When the damage was reported to the server, the repair is a session of just the damaged files.
 
     Raises:
         LauncherError: as `install`.
@@ -199,7 +199,7 @@ async def uninstall(account: Account, directory: Path, *, delete_changed: bool =
 
 
 async def _forget_gone(account: Account, directory: Path) -> Installed:
-    """Has the server forget what it knows of this folder of this device."""
+    """Has the server delete its installation record of this folder of this device."""
     async with open_api(account, max_tries=REPORT_TRIES) as api:
         entries = [one async for one in api.installations(account.device_id) if one.is_at(directory)]
         sessions = [one async for one in api.downloads() if one.is_at(account.device_id, directory) and one.is_live]
@@ -267,7 +267,7 @@ def _request(
 
 
 def _look(directory: Path) -> tuple[Installed, Plan | None, bool]:
-    """What is installed in the folder, its plan if it is known, and whether a run there was interrupted. Blocks."""
+    """Return the installed version in the folder, its plan if it is known, and True if a run there was interrupted. Blocks."""
     workspace = Workspace.open(directory)
     try:
         installed = _known(workspace, directory)

@@ -1,5 +1,5 @@
-"""Files had from the version in place and a binary patch: chosen by the server's plan, fetched, applied to what really lies on the
-disk, and written chunk by chunk into the staged files. Between what the disk has and what is fetched by chunks; used by
+"""Builds files from the version in place and a binary patch: chosen by the server's plan, fetched, applied to what really lies on
+the disk, and written chunk by chunk into the staged files. Between what the disk has and what is fetched by chunks; used by
 launcher.install.installation.
 
 Whatever is wrong with a patch (it is gone, came wrong, the base is another file, the result is not the file) costs that file its
@@ -46,13 +46,13 @@ class Job:
 
     @property
     def object(self) -> PlannedChunk:
-        """The patch as links are asked for."""
+        """The patch as the object for which links are requested."""
         one = self.binding
         return PlannedChunk(one.sha256, one.size_bytes, one.sha256, one.size_bytes, ())
 
 
 def choose(plan: Plan, previous: Sequence[Plan], offers: Sequence[PatchOffer]) -> Sequence[Job]:
-    """The offers that fit: the result is the manifest's file, the base a file of a tree in place, everything within the limits."""
+    """Return the offers that fit: the result is the manifest's file, the base a file of a tree in place, all within the limits."""
     wanted = {file.path: file for file in plan.files.values()}
     there = {(file.path, file.sha256, file.size_bytes) for tree in previous for file in tree.files.values()}
     jobs: dict[str, Job] = {}
@@ -74,13 +74,13 @@ def choose(plan: Plan, previous: Sequence[Plan], offers: Sequence[PatchOffer]) -
         try:
             patches.check_binding(binding)
         except PatchInvalid:
-            continue  # of a newer kind, or for files that are too large here
+            continue  # of a newer kind, or for files that are too large for this client
         jobs[file.path] = Job(file, offer.from_path, binding)
     return list(jobs.values())
 
 
 async def offers_of(api: Api, session_id: UUID, plan: Plan, found: Found) -> Sequence[PatchOffer]:
-    """What the session's plan has patches for; nothing when it cannot be had: chunks need no plan."""
+    """Return the patches in the session's plan; none when the plan cannot be fetched, because chunks need no plan."""
     if not missing_chunks(plan, found):
         return ()
     try:
@@ -122,7 +122,7 @@ class Patcher:
         self._applying = asyncio.Lock()
 
     async def run(self) -> None:
-        """Returns when every patch is applied or given up.
+        """Returns when every patch is applied or abandoned.
 
         Raises:
             ExceptionGroup of LauncherError: the disk refuses, access ended, the session ended.
@@ -148,16 +148,16 @@ class Patcher:
                 self._links.done(job.object)
 
     def _lacking_bytes(self, job: Job) -> int:
-        """What the file's chunks would cost now."""
+        """Return the number of bytes that the file's missing chunks would cost now."""
         lacking = (self._missing.get(sha256) for sha256 in {ref.sha256 for ref in job.file.chunks})
         return sum(chunk.stored_size_bytes for chunk in lacking if chunk)
 
     async def _fetch(self, job: Job) -> bytearray:
-        """The very bytes of the patch: from each CDN once, with a link renewed once.
+        """Return the exact bytes of the patch; tries each CDN once, with a link renewed once.
 
         Raises:
-            PatchInvalid: nobody has them.
-            LauncherError: access ended, the session ended, or the server is away.
+            PatchInvalid: no CDN has them.
+            LauncherError: access ended, the session ended, or the server is unavailable.
         """
         failed: set[str] = set()
         is_renewed = False
@@ -192,7 +192,7 @@ class Patcher:
             self._ledger.delivered(candidate.provider, 0, time.monotonic() - started, errors=1)
 
     async def _candidates(self, job: Job) -> Sequence[Candidate]:
-        """Links, once the session may fetch."""
+        """Return the links, once the session may fetch."""
         for _ in range(MAX_LOOKS):
             await self._may_fetch.wait()
             try:
@@ -234,7 +234,7 @@ class Patcher:
         return written
 
     def _read_base(self, job: Job) -> bytes:
-        """The file that lies there, if it has the size; it is hashed before it is used."""
+        """Return the bytes of the base file, if it has the expected size; it is hashed before it is used."""
         walker = Walker(self._workspace.root)
         try:
             parent, name = walker.parent_of(job.base_path)

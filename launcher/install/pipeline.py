@@ -50,13 +50,13 @@ _T = TypeVar("_T")
 
 
 KEEP_ALIVE_SECONDS = 60.0
-"""Much less than a server waits for a word (DOWNLOAD_SESSION_TIMEOUT_SECONDS)."""
+"""Much less than a server waits for a report (DOWNLOAD_SESSION_TIMEOUT_SECONDS)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a chunk is tried, over all its candidates, how long the first wait is (doubling), how long a gateway may be
-    unavailable, and how often the server hears that this client lives while it looks at the disk.
+    """The retry limits: the tries of a chunk over all its candidates, the first delay (doubling), the time that a gateway may be
+    unavailable, and the interval of keep-alive reports while the client scans the disk.
     """
 
     max_tries: int = MAX_TRIES
@@ -66,7 +66,7 @@ class Patience:
 
 
 class Threads:
-    """The threads that do what would block the loop. Left only when none of them works any more: then files may be closed."""
+    """The threads for work that would block the loop. Exits only when none of them is working: then files may be closed."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
@@ -77,7 +77,7 @@ class Threads:
 
 @asynccontextmanager
 async def open_threads() -> AsyncIterator[Threads]:
-    """As many threads as the stages of a pipeline use at once."""
+    """Open as many threads as the stages of a pipeline use at once."""
     pool = ThreadPoolExecutor(STORE_THREADS + SETTLE_THREADS, thread_name_prefix="samovar")
     try:
         yield Threads(pool)
@@ -135,7 +135,7 @@ class Pipeline:
         """Returns when every file is staged, right and durable.
 
         Raises:
-            ExceptionGroup of LauncherError: a chunk's tries are spent, the disk refuses, access ended.
+            ExceptionGroup of LauncherError: a chunk failed at every try, the disk refuses, access ended.
         """
         for file in self._ledger.whole_files(self._found):
             self._whole.put_nowait(file)
@@ -159,14 +159,14 @@ class Pipeline:
             self._links.done(chunk)
 
     async def _obtain(self, chunk: PlannedChunk) -> None:
-        """Tries until the chunk is written, over its candidates, so often as patience allows."""
+        """Fetch the chunk until it is written, from all its candidates, within the limits of `Patience`."""
         failed: dict[str, int] = {}
         failure = _undelivered("there is no candidate")
         for attempt in range(self._patience.max_tries):
             candidates = await self._candidates(chunk)
             candidate = self._providers.choose(candidates, failed)
             if candidate.provider in failed:
-                # All have failed for this chunk by now: no point in hurrying.
+                # All candidates have failed for this chunk by now: there is no need to hurry.
                 await asyncio.sleep(delay_seconds(attempt + 1, first_delay_seconds=self._patience.first_delay_seconds))
             # While there is another candidate a silent or trickling one is not waited for.
             is_last_hope = len(failed) >= len(candidates) - 1
@@ -188,7 +188,7 @@ class Pipeline:
                 self._links.refused(chunk)
                 failure = _undelivered(str(refusal))
                 if attempt == 0:
-                    continue  # most likely its time was over: no fault of the CDN
+                    continue  # most likely it expired: not a failure of the CDN
             except WrongLengthError as wrong:
                 failure = _corrupt(str(wrong))
             except DeliveryError as error:
@@ -200,7 +200,7 @@ class Pipeline:
         raise failure
 
     async def _candidates(self, chunk: PlannedChunk) -> Sequence[Candidate]:
-        """Links, once the session may fetch. It may have lost its slot since the last report: then the server is asked."""
+        """Return the links, once the session may fetch. If it may have lost its slot since the last report, the server is asked."""
         for _ in range(MAX_LOOKS):
             await self._may_fetch.wait()
             try:
@@ -249,7 +249,7 @@ class Pipeline:
 
 
 def missing_chunks(plan: Plan, found: Found) -> list[PlannedChunk]:
-    """What must be fetched, in the plan's order: each chunk with only the places that lack it."""
+    """Return the chunks to fetch, in the plan's order: each with only the places that lack it."""
     whole = found.in_place | found.ready
     missing = []
     for chunk in plan.chunks:
@@ -275,7 +275,7 @@ def _corrupt(description: str) -> LauncherError:
 async def _batch(
     queue: "asyncio.Queue[_T]", max_items: int, max_bytes: int, size_bytes: Callable[[_T], int]
 ) -> Sequence[_T]:
-    """What waits in the queue, at least one, up to either limit."""
+    """Return the items that wait in the queue, at least one, up to either limit."""
     batch = [await queue.get()]
     total_bytes = size_bytes(batch[0])
     while len(batch) < max_items and total_bytes < max_bytes and not queue.empty():

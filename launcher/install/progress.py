@@ -1,4 +1,4 @@
-"""How far an installation is: per file, what it still lacks; overall, figures for people; and what the server was not told yet.
+"""The progress of an installation: per file, what is missing; overall, figures for people; and what is not yet reported.
 Lives on the event loop; filled by launcher.install.pipeline, emptied by launcher.install.reporter, shown by launcher.cli.display.
 """
 
@@ -14,7 +14,7 @@ from launcher.disk.scan import Found
 
 
 class Phase(StrEnum):
-    """What an installation is doing."""
+    """The current phase of an installation."""
 
     STARTING = "starting"
     QUEUED = "queued"
@@ -26,12 +26,12 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class Progress:
-    """Figures for people. `done_bytes` and `total_bytes` are of the files, `fetched_bytes` of what came over the network."""
+    """The figures to display. `done_bytes` and `total_bytes` are of the files, `fetched_bytes` of what came over the network."""
 
     phase: Phase = Phase.STARTING
     queue_position: int | None = None
     slot_holders: str = ""
-    """Which downloads are in the way while this one waits."""
+    """The downloads that hold the slots while this one waits."""
     total_files: int = 0
     done_files: int = 0
     total_bytes: int = 0
@@ -39,15 +39,15 @@ class Progress:
     fetched_bytes: int = 0
     resumed_bytes: int = 0
     reused_bytes: int = 0
-    """Of the files, copied from what was on the disk."""
+    """Bytes of the files that were copied from content on the disk."""
     patched_files: int = 0
     patch_fallbacks: dict[str, str] = field(default_factory=dict)
-    """Files whose patch was of no use, and why: their chunks are fetched."""
+    """Files whose patch could not be used, and why: their chunks are fetched."""
 
 
 @dataclass(slots=True)
 class CdnCounts:
-    """What a CDN did since the last report."""
+    """The counts of one CDN since the last report."""
 
     bytes: int = 0
     seconds: float = 0.0
@@ -66,7 +66,7 @@ class _File:
 class Ledger:
     """The state of every file, and which of them the server does not know yet.
 
-    `scope` has the items that the session brings where they are not all of the version's: of others the server is told nothing.
+    `scope` has the items that the session brings when they are not all of the version's: others are not reported to the server.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Ledger:
         progress.total_files = len(plan.files)
 
     def whole_files(self, found: Found) -> list[PlannedFile]:
-        """Files that lack no chunk but were not checked yet: empty ones, and those that an earlier run just finished."""
+        """Return the files that lack no chunk but are not checked yet: empty ones, and those that an earlier run just finished."""
         return [
             file
             for file in self._plan.files.values()
@@ -104,24 +104,24 @@ class Ledger:
         ]
 
     def chunks_reused(self, chunks: Iterable[PlannedChunk]) -> None:
-        """These chunks were on the disk and lie in their places now."""
+        """Record that these chunks were copied from the disk to their places."""
         before = self.progress.done_bytes
         for chunk in chunks:
             self.chunk_stored(chunk, None)
         self.progress.reused_bytes += self.progress.done_bytes - before
 
     def patched(self, chunks: Iterable[PlannedChunk]) -> None:
-        """A file was had by a patch, and these chunks with it."""
+        """Record that a file, and these chunks with it, was built by a patch."""
         for chunk in chunks:
             self.chunk_stored(chunk, None)
         self.progress.patched_files += 1
 
     def patch_failed(self, file: PlannedFile, reason: str) -> None:
-        """The file is had by chunks."""
+        """Record that the patch of the file failed and that the file is fetched by chunks."""
         self.progress.patch_fallbacks[file.path] = reason
 
     def chunk_stored(self, chunk: PlannedChunk, provider: str | None) -> list[PlannedFile]:
-        """A chunk lies in all its places; no provider = it was on the disk. Answers the files that are whole now."""
+        """Record that a chunk lies in all its places; no provider = it was on the disk. Return the files that are complete now."""
         whole = []
         for place in chunk.places:
             state = self._files[place.file]
@@ -136,7 +136,7 @@ class Ledger:
         return whole
 
     def delivered(self, provider: str, size_bytes: int, seconds: float, *, errors: int = 0) -> None:
-        """What a CDN did, for better or worse."""
+        """Count a delivery of a CDN, or its errors."""
         cdn = self._cdns.setdefault(provider, CdnCounts())
         cdn.bytes += size_bytes
         cdn.seconds += seconds
@@ -150,13 +150,13 @@ class Ledger:
             self.progress.done_files += 1
 
     def all_in_place(self) -> None:
-        """Every file is where it belongs; the server is to hear of each."""
+        """Record that every file is in place and must be reported to the server."""
         for index, state in self._files.items():
             state.status = ItemStatus.COMPLETED
             self._tell(index)
 
     def failed(self, path: str | None, code: str) -> None:
-        """The tries of a file are spent. A failure of no particular file is laid to the first that is not whole."""
+        """Record that a file failed for good. A failure of no particular file is attributed to the first incomplete one."""
         if path is not None and not any(file.path == path for file in self._told_files()):
             path = None
         for file in self._told_files():
@@ -164,7 +164,7 @@ class Ledger:
             if file.path == path or (path is None and state.status in {ItemStatus.PENDING, ItemStatus.DOWNLOADING}):
                 state.status = ItemStatus.ERROR
                 state.error_code = code
-                # First in line: the server should hear of it at once.
+                # First in the queue: it should be reported at once.
                 self._unreported = {file.index: None} | self._unreported
                 return
 
@@ -183,19 +183,19 @@ class Ledger:
         return bool(self._unreported)
 
     def take_items(self, max_items: int) -> list[int]:
-        """Files to report on now; those that move again meanwhile will be reported again."""
+        """Return the files to report now; those that change again meanwhile will be reported again."""
         taken = list(islice(self._unreported, max_items))
         for index in taken:
             del self._unreported[index]
         return taken
 
     def take_cdns(self) -> dict[str, CdnCounts]:
-        """What the CDNs did since the last report."""
+        """Return and reset the counts of the CDNs since the last report."""
         taken, self._cdns = self._cdns, {}
         return taken
 
     def give_back(self, items: Iterable[int], cdns: Mapping[str, CdnCounts]) -> None:
-        """The server did not take a report in."""
+        """Restore the content of a report that the server did not accept."""
         self._unreported = dict.fromkeys(items) | self._unreported
         for provider, lost in cdns.items():
             cdn = self._cdns.setdefault(provider, CdnCounts())
@@ -204,7 +204,7 @@ class Ledger:
             cdn.errors += lost.errors
 
     def item_reports(self, items: Iterable[int]) -> Sequence[ItemReport]:
-        """Files as they are now, for the server."""
+        """Return the current state of the files, for the server."""
         reports = []
         for index in items:
             state = self._files[index]
@@ -214,7 +214,7 @@ class Ledger:
 
 
 def cdn_reports(cdns: Mapping[str, CdnCounts]) -> Sequence[CdnReport]:
-    """For the server."""
+    """Return the counts as reports for the server."""
     return [
         CdnReport(provider, cdn.bytes, round(cdn.seconds * 1000), cdn.errors) for provider, cdn in sorted(cdns.items())
     ]

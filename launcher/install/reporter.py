@@ -1,5 +1,5 @@
-"""Tells the server how an installation gets on, so that the user's other clients see it live, and obeys what comes back: paused,
-cancelled, sent back to the queue. Used by launcher.install.installation.
+"""Reports the progress of an installation to the server, so that the user's other clients see it live, and obeys the answers:
+paused, cancelled, sent back to the queue. Used by launcher.install.installation.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from launcher.install.sessions import check_running, revive
 
 INTERVAL_SECONDS = 0.5
 QUIET_INTERVAL_SECONDS = 2.0
-"""With nothing to tell a report still goes out: its answer says whether the user paused."""
+"""A report is sent even when there is nothing new: its answer says whether the user paused."""
 COMPLETION_POLLS = 20
 FAREWELL_SECONDS = 5.0
 _HEARING = HOLDING | {SessionStatus.COMPLETED}
@@ -24,7 +24,7 @@ _HEARING = HOLDING | {SessionStatus.COMPLETED}
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What is told under one number, and of which files, so that it can be told anew."""
+    """The content of the report with one sequence number, and its files, so that it can be sent again."""
 
     sequence: int
     files: Sequence[int]
@@ -35,10 +35,10 @@ class _Report:
 class Reporter:
     """Reports on one session, from one task at a time.
 
-    A report that got no answer may have been heard: the same goes out again under the same number, which the server takes in once.
+    A report without an answer may have arrived: it is sent again under the same number, which the server applies once.
 
     `record_sequence` notes a number durably before it is used: numbers grow over restarts, and by the clock over lost journals.
-    Where the clock was put back, they grow by what the server says it heard last.
+    Where the clock was put back, they grow from the last number that the server has received.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Reporter:
         """Reports until cancelled.
 
         Raises:
-            LauncherError: the session was paused, cancelled or failed; the token ended; the server is away for too long.
+            LauncherError: the session was paused, cancelled or failed; the token expired; the server is unavailable for too long.
         """
         last_heard = last_sent = time.monotonic()
         await self._send()
@@ -91,7 +91,7 @@ class Reporter:
         for again in (False, True):
             if again:
                 self.ledger.all_in_place()  # reports may have been lost with a server: once more
-            # A session that is completed already takes nothing in: the last word of a run that was killed was still on its way.
+            # A completed session accepts no more reports: the last report of a killed run was still on its way.
             while self._has_news and self.session.status is not SessionStatus.COMPLETED:
                 await self._tick()
                 if not self.may_fetch.is_set():
@@ -105,7 +105,7 @@ class Reporter:
         raise LauncherError("INTERNAL_ERROR", message, ExitCode.UNEXPECTED)
 
     async def give_up(self, failure: LauncherError) -> None:
-        """Tells the server that a file failed for good, if it can be told now."""
+        """Reports to the server that a file failed for good, if the server is available now."""
         self.ledger.failed(failure.file, failure.code)
         try:
             async with asyncio.timeout(FAREWELL_SECONDS):
@@ -116,7 +116,7 @@ class Reporter:
             return  # the failure itself is what the user must see, and the next run reports again
 
     async def look(self) -> None:
-        """Asks how the session stands, and obeys.
+        """Requests the status of the session, and obeys it.
 
         Raises:
             LauncherError: it was paused, cancelled or failed.
@@ -139,7 +139,7 @@ class Reporter:
         report = self._unanswered = self._unanswered or await self._next_report()
         session = await self._api.report(self.session.id, report.sequence, report.items, cdn_reports(report.cdns))
         self._unanswered = None
-        # A session without a slot answers, but takes nothing in, and so does one that has heard a later report.
+        # A session without a slot answers but applies nothing, and so does one that has received a later report.
         is_of_old_server = session.report_sequence is None and session.status in _HEARING
         if session.report_sequence != report.sequence and not is_of_old_server:
             self.ledger.give_back(report.files, report.cdns)

@@ -19,7 +19,7 @@ from launcher.install.pipeline import missing_chunks
 def reuse(
     workspace: Workspace, plan: Plan, previous: Sequence[Plan], found: Found, writer: Writer, stop: threading.Event
 ) -> Sequence[PlannedChunk]:
-    """Copies every missing chunk that the tree in place holds, notes it in `found`, and answers these chunks with the places that
+    """Copies every missing chunk that the tree in place holds, notes it in `found`, and returns these chunks with the places that
     they were written to. Each source file is read once, only where it should hold something that is missing.
 
     Raises:
@@ -56,7 +56,7 @@ def _take_from(
             return ()
         descriptor = parent.open_file(name, os.O_RDONLY)
     except OSError:
-        return ()  # missing, or not what it was: a source less
+        return ()  # missing or changed: it is no source
     taken = []
     try:
         for ref in wanted:

@@ -18,13 +18,13 @@ VERSION_NOT_AVAILABLE = "VERSION_NOT_AVAILABLE"
 FIRST_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 2.0
 _UPDATE_ATTRIBUTES = ("product_id", "installation_path", "device_id", "priority")
-"""Those of a download request that a request for an update has too."""
+"""The attributes of a download request that a request for an update has too."""
 _REPAIR_ATTRIBUTES = ("installation_path", "priority")
 
 
 @dataclass(frozen=True, slots=True)
 class InstallRequest:
-    """What the user asked for.
+    """The request of the user.
 
     `limit_kbps` in kilobits (1,000 bit) a second, 0 = none; `parallel` = chunks in flight, which also bounds what a kill costs.
     """
@@ -37,9 +37,9 @@ class InstallRequest:
     limit_kbps: int = 0
     parallel: int = 16
     from_version_id: UUID | None = None
-    """The version in place, where an update goes over it."""
+    """The version in place, when an update replaces it."""
     is_rollback: bool = False
-    """Back to an older version; without `version_id` to the one before."""
+    """Return to an older version; without `version_id` to the previous one."""
     verification_id: UUID | None = None
     """The server's verification of this folder, whose damage is to be repaired."""
     may_overwrite: bool = False
@@ -51,7 +51,7 @@ class InstallRequest:
 async def obtain_session(
     api: Api, request: InstallRequest, *, device_id: UUID, known: State | None, free_bytes: int | None
 ) -> Session:
-    """The live session of this installation: `known` of an interrupted run, another live one of this folder, or a new one.
+    """Return the live session of this installation: `known` of an interrupted run, another live one of this folder, or a new one.
 
     Raises:
         LauncherError: refused; or another version, or another folder, is being downloaded to on this device.
@@ -69,7 +69,7 @@ async def obtain_session(
         if session is None:
             raise
     if await _is_elsewhere(request, session):
-        # It went to another folder, where nobody is at work: the user wants the game here now.
+        # It belongs to another folder, where no launcher is working: the user wants the game here now.
         with suppress(LauncherError):
             await api.cancel(session.id)
         return await _start(api, request, attributes)
@@ -79,7 +79,7 @@ async def obtain_session(
 
 
 def _attributes(request: InstallRequest, device_id: UUID, free_bytes: int | None) -> dict[str, object]:
-    """Of a download request."""
+    """Return the attributes of a download request."""
     attributes: dict[str, object] = {
         "product_id": str(request.product_id),
         "installation_path": str(request.directory),
@@ -97,7 +97,7 @@ def _attributes(request: InstallRequest, device_id: UUID, free_bytes: int | None
 
 
 async def _is_elsewhere(request: InstallRequest, session: Session) -> bool:
-    """Whether a live session of this device belongs to another folder.
+    """Return True when a live session of this device belongs to another folder.
 
     Raises:
         LauncherError: a launcher is at work there: one session cannot bring a game to two folders.
@@ -115,8 +115,8 @@ def _busy(message: str) -> LauncherError:
 
 
 async def _start(api: Api, request: InstallRequest, attributes: dict[str, object]) -> Session:
-    """A repair or an update where there is something to go over; the same files come either way, but the server and the user's
-    other clients know which.
+    """Start a repair or an update when a version is in place, else a download. The files are the same in each case, but the server
+    and the user's other clients see which it is.
     """
     over = {name: attributes[name] for name in _UPDATE_ATTRIBUTES if name in attributes}
     if request.is_rollback:
@@ -126,27 +126,27 @@ async def _start(api: Api, request: InstallRequest, attributes: dict[str, object
         try:
             return await api.repair_verification(request.verification_id, repair)
         except LauncherError as refusal:
-            # What was damaged for the server may be mended by now, or the verification is forgotten: the version is made whole.
+            # The damage that the server knows may be repaired by now, or the verification was deleted: the version is completed.
             if refusal.code not in {"INVALID_STATE_TRANSITION", "VERIFICATION_NOT_FOUND"}:
                 raise
     elif request.from_version_id not in {None, request.version_id}:
         try:
             return await api.apply_update(_over(request, over))
         except LauncherError as refusal:
-            # It is the newest already, or the server knows nothing of it any more: then the version is simply made whole.
+            # It is the newest already, or the server no longer knows the installation: then the version is simply completed.
             if refusal.code not in {"INVALID_ARGUMENT", "VERSION_NOT_FOUND"}:
                 raise
     return await api.start_download(attributes)
 
 
 def _over(request: InstallRequest, attributes: dict[str, object]) -> dict[str, object]:
-    """Which version goes over which."""
+    """Return the attributes that say which version replaces which."""
     named = {"from_version_id": request.from_version_id, "to_version_id": request.version_id}
     return attributes | {name: str(version) for name, version in named.items() if version is not None}
 
 
 async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session], Awaitable[None]]) -> Session:
-    """Returns when the session may fetch. `waiting` is called with each look while it may not.
+    """Returns when the session may fetch. Until then `waiting` is called at each check.
 
     Raises:
         LauncherError: it was paused, cancelled, failed or, by another launcher of this device, completed meanwhile.
@@ -168,7 +168,7 @@ async def wait_for_slot(api: Api, session: Session, waiting: Callable[[Session],
 
 
 def check_running(session: Session) -> None:
-    """Obeys what another client, or the server, made of the session.
+    """Check that neither another client nor the server has stopped the session.
 
     Raises:
         LauncherError: this installation must stop.
@@ -184,7 +184,7 @@ def check_running(session: Session) -> None:
 
 
 async def _known_session(api: Api, request: InstallRequest, known: State | None) -> Session | None:
-    """The session of an interrupted run of this very installation, if it can go on.
+    """Return the session of an interrupted run of this installation, if it can continue.
 
     Raises:
         LauncherError: the interrupted run went the other way.

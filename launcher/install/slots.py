@@ -18,7 +18,7 @@ TITLE_TRIES = 1
 
 
 async def describe_holders(owner: Account, api: Api) -> str:
-    """Which games on which devices hold the user's slots; empty when that cannot be found out."""
+    """Return the games and devices that hold the user's slots; empty when they cannot be determined."""
     holders: list[Session] = []
     with suppress(LauncherError):
         for status in sorted(HOLDING):

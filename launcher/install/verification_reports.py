@@ -12,7 +12,7 @@ from launcher.disk.verification import LocalEntry
 from launcher.failures import LauncherError
 
 MAX_BATCH_BYTES = 1_000_000
-"""Of a batch's document, about: the gateway takes 2 MiB."""
+"""The approximate limit of a batch's document: the gateway accepts 2 MiB."""
 MAX_PATH_CHARACTERS = 4096
 _ENTRY_BYTES = 200
 _CHUNK_BYTES = 70
@@ -24,7 +24,7 @@ async def report_verification(
     """Lists what lies on the disk, and answers what the server makes of it.
 
     Raises:
-        LauncherError: the server is away, does not know the version, or denies it.
+        LauncherError: the server is unavailable, does not know the version, or denies it.
     """
     verification = await api.create_verification(
         {

@@ -23,9 +23,9 @@ from launcher.failures import ExitCode, LauncherError
 
 MAX_FILES: Final = 10_000
 MAX_BYTES: Final = 1 << 30
-"""Of all files of one save, packed or not."""
+"""The limit of all files of one save, packed or not."""
 KEPT_COPIES: Final = 10
-"""Of replaced saves, the newest."""
+"""The number of replaced saves that are kept, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def pack(folder: Path, patterns: Sequence[str], work: Path) -> Packed | None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex."""
+    """Return the SHA-256 of the file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -116,7 +116,7 @@ def unpack(archive_path: Path, folder: Path, patterns: Sequence[str]) -> Path | 
     """Puts the archive's files in place of what the patterns name, each by a rename; the folder that keeps what was replaced.
 
     Raises:
-        LauncherError: the archive is none of ours, or the disk is full: then all old files are still there.
+        LauncherError: the archive is invalid, or the disk is full: then all old files are still there.
     """
     beside = folder.parent / f".{folder.name}.samovar"
     with _told(str(folder)):

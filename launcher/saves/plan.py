@@ -1,4 +1,4 @@
-"""What a sync does, from three sides: what both sides had after the last sync, what is on the disk, what is in the cloud.
+"""Decides what a sync does, by three states: the common one after the last sync, the one on the disk, and the one in the cloud.
 
 Nothing here deletes: files that are missing, and a slot that was deleted from another device, lose nobody's save. Clocks decide
 nothing.
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What this device and the cloud had in common after the last sync: the slot, its version, the packed bytes' SHA-256."""
+    """The common state of this device and the cloud after the last sync: the slot, its version, the packed bytes' SHA-256."""
 
     savegame_id: str
     version: int
@@ -27,7 +27,7 @@ class CloudSide:
 
 
 class Action(StrEnum):
-    """What is to be done."""
+    """The action that a sync takes."""
 
     NOTHING = "nothing"
     PUSH = "push"

@@ -1,4 +1,4 @@
-"""Where each game's saves lie on this device, and what was in common with the cloud after the last sync: the profile's
+"""The place of each game's saves on this device, and the common state with the cloud after the last sync: the profile's
 `saves.json`.
 """
 
@@ -57,7 +57,7 @@ class SaveBook:
         self._write("rules", {**self._part("rules"), str(rule.product_id): value})
 
     def base(self, rule: SaveRule) -> Base | None:
-        """None: never synced, or what was noted is lost."""
+        """Return the base of the rule; None when it was never synced, or the note is lost."""
         try:
             found = self._part("bases")[self._key(rule)]
             return Base(str(found["savegame_id"]), int(found["version"]), str(found["sha256"]))
@@ -69,7 +69,7 @@ class SaveBook:
         self._write("bases", bases if base is None else {**bases, self._key(rule): asdict(base)})
 
     def key(self) -> SaveKey | None:
-        """The key that saves are encrypted with; None: they are not."""
+        """Return the key that saves are encrypted with; None when they are not encrypted."""
         return key_of(read_saves(self._environment))
 
     def set_key(self, key: SaveKey) -> None:

@@ -41,7 +41,7 @@ class SaveKey:
 
     @classmethod
     def parse(cls, text: str) -> "SaveKey":
-        """Raises: LauncherError: it is no key."""
+        """Read a key. Raises: LauncherError: the text is not a valid key."""
         try:
             secret = base64.urlsafe_b64decode(text.strip().removeprefix(WORD).encode("ascii"))
         except ValueError:
@@ -61,7 +61,7 @@ class SaveKey:
 
 
 def is_sealed(path: Path) -> bool:
-    """Blocks."""
+    """Return True when the file is encrypted. Blocks."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 

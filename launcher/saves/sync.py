@@ -22,7 +22,7 @@ from launcher.saves.sealing import SaveKey, is_sealed, seal, unseal
 
 
 class Prefer(StrEnum):
-    """What becomes of a conflict."""
+    """The resolution of a conflict."""
 
     CLOUD = "cloud"
     LOCAL = "local"
@@ -39,7 +39,7 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What was done.
+    """The result of a sync.
 
     Attributes:
         version: of the cloud after it; None: nothing is there.

@@ -19,7 +19,7 @@ _PATH: Final = "/api/v1/download-client/client-updates"
 
 
 def ask(client: Client, channel: str, installed: str, *, is_manual: bool) -> Advice:
-    """What the platform says.
+    """Return the platform's advice.
 
     Raises:
         LauncherError: it cannot be reached, or has no release for this installation.
@@ -63,7 +63,7 @@ def _read(status: int, content: bytes) -> Advice:
 
 
 def other_command() -> str:
-    """How the launcher of this process is updated, by how it was installed."""
+    """Return the command that updates the launcher of this process, which depends on how it was installed."""
     try:
         found = distribution("samovar")
     except PackageNotFoundError:

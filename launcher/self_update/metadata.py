@@ -1,4 +1,4 @@
-"""Believing a release: the signed metadata (The Update Framework) that say which bytes it has. Each failure has a code of its own
+"""Verifies a release: the signed metadata (The Update Framework) that say which bytes it has. Each failure has a code of its own
 and leaves the installed version as it is. Blocks; used by launcher.self_update.updating.
 """
 
@@ -41,7 +41,7 @@ _CODES: Final[tuple[tuple[type[Exception], str, str], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the metadata say of a release's bytes. `rollback_from`: those who have up to this version may go down to it."""
+    """A release's bytes as the metadata describe them. `rollback_from`: versions up to this one may be downgraded to it."""
 
     file: TargetFile
     sha256: bytes
@@ -100,7 +100,7 @@ class CappedFetcher(FetcherInterface):
 
 
 class Believer:
-    """What one installation knows of the release metadata: the root that came with it, and what it has seen since."""
+    """The release metadata of one installation: the root that came with it, and everything it has verified since."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Believer:
         """The target at a path, by fresh metadata.
 
         Raises:
-            LauncherError: they cannot be had, or not be believed; or they have no such target.
+            LauncherError: they cannot be fetched or verified, or they have no such target.
         """
         self._check_clock()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -30,7 +30,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the server says to have. It is not believed: the signed metadata are."""
+    """The release that the server advises. It is not trusted: only the signed metadata are."""
 
     version: str
     is_available: bool
@@ -60,7 +60,7 @@ def read_client(start: Path) -> Client | None:
 
 
 def target_path(client: Client, channel: str, version: str) -> str:
-    """What a release is called in the metadata: nobody can give one platform or channel what was signed for another."""
+    """Return the name of a release in the metadata. It prevents that one platform or channel gets what was signed for another."""
     return f"{client.platform}-{client.arch}/{channel}/samovar-{checked_version(version)}.tar.gz"
 
 

@@ -83,7 +83,7 @@ class Versions:
             raise LauncherError("CLIENT_INSTALLATION_BROKEN", message, ExitCode.DISK) from None
 
     def folder(self, version: str) -> Path:
-        """Where a version is or will be."""
+        """Return the folder of a version, present or future."""
         return self.root / "versions" / checked_version(version)
 
     def draft(self) -> Path:
