@@ -36,7 +36,7 @@ _moves = Counter("download_session_moves", "Moves of download sessions, by where
 def state_subscriptions(
     begin: Begin, manifests: ManifestSource, access: CachedAccess, policy: Policy, now: Callable[[], datetime]
 ) -> Sequence[Subscription]:
-    """What changes our rows; each effect is recorded in the inbox with it."""
+    """Return the subscriptions that change rows; each effect is recorded in the inbox together with its event."""
 
     async def version_published(message: catalog_events.VersionPublished, event: CloudEvent) -> None:
         await publish_version(

@@ -1,4 +1,4 @@
-"""How rows of users are named in the Download Service."""
+"""The identity of a user's row in the Download Service."""
 
 from uuid import UUID
 

@@ -80,14 +80,14 @@ EVENT_SOURCE: Final = "platform.download-service"
 LIBRARY_NAME: Final = "library-service"
 CATALOG_NAME: Final = "catalog-service"
 ANNOUNCE_SECONDS: Final = 1.0
-"""How long a new version may go unnoticed."""
+"""Seconds between two looks for new versions to announce."""
 PATCH_SECONDS: Final = 2.0
 """Between two looks for versions that patches are to be built to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What is opened before anything is built on it."""
+    """The resources that are opened first and that everything else is built on."""
 
     identity: Identity
     tls: Tls | None
@@ -100,7 +100,7 @@ class Resources:
     catalog: grpc.aio.Channel
 
     def erasures(self) -> Erasures:
-        """What removes users who are deleted."""
+        """Return the erasures, which remove the data of deleted users."""
         stores, last = [HotState(self.database, self.state.values)], [Feed(self.state.streams)]
         return Erasures(self.database, ErasurePlan(ERASED, stores=stores, last=last, kept=KEPT))
 
@@ -116,7 +116,7 @@ SERVICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What each servicer works with."""
+    """The ports of each servicer."""
 
     downloads: Ports
     installations: InstallationPorts
@@ -209,7 +209,7 @@ def _wire(settings: DownloadSettings, resources: Resources) -> Services:
 
 
 def _jobs(settings: DownloadSettings, resources: Resources, services: Services) -> Sequence[Coroutine[Any, Any, None]]:
-    """What goes on beside the server: events out, events in, and what new versions bring."""
+    """Return the background jobs of the server: publishing events, consuming events, and the work that new versions cause."""
     ports = services.updates
     published = _published_manifests(settings, resources)
     erasures = resources.erasures()

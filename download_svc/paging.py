@@ -1,4 +1,4 @@
-"""What use cases read outside of transactions, page by page where it may be much, and the shapes that they read. Adapters:
+"""The reads of use cases outside of transactions, page by page where there may be many rows, and their shapes. Adapters:
 infrastructure/postgres_*.py and memory.py; one contract suite (tests/contract/download) runs over both.
 """
 

@@ -1,4 +1,4 @@
-"""What a failed call to another service means here. Used by the clients of Library and Catalog."""
+"""The translation of failed calls to other services into errors of this one. Used by the clients of Library and Catalog."""
 
 from logging import getLogger
 

@@ -43,7 +43,7 @@ class PostgresTransaction:
 
 
 def transactions(database: Database) -> Begin:
-    """What begins a transaction of the database."""
+    """Return a function that begins a transaction of the database."""
 
     @asynccontextmanager
     async def begin(user_id: UUID | None = None, /) -> AsyncIterator[Transaction]:

@@ -21,13 +21,13 @@ class CdnProviderSettings(BaseModel, frozen=True):
 
 
 class MigrateSettings(ProgramSettings):
-    """What `migrate` needs."""
+    """The settings that `migrate` needs."""
 
     postgres_dsn: SecretStr
 
 
 class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, ObjectSettings):
-    """What `serve` needs."""
+    """The settings that `serve` needs."""
 
     download_service_grpc_port: int = Field(9092, ge=0, le=65535)
     health_port: int = Field(0, ge=0, le=65535)

@@ -1,4 +1,4 @@
-"""What the use cases need from outside to change something, as protocols; what they read is in readers.py. Adapters:
+"""The ports that use cases need to change something, as protocols; what they read is in readers.py. Adapters:
 infrastructure/postgres_*.py and the rest there; memory.py for tests. One contract suite (tests/contract/download) runs over every
 adapter of a port.
 

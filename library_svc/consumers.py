@@ -222,7 +222,7 @@ def _products(items: Sequence[PurchasedItem | RefundedItem]) -> Sequence[Product
 
 
 def _name(event: CloudEvent) -> str:
-    """What decides between events of one time: an id is its source's own."""
+    """Return the name that decides between events of the same time: an id is unique only within its source."""
     return f"{event.source} {event.id}"
 
 

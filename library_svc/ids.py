@@ -19,7 +19,7 @@ SaveVersionId = NewType("SaveVersionId", UUID)
 
 
 class EventId(NamedTuple):
-    """What is handled once: an event's id is its source's own."""
+    """The identity of an event that is handled once: an id is unique only within its source."""
 
     source: str
     id: str

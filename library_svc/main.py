@@ -189,7 +189,7 @@ async def build(settings: LibrarySettings) -> AsyncIterator[RunningServer]:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is wired: the servicers, and what goes on beside them."""
+    """The assembled program: the servicers, and the jobs that run beside them."""
 
     register: Callable[[grpc.aio.Server], None]
     consumers: Consumers

@@ -1,4 +1,4 @@
-"""What an update request sets: the fields that its mask names. Called by the mappers of update requests."""
+"""The fields that an update request sets: those that its mask names. Called by the mappers of update requests."""
 
 from collections.abc import Set as AbstractSet
 from typing import Any

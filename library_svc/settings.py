@@ -11,13 +11,13 @@ from chassis.settings import ProgramSettings
 
 
 class MigrateSettings(ProgramSettings):
-    """What `migrate` needs."""
+    """The settings that `migrate` needs."""
 
     postgres_dsn: SecretStr
 
 
 class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings, ObjectSettings):
-    """What `serve` needs."""
+    """The settings that `serve` needs."""
 
     library_service_grpc_port: int = Field(9094, ge=0, le=65535)
     health_port: int = Field(0, ge=0, le=65535)
@@ -28,12 +28,12 @@ class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings, ObjectS
     kafka_consumer_group_library_live: str = Field("library-service-live", min_length=1, max_length=200)
     catalog_service_grpc_addr: str = Field(min_length=1)
     playtime_heartbeat_interval_seconds: int = Field(60, ge=1, le=3600)
-    """How often a playing client should be heard."""
+    """The interval at which a playing client should send heartbeats."""
     playtime_session_timeout_seconds: int = Field(300, ge=2, le=86_400)
-    """How long it may be silent before its session ends with its last heartbeat."""
+    """Seconds without a heartbeat after which a session ends, at the time of its last heartbeat."""
 
     s3_presigned_url_ttl_seconds: int = Field(300, ge=1, le=86_400)
-    """How long an upload or a download of a save may be begun."""
+    """Seconds in which an upload or a download of a save may be begun."""
     max_savegame_size_bytes: int = Field(50 << 20, ge=1, le=5 << 30)
     user_savegame_quota_bytes: int = Field(1 << 30, ge=1)
 

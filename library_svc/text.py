@@ -1,5 +1,5 @@
-"""How texts of people's are compared and ordered: blind to what cannot be seen and to the form of Unicode they come in, and numbers
-by their value. It is computed here and not by the database, whose notion of letters and order depends on how its cluster was made.
+"""Comparison and order of texts that people write: invisible characters and the Unicode form are ignored, and numbers are compared
+by value. It is computed here and not by the database, whose rules for letters and order depend on how its cluster was created.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What the use cases need of the world to change something; what they read is in readers.py. Adapters: infrastructure/postgres.py,
+"""The ports that use cases need to change something; what they read is in readers.py. Adapters: infrastructure/postgres.py,
 memory.py, catalog.py; one contract suite (tests/contract/library) runs over all of a port's adapters.
 """
 
@@ -67,7 +67,7 @@ class Transaction(Protocol):
     def achievements(self) -> Achievements: ...
 
     async def first_time(self, event_id: EventId) -> bool:
-        """Whether the incoming event is seen for the first time; remembers it with the transaction.
+        """Return True when the incoming event is seen for the first time; remembers it with the transaction.
 
         Waits for another transaction that handles the same event.
         """

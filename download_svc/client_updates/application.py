@@ -37,7 +37,7 @@ class ReleaseBook(Protocol):
 async def check(
     book: ReleaseBook, line: Line, installed: ClientVersion, installation_id: UUID | None, *, is_manual: bool
 ) -> Offer:
-    """What the installation should have.
+    """Return the release that the installation should get.
 
     Raises:
         ClientReleaseNotFound: the line has no release for it.

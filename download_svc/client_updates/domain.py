@@ -41,7 +41,7 @@ class ClientVersion:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """What is compared."""
+        """The numbers by which versions are compared, without trailing zeros."""
         numbers = [int(part) for part in self.text.split(".")]
         while numbers and numbers[-1] == 0:
             numbers.pop()
@@ -62,7 +62,7 @@ class ClientVersion:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What releases follow each other in."""
+    """The platform, architecture and channel within which releases succeed each other."""
 
     platform: Platform
     arch: Arch
@@ -91,16 +91,16 @@ class ClientRelease:
 
     @property
     def is_offered(self) -> bool:
-        """Whether anybody is offered it."""
+        """True when the release is offered to at least some installations."""
         return self.rollout_permille > 0
 
     @property
     def is_rollback(self) -> bool:
-        """Whether it is the way back from a higher version."""
+        """True when the release leads back from a higher version."""
         return self.rollback_from is not None
 
     def is_same_content(self, other: "ClientRelease") -> bool:
-        """Whether both are one release, made known twice."""
+        """Return True when both are the same release, announced twice."""
         return (self.target_sha256, self.target_size_bytes, self.minimum_version) == (
             other.target_sha256,
             other.target_size_bytes,
@@ -110,7 +110,7 @@ class ClientRelease:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an installation is told."""
+    """The answer to an installation that asks for an update."""
 
     release: ClientRelease
     is_available: bool
@@ -147,7 +147,7 @@ def place_in_rollout(installation_id: UUID, release_id: UUID) -> int:
 
 
 def is_in_cohort(release: ClientRelease, installation_id: UUID | None) -> bool:
-    """Whether the roll-out has come to the installation. One without an id waits until everybody is offered the release."""
+    """Return True if the roll-out has reached the installation. Without an id, it waits until everybody is offered the release."""
     if installation_id is None:
         return release.rollout_permille >= EVERYBODY_PERMILLE
     return place_in_rollout(installation_id, release.id) < release.rollout_permille
@@ -156,7 +156,7 @@ def is_in_cohort(release: ClientRelease, installation_id: UUID | None) -> bool:
 def offer(
     releases: Iterable[ClientRelease], installed: ClientVersion, installation_id: UUID | None, *, is_manual: bool
 ) -> Offer | None:
-    """What an installation should have of the releases of its line; None when there is nothing for it.
+    """Return the release of the line that the installation should get; None when there is nothing for it.
 
     The highest version whose roll-out has come to it; where the lowest served version forces it, the highest that is offered to
     anybody. A lower version than the installed one is only offered when it is marked as the way back.

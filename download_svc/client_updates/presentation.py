@@ -22,14 +22,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class ClientUpdatePorts:
-    """What the servicer works with."""
+    """The ports that the servicer uses."""
 
     book: ReleaseBook
     now: Callable[[], datetime]
 
 
 class ClientUpdateServicer(client_updates_pb2_grpc.ClientUpdateServiceServicer):
-    """Who may call what was checked before."""
+    """The servicer of client updates; the right to call it was checked before."""
 
     def __init__(self, ports: ClientUpdatePorts) -> None:
         self._ports = ports

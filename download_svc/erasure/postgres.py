@@ -1,4 +1,4 @@
-"""What an erasure removes in the Download Service: a feature adds its tables here, one line each, children before their parents."""
+"""The tables of the Download Service that an erasure clears: a feature adds its own here, one per line, children before parents."""
 
 from typing import Final
 

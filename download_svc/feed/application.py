@@ -1,4 +1,4 @@
-"""What the use cases need from outside to change something, as protocols; what they read is in readers.py. Adapters:
+"""The ports that use cases need to change something, as protocols; what they read is in readers.py. Adapters:
 infrastructure/postgres_*.py and the rest there; memory.py for tests. One contract suite (tests/contract/download) runs over every
 adapter of a port.
 
@@ -32,7 +32,7 @@ class ProgressFeed(Protocol):
         """Measures the session's speed and tells the user's stream, best effort: a report must not fail for it."""
 
     async def read(self, session_ids: Sequence[UUID]) -> Mapping[UUID, LiveProgress]:
-        """What is known of them now, best effort."""
+        """Return what is known of the sessions now, best effort."""
 
     async def announce(self, moved: SessionMoved, queue: Sequence[UUID] | None, *, event_id: str) -> None:
         """Tells the user's stream that a session moved, and the new order of the queue if it changed; once for each event.

@@ -1,4 +1,4 @@
-"""What users decide about their installations, and what they report gone. Called by the servicer, one function per RPC."""
+"""Use cases by which users change installations and report removed ones. Called by the servicer, one function per RPC."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ class InstallationReader(Protocol):
         """
 
     async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
-        """What is on the device; None = the one device that has no id."""
+        """Return the product's installation on the device; None = the one device that has no id."""
 
 
 async def change_installation(

@@ -1,4 +1,4 @@
-"""What is installed where: one row per user, device and product, no device counting as one."""
+"""The products that are installed on each device: one row per user, device and product, where no device counts as one."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -65,14 +65,14 @@ class KeptInstallation:
         )
 
     def uninstalled(self, remaining_installations: int, now: datetime) -> GameUninstalled:
-        """What is told when it goes."""
+        """Return the event that publishes the removal of the installation."""
         one = self.installation
         return GameUninstalled(one.user_id, one.product_id, one.version_id, one.device_id, remaining_installations, now)
 
 
 @dataclass(frozen=True, slots=True)
 class InstallationChanges:
-    """What a user changes. `is_pinned` None = as it is; `auto_update` counts with `sets_auto_update`, None clears it."""
+    """The changes that a user makes. `is_pinned` None = unchanged; `auto_update` counts with `sets_auto_update`, None clears it."""
 
     is_pinned: bool | None = None
     auto_update: bool | None = None
@@ -97,10 +97,10 @@ class Installations(Protocol):
     async def get(self, user_id: UUID, installation_id: UUID) -> KeptInstallation | None: ...
 
     async def on_device(self, user_id: UUID, device_id: UUID | None, product_id: UUID) -> KeptInstallation | None:
-        """What is on the device; None = the one device that has no id."""
+        """Return the product's installation on the device; None = the one device that has no id."""
 
     async def save(self, installation: KeptInstallation) -> None:
-        """What the user decided about it, as it is now."""
+        """Save the user's decisions about the installation as they are now."""
 
     async def remove(self, installation: KeptInstallation) -> int:
         """Forgets it. Answers on how many devices the user still has the product."""

@@ -30,7 +30,7 @@ def platform_filter(message: pb.ListVersionsRequest) -> Platform | None:
 
 
 def changes(message: pb.UpdateInstallationRequest) -> InstallationChanges:
-    """What the mask names. Raises: INVALID_ARGUMENT: an unknown path, or one that cannot be cleared."""
+    """Return the changes that the mask names. Raises: INVALID_ARGUMENT: an unknown path, or one that cannot be cleared."""
     paths, given = set(message.update_mask.paths), message.installation
     violations = [
         FieldViolation("update_mask", f"unknown path {path!r}", "update_mask.unknown_path")

@@ -26,7 +26,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class InstallationPorts:
-    """What the servicer works with."""
+    """The ports that the servicer uses."""
 
     begin: Begin
     installations: InstallationReader

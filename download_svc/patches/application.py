@@ -28,7 +28,7 @@ PAIRS_PER_TURN = 100
 """Then another version's turn comes."""
 PAUSE_WHEN_UNAVAILABLE = timedelta(seconds=5)
 SET_ASIDE_FOR = timedelta(minutes=10)
-"""How long a version that fails is in no other's way."""
+"""The time for which a failing version is set aside, so that it does not delay the others."""
 
 
 class PatchReader(Protocol):

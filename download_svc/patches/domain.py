@@ -26,7 +26,7 @@ MAX_PAIRS = 5_000
 
 
 class PatchState(StrEnum):
-    """What became of a pair of files."""
+    """The result of building a patch for a pair of files."""
 
     OFFERED = "offered"
     USELESS = "useless"
@@ -85,7 +85,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class OfferedPatch:
-    """What a plan and a link need to know of a patch that is offered."""
+    """The data of an offered patch that a plan and a link need."""
 
     relative_path: str
     algorithm: str

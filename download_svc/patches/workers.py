@@ -90,7 +90,7 @@ class WorkerPatchBuilder:
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE")
 
     async def _run(self, base: Path, new: Path, patch: Path) -> bool:
-        """Whether the worker made a patch that gives the new file."""
+        """Return True when the worker created a patch that gives the new file."""
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

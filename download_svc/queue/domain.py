@@ -27,7 +27,7 @@ class Queue:
         self._slots = slots
 
     def require_place(self, session: Session) -> None:
-        """Whether a new or failed session may become live.
+        """Check that a new or failed session may become live.
 
         Raises:
             DOWNLOAD_ALREADY_ACTIVE: the product is live for this device (no device counts as one).

@@ -65,7 +65,7 @@ THREAD_ABOVE_FILES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """What a user asks to download; None = not said."""
+    """A user's request to download something; None = not given."""
 
     product_id: UUID
     version_id: UUID | None = None
@@ -86,7 +86,7 @@ class Policy:
 
 
 Attach = Callable[[Transaction, Session], Awaitable[None]]
-"""What belongs to a new session, written in its transaction."""
+"""A function that writes what belongs to a new session, in the session's transaction."""
 
 
 async def start_download(

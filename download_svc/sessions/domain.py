@@ -51,7 +51,7 @@ class ItemStatus(StrEnum):
 
 
 class UpdateType(StrEnum):
-    """How an update is had."""
+    """The ways to get an update."""
 
     FULL = "full"
     DELTA = "delta"
@@ -129,7 +129,7 @@ def invalid_transition(status: Status) -> DomainError:
 
 @dataclass(frozen=True, slots=True)
 class ItemReport:
-    """What a client says of one file."""
+    """A client's report about one file."""
 
     item_id: UUID
     status: ItemStatus
@@ -170,7 +170,7 @@ class Item:
 
 @dataclass(slots=True)
 class ItemCounts:
-    """How many files of a session stand where; kept with the session, so that a report need not count 100,000 rows."""
+    """The number of a session's files in each status; kept with the session, so that a report need not count 100,000 rows."""
 
     total: int
     verifying: int = 0
@@ -205,7 +205,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class UpdateFrom:
-    """What a download goes over: the version in place, whether anything of it is of use, and what is to be fetched."""
+    """The base of an update: the installed version, whether any of it can be reused (`type`), and the bytes to fetch."""
 
     version_id: UUID
     type: UpdateType
@@ -337,7 +337,7 @@ class Session:
         self.pause_reason = PauseReason.CLIENT_SILENT
 
     def is_woken_by(self, sequence: int) -> bool:
-        """Whether a report with this sequence is the word of a client that was silent for too long."""
+        """Return True when a report with this sequence comes from a client that was paused for its silence."""
         return self.pause_reason is PauseReason.CLIENT_SILENT and sequence > self.last_sequence
 
     def withdraw(self, now: datetime) -> None:
@@ -354,7 +354,7 @@ class Session:
         self.items.failed = 0
 
     def takes(self, sequence: int) -> bool:
-        """Whether a report with this sequence has an effect: the session holds a slot and the report is newer than the last.
+        """Return True if a report with this sequence has an effect: the session holds a slot and the report is newer than the last.
 
         A paused, ended or waiting session is not moved by its client's late reports; the client learns its status from the answer.
         """

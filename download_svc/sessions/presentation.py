@@ -31,7 +31,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the servicer works with."""
+    """The ports that the servicer uses."""
 
     begin: Begin
     sessions: SessionReader
@@ -181,7 +181,7 @@ class DownloadServicer(downloads_pb2_grpc.DownloadServiceServicer):
         return self._ports.begin, self._ports.policy
 
     def _named(self, download_id: str) -> dict[str, Any]:
-        """Who asks, for which session, when."""
+        """Return the caller, the session and the time, as arguments of a use case."""
         return {
             "user_id": current_caller().require_user(),
             "session_id": UUID(download_id),

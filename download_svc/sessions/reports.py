@@ -1,4 +1,4 @@
-"""What clients say they have done: reports move items, items move the session, ended sessions give their slots on."""
+"""The reports of clients on their progress: reports move items, items move the session, ended sessions pass on their slots."""
 
 from collections.abc import Sequence
 from datetime import datetime

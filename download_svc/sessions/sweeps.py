@@ -1,4 +1,4 @@
-"""What is made right from time to time, of everybody: slots of clients that fell silent, sessions and offers of versions that were
+"""Periodic repairs for all users: slots of clients that fell silent, sessions and offers of versions that were
 withdrawn. Repeated by main.
 
 Each session and each offer is a transaction of its own under its user's lock, looked at again there, so that several programs may

@@ -40,7 +40,7 @@ class AnnouncementReader(Protocol):
 BATCH_INSTALLATIONS = 100
 PAUSE_WHEN_UNAVAILABLE = timedelta(seconds=5)
 SET_ASIDE_FOR = timedelta(minutes=10)
-"""How long an announcement that fails is in no other's way."""
+"""The time for which a failing announcement is set aside, so that it does not delay the others."""
 
 
 async def announce_pending(
@@ -170,7 +170,7 @@ def _place_of(kept: KeptInstallation) -> tuple[UUID, UUID]:
 
 
 async def _cost(plans: Plans, old: Version | None, new: Version) -> PlanSummary:
-    """What the update costs; when the old version cannot be read, what the new one costs from nothing. Raises: DomainError."""
+    """Return the cost of the update; if the old version cannot be read, that of a full download. Raises: DomainError."""
     try:
         return await plans.cost(old, new)
     except DomainError:

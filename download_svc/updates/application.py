@@ -1,4 +1,4 @@
-"""Whether there is a newer version, what it takes, and the session that brings it or goes back. Called by the servicer."""
+"""Updates: finding a newer version and its cost, and starting the session that installs it or goes back. Called by the servicer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,12 +40,12 @@ class UpdateReader(Protocol):
         """Of everybody: what can be had to retired versions, by user and id from behind `after`."""
 
     async def versions_before(self, user_id: UUID, product_id: UUID, version_id: UUID) -> Sequence[UUID]:
-        """What the version replaced when it was applied, the last time first; at most MAX_HISTORY_LOOKED_AT."""
+        """Return the versions that this one replaced when it was applied, the latest first; at most MAX_HISTORY_LOOKED_AT."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledProduct:
-    """What a client has."""
+    """A product and the version of it that a client has."""
 
     product_id: UUID
     current_version_id: UUID
@@ -53,7 +53,7 @@ class InstalledProduct:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What is known of a product; `latest` and `cost` are None when nothing newer can be had."""
+    """The update that is available for a product; `latest` and `cost` are None when there is nothing newer to get."""
 
     product: InstalledProduct
     latest: Version | None = None
@@ -193,7 +193,7 @@ def _is_older(version: Version, than: Version) -> bool:
 
 
 def _previous(known: Sequence[Version], current: Version, before: Sequence[UUID], channels: frozenset[str]) -> Version:
-    """What the current version replaced, as far as it can still be had and is older; else the newest of the older ones."""
+    """Return the version that the current one replaced, if it is older and still available; else the newest of the older ones."""
     older = [one for one in installable(known, platform=current.platform, channels=channels) if _is_older(one, current)]
     by_id = {one.version_id: one for one in older}
     for version_id in before:

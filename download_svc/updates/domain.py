@@ -21,7 +21,7 @@ class UpdateStatus(StrEnum):
 
 
 class UpdateOutcome(StrEnum):
-    """How an update ended."""
+    """The ways in which an update can end."""
 
     SUCCESS = "success"
     FAILED = "failed"

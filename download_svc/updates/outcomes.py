@@ -1,4 +1,4 @@
-"""What follows from where a session goes: the user's update follows it, a verification learns how its repair ended. Called inside
+"""The consequences of a session's change: the user's update follows it, a verification learns how its repair ended. Called inside
 the transaction of every use case that moves sessions.
 """
 

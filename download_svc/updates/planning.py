@@ -22,13 +22,13 @@ MAX_CACHED_PLANS = 8
 """Plans of large games take tens of megabytes; those of one update are asked for page by page, by many at once."""
 MAX_CACHED_SUMMARIES = 100_000
 REVISION_SECONDS = 2.0
-"""How long a new patch may go unnoticed by plans."""
+"""Seconds after which plans notice a new patch at the latest."""
 MAX_CACHED_REVISIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """What a plan costs."""
+    """The cost of a plan."""
 
     update_type: UpdateType
     fetch_bytes: int
@@ -91,7 +91,7 @@ class Plans:
         return plan
 
     async def cost(self, old: Version | None, new: Version) -> PlanSummary:
-        """What the plan costs, by the same function. Raises: SERVICE_UNAVAILABLE."""
+        """Return the cost of the plan, computed by the same function. Raises: SERVICE_UNAVAILABLE."""
         known = self._summaries.get(await self._key(old, new))
         if known is None:
             plan = await self.between(old, new)

@@ -1,4 +1,4 @@
-"""What it takes to get from one version to another: per file, what stays, what is on the disk under which path, what must be
+"""The plan from one version to another: per file, what stays, what is already on the disk and under which path, what must be
 fetched, what goes. Pure, from two manifests; the launcher makes the same choice from what really lies on its disk.
 """
 
@@ -14,7 +14,7 @@ from download_svc.versions.manifests import Chunk, Entry, EntryType
 
 
 class FileAction(StrEnum):
-    """How a file of the new version is had, or that it goes."""
+    """The ways to get a file of the new version, or the removal of a file."""
 
     KEEP = "keep"
     COPY = "copy"

@@ -1,4 +1,4 @@
-"""How far new versions are announced, in PostgreSQL."""
+"""The progress of announcing new versions, in PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime

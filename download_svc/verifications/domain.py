@@ -34,7 +34,7 @@ REPAIRABLE = frozenset({VerificationStatus.COMPLETED_ERRORS, VerificationStatus.
 
 
 class IssueKind(StrEnum):
-    """What is wrong with a path; `extra` is no damage."""
+    """The kinds of problem that a path can have; `extra` does not count as damage."""
 
     CORRUPTED = "corrupted"
     MISSING = "missing"
@@ -165,7 +165,7 @@ class Verification:
         )
 
     def completion(self, now: datetime) -> VerificationCompleted:
-        """What the platform is told of it as it is."""
+        """Return the event that publishes the completion of the verification in its current state."""
         return VerificationCompleted(
             user_id=self.user_id,
             product_id=self.product_id,
@@ -181,7 +181,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a batch said: entries of the manifest that it listed, and which of its paths are not as published."""
+    """The result of a batch: the manifest entries that it listed, and those of its paths that differ from what was published."""
 
     paths: Sequence[str]
     ordinals: Sequence[int] = ()
@@ -251,7 +251,7 @@ class Verifications(Protocol):
         """An issue for every entry of the manifest that was not listed; links and folders only of a whole tree."""
 
     async def count_issues(self, verification: Verification) -> Mapping[IssueKind, int]:
-        """How many there are of each kind that there is."""
+        """Return the number of issues of each kind; a kind without issues is left out."""
 
     async def damaged_paths(self, verification: Verification, *, limit: int) -> Sequence[str]:
         """The first paths that a repair is for, ordered."""

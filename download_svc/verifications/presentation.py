@@ -30,7 +30,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class VerificationPorts:
-    """What the servicer works with."""
+    """The ports that the servicer uses."""
 
     begin: Begin
     verifications: VerificationReader

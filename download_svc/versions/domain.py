@@ -15,7 +15,7 @@ _CHANNEL_PERMISSION = "channel:"
 
 
 class VersionState(StrEnum):
-    """Whether a version can still be downloaded."""
+    """The availability of a version: it can be downloaded, or no more."""
 
     KEPT = "kept"
     RETIRED = "retired"
@@ -106,7 +106,7 @@ def newest_stable(known: Iterable[Version], platform: Platform) -> Version | Non
 
 
 def is_step_forward(current: Version, other: Version) -> bool:
-    """Whether who has `current` is to be offered `other`: it is newer, or `current` was withdrawn."""
+    """Return True when a user of `current` is to be offered `other`: it is newer, or `current` was withdrawn."""
     if current.version_id == other.version_id:
         return False
     return current.state is VersionState.RETIRED or current.released_at < other.released_at
@@ -188,7 +188,7 @@ class Versions(Protocol):
 
 
 class Announcements(Protocol):
-    """How far new versions are announced to those who have an older one, inside a transaction."""
+    """The progress of announcing new versions to users of older ones, inside a transaction."""
 
     async def add(self, version: Version) -> None:
         """It is to be announced; announced already, it is again, from the first user on."""
@@ -199,7 +199,7 @@ class Announcements(Protocol):
     async def finish(self, version_id: UUID) -> None: ...
 
     async def is_pending(self, version_id: UUID) -> bool:
-        """Whether there may be users who are still to be told."""
+        """Return True when there may be users who are still to be notified."""
 
     async def set_aside(self, version_id: UUID, *, until: datetime, reason: str) -> None:
         """Leaves it out for a time, and notes why."""

@@ -1,4 +1,4 @@
-"""What a version consists of, as values: entries of its tree and the chunks of its files. Made by infrastructure from a
+"""The contents of a version, as values: entries of its tree and the chunks of its files. Created by infrastructure from a
 checked content.v1.Manifest; the rules of the format itself are the package depot's.
 """
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 class Platform(StrEnum):
-    """What a version runs on."""
+    """The operating system that a version runs on."""
 
     WINDOWS = "windows"
     LINUX = "linux"
@@ -18,7 +18,7 @@ class Platform(StrEnum):
 
 
 class EntryType(StrEnum):
-    """What an entry of the tree is."""
+    """The type of an entry of the tree."""
 
     FILE = "file"
     SYMLINK = "symlink"

@@ -1,4 +1,4 @@
-"""Whether a user may use a product: out of what all instances remember, or out of the database. Called by LibraryQueryService, and
+"""A user's right to use a product: from the cache that all instances share or from the database. Called by LibraryQueryService and
 by the use cases that change entitlements. AccessCache is the port of what is remembered.
 
 An answer that is remembered never outlives a change: who changes a right says so before the transaction begins, and from then on
@@ -17,16 +17,16 @@ from library_svc.ids import ProductId, UserId
 from library_svc.items.application import LibraryReader
 
 ACCESS_KEPT_SECONDS = 30.0
-"""How long an answer about access is remembered. Also how long one can be wrong at the worst: when who changed the right could not
+"""Seconds for which an answer about access is cached. Also the longest time for which one can be wrong: when a change could not
 reach what others can, or the memory crashed and came back without its last second. Half of what the contract lets a caller keep
 it (section 3).
 """
 
 ACCESS_CHANGE_SECONDS = 60.0
-"""How long nothing is remembered of a right whose change began and was not heard to end; longer than a transaction may take."""
+"""Seconds for which a right is not cached when its change began but no end was reported; longer than a transaction may take."""
 
 ACCESS_READ_SECONDS = 10.0
-"""How long who was told to remember the database's answer has for reading it."""
+"""Seconds in which a reader with a ticket must read the database's answer and cache it."""
 
 REMEMBERING_LIMIT = 1_000
 """Answers on their way to be remembered; of one more than these the database is asked again."""
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    """What is remembered of a user's right to a product.
+    """The cached answer about a user's right to a product.
 
     Attributes:
         is_answer: `since` is known: since when they may use it; None: they may not.
@@ -49,7 +49,7 @@ class CacheLookup:
 
 
 class AccessCache(Protocol):
-    """What the instances remember together of users' rights. It can be lost, and be away: then it is empty, and nothing fails."""
+    """The instances' shared cache of users' rights. It can be lost or unavailable: then it is empty, and nothing fails."""
 
     async def find(self, user_id: UserId, product_id: ProductId) -> CacheLookup: ...
 

@@ -1,4 +1,4 @@
-"""What the instances remember of users' rights, in Redis or Valkey: a hash `game_access:{<user>}:<product>` each.
+"""The instances' shared cache of users' rights, in Redis or Valkey: a hash `game_access:{<user>}:<product>` each.
 
 Its fields: `since` is the answer (empty: no right), `ticket` names who may bring one next, `change:<name>` is there for each change
 that goes on. An answer and a change are never there together. Away, it is as if it had lost everything; after a look in vain
@@ -25,9 +25,9 @@ from library_svc.access.application import ACCESS_CHANGE_SECONDS, ACCESS_KEPT_SE
 from library_svc.ids import ProductId, UserId
 
 ANSWER_SECONDS: Final = 0.25
-"""How long anybody waits for it."""
+"""Seconds to wait for an answer of the cache."""
 AWAY_SECONDS: Final = 1.0
-"""How long readers do not ask again after it was found away."""
+"""Seconds for which readers do not ask again after the cache was found unavailable."""
 
 _AWAY_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
@@ -159,7 +159,7 @@ def _time(text: bytes) -> datetime | None:
 async def open_access_cache(
     address: str, *, password: str = "", database: int = 0, prefix: str = ""
 ) -> AsyncIterator[RedisAccessCache]:
-    """What is remembered in the Redis at `host:port` or `redis://…`. Connects when first used. Keys begin with `prefix`."""
+    """Open the cache in the Redis at `host:port` or `redis://…`. Connects when first used. Keys begin with `prefix`."""
     async with (
         open_redis(address, password=password, database=database, answer_seconds=ANSWER_SECONDS) as client,
         open_link(client, answer_seconds=ANSWER_SECONDS) as link,

@@ -33,7 +33,7 @@ from library_svc.transaction import Begin, Origin
 
 
 class AchievementTallies(Protocol):
-    """How many have each achievement, and how many play each product."""
+    """The number of users who have each achievement, and of those who play each product."""
 
     async def add_up(self, *, limit: int) -> int:
         """Adds noted unlocks and players to the tallies, each exactly once, whoever else does it at the same time.
@@ -70,7 +70,7 @@ class AchievementView:
 
     @property
     def is_secret(self) -> bool:
-        """Whether the user must not learn what it is."""
+        """True when the achievement must not be revealed to the user."""
         return self.definition.is_hidden and not self.is_unlocked
 
     def at(self, achievement: Achievement) -> "AchievementView":
@@ -108,13 +108,13 @@ class AchievementReader(Protocol):
 
 
 CATALOG_DEADLINE_SECONDS = 2.0
-"""How long Catalog is waited for."""
+"""Seconds to wait for Catalog."""
 DEFINITIONS_KEPT = timedelta(hours=1)
-"""How old the definitions of a product may be when they are shown."""
+"""The maximum age of a product's definitions when they are shown."""
 DEFINITIONS_KEPT_FOR_UNKNOWN = timedelta(seconds=60)
-"""How old they may be when they are said not to have an achievement: it may be a new one."""
+"""Their maximum age when an achievement is not among them: it may be a new one."""
 COUNT_SECONDS = 5.0
-"""How far the numbers of those who have an achievement may be behind."""
+"""Seconds by which the numbers of users who have an achievement may be behind."""
 COUNT_BATCH = 20_000
 """Notes added up in one go."""
 

@@ -41,7 +41,7 @@ class Definition:
         return _first(language, self.name_ru, self.name_en)
 
     def description(self, language: Language) -> str | None:
-        """What to do for it, in the language, or else in the other one."""
+        """Return the description of the achievement in the language, or else in the other one."""
         return _first(language, self.description_ru, self.description_en)
 
 
@@ -61,7 +61,7 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Achievement:
-    """How far a user is with an achievement."""
+    """A user's progress with an achievement."""
 
     user_id: UserId
     achievement_meta_id: AchievementId
@@ -157,7 +157,7 @@ class AchievementEligibility:
 
 
 class Achievements(Protocol):
-    """How far users are, in a transaction, each user's changes after another (`lock_user`). Each call is one statement."""
+    """The progress of users, in a transaction, each user's changes one after another (`lock_user`). Each call is one statement."""
 
     async def standing(
         self, user_id: UserId, product_id: ProductId, achievement_id: AchievementId

@@ -35,13 +35,13 @@ class Catalog(Protocol):
 
 
 FILL_DEADLINE_SECONDS = 1.0
-"""How long a page waits for Catalog before it is shown without the titles."""
+"""Seconds for which a page waits for Catalog before it is shown without the titles."""
 
 AWAY_SECONDS = 5.0
-"""How long Catalog is left alone after it failed: so only one page in that time waits for it in vain."""
+"""Seconds for which Catalog is not called after it failed, so that only one page in that time waits for it in vain."""
 
 UNKNOWN_SECONDS = 60.0
-"""How long a product that Catalog does not know is not asked for again."""
+"""Seconds for which a product that Catalog does not know is not asked for again."""
 
 UNKNOWN_PRODUCTS_LIMIT = 10_000
 """Products remembered as unknown to Catalog."""
@@ -71,7 +71,7 @@ class ProductFiller:
         self._unknown_until: dict[ProductId, datetime] = {}
 
     async def fill(self, product_ids: Sequence[ProductId]) -> bool:
-        """Whether the read model knows more than before.
+        """Return True when the read model knows more than before.
 
         Never raises for Catalog's sake: without Catalog the items are shown without titles.
         """
@@ -87,7 +87,10 @@ class ProductFiller:
         return bool(products)
 
     async def exists(self, product_id: ProductId) -> bool | None:
-        """Whether Catalog knows the product; None: it cannot be asked. An earlier no is not believed: the product may be new."""
+        """Return True when Catalog knows the product; None if Catalog is unavailable.
+
+        An earlier negative answer is not reused: the product may be new.
+        """
         now = self._now()
         products = None if now < self._away_until else await self._ask([product_id], now)
         return None if products is None else bool(products)

@@ -1,4 +1,4 @@
-"""What the library knows of Catalog's products: enough to show, find and sort items by title.
+"""The library's copy of Catalog's products: enough to show, find and sort items by title.
 
 It is Catalog's data, received in pieces (events) and as a whole (answers); the pieces merge attribute by attribute, by their
 stamps.
@@ -24,7 +24,7 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What is known of a product; None is not known.
+    """The known attributes of a product; None means not known.
 
     Attributes:
         as_of: the time that the newest of it was true at.
@@ -72,7 +72,7 @@ class Product:
 
 
 MERGED_ATTRIBUTES: Final = ("title_ru", "title_en", "cover_image_url", "product_type")
-"""What is known of a product one by one."""
+"""The attributes of a product that are merged one by one."""
 
 
 class ProductNotFound(DomainError):

@@ -18,7 +18,7 @@ ITEM_CATEGORIES_LIMIT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class CategoryChanges:
-    """What a user may change of a category. What is UNCHANGED stays."""
+    """The changes that a user may make to a category. A field that is UNCHANGED stays as it is."""
 
     name: str | Unchanged = UNCHANGED
     display_order: int | Unchanged = UNCHANGED
@@ -54,7 +54,7 @@ def named_best(categories: Iterable[Category], name: str) -> Category | None:
 
 
 class CategoryChange(StrEnum):
-    """What became of a category."""
+    """The kinds of change to a category."""
 
     CREATED = "created"
     UPDATED = "updated"

@@ -202,7 +202,7 @@ async def _claim_key(tx: Transaction, user_id: UserId, source: Source) -> None:
 
 
 async def _fulfil_wish(tx: Transaction, new: Grant) -> None:
-    """What the user comes by, however, leaves their wishlist."""
+    """Remove an acquired product from the user's wishlist, however it was acquired."""
     if wish := await tx.wishlist.of_product(new.user_id, new.product_id):
         await tx.wishlist.remove(wish)
         tx.record(WishlistItemRemoved(wish.user_id, wish.product_id, wish.id, removed_at=new.granted_at))

@@ -87,7 +87,7 @@ async def patch_settings(
 
 
 async def _open(tx: Transaction, user_id: UserId, product_id: ProductId) -> GameSettings | None:
-    """What is there, if anything, with the user locked: the first settings may be on their way from another device."""
+    """Return the stored settings, if any, with the user locked: the first settings may be on their way from another device."""
     await tx.lock_user(user_id)
     if foundation(await tx.entitlements.of_product(user_id, product_id)) is None:
         raise ProductAccessDenied(product_id)

@@ -1,4 +1,4 @@
-"""How an item's installation status follows what Download tells of sessions and devices.
+"""An item's installation status, derived from the events that Download publishes about sessions and devices.
 
 What is kept is the last word about each session, each device and the files on it, by the time at which it happened, not at
 which it was received: so events may come twice and in any order, and the status is a function of what is kept. What happened at the
@@ -50,7 +50,7 @@ class Download:
     event_id: str = ""
 
     def is_news_to(self, known: "Download") -> bool:
-        """Whether it happened after what is known. At the same instant the later step of the session counts."""
+        """Return True when it happened after what is known. At the same instant the later step of the session counts."""
         return self.order > known.order
 
     @property
@@ -69,7 +69,7 @@ class Installation:
     event_id: str = ""
 
     def is_news_to(self, known: "Installation") -> bool:
-        """Whether it happened after what is known. At the same instant being there counts: an update replaces."""
+        """Return True when it happened after what is known. At the same instant being installed counts: an update replaces."""
         return self.order > known.order
 
     @property
@@ -88,7 +88,7 @@ class Verification:
     event_id: str = ""
 
     def is_news_to(self, known: "Verification") -> bool:
-        """Whether it happened after what is known. At the same instant being right counts: a repair follows the damage."""
+        """Return True if it happened after what is known. At the same instant being intact counts: a repair follows the damage."""
         return self.order > known.order
 
     @property
@@ -181,7 +181,7 @@ def shown(item: Item, state: InstallationState) -> Item:
 
 
 class Installations(Protocol):
-    """What a transaction knows of downloads and installations."""
+    """The downloads and installations as a transaction sees them."""
 
     async def of_product(self, user_id: UserId, product_id: ProductId) -> InstallationState: ...
 

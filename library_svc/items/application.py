@@ -50,7 +50,7 @@ class ItemQuery:
 
     @property
     def needs_titles(self) -> bool:
-        """Whether titles decide which items are on the page."""
+        """True when titles decide which items are on the page."""
         return self.search is not None or self.sort in {ItemSort.NAME_ASC, ItemSort.NAME_DESC}
 
 

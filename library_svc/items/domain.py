@@ -15,7 +15,7 @@ from library_svc.ids import CategoryId, ItemId, ProductId, UserId, VersionId
 
 
 class AcquisitionType(StrEnum):
-    """How a user came by a product."""
+    """The ways in which a user can acquire a product."""
 
     PURCHASE = "purchase"
     GIFT = "gift"
@@ -45,7 +45,7 @@ class RemovalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ItemChanges:
-    """What a user may change of an item. None clears; what is UNCHANGED stays.
+    """The changes that a user may make to an item. None clears a field; one that is UNCHANGED stays as it is.
 
     Attributes:
         category_ids: all that the item shall be in. They are kept beside the item, not in it.

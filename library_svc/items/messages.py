@@ -25,7 +25,7 @@ CLEARABLE: Final = frozenset({"user_rating", "notes"})
 
 CATEGORIES: Final = "categories"
 PRODUCT: Final = "product"
-"""What a request can ask to have included."""
+"""The resources that a request can ask to have included."""
 
 _STATUS = {status: f"INSTALLATION_STATUS_{status.name}" for status in InstallationStatus}
 _STATUS_OF = {pb.InstallationStatus.Value(name): status for status, name in _STATUS.items()}

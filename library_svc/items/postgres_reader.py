@@ -1,4 +1,4 @@
-"""What the library shows, read from PostgreSQL: each read is one statement on one connection, outside of transactions."""
+"""The reads that the library shows, from PostgreSQL: each is one statement on one connection, outside of transactions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -49,7 +49,7 @@ PRODUCT_COLUMNS = tuple(
     and not column.name.startswith("also_meant")
     and not column.name.endswith("_stamp")
 )
-"""What an item is shown with and ordered by; product_id comes from the item, and stands without a product too."""
+"""The columns that an item is shown with and ordered by; product_id comes from the item, and is present without a product too."""
 
 Columns = ReadOnlyColumnCollection[str, Any]
 
@@ -242,7 +242,7 @@ def _found(candidates: Select[*tuple[Any, ...]], text: str) -> FromClause:
 
 
 def _has_all(words: Sequence[Sequence[str]]) -> ColumnElement[bool]:
-    """Whether the product's key has a part of each word."""
+    """Return the condition that the product's key has a part of each word."""
     return and_(*map(_has_any, words))
 
 

@@ -1,4 +1,4 @@
-"""How a user finds titles: word by word, in whatever order, each from the beginning of a word, or anywhere in one when it is long
+"""The search for titles: word by word, in whatever order, each from the beginning of a word, or anywhere in one when it is long
 enough to mean something; and when nothing is found that way, with one typing error in each longer word, or with the keyboard in the
 other language. ADR 6.
 
@@ -24,7 +24,7 @@ STAND_INS: Final = {
 е, э; ш, щ.
 """
 LEFT_OUT: Final = "ьъ'’ʼ`´"
-"""What people leave out."""
+"""The characters that people leave out."""
 
 ANY: Final = "_"
 """Stands for any one character in a part, as it does for LIKE."""
@@ -118,12 +118,12 @@ class Word:
 
     @property
     def parts(self) -> Sequence[str]:
-        """What keys have in them, one or the other, if the title has the word."""
+        """The parts of which a key has at least one if the title has the word."""
         return [*map(part, self._forms), *self._numbers]
 
     @property
     def misspelt_parts(self) -> Sequence[str]:
-        """What they have in them, one or the other, if it has at most one error."""
+        """The parts of which a key has at least one if the word has at most one error."""
         return list(dict.fromkeys([*(one for form in self._forms for one in misspelt_parts(form)), *self._numbers]))
 
     @property
@@ -137,7 +137,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class TitleSearch:
-    """What a user looks for. Without words and others it is compared as it is, by its folded form: signs.
+    """A user's search for titles. Without words and others, its folded form is compared as it is: signs.
 
     Attributes:
         folded: the text as it was typed, folded.
@@ -174,8 +174,8 @@ def title_key(folded_ru: str | None, folded_en: str | None) -> str:
 
 
 def also_meant(folded_title: str) -> str:
-    """What people type for what is in a title, each word with a space behind it: S.T.A.L.K.E.R. as one word, VII as 7, 40,000 as
-    40000 and 40k. (7 is not VII here: a V that is typed would be its beginning.)
+    """Return the words that people type for parts of a title, each followed by a space: S.T.A.L.K.E.R. as one word, VII as 7,
+    40,000 as 40000 and 40k. (7 is not VII here: a V that is typed would be its beginning.)
     """
     return "".join(f"{word} " for word in dict.fromkeys(_meant_words(folded_title)) if _OF_A_KEY.fullmatch(word))
 
@@ -235,15 +235,15 @@ def _is_number(word: str) -> bool:
 
 
 def part(word: str) -> str:
-    """What the key of a title has in it if the title has the word. VII is not in VIII."""
+    """Return the part that a title's key contains if the title has the word. VII is not in VIII."""
     if word in _NUMBER_OF and len(word) >= LETTERS_WITHIN_A_WORD:
         return f" {word} "
     return word if len(word) >= LETTERS_WITHIN_A_WORD else f" {word}"
 
 
 def misspelt_parts(word: str) -> tuple[str, ...]:
-    """What keys may have in them if the word has at most one error: a letter that is wrong, missing, too much, or swapped with the
-    next. A number is no misspelling of another.
+    """Return the parts that a key may contain if the word has at most one error: a letter that is wrong, missing, extra, or swapped
+    with the next. A number is no misspelling of another.
     """
     if _is_number(word) or not LETTERS_WITH_AN_ERROR <= len(word) <= MAX_LETTERS_WITH_AN_ERROR:
         return (part(word),)
@@ -258,5 +258,5 @@ def misspelt_parts(word: str) -> tuple[str, ...]:
 
 
 def has_part(key: str, wanted: str) -> bool:
-    """Whether the part is in the key: what LIKE with `%` around the part says."""
+    """Return True when the key contains the part, as LIKE does with `%` around the part."""
     return re.search(wanted.replace(ANY, "."), key) is not None

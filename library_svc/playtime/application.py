@@ -41,7 +41,7 @@ class HeartbeatStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProductPlaytime:
-    """How long a product was played: in the period that was asked for, and in the last two weeks."""
+    """The time for which a product was played: in the requested period, and in the last two weeks."""
 
     product_id: ProductId
     seconds: int
@@ -51,7 +51,7 @@ class ProductPlaytime:
 
 @dataclass(frozen=True, slots=True)
 class DailyPlaytime:
-    """How long was played on a day (UTC)."""
+    """The time that was played on a day (UTC)."""
 
     day: date
     seconds: int
@@ -94,7 +94,7 @@ class PlaytimeReader(Protocol):
 
 
 FLUSH_SECONDS = 15.0
-"""How far the database may be behind the heartbeats; less than the interval of one client's heartbeats."""
+"""Seconds by which the database may be behind the heartbeats; less than the interval of one client's heartbeats."""
 FLUSH_BATCH = 500
 """Heartbeats written down in one statement: what is made of more keeps the calls of a moment waiting."""
 SILENCE_CHECK_SECONDS = 30.0

@@ -16,7 +16,7 @@ from chassis.errors import DomainError, Kind
 from library_svc.ids import DeviceId, PlaytimeSessionId, ProductId, UserId
 
 RECENT: Final = timedelta(days=14)
-"""What "the last two weeks" are."""
+"""The length of "the last two weeks"."""
 
 
 class SessionStatus(StrEnum):
@@ -42,7 +42,7 @@ class Heartbeat:
     sequence: int | None = None
 
     def is_silent(self, at: datetime, max_silence: timedelta) -> bool:
-        """Whether the client has not been heard for so long that it plays no more."""
+        """Return True when the client has been silent for so long that it counts as no longer playing."""
         return at - self.last_heartbeat_at > max_silence
 
     def heard(self, sequence: int | None, at: datetime, max_silence: timedelta) -> "Heartbeat":
@@ -86,7 +86,7 @@ class PlaytimeSession:
 
     @property
     def live_heartbeat(self) -> Heartbeat:
-        """What is known of its pulse from the session alone.
+        """The session's last heartbeat, as known from the session alone.
 
         Raises:
             SessionOver: it has none.
@@ -159,7 +159,7 @@ class Interval:
     end: datetime
 
     def within(self, start: datetime, end: datetime) -> "Interval":
-        """What of it lies in another; possibly nothing."""
+        """Return the part of the interval that lies within `start` and `end`; possibly empty."""
         return Interval(max(self.start, start), max(min(self.end, end), self.start, start))
 
 
@@ -181,7 +181,7 @@ def whole_seconds(duration: timedelta) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PlaytimeTotals:
-    """How long a user has played a product, out of the sessions that ended; those that overlap count once."""
+    """The time for which a user has played a product, from the sessions that ended; overlapping sessions count once."""
 
     total_seconds: int = 0
     last_played_at: datetime | None = None
@@ -199,7 +199,7 @@ class Playtime(Protocol):
     async def save(self, session: PlaytimeSession) -> None: ...
 
     async def has_begun(self, user_id: UserId, product_id: ProductId) -> bool:
-        """Whether the user ever began to play the product."""
+        """Return True when the user has ever begun to play the product."""
 
     async def count_player(self, product_id: ProductId) -> None:
         """Notes that one more user plays the product; added up later (AchievementTallies)."""

@@ -24,7 +24,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatPolicy:
-    """How often a client should be heard, and how long it may be silent."""
+    """The interval at which a client should send heartbeats, and the longest silence that it may keep."""
 
     interval: timedelta
     max_silence: timedelta

@@ -18,7 +18,7 @@ from library_svc.ids import PlaytimeSessionId, UserId
 from library_svc.playtime.domain import Heartbeat
 
 KEPT_AFTER: Final = timedelta(seconds=60)
-"""How much longer than a silent session a pulse is kept: the one who ends it still finds when it was heard last."""
+"""The time for which a heartbeat is kept after its session fell silent, so that its time is known when the session is ended."""
 
 AWAY: Final = Counter("library_pulses_away", "Looks at the live state of playtime that found it away")
 
@@ -72,7 +72,7 @@ def pulse_key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
 
 
 def _pulse(user_id: UserId, session_id: PlaytimeSessionId, values: Mapping[str, str]) -> Heartbeat | None:
-    """What is there; None for what another release, or another hand, left there."""
+    """Return the stored heartbeat; None if it is unreadable, because another release or somebody else wrote it."""
     sequence = values.get("sequence")
     with suppress(KeyError, ValueError):
         heard_at = parse_moment(values["last_heartbeat_at"])

@@ -19,20 +19,20 @@ from library_svc.transaction import Begin
 
 
 class Outgoing(Protocol):
-    """What was recorded in transactions, and is on its way to the platform."""
+    """The events that were recorded in transactions and are not published yet."""
 
     async def has_room(self) -> bool:
-        """Whether so little waits that a new event is told without delay."""
+        """Return True when so few events wait that a new one is published without delay."""
 
 
 BATCH_USERS = 200
 """Users told in one transaction: some milliseconds, in which nothing else of this process runs."""
 POLL_SECONDS = 1.0
-"""How long a new sale may go unnoticed."""
+"""Seconds between two looks for new sales."""
 ROOM_SECONDS = 0.1
-"""How long to wait when events are behind already."""
+"""Seconds to wait when events are behind already."""
 SET_ASIDE_FOR = timedelta(minutes=10)
-"""How long a sale that cannot be gone on with is in no other's way."""
+"""The time for which a failing sale is set aside, so that it does not delay the others."""
 
 logger = logging.getLogger(__name__)
 

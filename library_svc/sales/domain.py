@@ -16,7 +16,7 @@ from library_svc.stamps import Stamp
 
 
 class SaleStatus(StrEnum):
-    """How far a sale is told."""
+    """The progress of notifying users of a sale."""
 
     TELLING = "telling"
     """There may be somebody who is not told yet."""
@@ -44,7 +44,7 @@ class Sale:
     told_until: UserId | None = None
 
     def is_on(self, now: datetime) -> bool:
-        """Whether there is something to tell of."""
+        """Return True when there is a discount to notify users of."""
         return self.discount_percent > 0 and now < self.ends_at
 
     def announced_again(self, *, discount_percent: int, ends_at: datetime) -> "Sale":
@@ -85,7 +85,7 @@ class Sales(Protocol):
         """
 
     async def is_newest(self, product_id: ProductId, price: Stamp) -> bool:
-        """Whether no later price of the product was recorded; records this one then."""
+        """Return True when no later price of the product was recorded, and record this one then."""
 
     async def save(self, sale: Sale) -> None:
         """Adds the sale, or replaces what was known of it; it is not set aside then."""

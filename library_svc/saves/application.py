@@ -35,16 +35,16 @@ from library_svc.saves.domain import (
 from library_svc.transaction import Begin, Transaction
 
 UPLOAD_GRACE: Final = timedelta(minutes=15)
-"""How long an upload that began before its URL ended may still be confirmed."""
+"""The time for which an upload that began before its URL expired may still be confirmed."""
 SWEEP_SECONDS: Final = 30.0
 SWEEP_BATCH: Final = 100
 SET_ASIDE_FOR: Final = timedelta(minutes=15)
-"""How long an object that cannot be removed waits, so that the ones behind it have their turn."""
+"""The time for which an object that cannot be removed is set aside, so that it does not delay the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavePolicy:
-    """What saves may be: one file's and one user's bytes, and the life of signed URLs."""
+    """The limits of saves: the bytes of one file and of one user, and the life of signed URLs."""
 
     file_limit_bytes: int
     quota_bytes: int
@@ -69,7 +69,7 @@ class SaveObjects(Protocol):
     def presign_download(self, object_key: str, *, filename: str, life: timedelta) -> str: ...
 
     async def is_there(self, object_key: str, *, size_bytes: int, sha256: str) -> bool | None:
-        """Whether the object is what was announced; None: there is no object.
+        """Return True when the object is as announced; None: there is no object.
 
         Raises:
             DomainError: the store cannot be asked.
@@ -99,7 +99,7 @@ class SaveReader(Protocol):
 
 
 class HasAccess(Protocol):
-    """Whether a user may use a product."""
+    """A check of users' rights to use products."""
 
     async def since(self, user_id: UserId, product_id: ProductId) -> datetime | None: ...
 

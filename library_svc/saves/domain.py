@@ -27,7 +27,7 @@ LATE_UPLOAD: Final = timedelta(days=1)
 
 
 class VersionState(StrEnum):
-    """What a version is to its slot."""
+    """The states of a version within its slot."""
 
     PENDING = "pending"
     CURRENT = "current"
@@ -41,7 +41,7 @@ _UNSEEN: Final = frozenset({VersionState.PENDING, VersionState.MERGED})
 
 
 class Keep(StrEnum):
-    """What becomes current when a conflict ends."""
+    """The version that becomes current when a conflict ends."""
 
     CLOUD = "cloud"
     LOCAL = "local"
@@ -49,7 +49,7 @@ class Keep(StrEnum):
 
 
 class SavegameSyncStatus(StrEnum):
-    """What became of a slot; shown to the user's devices."""
+    """The synchronization status of a slot; shown to the user's devices."""
 
     SYNC_STARTED = "sync_started"
     SYNC_COMPLETED = "sync_completed"
@@ -84,7 +84,7 @@ class SaveVersion:
 
 @dataclass(frozen=True, slots=True)
 class SavegameChanges:
-    """What a user may change of a slot. None clears; what is UNCHANGED stays."""
+    """The changes that a user may make to a slot. None clears a field; one that is UNCHANGED stays as it is."""
 
     comment: str | Unchanged | None = UNCHANGED
 
@@ -157,7 +157,7 @@ class SaveSlot:
         return _with_conflict(without, arrived)
 
     def is_refused(self, upload: SaveVersion) -> bool:
-        """Whether a confirmed upload is the other side of the conflict, or has its content."""
+        """Return True when a confirmed upload is the other side of the conflict, or has its content."""
         if upload.state is VersionState.MERGED and self.conflict is not None:
             return upload.sha256 == self.conflict.sha256 and (not self.current or upload.sha256 != self.current.sha256)
         return upload.state is VersionState.CONFLICT
@@ -248,7 +248,7 @@ def _rotated(slot: SaveSlot) -> SaveSlot:
 
 @dataclass(frozen=True, slots=True)
 class SaveUsage:
-    """What a user's saves take up, in bytes: versions that are kept, and room for uploads that were not confirmed yet."""
+    """The storage that a user's saves take up, in bytes: kept versions, and room for uploads that are not confirmed yet."""
 
     used_bytes: int = 0
     reserved_bytes: int = 0
@@ -383,14 +383,14 @@ class Saves(Protocol):
         """Discarded objects whose time has come, that no other transaction holds."""
 
     async def is_named(self, user_id: UserId, object_key: str) -> bool:
-        """Whether a version names the object after all."""
+        """Return True when a version names the object after all."""
 
     async def postpone(self, discarded: DiscardedObject) -> None:
         """Has the object removed once more at `again_at`; without that time it is forgotten."""
 
 
 def slot_key(name: str) -> str:
-    """What slots are told apart by: the name without case, in one Unicode form, as disks compare names that ignore case."""
+    """Return the key that identifies a slot: its name without case, in one Unicode form, as disks that ignore case do."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -418,7 +418,7 @@ def check_name(name: str) -> None:
 
 
 def user_prefix(user_id: UserId) -> str:
-    """What the keys of all of a user's objects begin with (contract section 7)."""
+    """Return the prefix of the keys of all of a user's objects (contract section 7)."""
     user = str(user_id)
     return f"{hashlib.sha256(user.encode()).hexdigest()[:2]}/{user}/"
 

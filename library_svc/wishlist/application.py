@@ -34,7 +34,7 @@ class WishlistItemView:
 
     @property
     def is_known(self) -> bool:
-        """Whether Catalog has told all of the product."""
+        """True when Catalog has reported all attributes of the product."""
         return self.product is not None and self.product.is_complete
 
 

@@ -16,7 +16,7 @@ WISHLIST_LIMIT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class WishlistItemChanges:
-    """What a user may change of a wish. None clears; what is UNCHANGED stays."""
+    """The changes that a user may make to a wishlist item. None clears a field; one that is UNCHANGED stays as it is."""
 
     priority: int | Unchanged = UNCHANGED
     notes: str | Unchanged | None = UNCHANGED

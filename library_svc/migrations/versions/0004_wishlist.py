@@ -1,4 +1,4 @@
-"""What users wish for."""
+"""The wishlists of users."""
 
 from alembic import op
 

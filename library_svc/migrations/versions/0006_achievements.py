@@ -1,4 +1,4 @@
-"""What users have achieved, how many have it, and what there is to achieve."""
+"""The achievements of users, the number of users who have each, and the definitions of achievements."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""What decides between events that come in any order, who activated which key, what titles also mean, and natural order."""
+"""The order of events that arrive in any order, the user of each activated key, other meanings of titles, and natural order."""
 
 from alembic import op
 from sqlalchemy import text
