@@ -46,7 +46,7 @@ class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, Object
     manifest_allow_http: bool = False
     max_concurrent_downloads_per_user: int = Field(3, ge=1, le=100)
     download_session_timeout_seconds: int = Field(300, ge=10, le=86_400)
-    """After so long without a word of its client a session gives its slot up."""
+    """Time without a report of its client after which a session gives up its slot."""
     default_download_priority: int = Field(5, ge=0, le=10)
 
     patch_workers: int = Field(1, ge=0, le=64)

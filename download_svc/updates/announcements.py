@@ -23,7 +23,7 @@ MAX_PENDING_ANNOUNCEMENTS = 100
 
 @dataclass(frozen=True, slots=True)
 class PendingAnnouncement:
-    """A version that is being announced; everybody up to `after`, a user and an installation, is told."""
+    """A version that is being announced; everybody up to `after`, a user and an installation, is notified."""
 
     version_id: UUID
     product_id: UUID
@@ -85,8 +85,8 @@ async def announce_version(
     """Offers a version to every user who has an older one installed on the same platform, or one that was withdrawn. Only the
     newest stable one is offered.
 
-    Who was offered it before is not told again, so nothing is harmed when two do this at once. Pinned installations are offered it
-    too, without telling the platform. An installation for which it fails is passed over.
+    A user who was offered it before is not notified again, so two may do this at once. Pinned installations are offered it
+    too, without publishing it. An installation for which it fails is passed over.
 
     Returns:
         What failed for single installations.

@@ -194,7 +194,7 @@ class Announcements(Protocol):
         """It is to be announced; announced already, it is again, from the first user on."""
 
     async def advance(self, version_id: UUID, after: tuple[UUID, UUID]) -> None:
-        """Everybody up to this user and installation is told."""
+        """Record that everybody up to this user and installation is notified."""
 
     async def finish(self, version_id: UUID) -> None: ...
 

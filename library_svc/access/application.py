@@ -90,7 +90,7 @@ class GameAccess:
     async def _remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
         try:
             await self._known.remember(user_id, product_id, ticket, since)
-        except Exception:  # the answer was given, so there is nobody else to tell
+        except Exception:  # the answer was given, so there is nobody to report it to
             logger.exception("an answer about access is not remembered")
         finally:
             self._remembering -= 1

@@ -13,7 +13,7 @@ from library_svc.ids import EventId, ProductId
 from library_svc.transaction import Begin
 
 CATALOG_BATCH_LIMIT = 500
-"""Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
+"""Products that Catalog returns in one call; a page completes at most so many of a user's unknown ones."""
 
 
 class Catalog(Protocol):

@@ -219,7 +219,7 @@ class CloudSaves:
         """Sign where the bytes of a version are; of the current one for None.
 
         Raises:
-            SavegameSlotNotFound, SavegameVersionNotFound: there is none.
+            SavegameSlotNotFound, SavegameVersionNotFound: it does not exist.
         """
         slot = await get_slot(self._reader, user_id, savegame_id)
         assert slot.current is not None  # noqa: S101  a slot that is shown has one
@@ -402,7 +402,7 @@ async def remove_slot(
     """Remove a slot with all its versions.
 
     Raises:
-        SavegameSlotNotFound: there is none.
+        SavegameSlotNotFound: it does not exist.
         SavegameVersionConflict: its current version is another one than the caller knows.
     """
     async with _locked(begin, user_id) as tx:
