@@ -58,7 +58,7 @@ async def add_release(
     target_size_bytes: int,
     now: datetime,
 ) -> ClientRelease:
-    """The release, which nobody is offered yet.
+    """Create the release, which nobody is offered yet.
 
     Raises:
         ClientReleaseAlreadyExists: the version is another release.

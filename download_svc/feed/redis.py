@@ -136,7 +136,7 @@ def feed_stream(user_id: UUID) -> str:
 
 
 def progress_key(session_id: UUID) -> str:
-    """Where the progress of a session is."""
+    """Return the key of a session's progress."""
     return f"download_session_state:{{{session_id}}}"
 
 

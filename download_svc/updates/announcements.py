@@ -119,8 +119,8 @@ async def offer_newer(
     product_id: UUID,
     now: datetime,
 ) -> None:
-    """An older version was put in place, or gone back to: the newest one can be had. The user is told only while it is still being
-    announced: the announcement passes over whoever has the offer. Idempotent.
+    """Offer the newest version after an older one was installed or restored. The user is notified only while it is still being
+    announced: the announcement skips users who have the offer. Idempotent.
     """
     kept = await installations.on_device(user_id, device_id, product_id)
     known = await versions.of_product(product_id)

@@ -20,7 +20,7 @@ class Catalog(Protocol):
     """The Catalog Service."""
 
     async def get_products(self, product_ids: Sequence[ProductId], *, as_of: datetime) -> Sequence[Product]:
-        """Those of the products that exist, in one call of at most CATALOG_BATCH_LIMIT.
+        """Return those of the products that exist, in one call of at most CATALOG_BATCH_LIMIT.
 
         Raises:
             DomainError: Catalog cannot be asked, or refuses.
@@ -96,7 +96,7 @@ class ProductFiller:
         return None if products is None else bool(products)
 
     async def _ask(self, product_ids: Sequence[ProductId], now: datetime) -> Sequence[Product] | None:
-        """Those of the products that exist, saved; None: Catalog failed."""
+        """Save and return those of the products that exist; None: Catalog failed."""
         try:
             async with asyncio.timeout(FILL_DEADLINE_SECONDS):
                 products = await self._catalog.get_products(product_ids, as_of=now)

@@ -20,7 +20,7 @@ NO_DEVICE = DeviceId(UUID(int=0))
 
 
 class DownloadStatus(StrEnum):
-    """Where a download session stands; in the order in which a session goes through them."""
+    """The status of a download session; in the order in which a session goes through them."""
 
     QUEUED = "queued"
     INITIALIZING = "initializing"

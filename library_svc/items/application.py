@@ -28,7 +28,7 @@ class ItemSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ItemQuery:
-    """Which of a user's items, in what order, and which page (from 1). None does not filter.
+    """The filter, order and page (from 1) of a list of a user's items. None does not filter.
 
     Attributes:
         language: of the titles that names are sorted by.

@@ -279,7 +279,7 @@ class HeartbeatRecorder:
             await self._pulses.save(live_heartbeat)
 
     async def flush(self) -> int:
-        """Writes down what was heard since the last time; what is not live any more, or cannot be written, is forgotten.
+        """Save the heartbeats received since the last time; one that is not live any more, or cannot be saved, is dropped.
 
         Returns:
             How many sessions it was.
@@ -303,7 +303,7 @@ class HeartbeatRecorder:
         return total
 
     async def _write(self, batch: Sequence[Heartbeat]) -> list[Exception]:
-        """Writes heartbeats down, all at once, or each by itself when that fails. Returns what failed."""
+        """Save heartbeats, all at once, or each by itself when that fails. Returns what failed."""
         try:
             async with self._begin() as tx:
                 live = await tx.playtime.record_heartbeats(batch)

@@ -96,7 +96,7 @@ class PlaytimeSession:
         return Heartbeat(self.user_id, self.id, self.last_heartbeat_at)
 
     def with_pulse(self, live_heartbeat: Heartbeat | None) -> "PlaytimeSession":
-        """The session, heard as late as either of the two says."""
+        """Return the session with the later of the two times of a last heartbeat."""
         if live_heartbeat is None or not self.is_live:
             return self
         return replace(self, last_heartbeat_at=max(self.last_heartbeat_at, live_heartbeat.last_heartbeat_at))

@@ -1,6 +1,6 @@
 """The heartbeats of live sessions in the live state: a hash `playtime_session:{<user>}:<session>` each (contract section 7).
 
-Away, it is as if it had lost everything: the database knows the sessions, and heartbeats are written down from memory.
+When the live state is unavailable, it counts as empty: the database knows the sessions, and heartbeats are saved from memory.
 """
 
 import logging

@@ -1,8 +1,8 @@
-"""Hearing of sales, and telling those who wish for the product. `hear` is called by the consumer of Catalog's prices, and does no
-more than note the sale; `notify_all` goes on beside, repeated by main.py.
+"""Recording sales, and notifying users who have the product on their wishlist. The consumer of Catalog's prices only records
+the sale; `notify_all` goes on beside, repeated by main.py.
 
-A batch of users is one transaction: their notices, and how far the sale is told by then. So a crash loses and doubles nothing, any
-instance goes on where another stopped, and those that run share the sales: what one holds the others pass over.
+A batch of users is one transaction: their notices, and the progress of the sale by then. So a crash loses and doubles nothing, any
+instance continues where another stopped, and running instances share the sales: each skips those that another one holds.
 """
 
 import asyncio

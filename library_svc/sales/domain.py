@@ -57,7 +57,7 @@ class Sale:
         return replace(self, status=SaleStatus.ENDED) if self.status is SaleStatus.TELLING else self
 
     def told_to(self, last: UserId | None) -> "Sale":
-        """Told up to this user; None: there was nobody left."""
+        """Return the sale with everybody up to this user notified; None: there was nobody left."""
         if last is None:
             return replace(self, status=SaleStatus.TOLD, told_until=None)
         return replace(self, told_until=last)
@@ -80,8 +80,8 @@ class Sales(Protocol):
     async def of_product(self, product_id: ProductId) -> Sequence[Sale]: ...
 
     async def next_to_notify(self, now: datetime) -> Sale | None:
-        """Of those that are being told, that are not set aside, and that no other transaction holds, the one that was saved the
-        longest ago.
+        """Return the sale that was saved the longest ago, of those whose users are being notified, that are not set aside, and
+        that no other transaction holds.
         """
 
     async def is_newest(self, product_id: ProductId, price: Stamp) -> bool:

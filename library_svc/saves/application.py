@@ -53,7 +53,7 @@ class SavePolicy:
 
 @dataclass(frozen=True, slots=True)
 class UploadTarget:
-    """Where a client puts the bytes of a save: the request must be exactly this."""
+    """The request with which a client uploads the bytes of a save: it must be exactly this."""
 
     url: str
     method: str

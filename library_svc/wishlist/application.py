@@ -1,4 +1,4 @@
-"""Showing a user their wishlist, and changing it. Called by WishlistService; what the user comes by leaves it (entitlements.py)."""
+"""Showing a user their wishlist, and changing it. Called by WishlistService; acquired products leave it (entitlements.py)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -112,8 +112,8 @@ class Wishlist(Protocol):
     async def count(self, user_id: UserId) -> int: ...
 
     async def wishing(self, sale: Sale, *, limit: int) -> Sequence[WishlistItem]:
-        """The next wishes to tell of the sale, in the order of users: after those who are told, from before it was heard of, and of
-        users who do not have the product.
+        """Return the next wishlist items to notify of the sale, in the order of users: after those who were notified, created
+        before the sale was received, and of users who do not have the product.
         """
 
     async def mark_notified(self, wishes: Sequence[WishlistItem], sale_id: SaleId) -> None:
