@@ -29,7 +29,7 @@ ACCESS_READ_SECONDS = 10.0
 """Seconds in which a reader with a ticket must read the database's answer and cache it."""
 
 REMEMBERING_LIMIT = 1_000
-"""Answers on their way to be remembered; of one more than these the database is asked again."""
+"""Maximum number of answers waiting to be cached; a further one is not cached, and the database is asked again."""
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class GameAccess:
 
 @asynccontextmanager
 async def open_game_access(reader: LibraryReader, known: AccessCache) -> AsyncIterator[GameAccess]:
-    """Answers while the block runs; leaving it waits until the last answers are remembered."""
+    """Answers while the block runs; leaving it waits until the last answers are cached."""
     async with asyncio.TaskGroup() as beside:
         yield GameAccess(reader, known, beside)
 

@@ -38,7 +38,7 @@ FILL_DEADLINE_SECONDS = 1.0
 """Seconds for which a page waits for Catalog before it is shown without the titles."""
 
 AWAY_SECONDS = 5.0
-"""Seconds for which Catalog is not called after it failed, so that only one page in that time waits for it in vain."""
+"""Seconds for which Catalog is not called after it failed, so that only one page in that time waits for it without success."""
 
 UNKNOWN_SECONDS = 60.0
 """Seconds for which a product that Catalog does not know is not asked for again."""

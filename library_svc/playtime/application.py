@@ -1,4 +1,4 @@
-"""Sessions of play: starting, hearing and ending them. Called by PlaytimeTrackerService, and by main.py for what goes on beside it.
+"""Sessions of play: starting them, their heartbeats, and ending them. Called by PlaytimeTrackerService, and by main.py as jobs.
 
 A heartbeat costs no write of the database: it goes into the live state, and into a note that `Heartbeats.flush` writes down for all
 sessions at once. Who loses the live state loses at most what came since the last flush; who loses the process, nothing that the

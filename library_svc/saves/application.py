@@ -1,4 +1,4 @@
-"""Showing a user their saves, taking new ones in, and what ends. Called by CloudSaveService; the sweep runs beside it.
+"""Showing a user their saves, accepting new ones, and removing old ones. Called by CloudSaveService; the sweep runs beside it.
 
 An upload has three steps: room is reserved and a URL signed; the client puts the bytes into the store (none pass here); the client
 confirms, and then the object is looked at, outside of any transaction, and becomes a version in one.

@@ -34,7 +34,7 @@ class VersionState(StrEnum):
     KEPT = "kept"
     CONFLICT = "conflict"
     MERGED = "merged"
-    """An upload with content that the slot had: remembered until its URL has ended: confirmed again, it answers the same."""
+    """An upload with content that the slot had: kept until its URL has expired, so a repeated confirmation gets the same answer."""
 
 
 _UNSEEN: Final = frozenset({VersionState.PENDING, VersionState.MERGED})
