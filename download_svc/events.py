@@ -1,4 +1,4 @@
-"""Everything that the Download Service tells the platform; each event is defined with its noun."""
+"""Everything that the Download Service publishes to the platform; each event is defined with its noun."""
 
 from download_svc.installations.domain import GameInstalled, GameUninstalled
 from download_svc.sessions.domain import ItemMoved, SessionMoved

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page, from 1, and how many on it."""
+    """The number of a page, from 1, and its size."""
 
     number: int = 1
     size: int = 20

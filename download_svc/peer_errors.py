@@ -11,7 +11,7 @@ _log = getLogger(__name__)
 
 
 def unavailable_peer(error: grpc.aio.AioRpcError, peer: str) -> DomainError:
-    """The error for our own caller: that of a peer that is away.
+    """Return the error for our own caller: that of an unavailable peer.
 
     A peer that refuses us or breaks is no answer either, and its reason must not pass for one about our caller.
     """

@@ -1,4 +1,4 @@
-"""Tables of the Download Service as SQLAlchemy sees them; made by migrations/versions. Used by the postgres_* adapters only.
+"""Tables of the Download Service as SQLAlchemy sees them; created by migrations/versions. Used by the postgres_* adapters only.
 A test compares them with a migrated database.
 """
 

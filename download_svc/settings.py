@@ -31,7 +31,7 @@ class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, Object
 
     download_service_grpc_port: int = Field(9092, ge=0, le=65535)
     health_port: int = Field(0, ge=0, le=65535)
-    """Where health alone is served, in plain text, for probes that have no certificate. 0 = nowhere."""
+    """The port that serves only health, in plain text, for probes that have no certificate. 0 = none."""
     postgres_pool_size: int = Field(10, ge=2, le=200)
     """Connections of each worker."""
     kafka_consumer_group_download: str = Field("download-service", min_length=1, max_length=200)
@@ -46,7 +46,7 @@ class DownloadSettings(MigrateSettings, EventSettings, LiveStateSettings, Object
     manifest_allow_http: bool = False
     max_concurrent_downloads_per_user: int = Field(3, ge=1, le=100)
     download_session_timeout_seconds: int = Field(300, ge=10, le=86_400)
-    """After so long without a word of its client a session gives its slot up."""
+    """Seconds without a report of its client after which a session gives up its slot."""
     default_download_priority: int = Field(5, ge=0, le=10)
 
     patch_workers: int = Field(1, ge=0, le=64)

@@ -1,4 +1,4 @@
-"""The audit log: who tried what, and how it came out. Written by services in the transaction of what it tells of."""
+"""The audit log: who tried what, and the result. Written by services in the transaction of the audited change."""
 
 from sqlalchemy import text
 

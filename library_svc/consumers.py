@@ -234,7 +234,7 @@ def _uuid(text: str, name: str) -> UUID:
 
 
 def _moment(timestamp: Timestamp, event: CloudEvent) -> datetime:
-    """When it happened; an event that does not say it happened when it was made."""
+    """Return the time of the event; without one of its own, the time at which it was created."""
     return from_timestamp(timestamp) if timestamp.ByteSize() else event.time
 
 

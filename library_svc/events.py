@@ -1,4 +1,4 @@
-"""Everything that the library tells the platform; each event is defined with its noun."""
+"""Everything that the library publishes to the platform; each event is defined with its noun."""
 
 from library_svc.achievements.domain import AchievementUnlocked
 from library_svc.categories.domain import CategoryChanged

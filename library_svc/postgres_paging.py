@@ -19,7 +19,7 @@ async def read_page(
     page: int,
     limit: int,
 ) -> tuple[Sequence[RowMapping], int]:
-    """The rows of the page (from 1) and the total, which is told beyond the last page too.
+    """The rows of the page (from 1) and the total, which is returned beyond the last page too.
 
     `found` has a column `user_id`, never null; `order` names columns of it.
     """

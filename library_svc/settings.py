@@ -21,7 +21,7 @@ class LibrarySettings(MigrateSettings, EventSettings, LiveStateSettings, ObjectS
 
     library_service_grpc_port: int = Field(9094, ge=0, le=65535)
     health_port: int = Field(0, ge=0, le=65535)
-    """Where health alone is served, in plain text, for probes that have no certificate. 0 = nowhere."""
+    """The port that serves only health, in plain text, for probes that have no certificate. 0 = none."""
     postgres_pool_size: int = Field(10, ge=1, le=200)
     """Connections of each worker."""
     kafka_consumer_group_library: str = Field("library-service", min_length=1, max_length=200)

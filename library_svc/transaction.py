@@ -79,7 +79,7 @@ class Transaction(Protocol):
         """Notes in the audit log what somebody tried and how it came out."""
 
     def record(self, event: LibraryEvent) -> None:
-        """Has the event told to the platform when the transaction commits."""
+        """Publish the event to the platform when the transaction commits."""
 
     async def commit(self) -> None: ...
 

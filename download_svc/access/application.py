@@ -75,9 +75,9 @@ async def follow_removal(
     now: datetime,
     event: tuple[str, str, str],
 ) -> None:
-    """The user lost the product at some time. The word of that may come late, and the product be theirs again: Library knows.
+    """The user lost the product at some time. The event may come late, and the product may be theirs again: Library knows.
 
-    Raises: SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED: to be heard again.
+    Raises: SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED: the event is to be handled again.
     """
     if not await access.is_granted_now(user_id, product_id, now):
         await end_access(begin, access, user_id=user_id, product_id=product_id, slots=slots, now=now, event=event)

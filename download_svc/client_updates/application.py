@@ -58,7 +58,7 @@ async def add_release(
     target_size_bytes: int,
     now: datetime,
 ) -> ClientRelease:
-    """The release, which nobody is offered yet.
+    """Create the release, which nobody is offered yet.
 
     Raises:
         ClientReleaseAlreadyExists: the version is another release.
@@ -80,7 +80,7 @@ async def set_rollout(book: ReleaseBook, release_id: UUID, permille: int) -> Cli
     """The release with another stage; 0 halts it.
 
     Raises:
-        ClientReleaseNotFound: there is none.
+        ClientReleaseNotFound: the release does not exist.
     """
     kept = await book.set_rollout(release_id, permille)
     if kept is None:
@@ -92,7 +92,7 @@ async def roll_back(book: ReleaseBook, release_id: UUID) -> ClientRelease:
     """The release as the way back: everybody is offered it, and every higher version is halted.
 
     Raises:
-        ClientReleaseNotFound: there is none.
+        ClientReleaseNotFound: the release does not exist.
     """
     wanted = await book.find(release_id)
     if wanted is None:

@@ -18,7 +18,7 @@ RELEASES_LIMIT: Final = 500
 
 
 class Channel(StrEnum):
-    """Where releases come from."""
+    """The source of releases."""
 
     STABLE = "stable"
     BETA = "beta"

@@ -29,16 +29,16 @@ class ProgressFeed(Protocol):
     """Live progress and the users' live streams. Hot state: reading what is lost answers nothing."""
 
     async def progress(self, session: Session, items: Sequence[Item], now: datetime) -> None:
-        """Measures the session's speed and tells the user's stream, best effort: a report must not fail for it."""
+        """Measure the session's speed and publish it to the user's stream, best effort: a report must not fail for it."""
 
     async def read(self, session_ids: Sequence[UUID]) -> Mapping[UUID, LiveProgress]:
         """Return what is known of the sessions now, best effort."""
 
     async def announce(self, moved: SessionMoved, queue: Sequence[UUID] | None, *, event_id: str) -> None:
-        """Tells the user's stream that a session moved, and the new order of the queue if it changed; once for each event.
+        """Publish to the user's stream that a session moved, and the new order of the queue if it changed; once for each event.
 
         Raises:
-            SERVICE_UNAVAILABLE: the hot state is away; the caller tries again.
+            SERVICE_UNAVAILABLE: the hot state is unavailable; the caller tries again.
         """
 
     async def offer(self, offered: UpdateOffered, *, event_id: str) -> None:
@@ -49,5 +49,5 @@ class ProgressFeed(Protocol):
         are lost, the first record says so (`resync_required`).
 
         Raises:
-            SERVICE_UNAVAILABLE: the hot state is away.
+            SERVICE_UNAVAILABLE: the hot state is unavailable.
         """

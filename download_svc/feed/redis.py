@@ -5,7 +5,7 @@ How events reach a user's stream, and why none is lost:
 * Progress is appended by the report that brought it, after its commit (seen within milliseconds; a lost one is superseded by the
   next report).
 * Status changes take one way only: outbox → event bus → our own consumer group `download-service-live` → stream. The outbox row
-  commits with the change; the consumer goes on only after the append, and waits while the hot state is away. So a change that is
+  commits with the change; the consumer goes on only after the append, and waits while the hot state is down. So a change that is
   committed is announced, whatever dies in between, and one user's changes arrive in their order. Announcing right after the commit
   as well would win some milliseconds and bring every change twice. After a crash between append and offset the event comes again;
   the stream knows it by its id.
@@ -107,7 +107,7 @@ class RedisProgressFeed:
                 if isinstance(record, StreamRecord) and record.payload:
                     yield FeedRecord(record.id, record.payload)
                     continue
-                # The end of an erased user's stream: it begins anew with a record that tells nothing.
+                # The end of an erased user's stream: it begins anew with an empty record.
                 await self._check(user_id)
                 if not isinstance(record, StreamRecord):
                     resync = downloads.WatchDownloadsResponse(
@@ -136,7 +136,7 @@ def feed_stream(user_id: UUID) -> str:
 
 
 def progress_key(session_id: UUID) -> str:
-    """Where the progress of a session is."""
+    """Return the key of a session's progress."""
     return f"download_session_state:{{{session_id}}}"
 
 

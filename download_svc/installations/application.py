@@ -48,7 +48,7 @@ async def change_installation(
 
 
 async def report_uninstalled(begin: Begin, *, user_id: UUID, installation_id: UUID, now: datetime) -> None:
-    """The product is gone from the device; the platform is told in the same transaction. Raises: INSTALLATION_NOT_FOUND."""
+    """Remove the product from the device and publish it in the same transaction. Raises: INSTALLATION_NOT_FOUND."""
     async with begin(user_id) as tx:
         await tx.sessions.lock(user_id)
         kept = await tx.installations.get(user_id, installation_id)

@@ -139,7 +139,7 @@ async def manifest_link(
     session_id: UUID,
     now: datetime,
 ) -> ManifestLink:
-    """Where the session's manifest lies. Raises: DOWNLOAD_NOT_FOUND."""
+    """Return the link to the session's manifest. Raises: DOWNLOAD_NOT_FOUND."""
     view = await sessions.get(user_id, session_id)
     if view is None:
         raise download_not_found(session_id)

@@ -23,9 +23,9 @@ from download_svc.versions.application import VersionReader
 from download_svc.versions.domain import ManifestReader, Version, VersionState
 
 LEASE = timedelta(minutes=10)
-"""For so long nobody else takes a version up whose builder died; much longer than the building of one pair may take."""
+"""Time for which the version of a dead builder is not taken over; much longer than the building of one pair may take."""
 PAIRS_PER_TURN = 100
-"""Then another version's turn comes."""
+"""Pairs of one version that are built before another version's turn comes."""
 PAUSE_WHEN_UNAVAILABLE = timedelta(seconds=5)
 SET_ASIDE_FOR = timedelta(minutes=10)
 """The time for which a failing version is set aside, so that it does not delay the others."""

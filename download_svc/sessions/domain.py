@@ -22,7 +22,7 @@ DEFAULT_ITEM_FAILURE = "CDN_ERROR"
 
 
 class Status(StrEnum):
-    """Where a session stands."""
+    """The status of a session."""
 
     QUEUED = "queued"
     INITIALIZING = "initializing"
@@ -41,7 +41,7 @@ class PauseReason(StrEnum):
 
 
 class ItemStatus(StrEnum):
-    """Where a file stands."""
+    """The status of a file."""
 
     PENDING = "pending"
     DOWNLOADING = "downloading"
@@ -197,7 +197,7 @@ class ItemCounts:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a download goes to, as the user's client says; None = not known."""
+    """The destination of a download, as the user's client reports it; None = not known."""
 
     device_id: UUID | None = None
     installation_path: str | None = None
@@ -214,7 +214,7 @@ class UpdateFrom:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which files of a version a session brings, where it is not all of them: a repair."""
+    """The files of a version that a session fetches, when it is not all of them: a repair."""
 
     files: tuple[FileReference, ...]
     total_size_bytes: int
@@ -509,7 +509,7 @@ class Sessions(Protocol):
         """
 
     async def items(self, user_id: UUID, session_id: UUID, item_ids: Sequence[UUID]) -> Mapping[UUID, Item]:
-        """Those of the items that belong to the session."""
+        """Return those of the items that belong to the session."""
 
     async def save_items(self, user_id: UUID, items: Sequence[Item]) -> None:
         """The items' rows as they are now, in one statement."""

@@ -14,7 +14,7 @@ STALE_AFTER_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class LiveProgress:
-    """Where a session stood at the last measurement, and how fast it got there; `speed_bps` is None until two are known."""
+    """The progress of a session at the last measurement, and its speed until then; `speed_bps` is None until two are known."""
 
     downloaded_bytes: int
     at: datetime

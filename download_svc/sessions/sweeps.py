@@ -1,8 +1,7 @@
-"""Periodic repairs for all users: slots of clients that fell silent, sessions and offers of versions that were
-withdrawn. Repeated by main.
+"""Periodic repairs for all users: slots of clients that fell silent, sessions and offers of withdrawn versions. Repeated by main.
 
 Each session and each offer is a transaction of its own under its user's lock, looked at again there, so that several programs may
-sweep at once. What fails is left to the next sweep and stands in nobody's way.
+sweep at once. A failed one is left to the next sweep and does not block the others.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -23,7 +23,7 @@ MAX_PENDING_ANNOUNCEMENTS = 100
 
 @dataclass(frozen=True, slots=True)
 class PendingAnnouncement:
-    """A version that is being announced; everybody up to `after`, a user and an installation, is told."""
+    """A version that is being announced; everybody up to `after`, a user and an installation, is notified."""
 
     version_id: UUID
     product_id: UUID
@@ -85,8 +85,8 @@ async def announce_version(
     """Offers a version to every user who has an older one installed on the same platform, or one that was withdrawn. Only the
     newest stable one is offered.
 
-    Who was offered it before is not told again, so nothing is harmed when two do this at once. Pinned installations are offered it
-    too, without telling the platform. An installation for which it fails is passed over.
+    A user who was offered it before is not notified again, so two may do this at once. Pinned installations are offered it
+    too, without publishing it. An installation for which it fails is passed over.
 
     Returns:
         What failed for single installations.
@@ -119,8 +119,8 @@ async def offer_newer(
     product_id: UUID,
     now: datetime,
 ) -> None:
-    """An older version was put in place, or gone back to: the newest one can be had. The user is told only while it is still being
-    announced: the announcement passes over whoever has the offer. Idempotent.
+    """Offer the newest version after an older one was installed or restored. The user is notified only while it is still being
+    announced: the announcement skips users who have the offer. Idempotent.
     """
     kept = await installations.on_device(user_id, device_id, product_id)
     known = await versions.of_product(product_id)

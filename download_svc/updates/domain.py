@@ -12,7 +12,7 @@ from download_svc.sessions.domain import UpdateType
 
 
 class UpdateStatus(StrEnum):
-    """Where an update stands."""
+    """The status of an update."""
 
     AVAILABLE = "available"
     DOWNLOADING = "downloading"
@@ -29,7 +29,7 @@ class UpdateOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The way to a version, unique by user, product and that version; the last word of the user's devices counts."""
+    """The way to a version, unique by user, product and that version; the latest report of the user's devices counts."""
 
     id: UUID
     user_id: UUID
@@ -80,7 +80,7 @@ class Updates(Protocol):
     async def get(self, user_id: UUID, product_id: UUID, to_version_id: UUID) -> Update | None: ...
 
     async def put(self, update: Update) -> None:
-        """Adds it, or replaces the one to the same version, which keeps its id and when it was made."""
+        """Adds it, or replaces the one to the same version, which keeps its id and creation time."""
 
     async def remove(self, update: Update) -> None: ...
 

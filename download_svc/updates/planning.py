@@ -1,4 +1,4 @@
-"""Plans between versions, made from kept manifests and remembered; what a session has to do. Used by the other use cases."""
+"""Plans between versions, created from kept manifests and cached; what a session has to do. Used by the other use cases."""
 
 import asyncio
 import time
@@ -59,7 +59,7 @@ class Plans:
         return self._manifests
 
     async def look(self, product_ids: Collection[UUID]) -> None:
-        """Learns at once what plans of these products will need to know, in at most one statement."""
+        """Load together what plans of these products will need, in at most one statement."""
         now = self._clock()
         unknown = {one for one in product_ids if self._revisions.get(one, (0.0, 0))[0] <= now}
         if not unknown:

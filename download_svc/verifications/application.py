@@ -31,7 +31,7 @@ MAX_KEPT_PER_INSTALLATION = 10
 MAX_KEPT_PER_USER = 30
 """Of all products and devices: a verification of which nothing was listed has an issue for each of its version's files."""
 MAX_CHUNKS_PER_BATCH = 50_000
-"""Chunks of the manifest that one batch is compared with; what is above counts as not told."""
+"""Chunks of the manifest that one batch is compared with; what is above counts as not reported."""
 
 
 async def create_verification(
@@ -76,7 +76,7 @@ async def submit_hashes(
     is_last: bool,
     now: datetime,
 ) -> Verification:
-    """Judges a batch; with the last one everything that was not listed is missing, and the platform is told. A batch that comes
+    """Judges a batch; with the last one everything that was not listed is missing, and this is published. A batch that comes
     twice says the same twice.
 
     Raises: VERIFICATION_NOT_FOUND; INVALID_STATE_TRANSITION: the last batch has come.

@@ -20,7 +20,7 @@ MAX_REDOWNLOAD_PATHS = 1_000
 
 
 class VerificationStatus(StrEnum):
-    """Where a verification stands."""
+    """The status of a verification."""
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"

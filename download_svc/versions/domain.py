@@ -191,10 +191,10 @@ class Announcements(Protocol):
     """The progress of announcing new versions to users of older ones, inside a transaction."""
 
     async def add(self, version: Version) -> None:
-        """It is to be announced; announced already, it is again, from the first user on."""
+        """Record that the version is to be announced; if it was already, it is announced again, from the first user on."""
 
     async def advance(self, version_id: UUID, after: tuple[UUID, UUID]) -> None:
-        """Everybody up to this user and installation is told."""
+        """Record that everybody up to this user and installation is notified."""
 
     async def finish(self, version_id: UUID) -> None: ...
 

@@ -138,7 +138,7 @@ class StoredManifests:
         except DomainError as error:
             if error.kind is not Kind.NOT_FOUND:
                 raise
-            # It was kept before its version was, so that it is away is the store's trouble and not the caller's mistake.
+            # It was kept before its version was, so if it is missing, that is the store's fault and not the caller's.
             _log.error("a kept manifest is not there", extra={"manifest_sha256": version.manifest.sha256.hex()})
             raise DomainError(Kind.UNAVAILABLE, "SERVICE_UNAVAILABLE") from error
         return await asyncio.to_thread(_entries, stored, version.manifest.sha256)

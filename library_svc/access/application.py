@@ -1,8 +1,8 @@
 """A user's right to use a product: from the cache that all instances share or from the database. Called by LibraryQueryService and
-by the use cases that change entitlements. AccessCache is the port of what is remembered.
+by the use cases that change entitlements. AccessCache is the port of the cache.
 
-An answer that is remembered never outlives a change: who changes a right says so before the transaction begins, and from then on
-nothing is remembered of it until the transaction is over. What is remembered can be lost, and be away; the database decides then.
+A cached answer never outlives a change: a use case that changes a right suspends it before the transaction begins, and from then
+on it is not cached until the transaction is over. The cache can be lost or unavailable; the database decides then.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from library_svc.ids import ProductId, UserId
 from library_svc.items.application import LibraryReader
 
 ACCESS_KEPT_SECONDS = 30.0
-"""Seconds for which an answer about access is cached. Also the longest time for which one can be wrong: when a change could not
-reach what others can, or the memory crashed and came back without its last second. Half of what the contract lets a caller keep
-it (section 3).
+"""Seconds for which an answer about access is cached. Also the longest time for which one can be wrong: when the instance that
+changed the right could not reach the cache that others can, or the cache crashed and came back without its last second. Half of
+the time for which the contract lets a caller keep it (section 3).
 """
 
 ACCESS_CHANGE_SECONDS = 60.0
@@ -29,7 +29,7 @@ ACCESS_READ_SECONDS = 10.0
 """Seconds in which a reader with a ticket must read the database's answer and cache it."""
 
 REMEMBERING_LIMIT = 1_000
-"""Answers on their way to be remembered; of one more than these the database is asked again."""
+"""Maximum number of answers waiting to be cached; a further one is not cached, and the database is asked again."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class CacheLookup:
 
     Attributes:
         is_answer: `since` is known: since when they may use it; None: they may not.
-        ticket: with what the database's answer may be remembered; None: it must not be.
+        ticket: the ticket with which the database's answer may be cached; None: it must not be.
     """
 
     is_answer: bool = False
@@ -54,7 +54,7 @@ class AccessCache(Protocol):
     async def find(self, user_id: UserId, product_id: ProductId) -> CacheLookup: ...
 
     async def remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
-        """For ACCESS_KEPT_SECONDS; nothing happens when the right was changed, or the ticket lost, since the ticket was given."""
+        """Cache the answer for ACCESS_KEPT_SECONDS; does nothing if the right changed, or the ticket was lost, meanwhile."""
 
     async def suspend(self, user_id: UserId, product_ids: Collection[ProductId]) -> str:
         """Forgets these, and gives no ticket for them until `resume`, or for ACCESS_CHANGE_SECONDS.
@@ -90,7 +90,7 @@ class GameAccess:
     async def _remember(self, user_id: UserId, product_id: ProductId, ticket: str, since: datetime | None) -> None:
         try:
             await self._known.remember(user_id, product_id, ticket, since)
-        except Exception:  # the answer was given, so there is nobody else to tell
+        except Exception:  # the answer was given, so there is nobody to report it to
             logger.exception("an answer about access is not remembered")
         finally:
             self._remembering -= 1
@@ -98,7 +98,7 @@ class GameAccess:
 
 @asynccontextmanager
 async def open_game_access(reader: LibraryReader, known: AccessCache) -> AsyncIterator[GameAccess]:
-    """Answers while the block runs; leaving it waits until the last answers are remembered."""
+    """Answers while the block runs; leaving it waits until the last answers are cached."""
     async with asyncio.TaskGroup() as beside:
         yield GameAccess(reader, known, beside)
 

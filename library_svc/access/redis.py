@@ -1,8 +1,8 @@
 """The instances' shared cache of users' rights, in Redis or Valkey: a hash `game_access:{<user>}:<product>` each.
 
-Its fields: `since` is the answer (empty: no right), `ticket` names who may bring one next, `change:<name>` is there for each change
-that goes on. An answer and a change are never there together. Away, it is as if it had lost everything; after a look in vain
-readers leave it alone for a moment, while writers always try: what they cannot say here, others may remember wrongly.
+Its fields: `since` is the answer (empty: no right), `ticket` names the reader who may store it, `change:<name>` is set for each
+change in progress. An answer and a change never exist together. When the cache is unavailable, it counts as empty; after a failure
+readers do not ask it for a moment, while writers always try: if they cannot record a change here, others may keep a wrong answer.
 """
 
 import math
@@ -143,7 +143,7 @@ class RedisAccessCache:
 
 
 def access_key(user_id: UserId, product_id: ProductId) -> str:
-    """Where what is remembered of a right is, after the prefix."""
+    """Return the key of a right's entry in the cache, without the prefix."""
     return f"game_access:{{{user_id}}}:{product_id}"
 
 

@@ -85,7 +85,7 @@ class AchievementView:
 
 @dataclass(frozen=True, slots=True)
 class AchievementList:
-    """A product's achievements; `as_of` is when Catalog told of them, None: it never did."""
+    """A product's achievements; `as_of` is when Catalog reported them, None: it never did."""
 
     achievements: Sequence[AchievementView]
     as_of: datetime | None
@@ -132,7 +132,7 @@ class DefinitionFiller:
         self._now = now
 
     async def fill(self, product_id: ProductId, known_as_of: datetime | None, *, kept: timedelta) -> bool:
-        """Asks Catalog when what is known is older than `kept`. With Catalog away, what is known is good enough.
+        """Asks Catalog when what is known is older than `kept`. If Catalog is unavailable, what is known is good enough.
 
         Returns:
             Whether the read model was renewed.

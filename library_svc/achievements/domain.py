@@ -133,7 +133,7 @@ class ProgressRejected(DomainError):
 
 
 def rarity_percentage(unlocked: int, players: int) -> float:
-    """Of 100 who played, how many have it, to two digits; 0 while nobody played."""
+    """The percentage of players who have it, to two digits; 0 while nobody played."""
     return min(round(100 * unlocked / players, 2), 100.0) if players else 0.0
 
 

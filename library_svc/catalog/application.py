@@ -13,14 +13,14 @@ from library_svc.ids import EventId, ProductId
 from library_svc.transaction import Begin
 
 CATALOG_BATCH_LIMIT = 500
-"""Products that Catalog tells of in one call; so many of a user's unknown ones are named in one page."""
+"""Products that Catalog returns in one call; a page completes at most so many of a user's unknown ones."""
 
 
 class Catalog(Protocol):
     """The Catalog Service."""
 
     async def get_products(self, product_ids: Sequence[ProductId], *, as_of: datetime) -> Sequence[Product]:
-        """Those of the products that exist, in one call of at most CATALOG_BATCH_LIMIT.
+        """Return those of the products that exist, in one call of at most CATALOG_BATCH_LIMIT.
 
         Raises:
             DomainError: Catalog cannot be asked, or refuses.
@@ -38,7 +38,7 @@ FILL_DEADLINE_SECONDS = 1.0
 """Seconds for which a page waits for Catalog before it is shown without the titles."""
 
 AWAY_SECONDS = 5.0
-"""Seconds for which Catalog is not called after it failed, so that only one page in that time waits for it in vain."""
+"""Seconds for which Catalog is not called after it failed, so that only one page in that time waits for it without success."""
 
 UNKNOWN_SECONDS = 60.0
 """Seconds for which a product that Catalog does not know is not asked for again."""
@@ -96,7 +96,7 @@ class ProductFiller:
         return None if products is None else bool(products)
 
     async def _ask(self, product_ids: Sequence[ProductId], now: datetime) -> Sequence[Product] | None:
-        """Those of the products that exist, saved; None: Catalog failed."""
+        """Save and return those of the products that exist; None: Catalog failed."""
         try:
             async with asyncio.timeout(FILL_DEADLINE_SECONDS):
                 products = await self._catalog.get_products(product_ids, as_of=now)

@@ -28,7 +28,7 @@ class Product:
 
     Attributes:
         as_of: the time that the newest of it was true at.
-        is_complete: Catalog has told all of it, not only what changed.
+        is_complete: Catalog has reported all attributes, not only what changed.
         event_id: the event that said so; empty for an answer of Catalog's.
         stamps: of the attributes that were merged; those of a single piece all have its own.
     """

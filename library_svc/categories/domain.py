@@ -110,7 +110,7 @@ class Categories(Protocol):
     async def named(self, user_id: UserId, name: str) -> Category | None: ...
 
     async def existing(self, user_id: UserId, category_ids: AbstractSet[CategoryId]) -> AbstractSet[CategoryId]:
-        """Those of the categories that the user has. They stay until the transaction ends."""
+        """Return those of the categories that the user has. They stay until the transaction ends."""
 
     async def add(self, category: Category) -> None: ...
 
@@ -120,7 +120,7 @@ class Categories(Protocol):
         """Takes everything out of it too."""
 
     async def of_item(self, item: Item) -> AbstractSet[CategoryId]:
-        """Those that the item is in."""
+        """Return the categories that the item is in."""
 
     async def put(self, item: Item, category_ids: AbstractSet[CategoryId]) -> None:
-        """Has the item be in these and in no others."""
+        """Put the item in these categories and in no others."""

@@ -21,7 +21,7 @@ WHOLE_SOURCE: Final = ProductId(UUID(int=0))
 
 
 class SourceKind(StrEnum):
-    """Where a grant comes from."""
+    """The source of a grant."""
 
     ORDER = "order"
     KEY = "key"

@@ -1,4 +1,4 @@
-"""The columns of the library's tables, for building statements. Keys, checks and indexes are in migrations/, which made the
+"""The columns of the library's tables, for building statements. Keys, checks and indexes are in migrations/, which created the
 tables; a test holds the two together. Source: tables.md, "library".
 """
 

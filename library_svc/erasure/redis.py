@@ -1,4 +1,4 @@
-"""The user's hot state: pulses of sessions, remembered rights, the feed. All of it would end by itself within a day at most."""
+"""The user's hot state: heartbeats of sessions, cached rights, the feed. All of it would expire by itself within a day at most."""
 
 from typing import Final
 from uuid import UUID

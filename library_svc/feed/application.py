@@ -1,4 +1,4 @@
-"""The port of what users' clients are told as it happens: a feed for each user. Adapter: infrastructure/updates.py. Fed by the
+"""The port of the live updates that users' clients receive: a feed for each user. Adapter: infrastructure/updates.py. Fed by the
 consumers of our own events, read by LibraryUpdateService (presentation/updates.py).
 """
 
@@ -30,14 +30,14 @@ class FeedBreak:
 
 
 class LibraryFeed(Protocol):
-    """A feed for each user, kept for ten minutes. Hot state: it can be lost, and then its readers are told so.
+    """A feed for each user, kept for ten minutes. Hot state: it can be lost, and then its readers are notified.
 
     Raises:
-        SERVICE_UNAVAILABLE: the hot state is away.
+        SERVICE_UNAVAILABLE: the hot state is unavailable.
     """
 
     async def append(self, user_id: UserId, update: bytes, *, event_id: str) -> None:
-        """Adds what an event has to tell; an event that is in the feed already adds nothing."""
+        """Add an event's update; an event that is in the feed already adds nothing."""
 
     async def watch(self, user_id: UserId, after: str | None) -> AsyncGenerator[FeedRecord | FeedBreak]:
         """The feed after a record, or from now on: from the moment this returns nothing is missed without a break in its place."""

@@ -88,7 +88,7 @@ _TOLD_AS: Final[Mapping[type[Message], Callable[[Any], Message]]] = {
     events.WishlistItemUpdated: _wish(pb.WISHLIST_CHANGE_UPDATED),
     events.WishlistItemRemoved: _wish(pb.WISHLIST_CHANGE_REMOVED),
 }
-"""Events that users are told otherwise than the platform."""
+"""Events that users receive in another form than the platform."""
 
 
 def live_subscriptions(feed: LibraryFeed) -> Sequence[Subscription]:
@@ -114,7 +114,7 @@ class UpdateView:
     async def complete(
         self, update: pb.WatchLibraryUpdatesResponse, user_id: UserId, language: Language
     ) -> pb.WatchLibraryUpdatesResponse | None:
-        """The update with everything in it; None: what it tells of is gone, as a later one will say."""
+        """The complete update; None: its subject no longer exists, as a later update will say."""
         match update.WhichOneof("payload"):
             case "item_added":
                 owned = await self._reader.owned_items(user_id, [ProductId(UUID(update.item_added.product_id))])

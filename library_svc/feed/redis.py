@@ -41,7 +41,7 @@ class RedisLibraryFeed:
                 if isinstance(record, StreamRecord) and record.payload:
                     yield FeedRecord(record.id, record.payload)
                     continue
-                # The end of an erased user's feed: it begins anew with a record that tells nothing.
+                # The end of an erased user's feed: it begins anew with an empty record.
                 await self._check(user_id)
                 if not isinstance(record, StreamRecord):
                     yield FeedBreak(record.id, record.reason)

@@ -1,4 +1,4 @@
-"""The installation status follows what Download tells. Called by the consumers of Download's events."""
+"""The installation status follows Download's events. Called by the consumers of Download's events."""
 
 from library_svc.changes import differing
 from library_svc.ids import EventId, ProductId, UserId

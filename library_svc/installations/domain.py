@@ -20,7 +20,7 @@ NO_DEVICE = DeviceId(UUID(int=0))
 
 
 class DownloadStatus(StrEnum):
-    """Where a download session stands; in the order in which a session goes through them."""
+    """The status of a download session; in the order in which a session goes through them."""
 
     QUEUED = "queued"
     INITIALIZING = "initializing"
@@ -108,7 +108,7 @@ class InstallationState:
     verifications: Mapping[DeviceId, Verification] = field(default_factory=dict)
 
     def after(self, news: News) -> "InstallationState":
-        """The state when the news is heard; this very object when it is none."""
+        """The state after the news is applied; this very object when it changes nothing."""
         match news:
             case Download():
                 known_download = self.downloads.get(news.session_id)
@@ -167,7 +167,7 @@ class InstallationState:
         last_removal = max((known.changed_at for known in self.installations.values()), default=None)
         if download is None or (last_removal and download.changed_at <= last_removal):
             return InstallationStatus.NOT_INSTALLED
-        # A session completes a moment before the device is told of; the item must not fall back in between.
+        # A session completes a moment before the device is reported; the item must not fall back in between.
         is_completed = download.status is DownloadStatus.COMPLETED
         return InstallationStatus.INSTALLED if is_completed else InstallationStatus.ERROR
 

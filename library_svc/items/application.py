@@ -28,12 +28,12 @@ class ItemSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ItemQuery:
-    """Which of a user's items, in what order, and which page (from 1). None does not filter.
+    """The filter, order and page (from 1) of a list of a user's items. None does not filter.
 
     Attributes:
         language: of the titles that names are sorted by.
         search: words of a title in either language, as the user typed them (domain/search.py).
-        include_categories: the categories of the items are to be told with them.
+        include_categories: the categories of the items are to be returned with them.
     """
 
     user_id: UserId
@@ -189,7 +189,7 @@ async def take_from_categories(
 
 
 def record_changed(tx: Transaction, item: Item, attributes: AbstractSet[str]) -> None:
-    """Has it told which of an item's attributes changed, if any did. Part of every use case that changes an item."""
+    """Publish which of an item's attributes changed, if any did. Part of every use case that changes an item."""
     if attributes:
         tx.record(ItemUpdated(item.user_id, item.product_id, item.id, tuple(sorted(attributes))))
 

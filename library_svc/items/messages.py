@@ -104,7 +104,7 @@ def category_message(category: Category) -> CategoryMessage:
 
 
 def category_messages(items: Iterable[ItemView]) -> list[CategoryMessage]:
-    """The categories told with the items, each once."""
+    """The categories returned with the items, each once."""
     found = {category.id: category for shown in items for category in shown.categories}
     return [category_message(category) for category in found.values()]
 

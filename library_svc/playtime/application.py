@@ -1,4 +1,4 @@
-"""Sessions of play: starting, hearing and ending them. Called by PlaytimeTrackerService, and by main.py for what goes on beside it.
+"""Sessions of play: starting them, their heartbeats, and ending them. Called by PlaytimeTrackerService, and by main.py as jobs.
 
 A heartbeat costs no write of the database: it goes into the live state, and into a note that `Heartbeats.flush` writes down for all
 sessions at once. Who loses the live state loses at most what came since the last flush; who loses the process, nothing that the
@@ -26,7 +26,7 @@ from library_svc.transaction import Begin, Transaction
 
 
 class HeartbeatStore(Protocol):
-    """The pulses of live sessions, shared by all instances. They can be lost, and be away: then there are none."""
+    """The heartbeats of live sessions, shared by all instances. They can be lost or unavailable: then there are none."""
 
     async def find(self, user_id: UserId, session_id: PlaytimeSessionId) -> Heartbeat | None: ...
 
@@ -96,7 +96,7 @@ class PlaytimeReader(Protocol):
 FLUSH_SECONDS = 15.0
 """Seconds by which the database may be behind the heartbeats; less than the interval of one client's heartbeats."""
 FLUSH_BATCH = 500
-"""Heartbeats written down in one statement: what is made of more keeps the calls of a moment waiting."""
+"""Heartbeats saved in one statement: a larger batch would delay other calls."""
 SILENCE_CHECK_SECONDS = 30.0
 SILENT_BATCH = 500
 """Sessions looked at in one go when those whose clients fell silent are ended."""
@@ -217,7 +217,7 @@ async def cut_off_sessions(
     """Ends live sessions behind their clients' backs, each with its last heartbeat. Part of another use case.
 
     Returns:
-        Those of which the pulses must be forgotten once it is committed, so that their next heartbeat is refused.
+        Those whose heartbeats must be removed once it is committed, so that their next heartbeat is refused.
     """
     ended = [(session.user_id, session.id) for session in sessions]
     heard = await heartbeat_store.find_many(ended) if ended else {}
@@ -279,13 +279,13 @@ class HeartbeatRecorder:
             await self._pulses.save(live_heartbeat)
 
     async def flush(self) -> int:
-        """Writes down what was heard since the last time; what is not live any more, or cannot be written, is forgotten.
+        """Save the heartbeats received since the last time; one that is not live any more, or cannot be saved, is dropped.
 
         Returns:
             How many sessions it was.
 
         Raises:
-            DomainError: the database cannot be reached; nothing that was heard is lost.
+            DomainError: the database cannot be reached; no received heartbeat is lost.
             ExceptionGroup: what failed; all others are written down.
         """
         unwritten, self._unwritten = self._unwritten, {}
@@ -303,7 +303,7 @@ class HeartbeatRecorder:
         return total
 
     async def _write(self, batch: Sequence[Heartbeat]) -> list[Exception]:
-        """Writes heartbeats down, all at once, or each by itself when that fails. Returns what failed."""
+        """Save heartbeats, all at once, or each by itself when that fails. Returns what failed."""
         try:
             async with self._begin() as tx:
                 live = await tx.playtime.record_heartbeats(batch)

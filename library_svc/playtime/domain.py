@@ -46,7 +46,7 @@ class Heartbeat:
         return at - self.last_heartbeat_at > max_silence
 
     def heard(self, sequence: int | None, at: datetime, max_silence: timedelta) -> "Heartbeat":
-        """The pulse after a heartbeat; one that was heard before, or was overtaken, changes nothing.
+        """Return the state after a heartbeat; one that was received before, or was overtaken, changes nothing.
 
         Raises:
             SessionOver: the client was silent for too long before it.
@@ -64,7 +64,7 @@ class PlaytimeSession:
     """A session of play.
 
     Attributes:
-        last_heartbeat_at: when the client was last heard, as far as it is written down.
+        last_heartbeat_at: when the client's last heartbeat came, as far as it is saved.
         end_time: None while it lives.
         duration_seconds: from start to end, whole seconds; None while it lives.
     """
@@ -96,7 +96,7 @@ class PlaytimeSession:
         return Heartbeat(self.user_id, self.id, self.last_heartbeat_at)
 
     def with_pulse(self, live_heartbeat: Heartbeat | None) -> "PlaytimeSession":
-        """The session, heard as late as either of the two says."""
+        """Return the session with the later of the two times of a last heartbeat."""
         if live_heartbeat is None or not self.is_live:
             return self
         return replace(self, last_heartbeat_at=max(self.last_heartbeat_at, live_heartbeat.last_heartbeat_at))
@@ -207,7 +207,7 @@ class Playtime(Protocol):
     async def played(self, user_id: UserId, product_id: ProductId) -> PlaytimeTotals: ...
 
     async def record_heartbeats(self, heartbeat_store: Sequence[Heartbeat]) -> AbstractSet[PlaytimeSessionId]:
-        """Notes when each live session was last heard, in one statement; an older time than is known changes nothing.
+        """Save the time of each live session's last heartbeat, in one statement; an older time than is known changes nothing.
 
         Returns:
             Those of the sessions that live.

@@ -1,6 +1,6 @@
-"""The pulses of live sessions in the live state: a hash `playtime_session:{<user>}:<session>` each (contract section 7).
+"""The heartbeats of live sessions in the live state: a hash `playtime_session:{<user>}:<session>` each (contract section 7).
 
-Away, it is as if it had lost everything: the database knows the sessions, and heartbeats are written down from memory.
+When the live state is unavailable, it counts as empty: the database knows the sessions, and heartbeats are saved from memory.
 """
 
 import logging
@@ -67,7 +67,7 @@ class RedisHeartbeats:
 
 
 def pulse_key(user_id: UserId, session_id: PlaytimeSessionId) -> str:
-    """Where the pulse of a session is."""
+    """Return the key of a session's heartbeat."""
     return f"playtime_session:{{{user_id}}}:{session_id}"
 
 

@@ -1,8 +1,8 @@
-"""Hearing of sales, and telling those who wish for the product. `hear` is called by the consumer of Catalog's prices, and does no
-more than note the sale; `notify_all` goes on beside, repeated by main.py.
+"""Recording sales, and notifying users who have the product on their wishlist. The consumer of Catalog's prices only records
+the sale; `notify_all` goes on beside, repeated by main.py.
 
-A batch of users is one transaction: their notices, and how far the sale is told by then. So a crash loses and doubles nothing, any
-instance goes on where another stopped, and those that run share the sales: what one holds the others pass over.
+A batch of users is one transaction: their notices, and the progress of the sale by then. So a crash loses and doubles nothing, any
+instance continues where another stopped, and running instances share the sales: each skips those that another one holds.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Outgoing(Protocol):
 
 
 BATCH_USERS = 200
-"""Users told in one transaction: some milliseconds, in which nothing else of this process runs."""
+"""Users notified in one transaction: some milliseconds, in which nothing else of this process runs."""
 POLL_SECONDS = 1.0
 """Seconds between two looks for new sales."""
 ROOM_SECONDS = 0.1
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 async def hear(begin: Begin, *, event_id: EventId, news: Sale, price: Stamp, now: datetime) -> None:
     """Notes what is true of the product's price now, in one transaction; again, or after a later price, it changes nothing.
 
-    There is one sale of a product at a time: another one, or none, ends the one before, told or not.
+    There is one sale of a product at a time: another one, or none, ends the one before, notified or not.
     """
     async with begin() as tx:
         if not await tx.first_time(event_id):
@@ -89,12 +89,12 @@ async def notify_batch(begin: Begin, *, now: datetime, limit: int = BATCH_USERS)
 
 
 async def notify_all(begin: Begin, outgoing: Outgoing, *, now: Callable[[], datetime]) -> None:
-    """Tells of sales until there is nothing to tell. It lets other events pass: a hundred thousand notices at once would stand
+    """Notify users of sales until nobody is left. It lets other events pass: a hundred thousand notices at once would stand
     before them. A user at whom it fails is passed over; a sale that cannot be gone on with is set aside for a time.
 
     Raises:
         DomainError: the database is unavailable.
-        ExceptionGroup: what failed; everybody else is told.
+        ExceptionGroup: what failed; everybody else is notified.
     """
     failures: list[Exception] = []
     while True:

@@ -1,4 +1,4 @@
-"""Sales of products, and telling of them those who wish for the product. Contract section 6, `catalog.price.updated`,
+"""Sales of products, and notifying the users who have the product on their wishlist. Contract section 6, `catalog.price.updated`,
 `library.wishlist.item.on_sale`.
 
 Told is everyone who wished for the product when the sale was heard of and still does when their turn comes, once for each sale,
@@ -19,20 +19,20 @@ class SaleStatus(StrEnum):
     """The progress of notifying users of a sale."""
 
     TELLING = "telling"
-    """There may be somebody who is not told yet."""
+    """There may be users who are not notified yet."""
     ENDED = "ended"
-    """It was over, or another one came in its place, before everybody was told; nobody more is told."""
+    """It ended, or another one replaced it, before everybody was notified; nobody more is notified."""
     TOLD = "told"
-    """Everybody is told."""
+    """Everybody is notified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """A sale of a product, and who is told of it.
+    """A sale of a product, and the users who are notified of it.
 
     Attributes:
-        heard_at: when it was first heard of.
-        told_until: the users up to this one, in the order of ids, are told; None: nobody, or, with all told, everybody.
+        heard_at: when it was first received.
+        told_until: the users up to this one, in the order of ids, are notified; None: nobody, or, once all are notified, everybody.
     """
 
     product_id: ProductId
@@ -48,16 +48,16 @@ class Sale:
         return self.discount_percent > 0 and now < self.ends_at
 
     def announced_again(self, *, discount_percent: int, ends_at: datetime) -> "Sale":
-        """The same sale on other terms. Who was told of it is not told again; one that had ended goes on where it was."""
+        """The same sale on other terms. Notified users are not notified again; one that had ended goes on where it was."""
         status = SaleStatus.TELLING if self.status is SaleStatus.ENDED else self.status
         return replace(self, discount_percent=discount_percent, ends_at=ends_at, status=status)
 
     def ended(self) -> "Sale":
-        """Nobody more is told."""
+        """Nobody more is notified."""
         return replace(self, status=SaleStatus.ENDED) if self.status is SaleStatus.TELLING else self
 
     def told_to(self, last: UserId | None) -> "Sale":
-        """Told up to this user; None: there was nobody left."""
+        """Return the sale with everybody up to this user notified; None: there was nobody left."""
         if last is None:
             return replace(self, status=SaleStatus.TOLD, told_until=None)
         return replace(self, told_until=last)
@@ -65,7 +65,7 @@ class Sale:
 
 @dataclass(frozen=True, slots=True)
 class WishlistItemOnSale:
-    """A product that a user wishes for is on sale."""
+    """A product on a user's wishlist is on sale."""
 
     user_id: UserId
     product_id: ProductId
@@ -80,8 +80,8 @@ class Sales(Protocol):
     async def of_product(self, product_id: ProductId) -> Sequence[Sale]: ...
 
     async def next_to_notify(self, now: datetime) -> Sale | None:
-        """Of those that are being told, that are not set aside, and that no other transaction holds, the one that was saved the
-        longest ago.
+        """Return the sale that was saved the longest ago, of those whose users are being notified, that are not set aside, and
+        that no other transaction holds.
         """
 
     async def is_newest(self, product_id: ProductId, price: Stamp) -> bool:

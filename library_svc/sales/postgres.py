@@ -1,4 +1,4 @@
-"""Sales in PostgreSQL, rows of `wishlist_sales`; and whether the outbox keeps up with what is told of them."""
+"""Sales in PostgreSQL, rows of `wishlist_sales`; and a check that the outbox keeps up with the events about them."""
 
 from collections.abc import Sequence
 from dataclasses import fields

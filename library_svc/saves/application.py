@@ -1,4 +1,4 @@
-"""Showing a user their saves, taking new ones in, and what ends. Called by CloudSaveService; the sweep runs beside it.
+"""Showing a user their saves, accepting new ones, and removing old ones. Called by CloudSaveService; the sweep runs beside it.
 
 An upload has three steps: room is reserved and a URL signed; the client puts the bytes into the store (none pass here); the client
 confirms, and then the object is looked at, outside of any transaction, and becomes a version in one.
@@ -53,7 +53,7 @@ class SavePolicy:
 
 @dataclass(frozen=True, slots=True)
 class UploadTarget:
-    """Where a client puts the bytes of a save: the request must be exactly this."""
+    """The request with which a client uploads the bytes of a save: it must be exactly this."""
 
     url: str
     method: str
@@ -219,7 +219,7 @@ class CloudSaves:
         """Sign where the bytes of a version are; of the current one for None.
 
         Raises:
-            SavegameSlotNotFound, SavegameVersionNotFound: there is none.
+            SavegameSlotNotFound, SavegameVersionNotFound: it does not exist.
         """
         slot = await get_slot(self._reader, user_id, savegame_id)
         assert slot.current is not None  # noqa: S101  a slot that is shown has one
@@ -402,7 +402,7 @@ async def remove_slot(
     """Remove a slot with all its versions.
 
     Raises:
-        SavegameSlotNotFound: there is none.
+        SavegameSlotNotFound: it does not exist.
         SavegameVersionConflict: its current version is another one than the caller knows.
     """
     async with _locked(begin, user_id) as tx:

@@ -34,7 +34,7 @@ class VersionState(StrEnum):
     KEPT = "kept"
     CONFLICT = "conflict"
     MERGED = "merged"
-    """An upload with content that the slot had: remembered until its URL has ended: confirmed again, it answers the same."""
+    """An upload with content that the slot had: kept until its URL has expired, so a repeated confirmation gets the same answer."""
 
 
 _UNSEEN: Final = frozenset({VersionState.PENDING, VersionState.MERGED})
@@ -386,7 +386,7 @@ class Saves(Protocol):
         """Return True when a version names the object after all."""
 
     async def postpone(self, discarded: DiscardedObject) -> None:
-        """Has the object removed once more at `again_at`; without that time it is forgotten."""
+        """Schedule another removal of the object at `again_at`; without that time its entry is deleted."""
 
 
 def slot_key(name: str) -> str:
@@ -424,7 +424,7 @@ def user_prefix(user_id: UserId) -> str:
 
 
 def object_key_of(slot: SaveSlot, upload_id: SaveVersionId, now: datetime) -> str:
-    """Where an upload goes (contract section 7)."""
+    """Return the object key of an upload (contract section 7)."""
     folder = hashlib.sha256(slot_key(slot.name).encode()).hexdigest()[:32]
     return f"{user_prefix(slot.user_id)}{slot.product_id}/{folder}/{now:%Y%m%dT%H%M%SZ}_{upload_id}"
 

@@ -1,4 +1,4 @@
-"""Showing a user their wishlist, and changing it. Called by WishlistService; what the user comes by leaves it (entitlements.py)."""
+"""Showing a user their wishlist, and changing it. Called by WishlistService; acquired products leave it (entitlements.py)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from library_svc.wishlist.domain import (
 
 @dataclass(frozen=True, slots=True)
 class WishlistItemView:
-    """A wish with what is known of its product."""
+    """A wishlist item with what is known of its product."""
 
     wish: WishlistItem
     product: Product | None
@@ -68,10 +68,10 @@ async def list_wishes(
 async def get_wish(
     reader: WishlistReader, filler: ProductFiller, *, user_id: UserId, wish_id: WishlistItemId
 ) -> WishlistItemView:
-    """One wish of the user's.
+    """Return one item of the user's wishlist.
 
     Raises:
-        WishlistItemNotFound: the user has no such wish.
+        WishlistItemNotFound: the user has no such wishlist item.
     """
     shown = await reader.get_wish(user_id, wish_id)
     if shown is not None and not shown.is_known and await filler.fill([shown.wish.product_id]):
@@ -91,7 +91,7 @@ async def add_wish(
     notes: str | None,
     now: datetime,
 ) -> WishlistItem:
-    """Adds a product in one transaction. With Catalog away any product is believed to exist.
+    """Add a product in one transaction. If Catalog is unavailable, any product is assumed to exist.
 
     Raises:
         ProductNotFound: Catalog does not know the product.
@@ -120,10 +120,10 @@ async def add_wish(
 async def update_wish(
     begin: Begin, *, user_id: UserId, wish_id: WishlistItemId, changes: WishlistItemChanges
 ) -> WishlistItem:
-    """Changes a wish in one transaction; doing it again changes nothing more.
+    """Change a wishlist item in one transaction; doing it again changes nothing more.
 
     Raises:
-        WishlistItemNotFound: the user has no such wish.
+        WishlistItemNotFound: the user has no such wishlist item.
     """
     async with begin(user_id) as tx:
         wish = await tx.wishlist.find(user_id, wish_id)
@@ -138,10 +138,10 @@ async def update_wish(
 
 
 async def remove_wish(begin: Begin, *, user_id: UserId, wish_id: WishlistItemId, now: datetime) -> None:
-    """Takes a wish off the wishlist in one transaction.
+    """Remove an item from the wishlist in one transaction.
 
     Raises:
-        WishlistItemNotFound: the user has no such wish.
+        WishlistItemNotFound: the user has no such wishlist item.
     """
     async with begin(user_id) as tx:
         wish = await tx.wishlist.find(user_id, wish_id)

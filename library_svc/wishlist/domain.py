@@ -1,4 +1,4 @@
-"""The wishlist: products that a user wishes for, until they come by them. Contract section 2."""
+"""The wishlist: products that a user wants, until they acquire them. Contract section 2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class WishlistItem:
 
     Attributes:
         priority: the highest is shown first; 0 is not ranked.
-        notified_on_sale_id: the last sale that the user was told of.
+        notified_on_sale_id: the last sale that the user was notified of.
     """
 
     id: WishlistItemId
@@ -40,13 +40,13 @@ class WishlistItem:
     notified_on_sale_id: SaleId | None = None
 
     def changed(self, changes: WishlistItemChanges) -> "WishlistItem":
-        """The wish with the user's changes."""
+        """Return the wishlist item with the user's changes."""
         return changed(self, changes)
 
 
 @dataclass(frozen=True, slots=True)
 class WishlistItemAdded:
-    """A user wishes for a product."""
+    """A user added a product to their wishlist."""
 
     user_id: UserId
     product_id: ProductId
@@ -56,7 +56,7 @@ class WishlistItemAdded:
 
 @dataclass(frozen=True, slots=True)
 class WishlistItemUpdated:
-    """A wish is another one than before."""
+    """A wishlist item changed."""
 
     user_id: UserId
     product_id: ProductId
@@ -65,7 +65,7 @@ class WishlistItemUpdated:
 
 @dataclass(frozen=True, slots=True)
 class WishlistItemRemoved:
-    """A user wishes for a product no more, or has it now."""
+    """A product left a user's wishlist: they removed it, or have it now."""
 
     user_id: UserId
     product_id: ProductId
@@ -81,7 +81,7 @@ class WishlistItemNotFound(DomainError):
 
 
 class ProductAlreadyOwned(DomainError):
-    """The user has the product: there is nothing to wish for."""
+    """The user already has the product, so it cannot be on their wishlist."""
 
     def __init__(self, product_id: ProductId) -> None:
         super().__init__(Kind.ALREADY_EXISTS, "PRODUCT_ALREADY_OWNED", details={"product_id": str(product_id)})
@@ -103,7 +103,7 @@ class WishlistFull(DomainError):
 
 
 class Wishlist(Protocol):
-    """The wishes of a transaction. What is found is locked until the transaction ends."""
+    """The wishlist items of a transaction. What is found is locked until the transaction ends."""
 
     async def find(self, user_id: UserId, wish_id: WishlistItemId) -> WishlistItem | None: ...
 
@@ -112,12 +112,12 @@ class Wishlist(Protocol):
     async def count(self, user_id: UserId) -> int: ...
 
     async def wishing(self, sale: Sale, *, limit: int) -> Sequence[WishlistItem]:
-        """The next wishes to tell of the sale, in the order of users: after those who are told, from before it was heard of, and of
-        users who do not have the product.
+        """Return the next wishlist items to notify of the sale, in the order of users: after those who were notified, created
+        before the sale was received, and of users who do not have the product.
         """
 
     async def mark_notified(self, wishes: Sequence[WishlistItem], sale_id: SaleId) -> None:
-        """Notes in each that its user was told of the sale, in one statement."""
+        """Record in each that its user was notified of the sale, in one statement."""
 
     async def add(self, wish: WishlistItem) -> None: ...
 

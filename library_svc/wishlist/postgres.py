@@ -53,7 +53,7 @@ wishlist_items: Final = Table(
 
 
 WISH_COLUMNS: Final[tuple[Column[Any], ...]] = tuple(wishlist_items.c[field.name] for field in fields(WishlistItem))
-"""The columns of a wish are the attributes of the entity."""
+"""The columns of a wishlist item are the attributes of the entity."""
 
 
 def wish_row(wish: WishlistItem) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""WishlistService: what a user wishes for. Called by the gateway in the user's name."""
+"""WishlistService: the user's wishlist. Called by the gateway in the user's name."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -25,7 +25,7 @@ from library_svc.wishlist.domain import WishlistItemChanges
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["WishlistService"].full_name
 
 CLEARABLE: Final = frozenset({"notes"})
-"""Attributes of a wish that may be named in the mask without a value."""
+"""Attributes of a wishlist item that may be named in the mask without a value."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -97,7 +97,7 @@ class WishlistServicer(WishlistServiceServicer):
 
 
 def wish_message(shown: WishlistItemView, language: Language) -> pb.WishlistItem:
-    """The wish as its user sees it."""
+    """Return the wishlist item as its user sees it."""
     wish, product = shown.wish, shown.product
     return pb.WishlistItem(
         id=str(wish.id),

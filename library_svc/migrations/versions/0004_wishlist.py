@@ -23,7 +23,7 @@ CREATE TABLE wishlist_items (
     CONSTRAINT wishlist_items_priority_not_negative CHECK (priority >= 0)
 )
 """
-# For sales: who wishes for a product.
+# For sales: the users who have a product on their wishlist.
 WISHLIST_ITEMS_PRODUCT = "CREATE INDEX wishlist_items_product ON wishlist_items (product_id)"
 
 

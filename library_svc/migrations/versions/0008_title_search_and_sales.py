@@ -1,4 +1,4 @@
-"""A key of each product's titles to search by, and which sales are told to those who wish for the product."""
+"""A key of each product's titles to search by, and the sales that users with the product on their wishlist are notified of."""
 
 from alembic import op
 
@@ -47,7 +47,7 @@ CREATE TABLE wishlist_sales (
 """
 # The sale that waits longest is next; all take turns, so that a small one does not wait for the end of a great one.
 WISHLIST_SALES_TELLING = "CREATE INDEX wishlist_sales_telling ON wishlist_sales (updated_at) WHERE status = 'telling'"
-# Who wishes for a product, one batch of users after the other.
+# The users who have a product on their wishlist, one batch after the other.
 WISHLIST_ITEMS_WISHING = "CREATE INDEX wishlist_items_wishing ON wishlist_items (product_id, user_id)"
 
 

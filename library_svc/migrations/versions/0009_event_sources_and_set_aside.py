@@ -1,4 +1,4 @@
-"""Whose an incoming event's id is; outgoing events that no bus takes, and sales that cannot be told of for now."""
+"""The source of an incoming event's id; outgoing events that no bus accepts, and sales that cannot be published for now."""
 
 from alembic import op
 
