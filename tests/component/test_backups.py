@@ -28,7 +28,7 @@ from operations import backups
 from operations.backup_commands import app, report
 from operations.backups import Archive, Backup, BackupError, Keys, back_up, check, parse_keys, restore
 from tests.conftest import postgres_server
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 
 NewDatabase = Callable[[str], Awaitable[str]]
 
@@ -96,7 +96,7 @@ class Buyers:
                     user, source = UserId(uuid.uuid4()), Source(SourceKind.ORDER, uuid.uuid4().hex)
                     await grant(
                         library.begin,
-                        MemoryKnownAccess(),
+                        MemoryAccessCache(),
                         event_id=None,
                         user_id=user,
                         product_ids=[ProductId(uuid.uuid4())],

@@ -30,12 +30,12 @@ from library_svc.consumers import Consumers
 from library_svc.erasure import postgres as library_erasure
 from library_svc.erasure.presentation import erasure_subscriptions
 from library_svc.erasure.redis import Feed, HotState
-from library_svc.feed.redis import LiveUpdateFeed
+from library_svc.feed.redis import RedisLibraryFeed
 from library_svc.ids import UserId
-from library_svc.playtime.redis import LivePulses, pulse_key
+from library_svc.playtime.redis import RedisHeartbeats, pulse_key
 from library_svc.postgres import PostgresLibrary
 from tests.component.erasure_rig import counts, fill, guarded_tables, insert, tables_of_users
-from tests.fakes.library.access import MemoryKnownAccess
+from tests.fakes.library.access import MemoryAccessCache
 from tests.fakes.live_state import MemoryLiveStreams, MemoryLiveValues
 
 DECISIONS: dict[str, tuple[Sequence[ErasedTable], Sequence[KeptTable]]] = {
@@ -225,8 +225,8 @@ class Hearing:
 
     def __init__(self, rig: Rig) -> None:
         begin = PostgresLibrary(rig.database, consumer="tests").begin
-        pulses = LivePulses(MemoryLiveValues(), max_silence=timedelta(minutes=5))
-        consumers = Consumers(begin, MemoryKnownAccess(), pulses, now=lambda: NOON)
+        heartbeat_store = RedisHeartbeats(MemoryLiveValues(), max_silence=timedelta(minutes=5))
+        consumers = Consumers(begin, MemoryAccessCache(), heartbeat_store, now=lambda: NOON)
         every: Sequence[Subscription] = ignoring_erased(
             [*consumers.subscriptions(), *erasure_subscriptions(rig.erasures.request, now=lambda: NOON)]
         )
@@ -271,7 +271,7 @@ async def test_hot_state_goes_and_open_feeds_end(rig: Rig) -> None:
     erasures = Erasures(
         rig.database, ErasurePlan(rig.erased, stores=[HotState(rig.database, values)], last=[Feed(streams)])
     )
-    feed = LiveUpdateFeed(streams, erasures.is_erased)
+    feed = RedisLibraryFeed(streams, erasures.is_erased)
     await feed.append(user_id, b"before", event_id="1")
     async with aclosing(await feed.watch(user_id, None)) as records:
         reading = asyncio.ensure_future(anext(records))

@@ -269,7 +269,7 @@ async def service(order: Mapping[str, Any], death: Death) -> AsyncIterator[Servi
             sessions=PostgresSessionReader(database),
             versions=PostgresVersionReader(database),
             updates=PostgresUpdateReader(database),
-            access=CachedAccess(Library(is_gone=order["tx"][-1] == "hear")),
+            access=CachedAccess(Library(is_gone=order["work"][-1] == "hear")),
             board=board,
             manifests=published,
             log=log,
@@ -282,7 +282,7 @@ async def service(order: Mapping[str, Any], death: Death) -> AsyncIterator[Servi
 async def obey(order: Mapping[str, Any]) -> Mapping[str, Any]:
     """Does the order's work; only the last part of it dies."""
     quiet, death = Death("never"), Death(order["step"])
-    *before, last = order["tx"]
+    *before, last = order["work"]
     async with service(order, quiet) as it:
         for name in before:
             await WORK[name](it)
