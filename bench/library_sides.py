@@ -133,6 +133,9 @@ async def side(base: Ground, name: str, rows: int, chosen: Sequence[Player]) -> 
         "POSTGRES_DSN": base.dsn(name),
         "EVENTS_POSTGRES_DSN": base.dsn(events),
         "CATALOG_SERVICE_GRPC_ADDR": NOBODY,
+        "OBJECTS_DIRECTORY": str(base.folder / f"{name}-objects"),
+        "OBJECTS_BASE_URL": f"http://{NOBODY}/objects",
+        "OBJECTS_SIGNING_KEY": CLIENT_SECRET,
         "RATE_LIMIT_READS": "1000000",
         "RATE_LIMIT_WRITES": "1000000",
     }

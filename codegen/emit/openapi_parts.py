@@ -119,7 +119,7 @@ _TAG = r'(W/)?"[!#-~]*"'
 IF_MATCH: Json = {
     "name": "If-Match",
     "in": "header",
-    "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$"},
+    "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)?$"},
     "example": '"1"',
 }
 """The header of the methods that take it: entity tags of the state to change, or `*`."""

@@ -45,11 +45,17 @@ def if_match_tags(values: Iterable[str], problems: list[Problem]) -> Sequence[st
     joined = ",".join(values).strip()
     if joined in {"", ANY}:
         return [joined] if joined else []
-    if not _TAGS.fullmatch(joined):
-        details = {"description": "must be entity tags or *"}
-        problems.append(Problem("INVALID_ARGUMENT", header=hdrs.IF_MATCH, details=details))
+    if not _are_tags(joined, hdrs.IF_MATCH, problems):
         return []
     return [_opaque(tag) for tag in re.findall(_TAG, joined)]
+
+
+def _are_tags(value: str, header: str, problems: list[Problem]) -> bool:
+    """Return True for a list of entity tags; anything else is added to `problems`."""
+    if _TAGS.fullmatch(value):
+        return True
+    problems.append(Problem("INVALID_ARGUMENT", header=header, details={"description": "must be entity tags or *"}))
+    return False
 
 
 def _opaque(tag: str) -> str:
@@ -78,6 +84,9 @@ def conditions_of(headers: CIMultiDictProxy[str], route: Route, problems: list[P
         values = headers.getall(hdrs.IF_MATCH, ())
         match = frozenset(if_match_tags(values, problems)) if any(map(str.strip, values)) else None
     none_match = [value for value in headers.getall(hdrs.IF_NONE_MATCH, ()) if value.strip()]
+    joined = ",".join(none_match).strip()
+    if joined not in {"", ANY}:
+        _are_tags(joined, hdrs.IF_NONE_MATCH, problems)
     if route.method == hdrs.METH_POST and _is_trivial(none_match, route):
         none_match = []
     return Conditions(match, none_match) if match is not None or none_match else None

@@ -67,7 +67,7 @@ async def test_an_object_that_nothing_names_is_said_when_it_is_old_and_removed_w
     for key in keys:
         await store.put(key, b"x")
     assert (await command.compare(database, store, now=NOW, mend=True)).unnamed == []
-    later = NOW + command.GRACE + timedelta(minutes=1)
+    later = datetime.now(UTC) + command.GRACE + timedelta(minutes=1)
     found = await command.compare(database, store, now=later, mend=False)
     assert (set(found.unnamed), found.removed, found.is_clean) == (keys, 0, False)
     assert await store.head("stray") is not None

@@ -77,7 +77,8 @@ def _learn(found: Any) -> None:
             under, _, id_ = urlsplit(link).path.rpartition("/")
             if id_ in _seen[under]:
                 _seen[under].remove(id_)
-            _seen[under].append(id_)
+            if _is_uuid(id_):  # what each user has one of is linked to by a word
+                _seen[under].append(id_)
         for one in found.values():
             _learn(one)
 

@@ -146,6 +146,8 @@ FAULTS = {
     "wrong result": wrong_result,
 }
 
+CHANGED_BY_USER = frozenset({"base changed", "base cut"})
+
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_patch_that_is_of_no_use_costs_its_file_the_patch_once_and_is_said(tmp_path: Path, fault: str) -> None:
@@ -154,6 +156,9 @@ async def test_a_patch_that_is_of_no_use_costs_its_file_the_patch_once_and_is_sa
         names = await prepared(platform, second, tmp_path)
         FAULTS[fault](platform, names[CHANGED[0]], tmp_path)
         result = await updated(platform, tmp_path)
+        assert [one.path for one in result.kept] == ([CHANGED[0]] if fault in CHANGED_BY_USER else [])
+        for one in result.kept:
+            (tmp_path / one.kept_as).unlink()
         assert_installed(tmp_path, second)
         assert CHANGED[0] in result.patch_fallbacks
         if fault != "withdrawn":  # links are all or none
