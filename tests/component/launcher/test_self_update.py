@@ -9,9 +9,9 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
